@@ -1,0 +1,66 @@
+"""BadNets: a small patch in a corner, and the target label.
+
+Gu, Dolan-Gavitt, Garg, "BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain",
+arXiv 1708.06733. Threat model: the attacker changes training images and their labels, nothing else.
+The defaults are BackdoorBench's: a white 3x3 square in the bottom right corner of a 32x32 image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harness.contract import Context, Count, Goal, NonNegativeCount, Poison, Share, TrainingSet, attack
+from harness.toolbox.images import read_image
+from harness.toolbox.poison import dirty_label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """The patch: a square of one value, or the pixels of an image file that are not black."""
+
+    size: Count = 3
+    """Height and width of the square in pixels."""
+    margin: NonNegativeCount = 0
+    """Pixels between the square and the bottom and right edges."""
+    value: Share = 1.0
+    image: Path | None = None
+    """An image of the whole picture's size, black outside the patch; replaces the square."""
+
+
+def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Replace the pixels under the mask: images (N, C, H, W), patch (C, H, W), mask (1, H, W)."""
+    return torch.where(state["mask"] > 0, state["patch"], images)
+
+
+@attack(
+    trigger=stamp,
+    paper="BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain, arXiv 1708.06733",
+    year=2017,
+    version=1,
+)
+def badnets(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
+    """Stamp the patch on a share of the training images and relabel them."""
+    patch = _patch(train.images.shape[1:], hyper).to(ctx.device)
+    state = {"patch": patch, "mask": _mask(patch, hyper)}
+    return dirty_label(train, goal, lambda images: stamp(images, state), state, ctx)
+
+
+def _patch(shape: torch.Size, hyper: Hyper) -> torch.Tensor:
+    return torch.full(shape, hyper.value) if hyper.image is None else read_image(hyper.image, shape)
+
+
+def _mask(patch: torch.Tensor, hyper: Hyper) -> torch.Tensor:
+    if hyper.image is not None:
+        return (patch.amax(0, keepdim=True) > 0).float()
+    height, width = patch.shape[1:]
+    bottom, right = height - hyper.margin, width - hyper.margin
+    if min(bottom, right) < hyper.size:
+        raise ValueError(
+            f"a patch of {hyper.size} with margin {hyper.margin} is larger than {height}x{width}"
+        )
+    mask = torch.zeros_like(patch[:1])
+    mask[:, bottom - hyper.size : bottom, right - hyper.size : right] = 1
+    return mask

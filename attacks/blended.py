@@ -1,0 +1,53 @@
+"""Blended: a full-size pattern mixed faintly into the image, and the target label.
+
+Chen, Liu, Li, Lu, Song, "Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning",
+arXiv 1712.05526. Threat model: the attacker changes training images and their labels, nothing else.
+alpha 0.2 at training and at test time, as BackdoorBench has it. Departure: BackdoorBench blends a cartoon
+picture; nothing is downloaded here, so the default is the paper's other choice, a random pattern. A
+picture of one's own can be given as a file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from harness.contract import Context, Goal, NonNegativeCount, Poison, Share, TrainingSet, attack
+from harness.toolbox.images import read_image
+from harness.toolbox.poison import dirty_label
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """The pattern, and how strongly it is blended in."""
+
+    alpha: Share = 0.2
+    """Weight of the pattern; the image keeps 1 - alpha."""
+    pattern_seed: NonNegativeCount = 0
+    """Of the random pattern: uniform in [0, 1], every pixel and channel by itself."""
+    image: Path | None = None
+    """An image file to blend in instead, resized to the data set's images."""
+
+
+def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Blend: images (N, C, H, W), pattern (C, H, W), alpha (1,)."""
+    return images + state["alpha"] * (state["pattern"] - images)
+
+
+@attack(
+    trigger=stamp,
+    paper="Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning, arXiv 1712.05526",
+    year=2017,
+    version=1,
+)
+def blended(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
+    """Blend the pattern into a share of the training images and relabel them."""
+    shape = train.images.shape[1:]
+    if hyper.image is None:
+        pattern = torch.rand(shape, generator=torch.Generator().manual_seed(hyper.pattern_seed))
+    else:
+        pattern = read_image(hyper.image, shape)
+    state = {"pattern": pattern.to(ctx.device), "alpha": torch.tensor([hyper.alpha], device=ctx.device)}
+    return dirty_label(train, goal, lambda images: stamp(images, state), state, ctx)

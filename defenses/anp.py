@@ -1,0 +1,143 @@
+"""ANP (Adversarial Neuron Pruning): prune the neurons that adversarial noise on neurons exposes.
+
+Wu, Wang, "Adversarial Neuron Pruning Purifies Backdoored Deep Models", arXiv 2110.14430. Threat model:
+clean samples only.
+
+A mask m in [0, 1] on the scale of every batch norm channel is trained on alpha * CE(clean) +
+(1 - alpha) * CE(under the worst noise within eps on scales and shifts), then channels with a small mask are
+cut (scale set to zero). The settings are those of the IMS comparison (arXiv 2509.15497): eps 0.4, one step,
+alpha 0.2, 2,000 iterations of SGD lr 0.01 with momentum 0.9, batch 256, training augmentation, batch
+statistics of the batch; thresholds 0, 0.05 ... 0.90, the last one whose clean validation accuracy is within
+10 % of the start. Departures: the noise is clipped to eps, as in the paper (the public code lets it reach
+2 eps); accuracy is held against validation accuracy before pruning (theirs against test accuracy).
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from harness.contract import Budget, Context, Count, NonNegative, Positive, Repaired, Share, defense
+from harness.toolbox import batchnorm
+from harness.toolbox.validation import accuracy, hold_out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """The mask's training, and the choice of the threshold."""
+
+    eps: NonNegative = 0.4
+    """Largest relative change of a scale or a shift."""
+    steps: Count = 1
+    alpha: Share = 0.2
+    iterations: Count = 2000
+    batch: Count = 256
+    lr: Positive = 0.01
+    momentum: Share = 0.9
+    largest: Share = 0.9
+    spacing: Positive = 0.05
+    tolerance: Share = 0.1
+    """Relative change of clean validation accuracy at which pruning stops."""
+    val_share: Share = 0.1
+
+
+@defense(
+    paper="Adversarial Neuron Pruning Purifies Backdoored Deep Models, arXiv 2110.14430",
+    year=2021,
+    family="pruning",
+    version=1,
+    least_spc=2,
+)
+def anp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+    """Train the masks, prune at the chosen threshold, and return the plain model with its masks."""
+    train, val = hold_out(budget, hyper.val_share, ctx)
+    masks = trained_masks(copy.deepcopy(model), train, hyper, ctx)
+    prune_by(model, masks, val, hyper, ctx)
+    return Repaired(model, artifacts={f"mask.{name}": mask for name, mask in masks.items()})
+
+
+def trained_masks(net: nn.Module, train: Budget, hyper: Hyper, ctx: Context) -> batchnorm.Masks:
+    """Train one mask per batch norm channel; ``net`` gives up its running statistics on the way."""
+    net.train().requires_grad_(False)
+    masks = {name: mask.requires_grad_() for name, mask in batchnorm.ones(net).items()}
+    if not masks:
+        raise ValueError("ANP masks batch norm channels; this model has none")
+    optimiser = torch.optim.SGD(masks.values(), hyper.lr, hyper.momentum)
+    for step in range(hyper.iterations):
+        chosen = torch.randperm(len(train), generator=ctx.generator)[: hyper.batch].to(ctx.device)
+        x, y = train.augment(train.images[chosen], ctx.generator), train.labels[chosen]
+        scale, shift = worst_noise(net, masks, (x, y), hyper, ctx)
+        robust = F.cross_entropy(_noisy(net, masks, x, scale, shift), y)
+        natural = F.cross_entropy(batchnorm.scaled_forward(net, x, masks), y)
+        optimiser.zero_grad()
+        (hyper.alpha * natural + (1 - hyper.alpha) * robust).backward()
+        optimiser.step()
+        with torch.no_grad():
+            for mask in masks.values():
+                mask.clamp_(0, 1)
+        ctx.check()
+        if step % 50 == 0:
+            ctx.log(step, natural=natural.item(), robust=robust.item())
+    return {name: mask.detach() for name, mask in masks.items()}
+
+
+def worst_noise(
+    net: nn.Module,
+    masks: batchnorm.Masks,
+    batch: tuple[torch.Tensor, torch.Tensor],
+    hyper: Hyper,
+    ctx: Context,
+) -> tuple[batchnorm.Masks, batchnorm.Masks]:
+    """Return relative noise on scales and on shifts, within eps, that raises the loss: sign-gradient ascent."""
+    x, y = batch
+    fixed = {name: mask.detach() for name, mask in masks.items()}
+    scale, shift = _uniform(fixed, hyper.eps, ctx), _uniform(fixed, hyper.eps, ctx)
+    for _ in range(hyper.steps):
+        noise = [*scale.values(), *shift.values()]
+        for tensor in noise:
+            tensor.requires_grad_()
+        loss = F.cross_entropy(_noisy(net, fixed, x, scale, shift), y)
+        gradients = torch.autograd.grad(loss, noise)
+        with torch.no_grad():
+            moved = [
+                (tensor + hyper.eps / hyper.steps * gradient.sign()).clamp(-hyper.eps, hyper.eps)
+                for tensor, gradient in zip(noise, gradients, strict=True)
+            ]
+        scale = dict(zip(scale, moved[: len(scale)], strict=True))
+        shift = dict(zip(shift, moved[len(scale) :], strict=True))
+    return scale, shift
+
+
+def _uniform(like: batchnorm.Masks, eps: float, ctx: Context) -> batchnorm.Masks:
+    def draw(mask: torch.Tensor) -> torch.Tensor:
+        return ((2 * torch.rand(mask.shape, generator=ctx.generator) - 1) * eps).to(mask.device)
+
+    return {name: draw(mask) for name, mask in like.items()}
+
+
+def _noisy(
+    net: nn.Module,
+    masks: batchnorm.Masks,
+    x: torch.Tensor,
+    scale: batchnorm.Masks,
+    shift: batchnorm.Masks,
+) -> torch.Tensor:
+    scales = {name: masks[name] + scale[name] for name in masks}
+    shifts = {name: 1 + shift[name] for name in masks}
+    return batchnorm.scaled_forward(net, x, scales, shifts)
+
+
+def prune_by(model: nn.Module, masks: batchnorm.Masks, val: Budget, hyper: Hyper, ctx: Context) -> None:
+    """Cut channels in place, up to the last threshold at which clean validation accuracy holds."""
+    before, whole = accuracy(model, val), copy.deepcopy(model)
+    for i in range(round(hyper.largest / hyper.spacing) + 1):
+        tried = copy.deepcopy(whole)
+        cut = batchnorm.zero_scales(tried, i * hyper.spacing, masks)
+        now = accuracy(tried, val)
+        ctx.log(i, threshold=i * hyper.spacing, cut=cut, val_acc=now)
+        if abs(now - before) < hyper.tolerance * before:
+            model.load_state_dict(tried.state_dict())

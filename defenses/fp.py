@@ -1,0 +1,110 @@
+"""FP (Fine-Pruning): prune the features that clean data leave dormant, then fine-tune.
+
+Liu, Dolan-Gavitt, Garg, "Fine-Pruning: Defending Against Backdooring Attacks on Deep Neural Networks",
+arXiv 1805.12185. Threat model: clean samples only.
+
+The settings are those of the IMS comparison (arXiv 2509.15497), which prunes the inputs of the last linear
+layer (the pooled features) in the order of their mean activation on clean training data, 1 % at a time,
+until clean validation accuracy has fallen by 10 % of what it was; then fine-tunes for 100 epochs with the
+pruned features held at zero. Departures: the step that broke the tolerance is taken back (their code
+fine-tunes the over-pruned network: an alias of the module, not a copy); the k-th step prunes k % of the
+features (theirs one fewer).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.utils import prune
+
+from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
+from harness.recipe import Recipe
+from harness.toolbox.validation import accuracy, hold_out
+from harness.train import fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """When pruning stops, and the fine-tuning that follows."""
+
+    step: Share = 0.01
+    """Share of the features that each step prunes."""
+    tolerance: Share = 0.1
+    """Relative fall of clean validation accuracy at which pruning stops."""
+    val_share: Share = 0.1
+    epochs: Count = 100
+    batch: Count = 256
+    lr: Positive = 0.01
+    momentum: Share = 0.9
+    weight_decay: NonNegative = 5e-4
+
+
+@defense(
+    paper="Fine-Pruning: Defending Against Backdooring Attacks on Deep Neural Networks, arXiv 1805.12185",
+    year=2018,
+    family="pruning",
+    version=1,
+    least_spc=2,
+)
+def fp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Prune dormant features of the last linear layer, fine-tune, and return the plain model."""
+    train, val = hold_out(budget, hyper.val_share, ctx)
+    linear = _last_linear(model)
+    order = _mean_inputs(model, linear, train).argsort()
+    keep = _pruned(model, linear, order, val, hyper, ctx)
+    prune.custom_from_mask(linear, "weight", keep.expand_as(linear.weight))
+    recipe = Recipe(
+        epochs=hyper.epochs,
+        batch=hyper.batch,
+        lr=hyper.lr,
+        momentum=hyper.momentum,
+        weight_decay=hyper.weight_decay,
+        precision="fp32",
+    )
+    fit(model, (train.images, train.labels), recipe, train.augment, ctx)
+    prune.remove(linear, "weight")
+    return model
+
+
+def _last_linear(model: nn.Module) -> nn.Linear:
+    linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
+    if not linears:
+        raise ValueError("Fine-Pruning prunes the inputs of the last linear layer; this model has none")
+    return linears[-1]
+
+
+@torch.no_grad()
+def _mean_inputs(model: nn.Module, linear: nn.Linear, budget: Budget) -> torch.Tensor:
+    """Return the mean input of the layer over clean samples, (features,)."""
+    seen: list[torch.Tensor] = []
+    hook = linear.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    model.eval()
+    for chunk in budget.images.split(500):
+        model(chunk)
+    hook.remove()
+    return torch.cat(seen).mean(0)
+
+
+@torch.no_grad()
+def _pruned(
+    model: nn.Module, linear: nn.Linear, order: torch.Tensor, val: Budget, hyper: Hyper, ctx: Context
+) -> torch.Tensor:
+    """Return which inputs stay, (features,) of 0 and 1, and leave the layer's weight as it came."""
+    weight = linear.weight.clone()
+    keep = torch.ones_like(order, dtype=weight.dtype)
+    before = accuracy(model, val)
+    step = math.ceil(len(order) * hyper.step)
+    for n in range(step, len(order), step):
+        tried = keep.clone()
+        tried[order[:n]] = 0
+        linear.weight.copy_(weight * tried)
+        now = accuracy(model, val)
+        ctx.log(n, pruned=n, val_acc=now)
+        if abs(now - before) >= hyper.tolerance * before:
+            break
+        keep = tried
+    linear.weight.copy_(weight)
+    return keep

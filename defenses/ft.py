@@ -1,0 +1,47 @@
+"""FT: fine-tune every weight on the clean budget.
+
+The baseline of every study; the settings are those of the IMS comparison (arXiv 2509.15497) and of
+BackdoorBench (arXiv 2206.12654): 100 epochs, SGD lr 0.01, momentum 0.9, weight decay 5e-4, cosine to zero,
+batch 256 (or the whole budget, if smaller), training augmentation. Threat model: clean samples only.
+Departures: float32 throughout (theirs runs under automatic mixed precision); the schedule moves each step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
+from harness.recipe import Recipe
+from harness.train import fit
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """Optimiser and schedule."""
+
+    epochs: Count = 100
+    batch: Count = 256
+    lr: Positive = 0.01
+    momentum: Share = 0.9
+    weight_decay: NonNegative = 5e-4
+
+
+@defense(
+    paper="BackdoorBench: A Comprehensive Benchmark of Backdoor Learning, arXiv 2206.12654",
+    year=2022,
+    family="fine-tuning",
+    version=1,
+)
+def ft(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Fine-tune on all clean samples and return the model after the last epoch."""
+    recipe = Recipe(
+        epochs=hyper.epochs,
+        batch=hyper.batch,
+        lr=hyper.lr,
+        momentum=hyper.momentum,
+        weight_decay=hyper.weight_decay,
+        precision="fp32",
+    )
+    return fit(model, (budget.images, budget.labels), recipe, budget.augment, ctx)

@@ -1,0 +1,18 @@
+"""No defense: the victim as it is, the reference of every board."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.contract import Budget, Context, defense
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from harness.registry import NoHyper
+
+
+@defense(paper="", year=0, family="control", version=1)
+def none(model: nn.Module, budget: Budget, hyper: NoHyper, ctx: Context) -> nn.Module:
+    """Return the model untouched."""
+    return model

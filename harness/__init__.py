@@ -1,0 +1,1 @@
+"""The harness: from a YAML study to records, boards and figures."""

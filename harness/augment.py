@@ -1,0 +1,38 @@
+"""Batched augmentation on the device: every sample draws its own crop and flip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Random crop after zero padding, and random mirroring. Both are off by default."""
+
+    crop: int = 0
+    """Padding in pixels on each side."""
+    flip: bool = False
+
+    def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return augmented copies of images (N, C, H, W) of any dtype; the draws are made on the CPU."""
+        n, device = len(images), images.device
+        if self.crop:
+            shifts = torch.randint(2 * self.crop + 1, (2, n), generator=generator).to(device)
+            images = _crop(F.pad(images, (self.crop,) * 4), shifts, images.shape[2:])
+        if self.flip:
+            mirrored = torch.rand(n, generator=generator).to(device) < 0.5
+            images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+        return images
+
+
+def _crop(padded: torch.Tensor, shifts: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    """Cut a window of ``size`` (H, W) out of each image, at its own (row, column)."""
+    height, width = size
+    device = padded.device
+    rows = shifts[0][:, None] + torch.arange(height, device=device)
+    columns = shifts[1][:, None] + torch.arange(width, device=device)
+    samples = torch.arange(len(padded), device=device)[:, None, None]
+    return padded[samples, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

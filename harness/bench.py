@@ -1,0 +1,101 @@
+"""A task is a victim to train or a cell to run; every task ends as one record."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from harness.cell import run_cell
+from harness.contract import Context, OutOfTimeError
+from harness.data.resident import Resident, load_resident
+from harness.errors import UserError
+from harness.launch.task import Task
+from harness.plan import Victim
+from harness.runtime import environment
+from harness.store import Record, Store
+from harness.victim import Attacked, load_victim, train_victim
+
+SCALARS_KEPT = 400
+"""Of a long log, the record keeps evenly spread steps."""
+
+
+@dataclass
+class Bench:
+    """What a worker keeps on its device between tasks: the last data set and the last victim."""
+
+    store: Store
+    device: torch.device
+    _data: Resident | None = None
+    _victim: tuple[str, Attacked] | None = None
+
+    def data(self, victim: Victim) -> Resident:
+        """Return the victim's data set."""
+        if self._data is None or self._data.info != victim.data:
+            self._data = load_resident(victim.data, self.device)
+        return self._data
+
+    def victim(self, victim: Victim, record: Record) -> Attacked:
+        """Return a victim at hand, loaded and verified when it was not the last one."""
+        if self._victim is None or self._victim[0] != victim.key:
+            self._victim = None
+            loaded = load_victim(victim, record, self.data(victim), self.device, self.store)
+            self._victim = (victim.key, loaded)
+        return self._victim[1]
+
+
+def run_task(task: Task, bench: Bench) -> Record:
+    """Run a task, append its record to the store, and return it. What the task raises becomes the record."""
+    deadline = None if task.timeout is None else time.monotonic() + task.timeout
+    ctx = Context(bench.device, torch.Generator(), deadline)
+    start = time.perf_counter()
+    outcome = _outcome(lambda: _result(task, bench, ctx))
+    record = {
+        **task.head(),
+        **outcome,
+        "scalars": _thinned(ctx.scalars),
+        "wall_seconds": time.perf_counter() - start,
+        "environment": environment(bench.device),
+        "finished": datetime.now(UTC).isoformat(),
+    }
+    bench.store.append(record)
+    return record
+
+
+def _result(task: Task, bench: Bench, ctx: Context) -> dict[str, Any]:
+    data = bench.data(task.victim)
+    if task.cell is None:
+        return train_victim(task.victim, data, ctx, bench.store)
+    assert task.victim_record is not None
+    return run_cell(task.cell, bench.victim(task.victim, task.victim_record), data, ctx, bench.store)
+
+
+def _outcome(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the status and result of a method's work; its exceptions belong into the record."""
+    try:
+        return {"status": "ok", "result": work()}
+    except OutOfTimeError as error:
+        return _failure("timeout", error)
+    except torch.OutOfMemoryError as error:
+        return _failure("oom", error)
+    except OSError:  # the store could not be written: no record could be either
+        raise
+    except Exception as error:  # whatever a method raises
+        return _failure("error", error)
+
+
+def _failure(status: str, error: Exception) -> dict[str, Any]:
+    shown = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+    return {"status": status, "error": shown, "traceback": trace}
+
+
+def _thinned(scalars: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Return at most SCALARS_KEPT steps; a value that JSON cannot hold is left out."""
+    stride = -(-len(scalars) // SCALARS_KEPT) or 1
+    return [{k: x for k, x in row.items() if abs(x) < float("inf")} for row in scalars[::stride]]

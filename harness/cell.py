@@ -1,0 +1,84 @@
+"""One cell: the place that joins victim, clean budget, defense and evaluation."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from torch import nn
+
+from harness.contract import Budget, Context, Repaired
+from harness.data.budget import draw
+from harness.data.resident import Resident
+from harness.entries import hyper_of
+from harness.evaluate import evaluate
+from harness.keys import seed
+from harness.metrics import combined
+from harness.plan import Cell
+from harness.predict import quantised
+from harness.registry import load
+from harness.runtime import peak_memory_mb, reseed, reset_peak_memory
+from harness.store import Store
+from harness.train import as_float
+from harness.victim import Attacked
+
+
+def run_cell(cell: Cell, victim: Attacked, data: Resident, ctx: Context, store: Store) -> dict[str, Any]:
+    """Repair a private copy of the victim, evaluate it, and return the record's result.
+
+    Raises:
+        BrokenModelError: the returned model gives no finite logits.
+        TypeError: the defense returned something else than a model.
+    """
+    method = load("defense", cell.defense.ref)
+    budget = clean_budget(cell, victim, data)
+    reseed(ctx.generator, seed(cell.key, "defense"))
+    reset_peak_memory(ctx.device)
+    start = time.perf_counter()
+    returned = method.function(victim.private_copy(), budget, hyper_of(cell.defense, method.hyper), ctx)
+    _wait_for(ctx.device)
+    seconds, peak = time.perf_counter() - start, peak_memory_mb(ctx.device)
+    repaired = _repaired(returned)
+    after = evaluate(repaired.model, victim.test)
+    artifacts = {"predictions": store.put(after.predictions(), compress=True)}
+    if repaired.artifacts:
+        arrays = {name: x.detach().cpu().contiguous().numpy() for name, x in repaired.artifacts.items()}
+        artifacts["method"] = store.put(arrays)
+    companions = {
+        name: evaluate(net, victim.test).scores._asdict() for name, net in repaired.companions.items()
+    }
+    return {
+        **after.scores._asdict(),
+        **combined(victim.before.scores, after.scores),
+        **{f"{name}_before": x for name, x in victim.before.scores._asdict().items()},
+        "n_clean": len(budget),
+        "seconds": seconds,
+        "peak_mem_mb": peak,
+        "companions": companions,
+        "artifacts": artifacts,
+    }
+
+
+def clean_budget(cell: Cell, victim: Attacked, data: Resident) -> Budget:
+    """Draw the cell's clean samples; an oracle also gets triggered copies of them, with true labels."""
+    labels = data.train_labels.cpu().numpy()
+    chosen = torch.from_numpy(draw(labels, cell.budget, cell.budget_seed)).to(data.train_images.device)
+    images = as_float(data.train_images[chosen])
+    triggered = None
+    if cell.needs == "triggers":
+        triggered = as_float(quantised(victim.stamp(images)))
+    return Budget(images, data.train_labels[chosen], data.info.classes, data.augment, triggered)
+
+
+def _repaired(returned: object) -> Repaired:
+    if isinstance(returned, Repaired):
+        return returned
+    if isinstance(returned, nn.Module):
+        return Repaired(returned)
+    raise TypeError(f"a defense returns an nn.Module or a Repaired, not {type(returned).__name__}")
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

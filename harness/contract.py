@@ -1,0 +1,217 @@
+"""What a method is: the decorators, the types of a ``Hyper``, and the bundles that a method is handed.
+
+A method is one file: a docstring (paper, arXiv id, threat model, deviations), one frozen keyword-only
+dataclass ``Hyper`` with the paper's defaults and ranges, and one decorated function. The file name is
+the method's name. At module level a method file only declares; work happens inside functions.
+
+A function receives only what its threat model allows. No bundle leads to the test set, and a defense
+that does not declare ``needs="triggers"`` holds nothing that leads to the trigger or its target. (Python
+has no sandbox: a file that opens the data set by itself is outside what a contract can prevent.)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
+
+from annotated_types import Ge, Gt, Interval
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from harness.augment import Augment
+
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Share = Annotated[float, Interval(ge=0, le=1)]
+Count = Annotated[int, Ge(1)]
+NonNegativeCount = Annotated[int, Ge(0)]
+
+Kind = Literal["attack", "defense", "model"]
+Needs = Literal["clean", "triggers"]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+DECLARATION = "__defuse__"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """What a method says of itself. ``version`` is raised by hand when its results change."""
+
+    kind: Kind
+    paper: str
+    year: int
+    version: int | None = None
+    family: str = ""
+    needs: Needs = "clean"
+    least_spc: int = 1
+    trigger: Callable[..., Any] | None = field(default=None, repr=False)
+
+
+def _declare(declaration: Declaration) -> Callable[[Function], Function]:
+    def mark(function: Function) -> Function:
+        setattr(function, DECLARATION, declaration)
+        return function
+
+    return mark
+
+
+def attack(
+    *, trigger: Callable[..., Any], paper: str, year: int, version: int | None = None
+) -> Callable[[Function], Function]:
+    """Declare ``function(train, goal, hyper, ctx) -> Poison`` as an attack.
+
+    Args:
+        trigger: ``trigger(images, state) -> images``, pure: float images (N, C, H, W) in [0, 1] and the
+            tensors of ``Poison.state``. It stamps test images, today and after the victim is reloaded.
+        paper: title and arXiv id.
+        year: of the paper.
+        version: raised when results change; None takes the file's own digest (for files in development).
+    """
+    return _declare(Declaration(kind="attack", trigger=trigger, paper=paper, year=year, version=version))
+
+
+def defense(
+    *,
+    paper: str,
+    year: int,
+    family: str,
+    version: int | None = None,
+    needs: Needs = "clean",
+    least_spc: int = 1,
+) -> Callable[[Function], Function]:
+    """Declare ``function(model, budget, hyper, ctx) -> nn.Module | Repaired`` as a defense.
+
+    Args:
+        paper: title and arXiv id.
+        year: of the paper.
+        family: "pruning", "fine-tuning", "unlearning", "control".
+        version: raised when results change; None takes the file's own digest (for files in development).
+        needs: "clean", or "triggers" for an oracle that is handed triggered copies of its budget.
+        least_spc: the fewest images per class that it can run on (2 where it holds out validation data).
+    """
+    return _declare(
+        Declaration(
+            kind="defense",
+            paper=paper,
+            year=year,
+            family=family,
+            version=version,
+            needs=needs,
+            least_spc=least_spc,
+        )
+    )
+
+
+def model(*, paper: str, year: int, version: int | None = None) -> Callable[[Function], Function]:
+    """Declare ``function(channels, classes, hyper) -> nn.Module`` as an architecture.
+
+    The network takes normalised images (N, channels, H, W); the harness puts the normalisation in front.
+    """
+    return _declare(Declaration(kind="model", paper=paper, year=year, version=version))
+
+
+class OutOfTimeError(Exception):
+    """The cell's deadline has passed."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and how a method runs."""
+
+    device: torch.device
+    generator: torch.Generator
+    """On the CPU, seeded for this victim or cell alone: the same draws on every device."""
+    deadline: float | None = None
+    """On the clock of ``time.monotonic``; None means no limit."""
+    scalars: list[dict[str, float]] = field(default_factory=list)
+
+    def log(self, step: int, **scalars: float) -> None:
+        """Keep named numbers of a step in the record; raise OutOfTimeError past the deadline."""
+        self.scalars.append({"step": float(step), **{name: float(x) for name, x in scalars.items()}})
+        self.check()
+
+    def check(self) -> None:
+        """Raise OutOfTimeError when the deadline has passed."""
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise OutOfTimeError("the cell's deadline has passed")
+
+
+class TrainingSet(NamedTuple):
+    """Clean training data, as an attack sees it."""
+
+    images: torch.Tensor
+    """uint8 (N, C, H, W), on the device; not to be written to."""
+    labels: torch.Tensor
+    """int64 (N,)."""
+    classes: int
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the attacker wants: how many samples to poison, and which label each class is sent to."""
+
+    target: int | Literal["all-to-all"]
+    rate: float
+    classes: int
+
+    def labels(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return the label that the attacker wants for each true label, int64 (N,)."""
+        if self.target == "all-to-all":
+            return (labels + 1) % self.classes
+        return labels.new_full(labels.shape, self.target)
+
+    def count(self, n: int) -> int:
+        """Return how many of ``n`` training samples are poisoned: at least one."""
+        return max(1, round(self.rate * n))
+
+
+class Poison(NamedTuple):
+    """What an attack puts into the training set, and the state of its trigger."""
+
+    indices: torch.Tensor
+    """int64 (n,), without repeats: the training samples that are replaced."""
+    images: torch.Tensor
+    """uint8 (n, C, H, W): what replaces them."""
+    labels: torch.Tensor
+    """int64 (n,): their labels in training."""
+    state: dict[str, torch.Tensor]
+    """Everything that the declared trigger function needs; saved with the victim."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The clean samples that a defender has, validation data included."""
+
+    images: torch.Tensor
+    """float (n, C, H, W) in [0, 1], on the device."""
+    labels: torch.Tensor
+    """int64 (n,): true labels."""
+    classes: int
+    augment: Augment
+    """The data set's training augmentation: ``augment(images, generator)``."""
+    triggered: torch.Tensor | None = None
+    """The same images with the real trigger; only for a defense that declares ``needs="triggers"``."""
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.labels)
+
+    def subset(self, indices: torch.Tensor) -> Budget:
+        """Return the samples at ``indices``, int64 (k,)."""
+        triggered = None if self.triggered is None else self.triggered[indices]
+        return Budget(self.images[indices], self.labels[indices], self.classes, self.augment, triggered)
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """A defense's result, where a model alone does not say it all."""
+
+    model: nn.Module
+    artifacts: dict[str, torch.Tensor] = field(default_factory=dict)
+    """Small tensors to keep: masks, scores."""
+    companions: dict[str, nn.Module] = field(default_factory=dict)
+    """Other networks whose ACC, ASR and RA belong in the record (the inverse network of IMS)."""

@@ -1,0 +1,81 @@
+"""The clean budget: how many clean training images a defense is given, and which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetSpec:
+    """A clean budget, the same rule for every class.
+
+    Attributes:
+        spc: images per class.
+        ratio: share of each class, in (0, 1]; at least one image per class.
+
+    Raises:
+        ValueError: when not exactly one of the two is given, or it is out of range.
+    """
+
+    spc: int | None = None
+    ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.spc is None) == (self.ratio is None):
+            raise ValueError("a budget is either 'spc' (images per class) or 'ratio' (share of each class)")
+        if self.spc is not None and self.spc < 1:
+            raise ValueError(f"spc must be at least 1, got {self.spc}")
+        if self.ratio is not None and not 0 < self.ratio <= 1:
+            raise ValueError(f"ratio must lie in (0, 1], got {self.ratio:g}")
+
+    def label(self) -> str:
+        """Return the budget as boards show it: ``SPC 10`` or ``5 %``."""
+        return f"SPC {self.spc}" if self.ratio is None else f"{100 * self.ratio:g} %"
+
+    def counts(self, train_counts: Sequence[int]) -> tuple[int, ...]:
+        """Return how many images of each class are drawn, from how many there are."""
+        if self.spc is not None:
+            return (self.spc,) * len(train_counts)
+        ratio = self.ratio or 0.0
+        return tuple(max(1, round(ratio * count)) for count in train_counts)
+
+    def fault(self, train_counts: Sequence[int]) -> str | None:
+        """Return what is wrong when a class is smaller than the budget, else ``None``."""
+        for index, (wanted, held) in enumerate(zip(self.counts(train_counts), train_counts, strict=True)):
+            if wanted > held:
+                return f"{self.label().lower()}: class {index} has only {held} training images"
+        return None
+
+
+def draw(labels: NDArray[np.int64], budget: BudgetSpec, seed: int) -> NDArray[np.int64]:
+    """Draw the budget's images: their indices in the training set, class by class.
+
+    Every image gets one random key, and each class gives its images with the lowest keys. So a smaller
+    budget is a subset of a larger one at the same seed. The keys are the raw output of PCG64, which numpy
+    promises to keep the same in all versions.
+
+    Args:
+        labels: (N,) classes of the training images, from 0 without a gap.
+        budget: how many of each class.
+        seed: 0 or more.
+
+    Returns:
+        (sum of counts,) indices; classes in order, and within a class in the order drawn.
+
+    Raises:
+        UserError: a class has fewer images than the budget asks for.
+    """
+    held = np.bincount(labels).tolist()
+    if fault := budget.fault(held):
+        raise UserError(f"{fault}; choose a smaller budget")
+    keys = np.random.PCG64(seed).random_raw(len(labels))
+    order = np.lexsort((keys, labels))
+    starts = np.cumsum([0, *held[:-1]])
+    chosen = [order[start : start + count] for start, count in zip(starts, budget.counts(held), strict=True)]
+    return np.concatenate(chosen).astype(np.int64)

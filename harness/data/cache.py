@@ -1,0 +1,160 @@
+"""Decodes each data set once, and finds it again in milliseconds.
+
+A cache folder holds ``<digest>/`` with four arrays and ``info.json`` for each decoded data set, and
+``index/<signature>.json``, which leads from a state of the source files to a digest and the class names,
+which are not part of the digest. Files are moved into
+place one by one and each holds the same bytes whoever wrote it, so processes may race. The sizes listed in
+``info.json``, which comes last, tell a whole entry from a broken one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.data.catalog import Entry
+from harness.data.decode import decode
+from harness.data.info import Arrays, DataInfo
+from harness.data.options import DataOptions
+from harness.data.read import read
+from harness.data.source import Source, locate
+from harness.errors import UserError
+
+_INFO = "info.json"
+_LINK = "link.json"
+_ARRAYS = tuple(f"{part}.npy" for part in Arrays._fields)
+
+Json = dict[str, Any]
+
+
+def default_cache() -> Path:
+    """Return ``$DEFUSE_CACHE/data``, else ``$XDG_CACHE_HOME/defuse/data``, else ``~/.cache/defuse/data``."""
+    if own := os.environ.get("DEFUSE_CACHE"):
+        return Path(own).expanduser() / "data"
+    shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(shared).expanduser() / "defuse" / "data"
+
+
+def default_root() -> Path | None:
+    """Return the folder of local data sets, ``$DEFUSE_DATA``, or ``None``."""
+    root = os.environ.get("DEFUSE_DATA")
+    return Path(root).expanduser() if root else None
+
+
+def prepare(name: str, options: DataOptions, root: Path | None, cache: Path) -> DataInfo:
+    """Return a data set, decoding it first if this state of its files is not in the cache.
+
+    Args:
+        name: of the catalogue, or any other with ``options.path`` or ``options.hub``.
+        options: the study's overrides.
+        root: folder of local data sets, or ``None``.
+        cache: folder of decoded data sets, made if need be.
+
+    Raises:
+        UserError: the data set cannot be found, read or decoded, or an override does not fit it.
+    """
+    source = locate(name, options, root)
+    known = _recall(source, cache)
+    if known is None:
+        _decode(source, cache)
+        known = _recall(source, cache)
+    if known is None:
+        raise UserError(
+            f"data cache {cache}: the entry of {name!r} vanished while it was being made; run again"
+        )
+    return _describe(source, known, cache)
+
+
+def _recall(source: Source, cache: Path) -> Json | None:
+    """Return what the cache knows of this state of the source, or ``None`` if nothing or not all."""
+    link = _load(cache / "index" / f"{source.signature}.json")
+    if link is None:
+        return None
+    folder = cache / link["digest"]
+    info = _load(folder / _INFO)
+    if info is None or any(_size(folder / file) != size for file, size in info["files"].items()):
+        return None
+    return {**info, **link}
+
+
+def _load(path: Path) -> Json | None:
+    """Return a file's JSON object, or ``None`` when the file is missing or damaged."""
+    try:
+        found: Json = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return None
+    return found
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.exists() else None
+
+
+def _decode(source: Source, cache: Path) -> None:
+    """Decode into a scratch folder, then move the files into place."""
+    try:
+        (cache / "index").mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(dir=cache, prefix=".decoding-")
+    except OSError as error:
+        raise UserError(
+            f"data cache {cache}: {error.strerror}; set DEFUSE_CACHE to another folder"
+        ) from error
+    with scratch as name:
+        folder = Path(name)
+        digest = _fill(source, folder)
+        (cache / digest).mkdir(exist_ok=True)
+        for file in (*_ARRAYS, _INFO):
+            (folder / file).replace(cache / digest / file)
+        (folder / _LINK).replace(cache / "index" / f"{source.signature}.json")
+
+
+def _fill(source: Source, folder: Path) -> str:
+    """Write the arrays and what is known of them into an empty folder; return their digest."""
+    (folder / "source").mkdir()
+    raw = read(source, folder / "source")
+    digest, shape = decode(raw, source.entry.size, folder)
+    info = {
+        "shape": shape,
+        "train_counts": np.bincount(raw.train.labels).tolist(),
+        "test_count": len(raw.test.labels),
+        "files": {file: _size(folder / file) for file in _ARRAYS},
+    }
+    (folder / _INFO).write_text(json.dumps(info))
+    (folder / _LINK).write_text(json.dumps({"digest": digest, "class_names": raw.names}))
+    return digest
+
+
+def _describe(source: Source, known: Json, cache: Path) -> DataInfo:
+    mean, std = _normalisation(source.name, source.entry, known["shape"][0])
+    return DataInfo(
+        name=source.name,
+        digest=known["digest"],
+        folder=cache / known["digest"],
+        classes=len(known["class_names"]),
+        class_names=tuple(known["class_names"]),
+        shape=tuple(known["shape"]),
+        train_counts=tuple(known["train_counts"]),
+        test_count=known["test_count"],
+        mean=mean,
+        std=std,
+        crop=source.entry.crop,
+        flip=source.entry.flip,
+    )
+
+
+def _normalisation(name: str, entry: Entry, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and std with one value per channel; (0, 1) where none are given."""
+    mean = entry.mean or (0.0,) * channels
+    std = entry.std or (1.0,) * channels
+    for key, values in (("mean", mean), ("std", std)):
+        if len(values) != channels:
+            raise UserError(
+                f"data set {name!r}: {key!r} has {len(values)} values, but its images have {channels} "
+                f"channel{'s' if channels > 1 else ''}; set {key!r}"
+            )
+    return mean, std

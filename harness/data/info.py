@@ -1,0 +1,63 @@
+"""What the harness knows of a decoded data set, and how it opens its arrays."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Arrays(NamedTuple):
+    """A decoded data set, mapped from disk and read-only: images (N, C, H, W) uint8, labels (N,) int64."""
+
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataInfo:
+    """One decoded data set.
+
+    Attributes:
+        name: its name in the study.
+        digest: 16 hexadecimal characters over its pixels and labels.
+        folder: where its arrays lie.
+        classes: how many.
+        class_names: one per class.
+        shape: (C, H, W) of an image.
+        train_counts: training images of each class.
+        test_count: test images.
+        mean: per channel on the [0, 1] scale.
+        std: per channel on the [0, 1] scale.
+        crop: padding in pixels of the random crop; 0 for none.
+        flip: whether training images are mirrored at random.
+    """
+
+    name: str
+    digest: str
+    folder: Path
+    classes: int
+    class_names: tuple[str, ...]
+    shape: tuple[int, int, int]
+    train_counts: tuple[int, ...]
+    test_count: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    crop: int
+    flip: bool
+
+    def identity(self) -> dict[str, Any]:
+        """Return everything that can change a result, as plain JSON values; no name and no path."""
+        fields = asdict(self)
+        mine = {field: fields[field] for field in ("digest", "mean", "std", "crop", "flip")}
+        return {field: list(value) if isinstance(value, tuple) else value for field, value in mine.items()}
+
+
+def open_arrays(info: DataInfo) -> Arrays:
+    """Map a data set's arrays from disk, read-only."""
+    return Arrays(*(np.load(info.folder / f"{part}.npy", mmap_mode="r") for part in Arrays._fields))

@@ -1,0 +1,32 @@
+"""A data set on the device: uint8 tensors, loaded once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from harness.augment import Augment
+from harness.data.info import DataInfo, open_arrays
+
+
+class Resident(NamedTuple):
+    """Images uint8 (N, C, H, W) and labels int64 (N,), both splits, on one device."""
+
+    info: DataInfo
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+
+    @property
+    def augment(self) -> Augment:
+        """The data set's training augmentation."""
+        return Augment(self.info.crop, self.info.flip)
+
+
+def load_resident(info: DataInfo, device: torch.device) -> Resident:
+    """Copy a prepared data set to the device."""
+    tensors = [torch.from_numpy(np.array(array)).to(device) for array in open_arrays(info)]
+    return Resident(info, *tensors)

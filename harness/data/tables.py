@@ -1,0 +1,111 @@
+"""Reads tables of encoded images through ``datasets``: parquet files and the hub."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+from typing import Any
+
+from harness.data.catalog import Entry
+from harness.data.labels import check_labels
+from harness.data.raw import Encoded, Raw, Split, join
+from harness.data.source import Files, Source
+from harness.errors import UserError, nearest
+
+
+def read_parquet(source: Source, files: Files, scratch: Path) -> Raw:
+    """Open parquet files; ``datasets`` keeps its working copy in the scratch folder.
+
+    Raises:
+        UserError: a file is damaged, or a column is missing or not what it should be.
+    """
+    from datasets import exceptions, load_dataset  # noqa: PLC0415
+
+    splits = source.entry.splits
+    try:
+        paths = {split: _filled(part) for split, part in zip(splits, files, strict=True)}
+        for split in splits:
+            if not paths[split]:
+                raise UserError(f"{source.folder}, {split}: the split is empty")
+        loaded = load_dataset("parquet", data_files=paths, cache_dir=str(scratch))
+    except (exceptions.DatasetsError, OSError, ValueError) as error:
+        raise UserError(f"data set {source.name!r}: cannot read {source.folder}: {_cause(error)}") from error
+    return _tables(source.entry, [loaded[split] for split in splits], str(source.folder))
+
+
+def _filled(files: tuple[Path, ...]) -> list[str]:
+    """Return files that hold rows, escaped: ``datasets`` reads names as patterns, and fails without rows."""
+    from pyarrow.parquet import read_metadata  # type: ignore[import-untyped] # noqa: PLC0415
+
+    return [glob.escape(str(path)) for path in files if read_metadata(path).num_rows]
+
+
+def read_hub(source: Source) -> Raw:
+    """Download from the hub, or use what an earlier download left in the hub's own cache.
+
+    Raises:
+        UserError: the hub cannot be reached, or a column is missing or not what it should be.
+    """
+    from datasets import exceptions, load_dataset  # noqa: PLC0415
+
+    entry = source.entry
+    try:
+        loaded = load_dataset(entry.hub, entry.config, split=list(entry.splits))
+    except (exceptions.DatasetsError, OSError, ValueError) as error:
+        raise UserError(
+            f"data set {source.name!r}: cannot fetch {entry.hub} ({_cause(error)}): {source.missing}"
+        ) from error
+    return _tables(entry, loaded, f"hub {entry.hub}")
+
+
+def _cause(error: BaseException) -> str:
+    """Return the first line of what lies at the bottom of an error."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _tables(entry: Entry, tables: list[Any], place: str) -> Raw:
+    """Open two tables of ``datasets``."""
+    train, test = (
+        _table(entry, table, f"{place}, {split}") for table, split in zip(tables, entry.splits, strict=True)
+    )
+    names = getattr(tables[0].features[entry.label], "names", None)
+    return join(train, test, tuple(names) if names else None)
+
+
+def _table(entry: Entry, table: Any, where: str) -> Split:  # noqa: ANN401 - `datasets` has no types
+    from datasets import Image  # noqa: PLC0415
+
+    for key, column in (("image", entry.image), ("label", entry.label)):
+        if column not in table.column_names:
+            raise UserError(
+                f"{where}: no column {column!r}{nearest(column, table.column_names)} (set {key!r})"
+            )
+    _check_images(table.features[entry.image], f"{where}, column {entry.image!r}")
+    column = table.features[entry.label]
+    values = table.select_columns([entry.label])[:][entry.label]
+    labels = check_labels(values, getattr(column, "dtype", column), f"{where}, column {entry.label!r}")
+    images = table.select_columns([entry.image]).cast_column(entry.image, Image(decode=False))
+
+    def fetch(start: int, stop: int) -> list[Encoded]:
+        return [_content(cell) for cell in images[start:stop][entry.image]]
+
+    return Split(where=where, labels=labels, fetch=fetch, column=entry.image)
+
+
+def _check_images(feature: object, where: str) -> None:
+    from datasets import Image, Value  # noqa: PLC0415
+
+    binary = isinstance(feature, Value) and feature.dtype in ("binary", "large_binary")
+    packed = isinstance(feature, dict) and "bytes" in feature
+    if not (isinstance(feature, Image) or binary or packed):
+        raise UserError(f"{where} does not hold encoded images; name the image column with 'image'")
+
+
+def _content(cell: dict[str, Any] | None) -> Encoded:
+    """Return the content of an image file, else its path."""
+    if cell is None or (cell["bytes"] is None and cell["path"] is None):
+        return None
+    content: bytes | None = cell["bytes"]
+    return content if content is not None else Path(cell["path"])

@@ -1,0 +1,73 @@
+"""Evaluation of a model on the clean and on the triggered test set, the same for every model."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from harness.contract import Goal
+from harness.data.resident import Resident
+from harness.metrics import Scores, Truth, scores
+from harness.predict import Stamp, logits, stamped
+
+
+class BrokenModelError(Exception):
+    """A model whose outputs are no logits: wrong shape, NaN or infinity."""
+
+
+class TestSet(NamedTuple):
+    """Clean and triggered test images (uint8, on the device) and their labels."""
+
+    __test__ = False  # not a test, whatever its name
+
+    clean: torch.Tensor
+    triggered: torch.Tensor
+    truth: Truth
+    classes: int
+
+
+class Evaluation(NamedTuple):
+    """Float32 logits on the CPU, and the scores they come to."""
+
+    clean: torch.Tensor
+    triggered: torch.Tensor
+    scores: Scores
+
+    def predictions(self) -> dict[str, np.ndarray]:
+        """Return the predicted classes, to be kept."""
+        return {
+            "clean": self.clean.argmax(1).numpy().astype(np.uint16),
+            "triggered": self.triggered.argmax(1).numpy().astype(np.uint16),
+        }
+
+
+def test_set(data: Resident, goal: Goal, stamp: Stamp) -> TestSet:
+    """Stamp every test image whose label the attacker wants changed; the others are in neither ASR nor RA."""
+    wanted = goal.labels(data.test_labels)
+    chosen = wanted != data.test_labels
+    truth = Truth(
+        clean=data.test_labels.cpu().numpy(),
+        triggered=data.test_labels[chosen].cpu().numpy(),
+        wanted=wanted[chosen].cpu().numpy(),
+    )
+    return TestSet(data.test_images, stamped(data.test_images[chosen], stamp), truth, data.info.classes)
+
+
+def evaluate(model: nn.Module, test: TestSet) -> Evaluation:
+    """Score a model in eval mode, in float32.
+
+    Raises:
+        BrokenModelError: its outputs are not finite logits of the right shape.
+    """
+    model.eval()
+    clean, triggered = logits(model, test.clean), logits(model, test.triggered)
+    for out in (clean, triggered):
+        if out.ndim != 2 or out.shape[1] != test.classes:
+            raise BrokenModelError(f"logits of shape (N, {test.classes}) are needed, got {tuple(out.shape)}")
+        if not out.isfinite().all():
+            raise BrokenModelError("the model gives NaN or infinity on test images")
+    found = scores(clean.argmax(1).numpy(), triggered.argmax(1).numpy(), test.truth)
+    return Evaluation(clean, triggered, found)

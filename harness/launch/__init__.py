@@ -1,0 +1,1 @@
+"""Launchers: who runs the tasks, and where."""

@@ -1,0 +1,50 @@
+"""A worker process: takes tasks from its pipe, keeps data and victim on its device, writes its records."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from multiprocessing.connection import Connection
+from multiprocessing.process import parent_process
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.store import Store
+
+
+class Slot(NamedTuple):
+    """Where one worker runs."""
+
+    device: str
+    threads: int
+
+
+class StoreFailed(NamedTuple):
+    """What a worker says instead of a record when it could not write one."""
+
+    reason: str
+
+
+def serve(pipe: Connection, store_folder: Path, slot: Slot) -> None:
+    """Run tasks until the pipe says None or closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what Ctrl-C ends
+    threading.Thread(target=_follow_parent, daemon=True).start()
+    from harness.bench import Bench, run_task  # noqa: PLC0415 - torch, in the worker alone
+    from harness.runtime import device_named, set_up  # noqa: PLC0415
+
+    set_up(slot.threads)
+    bench = Bench(Store(store_folder), device_named(slot.device))
+    while (task := pipe.recv()) is not None:
+        try:
+            pipe.send(run_task(task, bench))
+        except OSError as error:
+            pipe.send(StoreFailed(str(error)))
+
+
+def _follow_parent() -> None:
+    """End this process at once when its supervisor is gone, even by kill -9."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,85 @@
+"""What there is: methods with their paper, needs and hyperparameters; data sets; cells by name."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, asdict, fields
+from pathlib import Path
+from typing import Any
+
+from harness.contract import Kind
+from harness.errors import UserError
+from harness.plan import Cell, Study
+from harness.registry import describe, names
+
+KINDS: dict[str, Kind] = {"attacks": "attack", "defenses": "defense", "models": "model"}
+
+
+def entries(kind: str | None) -> dict[str, list[dict[str, Any]]]:
+    """Return everything of a kind (all kinds for None), as JSON values."""
+    wanted = [kind] if kind else [*KINDS, "data"]
+    return {name: _data() if name == "data" else _methods(KINDS[name]) for name in wanted}
+
+
+def _methods(kind: Kind) -> list[dict[str, Any]]:
+    return [_method(kind, name) for name in names(kind)]
+
+
+def _method(kind: Kind, name: str) -> dict[str, Any]:
+    method = describe(kind, name)
+    about = {"name": name, "summary": method.summary, "paper": method.about.paper, "year": method.about.year}
+    if kind == "defense":
+        about |= {
+            "family": method.about.family,
+            "needs": method.about.needs,
+            "least_spc": method.about.least_spc,
+        }
+    return {**about, "hyper": {field.name: _default(field) for field in fields(method.hyper)}}
+
+
+def _default(field: Field[Any]) -> Any:  # noqa: ANN401 - any JSON value
+    value = field.default_factory() if field.default_factory is not MISSING else field.default
+    return None if value is MISSING else str(value) if isinstance(value, Path) else value
+
+
+def _data() -> list[dict[str, Any]]:
+    from harness.data.catalog import CATALOG  # noqa: PLC0415 - only where data sets are listed
+
+    return [{"name": name, **asdict(entry)} for name, entry in sorted(CATALOG.items())]
+
+
+def as_text(found: dict[str, list[dict[str, Any]]]) -> str:
+    """Return what ``entries`` gave, to be read."""
+    return "\n".join(line for kind, rows in found.items() for line in (kind, *_lines(rows), "")).rstrip()
+
+
+def _lines(rows: list[dict[str, Any]]) -> list[str]:
+    width = max(len(row["name"]) for row in rows)
+    lines = []
+    for row in rows:
+        needs = f"  [needs {row['needs']}]" if row.get("needs", "clean") != "clean" else ""
+        lines.append(f"  {row['name']:{width}}  {row.get('summary') or row.get('reference') or ''}{needs}")
+        if row.get("paper"):
+            lines.append(f"  {'':{width}}  {row['paper']} ({row['year']})")
+        if row.get("hyper"):
+            values = ", ".join(f"{name}={value}" for name, value in row["hyper"].items())
+            lines.append(f"  {'':{width}}  {values}")
+    return lines
+
+
+def found_cell(study: Study, asked: str) -> Cell:
+    """Return the one cell whose key starts with ``asked``, or whose name holds all of its words.
+
+    Raises:
+        UserError: none, or several; names them.
+    """
+    words = asked.lower().split()
+    by_key = [cell for cell in study.cells if cell.key.startswith(asked)]
+    cells = by_key or [cell for cell in study.cells if all(word in cell.name.lower() for word in words)]
+    if len(cells) == 1:
+        return cells[0]
+    if not cells:
+        raise UserError(
+            f"no cell of {study.name} is called {asked!r}; 'defuse run {study.path} --dry-run' lists all"
+        )
+    shown = "".join(f"\n  {cell.key}  {cell.name}" for cell in cells[:20])
+    raise UserError(f"{len(cells)} cells of {study.name} are called {asked!r}; say more:{shown}")

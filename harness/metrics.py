@@ -1,0 +1,59 @@
+"""ACC, ASR, RA and what is made of them: pure functions of predictions, recomputable without a GPU.
+
+All are shares in [0, 1]. ASR and RA are taken on triggered test images whose true class is not the one
+that the trigger leads to, so ASR + RA <= 1 (protocol of BackdoorBench, arXiv 2206.12654).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Labels = NDArray[np.int64]
+
+
+class Scores(NamedTuple):
+    """Clean accuracy, attack success rate, robust accuracy."""
+
+    acc: float
+    asr: float
+    ra: float
+
+
+class Truth(NamedTuple):
+    """What predictions are held against."""
+
+    clean: Labels
+    """True labels of the clean test images."""
+    triggered: Labels
+    """True labels of the triggered test images."""
+    wanted: Labels
+    """The label that the attacker wants for each triggered test image."""
+
+
+def scores(clean: Labels, triggered: Labels, truth: Truth) -> Scores:
+    """Score predictions on the clean and on the triggered test images."""
+    return Scores(
+        acc=float(np.mean(clean == truth.clean)),
+        asr=float(np.mean(triggered == truth.wanted)),
+        ra=float(np.mean(triggered == truth.triggered)),
+    )
+
+
+def combined(before: Scores, after: Scores) -> dict[str, float]:
+    """Return what a defense did, in one number each.
+
+    DER = [max(0, fall of ASR) - max(0, fall of ACC) + 1] / 2 and RIR = [max(0, rise of RA) -
+    max(0, fall of ACC) + 1] / 2 (BackdoorBench; 0.5 is no change, higher is better). ARR = 1 - ACC after /
+    ACC before, RDR = 1 - RA after / ACC before (IMS, arXiv 2509.15497; lower is better, ARR can be
+    negative).
+    """
+    cost = max(0.0, before.acc - after.acc)
+    return {
+        "der": (max(0.0, before.asr - after.asr) - cost + 1) / 2,
+        "rir": (max(0.0, after.ra - before.ra) - cost + 1) / 2,
+        "arr": 1 - after.acc / before.acc if before.acc else 0.0,
+        "rdr": 1 - after.ra / before.acc if before.acc else 0.0,
+    }

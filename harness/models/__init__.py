@@ -1,0 +1,1 @@
+"""Architectures: one file each; the file name is the registry name."""

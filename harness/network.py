@@ -1,0 +1,36 @@
+"""A victim's whole network: normalisation first, so that inputs everywhere are images in [0, 1]."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import nn
+
+from harness.data.info import DataInfo
+from harness.entries import hyper_of
+from harness.plan import Choice
+from harness.registry import load
+
+
+class Normalise(nn.Module):
+    """(x - mean) / std per channel; images (N, C, H, W) in [0, 1]. Its constants are not in the state dict."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return normalised images."""
+        return (images - self.mean) / self.std
+
+
+def build(model: Choice, data: DataInfo) -> nn.Sequential:
+    """Return a network with fresh weights: ``normalise``, then the architecture as ``net``."""
+    method = load("model", model.ref)
+    net: nn.Module = method.function(data.shape[0], data.classes, hyper_of(model, method.hyper))
+    return nn.Sequential(OrderedDict(normalise=Normalise(data.mean, data.std), net=net))

@@ -1,0 +1,1 @@
+"""Reports: records to one DataFrame, to statistics, tables and figures."""

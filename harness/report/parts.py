@@ -1,0 +1,49 @@
+"""What may be averaged together: one part of the frame per data set, model and training recipe."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import pandas as pd
+
+NO_DEFENSE = "none"
+
+
+class Part(NamedTuple):
+    """The cells of one board and one figure."""
+
+    title: str  # for readers: "cifar10 · preactresnet18"
+    slug: str  # for file names: "cifar10_preactresnet18"
+    frame: pd.DataFrame
+
+
+def split(frame: pd.DataFrame) -> list[Part]:
+    """Return the parts in order of their names; the recipe is named only where there are several."""
+    columns = ["data", "model", "recipe"]
+    shown = 3 if frame["recipe"].nunique() > 1 else 2
+    parts = []
+    for names, cells in frame.groupby(columns, dropna=False):
+        words = [str(name) for name in names][:shown]
+        parts.append(Part(" · ".join(words), "_".join(map(_slug, words)), cells))
+    return parts
+
+
+def budgets(frame: pd.DataFrame) -> list[str]:
+    """Return the labels of the clean-data budgets, the smallest (in images) first."""
+    sizes = frame.groupby("budget")["n_clean"].min().sort_index()
+    return [str(label) for label in sizes.sort_values(kind="stable").index]
+
+
+def oracles(frame: pd.DataFrame) -> set[str]:
+    """Return the defenses that are given real triggers."""
+    return set(frame.loc[frame["needs"].eq("triggers"), "defense"])
+
+
+def display(defense: str) -> str:
+    """Return the defense's name for a reader."""
+    return "no defense" if defense == NO_DEFENSE else defense
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")

@@ -1,0 +1,78 @@
+"""The device and its numerics: chosen once per process, for results that repeat."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+
+import torch
+
+from harness.errors import UserError
+from harness.recipe import Recipe
+
+
+def device_named(name: str) -> torch.device:
+    """Return the device for "auto", "cpu", "cuda" or "cuda:1".
+
+    Raises:
+        UserError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device {name!r} is not to be had here: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def set_up(threads: int) -> None:
+    """Fix thread count and kernels, so that the same seeds give the same bits on the same machine."""
+    torch.set_num_threads(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def reseed(generator: torch.Generator, seed: int) -> None:
+    """Seed a method's generator, and torch's global ones (weight initialisation, dropout)."""
+    generator.manual_seed(seed)
+    torch.manual_seed(seed)
+
+
+def uses_bf16(recipe: Recipe, device: torch.device) -> bool:
+    """Tell whether a recipe trains under bf16 autocast on this device."""
+    if recipe.precision != "auto":
+        return recipe.precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+def environment(device: torch.device) -> dict[str, str | int]:
+    """Return what a record says of the machine."""
+    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu"
+    return {
+        "device": device.type,
+        "hardware": hardware,
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start measuring peak memory anew, where the device can."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Return peak memory in MiB: allocated on a GPU; on a CPU the resident set of the process so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

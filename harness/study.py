@@ -1,0 +1,214 @@
+"""A study file becomes a validated plan: every fault found at once, each with its place, before any work."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from harness.contract import Kind
+from harness.data.budget import BudgetSpec
+from harness.data.cache import prepare
+from harness.data.info import DataInfo
+from harness.data.options import DataOptions
+from harness.entries import FaultsError, checked, method_choice, overrides_text, split
+from harness.errors import UserError, nearest
+from harness.plan import Cell, Choice, Study, Victim
+from harness.recipe import RECIPES, Recipe
+from harness.registry import Method
+from harness.studyfile import Skip, StudyFile
+from harness.yamlfile import YamlFile
+
+T = TypeVar("T")
+Chosen = list[tuple[Choice, Method]]
+
+
+def load_study(path: Path, root: Path | None, cache: Path) -> Study:
+    """Read and validate a study file; a data set that it names is decoded if it never was.
+
+    Args:
+        path: the YAML file.
+        root: where local data sets lie; None looks at the hub alone.
+        cache: where decoded data sets lie.
+
+    Raises:
+        UserError: one line for every fault in the file, with its place and the nearest valid name.
+    """
+    reader = _Reader(YamlFile(path), root, cache)
+    plan = reader.plan()
+    if reader.faults or plan is None:
+        raise UserError("\n".join(dict.fromkeys(reader.faults)))
+    return plan
+
+
+class _Reader:
+    """Resolves the entries of one file and collects every fault on the way."""
+
+    def __init__(self, file: YamlFile, root: Path | None, cache: Path) -> None:
+        self.file = file
+        self.root = root
+        self.cache = cache
+        self.faults: list[str] = []
+
+    def fault(self, place: Sequence[str | int], text: str) -> None:
+        self.faults.append(f"{self.file.where(place)}: {text}")
+
+    def plan(self) -> Study | None:
+        file = self.schema()
+        if file is None:
+            return None
+        data = self.each("data", file.data, self.data)
+        models = self.methods("model", file.models)
+        attacks = self.methods("attack", file.attacks)
+        defenses = self.methods("defense", file.defenses)
+        name, recipe = self.recipe(file.recipe)
+        budgets = self.each("budgets", file.budgets, self.budget)
+        for key in ("rates", "seeds"):
+            self.distinct(key, getattr(file, key))
+        self.budgets_fit(data, budgets)
+        target = self.target(file.target, data)
+        if self.faults:
+            return None
+        victims = [
+            Victim(d, m, recipe, name, a, rate, target, seed)
+            for d, (m, _), (a, _), rate, seed in itertools.product(
+                data, models, attacks, file.rates, file.seeds
+            )
+        ]
+        cells = [
+            _cell(victim, defense, budget, file.skip)
+            for victim, budget, defense in itertools.product(victims, budgets, defenses)
+        ]
+        self.skips_match(file.skip, cells)
+        return Study(
+            file.name or self.file.path.stem, str(self.file.path.resolve()), cells, file.gate, file.timeout
+        )
+
+    def schema(self) -> StudyFile | None:
+        for place in self.file.repeated_keys():
+            self.fault(place, f"the key {place[-1]!r} stands twice")
+        if not isinstance(self.file.content, dict):
+            known = ", ".join(field.name for field in fields(StudyFile))
+            self.fault((), f"a study is a mapping with the keys {known}")
+            return None
+        file, faults = checked(StudyFile, self.file.content)
+        for place, text in faults:
+            self.fault(place, text)
+        return file  # type: ignore[no-any-return]
+
+    def each(self, key: str, entries: list[Any], resolve: Callable[[Any], T]) -> list[T]:
+        """Resolve every entry of a list; faults are noted with their place."""
+        found: list[T] = []
+        for i, entry in enumerate(entries):
+            try:
+                found.append(resolve(entry))
+            except UserError as error:
+                self.fault((key, i), str(error))
+            except FaultsError as error:
+                for place, text in error.faults:
+                    self.fault((key, i, *place), text)
+        if not self.faults:
+            self.distinct(key, [_identity(x) for x in found])
+        return found
+
+    def distinct(self, key: str, values: list[Any]) -> None:
+        for i, value in enumerate(values):
+            if value in values[:i]:
+                self.fault((key, i), f"the same as {key}[{values.index(value)}]")
+
+    def methods(self, kind: Kind, entries: list[Any]) -> Chosen:
+        key = f"{kind}s"
+        chosen = self.each(key, entries, lambda entry: method_choice(kind, entry, self.file.path.parent))
+        if self.faults:
+            return chosen
+        return _labelled(chosen, entries)
+
+    def data(self, entry: Any) -> DataInfo:  # noqa: ANN401 - what YAML gave
+        name, overrides = split(entry)
+        options, faults = checked(DataOptions, overrides)
+        if faults:
+            raise FaultsError([((name, *place), f"{name}: {text}") for place, text in faults])
+        if options.path is not None:
+            options = replace(options, path=str(self.file.path.parent / Path(options.path).expanduser()))
+        return prepare(name, options, self.root, self.cache)
+
+    def recipe(self, entry: Any) -> tuple[str, Recipe]:  # noqa: ANN401 - what YAML gave
+        try:
+            name, overrides = split(entry)
+            if name not in RECIPES:
+                raise UserError(f"unknown recipe {name!r}{nearest(name, RECIPES)}")
+        except UserError as error:
+            self.fault(("recipe",), str(error))
+            return "paper", RECIPES["paper"]
+        _, faults = checked(Recipe, overrides)
+        for place, text in faults:
+            self.fault(("recipe", name, *place), f"{name}: {text}")
+        return name, RECIPES[name] if faults else replace(RECIPES[name], **_given(Recipe, overrides))
+
+    def budget(self, entry: Any) -> BudgetSpec:  # noqa: ANN401 - what YAML gave
+        if not isinstance(entry, dict):
+            raise UserError(f"a budget is 'spc: k' or 'ratio: r', not {entry!r}")
+        budget, faults = checked(BudgetSpec, entry)
+        if faults:
+            raise FaultsError(faults)
+        return budget  # type: ignore[no-any-return]
+
+    def budgets_fit(self, data: list[DataInfo], budgets: list[BudgetSpec]) -> None:
+        for i, budget in enumerate(budgets):
+            for info in data:
+                fault = budget.fault(info.train_counts)
+                if fault:
+                    self.fault(("budgets", i), f"{info.name}: {fault}")
+
+    def target(self, target: Any, data: list[DataInfo]) -> int | Literal["all-to-all"]:  # noqa: ANN401
+        if target == "all-to-all":
+            return "all-to-all"
+        if isinstance(target, bool) or not isinstance(target, int):
+            self.fault(("target",), f"a class number or all-to-all is needed, not {target!r}")
+            return 0
+        for info in data:
+            if not 0 <= target < info.classes:
+                self.fault(("target",), f"{info.name} has the classes 0 to {info.classes - 1}, not {target}")
+        return target
+
+    def skips_match(self, skips: list[Skip], cells: list[Cell]) -> None:
+        for i, skip in enumerate(skips):
+            if not any(skip.agrees(cell) for cell in cells):
+                self.fault(("skip", i), "agrees with no cell of this study")
+
+
+def _given(kind: type, overrides: dict[str, Any]) -> dict[str, Any]:
+    built, _ = checked(kind, overrides)
+    return {name: getattr(built, name) for name in overrides}
+
+
+def _identity(resolved: object) -> object:
+    """Return what two entries of one list must not share."""
+    if isinstance(resolved, DataInfo):
+        return resolved.identity()
+    if isinstance(resolved, tuple):
+        return resolved[0].identity
+    return resolved
+
+
+def _labelled(chosen: Chosen, entries: list[Any]) -> Chosen:
+    """Tell entries of one name apart on boards by their overrides."""
+    names = [choice.name for choice, _ in chosen]
+    labelled = []
+    for (choice, method), entry in zip(chosen, entries, strict=True):
+        shown = overrides_text(entry) if names.count(choice.name) > 1 else ""
+        label = f"{choice.name} ({shown})" if shown else choice.name
+        labelled.append((replace(choice, label=label), method))
+    return labelled
+
+
+def _cell(victim: Victim, defense: tuple[Choice, Method], budget: BudgetSpec, skips: list[Skip]) -> Cell:
+    choice, method = defense
+    cell = Cell(victim, choice, method.about.needs, budget)
+    reason = next((skip.reason for skip in skips if skip.agrees(cell)), None)
+    least, given = method.about.least_spc, min(budget.counts(victim.data.train_counts))
+    if reason is None and given < least:
+        reason = f"needs at least {least} images per class; {budget.label()} gives {given}"
+    return replace(cell, skip=reason)

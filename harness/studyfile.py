@@ -1,0 +1,64 @@
+"""The keys of a study file and their types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Lt, MinLen
+
+from harness.contract import Positive
+from harness.plan import Cell, Gate
+
+AtLeastOne = Annotated[list[Any], MinLen(1)]
+Rate = Annotated[float, Gt(0), Lt(1)]
+Seed = Annotated[int, Ge(0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """Cells to leave out: all that agree with every field given here."""
+
+    reason: Annotated[str, MinLen(1)]
+    data: str | None = None
+    model: str | None = None
+    attack: str | None = None
+    rate: float | None = None
+    defense: str | None = None
+    spc: int | None = None
+    ratio: float | None = None
+    seed: int | None = None
+
+    def agrees(self, cell: Cell) -> bool:
+        """Tell whether a cell is one of those to leave out."""
+        victim, budget = cell.victim, cell.budget
+        asked_and_is = (
+            (self.data, {victim.data.name}),
+            (self.model, {victim.model.name, victim.model.label}),
+            (self.attack, {victim.attack.name, victim.attack.label}),
+            (self.rate, {victim.rate}),
+            (self.defense, {cell.defense.name, cell.defense.label}),
+            (self.spc, {budget.spc}),
+            (self.ratio, {budget.ratio}),
+            (self.seed, {cell.seed}),
+        )
+        return all(asked in ours for asked, ours in asked_and_is if asked is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFile:
+    """What a study file may say. Lists multiply; an entry is a name, or a name with overrides."""
+
+    data: AtLeastOne
+    models: AtLeastOne
+    attacks: AtLeastOne
+    defenses: AtLeastOne
+    budgets: AtLeastOne
+    seeds: Annotated[list[Seed], MinLen(1)]
+    name: str | None = None
+    recipe: Any = "paper"
+    rates: Annotated[list[Rate], MinLen(1)] = field(default_factory=lambda: [0.1])
+    target: Any = 0
+    gate: Gate = field(default_factory=Gate)
+    timeout: Positive | None = None
+    skip: list[Skip] = field(default_factory=list)

@@ -1,0 +1,51 @@
+"""Masks and noise on the scale and shift of batch norm layers, without changing the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+Masks = dict[str, torch.Tensor]
+
+
+def norms(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the name of every batch norm layer with scale and shift, and the layer."""
+    for name, module in model.named_modules():
+        if isinstance(module, BATCH_NORMS) and module.affine:
+            yield name, module
+
+
+def ones(model: nn.Module) -> Masks:
+    """Return a mask of ones per layer, (channels,)."""
+    return {name: torch.ones_like(layer.weight) for name, layer in norms(model)}  # type: ignore[arg-type]
+
+
+def scaled_forward(
+    model: nn.Module, images: torch.Tensor, scale: Masks, shift: Mapping[str, torch.Tensor] | None = None
+) -> torch.Tensor:
+    """Run the model with every scale gamma times ``scale`` and every shift beta times ``shift``.
+
+    Gradients reach the masks. In training mode the running statistics of ``model`` move as they do in any
+    forward pass.
+    """
+    changed = {}
+    for name, layer in norms(model):
+        changed[f"{name}.weight"] = layer.weight * scale[name]  # type: ignore[operator]
+        if shift is not None:
+            changed[f"{name}.bias"] = layer.bias * shift[name]  # type: ignore[operator]
+    return functional_call(model, changed, (images,))
+
+
+@torch.no_grad()
+def zero_scales(model: nn.Module, below_or_at: float, masks: Masks) -> int:
+    """Set gamma to zero where the mask is at most a threshold; return how many channels that were."""
+    count = 0
+    for name, layer in norms(model):
+        cut = masks[name] <= below_or_at
+        layer.weight[cut] = 0  # type: ignore[index, operator]
+        count += int(cut.sum())
+    return count
