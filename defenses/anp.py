@@ -92,7 +92,7 @@ def worst_noise(
     hyper: Hyper,
     ctx: Context,
 ) -> tuple[batchnorm.Masks, batchnorm.Masks]:
-    """Return relative noise on scales and on shifts, within eps, that raises the loss: sign-gradient ascent."""
+    """Return relative noise on scales and shifts, within eps, that raises the loss (sign-gradient ascent)."""
     x, y = batch
     fixed = {name: mask.detach() for name, mask in masks.items()}
     scale, shift = _uniform(fixed, hyper.eps, ctx), _uniform(fixed, hyper.eps, ctx)

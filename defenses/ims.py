@@ -6,19 +6,21 @@ victim itself, f.
 
 Every output channel of every convolution has a raw mask a and a selection s in [0, 1], both 1 at first.
 With sig(a) = sigmoid(k (a - 1/2)), the mask is 1 - (1 - s)(1 - sig(a)) and the inverse mask is
-1 - (1 - s) sig(a): where s = 1 a channel serves both networks, where s = 0 the two gates are complementary. f_m, under
-the mask, is to keep the clean task; f_i, under the inverse, is to keep only the backdoor, and leads an inner
-search for perturbations x' of clean images that act like the unknown trigger. Three stages in turn:
+1 - (1 - s) sig(a): where s = 1 a channel serves both networks, where s = 0 the gates are complementary. f_m,
+under the mask, is to keep the clean task; f_i, under the inverse, is to keep only the backdoor, and leads an
+inner search for perturbations x' of clean images that act like the unknown trigger. Three stages in turn:
 
 A  agree(f_m(x), f(x)) + disagree(f_i(x), f(x)) + lambda mean(1 - s)
-B  A's first two terms + agree(f_m(x'), f(x)) + agree(f_i(x'), f(x')) + disagree(f_i(x'), f(x))
-C  the same + lambda mean(1 - s)
+B  agree(f_m(x), f(x)) + disagree(f_i(x), f(x))
+   + agree(f_m(x'), f(x)) + agree(f_i(x'), f(x')) + disagree(f_i(x'), f(x))
+C  B + lambda mean(1 - s)
 
-where agree(u, v) = -log <softmax u, softmax v> and disagree = -log(1 - <softmax u, softmax v>). The inner search
-minimises agree(f_i(x'), f(x')) + disagree(f(x'), f(x)) anew for every batch; x' is a constant of the outer step.
-Defaults are the authors' one setting for all convolutional networks. The soft mask is the result: it
-multiplies convolution outputs before batch norm, so it folds into the weights and a plain model is returned.
-Departures: f(x) is computed once; stage A does without the search, which the authors' code runs there only to log it.
+where agree(u, v) = -log <softmax u, softmax v> and disagree(u, v) = -log(1 - <softmax u, softmax v>). The
+inner search minimises agree(f_i(x'), f(x')) + disagree(f(x'), f(x)) anew for every batch; x' is a constant of
+the outer step. Defaults are the authors' one setting for all convolutional networks. The soft mask is the
+result: it multiplies convolution outputs before batch norm, so it folds into the weights and a plain model
+is returned. Departures: f(x) is computed once; stage A does without the search, which the authors' code runs
+there only to log it.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from harness.contract import (
     Share,
     defense,
 )
-from harness.toolbox.gates import Gates, GatedNetwork, convolutions, folded, split
+from harness.toolbox.gates import GatedNetwork, Gates, convolutions, folded, split
 
 EPS = 1e-8
 

@@ -13,7 +13,9 @@ import click
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.launch.schedule import Latest
+    from rich.console import Console
+
+    from harness.launch.schedule import Latest, Mode
     from harness.plan import Study
 
 OK, SOME_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
@@ -57,7 +59,7 @@ def cli() -> None:
     "--workers", type=click.IntRange(min=1), help="Worker processes [default: one per core or GPU]."
 )
 @click.option("--inline", is_flag=True, help="Run everything in this process, for debugging a method.")
-def run(study: Path, mode: Any, dry_run: bool, out: Path, data_root: Path | None, **how: Any) -> int:
+def run(study: Path, mode: Mode, dry_run: bool, out: Path, data_root: Path | None, **how: Any) -> int:
     """Run what is open in STUDY, then write its report."""
     from harness.run import Options, run_study, store_of
 
@@ -164,7 +166,7 @@ def _print_state(plan: Study, latest: Latest) -> None:
         _echo(f"{plan.name}: {sum(counts.values())} {kind}: {said}")
 
 
-def _print_plan(plan: Study, latest: Latest, mode: Any) -> None:
+def _print_plan(plan: Study, latest: Latest, mode: Mode) -> None:
     from harness.run import open_keys
 
     todo = open_keys(plan, latest, mode)
@@ -177,7 +179,7 @@ def _print_plan(plan: Study, latest: Latest, mode: Any) -> None:
     _echo(f"{len(todo)} cells to run")
 
 
-def _console(*, stderr: bool = False) -> Any:
+def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr)

@@ -19,7 +19,7 @@ Fault = tuple[tuple[str | int, ...], str]
 """Where, below the place of what was checked, and what is wrong."""
 
 
-def split(entry: Any) -> tuple[str, dict[str, Any]]:  # noqa: ANN401 - what YAML gave
+def split(entry: Any) -> tuple[str, dict[str, Any]]:
     """Return the name and the overrides of an entry: ``name``, or ``{name: {key: value}}``.
 
     Raises:
@@ -39,7 +39,7 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def checked(kind: type, values: Any) -> tuple[Any, list[Fault]]:  # noqa: ANN401 - what YAML gave
+def checked(kind: type, values: Any) -> tuple[Any, list[Fault]]:
     """Build the dataclass ``kind`` from ``values``; return it, or None and every fault."""
     try:
         return _adapter(kind).validate_python(values, extra="forbid"), []
@@ -48,17 +48,17 @@ def checked(kind: type, values: Any) -> tuple[Any, list[Fault]]:  # noqa: ANN401
         return None, [(fault["loc"], _sentence(fault, known)) for fault in error.errors()]
 
 
-def _sentence(fault: Any, known: list[str]) -> str:  # noqa: ANN401 - pydantic's ErrorDetails
+def _sentence(fault: Any, known: list[str]) -> str:
     loc, given = fault["loc"], fault["input"]
     if fault["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
         return f"unknown key {loc[-1]!r}" + (nearest(str(loc[-1]), known) if len(loc) == 1 else "")
     if fault["type"] in {"missing", "missing_argument"}:
         return f"{loc[-1]!r} is missing"
     shown = "" if isinstance(given, dict | list) else f", not {given!r}"
-    return fault["msg"].replace("Input should", "should") + shown
+    return f"{fault['msg']}{shown}".replace("Input should", "should")
 
 
-def method_choice(kind: Kind, entry: Any, base: Path) -> tuple[Choice, Method]:  # noqa: ANN401
+def method_choice(kind: Kind, entry: Any, base: Path) -> tuple[Choice, Method]:
     """Resolve an entry of ``attacks``, ``defenses`` or ``models``; files are relative to ``base``.
 
     Raises:
@@ -95,7 +95,7 @@ def _input_file(base: Path, ref: str, name: str, path: Path) -> Path:
     return full
 
 
-def hyper_of(choice: Choice, hyper: type) -> Any:  # noqa: ANN401 - the method's own dataclass
+def hyper_of(choice: Choice, hyper: type) -> Any:
     """Return the choice's hyperparameters as an instance of the method's ``Hyper``."""
     return _adapter(hyper).validate_python(choice.hyper)
 
@@ -108,11 +108,11 @@ class FaultsError(Exception):
         self.faults = faults
 
 
-def overrides_text(entry: Any) -> str:  # noqa: ANN401
+def overrides_text(entry: Any) -> str:
     """Return the overrides of an entry as ``k=v, k=v``, empty without any."""
     _, overrides = split(entry)
     return ", ".join(f"{name}={_short(value)}" for name, value in overrides.items())
 
 
-def _short(value: Any) -> str:  # noqa: ANN401 - what YAML gave
+def _short(value: Any) -> str:
     return value if isinstance(value, str) else canonical(value)

@@ -18,10 +18,8 @@ class BrokenModelError(Exception):
     """A model whose outputs are no logits: wrong shape, NaN or infinity."""
 
 
-class TestSet(NamedTuple):
+class EvaluationSet(NamedTuple):
     """Clean and triggered test images (uint8, on the device) and their labels."""
-
-    __test__ = False  # not a test, whatever its name
 
     clean: torch.Tensor
     triggered: torch.Tensor
@@ -44,7 +42,7 @@ class Evaluation(NamedTuple):
         }
 
 
-def test_set(data: Resident, goal: Goal, stamp: Stamp) -> TestSet:
+def evaluation_set(data: Resident, goal: Goal, stamp: Stamp) -> EvaluationSet:
     """Stamp every test image whose label the attacker wants changed; the others are in neither ASR nor RA."""
     wanted = goal.labels(data.test_labels)
     chosen = wanted != data.test_labels
@@ -53,10 +51,10 @@ def test_set(data: Resident, goal: Goal, stamp: Stamp) -> TestSet:
         triggered=data.test_labels[chosen].cpu().numpy(),
         wanted=wanted[chosen].cpu().numpy(),
     )
-    return TestSet(data.test_images, stamped(data.test_images[chosen], stamp), truth, data.info.classes)
+    return EvaluationSet(data.test_images, stamped(data.test_images[chosen], stamp), truth, data.info.classes)
 
 
-def evaluate(model: nn.Module, test: TestSet) -> Evaluation:
+def evaluate(model: nn.Module, test: EvaluationSet) -> Evaluation:
     """Score a model in eval mode, in float32.
 
     Raises:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 
-def canonical(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def canonical(value: Any) -> str:
     """Return the one JSON text of ``value``: sorted keys, no spaces, no NaN.
 
     Raises:
@@ -18,7 +18,7 @@ def canonical(value: Any) -> str:  # noqa: ANN401 - any JSON value
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
 
 
-def digest(value: Any) -> str:  # noqa: ANN401 - any JSON value
+def digest(value: Any) -> str:
     """Return 24 hexadecimal digits (96 bits) of the sha256 of ``canonical(value)``."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:24]
 

@@ -36,13 +36,13 @@ def _method(kind: Kind, name: str) -> dict[str, Any]:
     return {**about, "hyper": {field.name: _default(field) for field in fields(method.hyper)}}
 
 
-def _default(field: Field[Any]) -> Any:  # noqa: ANN401 - any JSON value
+def _default(field: Field[Any]) -> Any:
     value = field.default_factory() if field.default_factory is not MISSING else field.default
     return None if value is MISSING else str(value) if isinstance(value, Path) else value
 
 
 def _data() -> list[dict[str, Any]]:
-    from harness.data.catalog import CATALOG  # noqa: PLC0415 - only where data sets are listed
+    from harness.data.catalog import CATALOG
 
     return [{"name": name, **asdict(entry)} for name, entry in sorted(CATALOG.items())]
 

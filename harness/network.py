@@ -14,7 +14,7 @@ from harness.registry import load
 
 
 class Normalise(nn.Module):
-    """(x - mean) / std per channel; images (N, C, H, W) in [0, 1]. Its constants are not in the state dict."""
+    """(x - mean) / std per channel, for images (N, C, H, W) in [0, 1]; not part of the state dict."""
 
     mean: torch.Tensor
     std: torch.Tensor

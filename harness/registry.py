@@ -89,10 +89,8 @@ def load(kind: Kind, ref: str) -> Method:
         UserError: unknown name, missing file, or a file that declares no method of this kind.
     """
     path = find(kind, ref)
-    if ref.endswith(".py"):
-        module = _import_file(path)
-    else:
-        module = importlib.import_module(f"{PACKAGES[kind]}.{ref}")
+    own = ref.endswith(".py")
+    module = _import_file(path) if own else importlib.import_module(f"{PACKAGES[kind]}.{ref}")
     return _method(kind, path, module)
 
 
@@ -136,14 +134,14 @@ class _Absent:
     def __getitem__(self, item: object) -> _Absent:
         return self
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - a decorator gives its function back
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return args[0] if len(args) == 1 and callable(args[0]) and not kwargs else self
 
     def __mro_entries__(self, bases: tuple[object, ...]) -> tuple[type, ...]:
         return ()
 
 
-def _light_import(name: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the signature of __import__
+def _light_import(name: str, *args: Any, **kwargs: Any) -> Any:
     if name.partition(".")[0] in sys.stdlib_module_names or name == "harness.contract":
         return __import__(name, *args, **kwargs)
     return _Absent()

@@ -63,16 +63,16 @@ def run_study(study: Study, store: Store, options: Options, console: Console) ->
     slots = slots_for(options)
     with Progress(console, schedule, len(slots)) as progress:
         if options.inline:
-            from harness.launch.inline import run_inline as launch  # noqa: PLC0415 - torch
+            from harness.launch.inline import run_inline as launch
         else:
-            from harness.launch.local import run_local as launch  # noqa: PLC0415
+            from harness.launch.local import run_local as launch
         launch(schedule, store, slots, progress.started, progress.ended)
     return latest
 
 
 def slots_for(options: Options) -> list[Slot]:
     """Return the workers to start: on CPUs one thread each, one per core; on a GPU one worker."""
-    from harness.runtime import device_named  # noqa: PLC0415 - torch
+    from harness.runtime import device_named
 
     device = device_named(options.device)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

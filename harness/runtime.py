@@ -49,8 +49,8 @@ def uses_bf16(recipe: Recipe, device: torch.device) -> bool:
     if recipe.precision != "auto":
         return recipe.precision == "bf16"
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def environment(device: torch.device) -> dict[str, str | int]:

@@ -125,7 +125,7 @@ class _Reader:
             return chosen
         return _labelled(chosen, entries)
 
-    def data(self, entry: Any) -> DataInfo:  # noqa: ANN401 - what YAML gave
+    def data(self, entry: Any) -> DataInfo:
         name, overrides = split(entry)
         options, faults = checked(DataOptions, overrides)
         if faults:
@@ -134,7 +134,7 @@ class _Reader:
             options = replace(options, path=str(self.file.path.parent / Path(options.path).expanduser()))
         return prepare(name, options, self.root, self.cache)
 
-    def recipe(self, entry: Any) -> tuple[str, Recipe]:  # noqa: ANN401 - what YAML gave
+    def recipe(self, entry: Any) -> tuple[str, Recipe]:
         try:
             name, overrides = split(entry)
             if name not in RECIPES:
@@ -147,7 +147,7 @@ class _Reader:
             self.fault(("recipe", name, *place), f"{name}: {text}")
         return name, RECIPES[name] if faults else replace(RECIPES[name], **_given(Recipe, overrides))
 
-    def budget(self, entry: Any) -> BudgetSpec:  # noqa: ANN401 - what YAML gave
+    def budget(self, entry: Any) -> BudgetSpec:
         if not isinstance(entry, dict):
             raise UserError(f"a budget is 'spc: k' or 'ratio: r', not {entry!r}")
         budget, faults = checked(BudgetSpec, entry)
@@ -162,7 +162,7 @@ class _Reader:
                 if fault:
                     self.fault(("budgets", i), f"{info.name}: {fault}")
 
-    def target(self, target: Any, data: list[DataInfo]) -> int | Literal["all-to-all"]:  # noqa: ANN401
+    def target(self, target: Any, data: list[DataInfo]) -> int | Literal["all-to-all"]:
         if target == "all-to-all":
             return "all-to-all"
         if isinstance(target, bool) or not isinstance(target, int):

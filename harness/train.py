@@ -40,7 +40,7 @@ def fit(
     images, labels = samples
     batch = min(recipe.batch, len(labels))
     steps = len(labels) // batch
-    model.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.train().to(memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(
         model.parameters(), recipe.lr, recipe.momentum, 0, recipe.weight_decay, recipe.nesterov
     )

@@ -14,7 +14,7 @@ from torch import nn
 from harness.contract import Context, Goal, Poison, TrainingSet
 from harness.data.resident import Resident
 from harness.entries import hyper_of
-from harness.evaluate import Evaluation, TestSet, evaluate, test_set
+from harness.evaluate import Evaluation, EvaluationSet, evaluate, evaluation_set
 from harness.keys import seed
 from harness.network import build
 from harness.plan import Victim
@@ -38,7 +38,7 @@ class Attacked:
 
     model: nn.Module
     stamp: Stamp
-    test: TestSet
+    test: EvaluationSet
     before: Evaluation
 
     def private_copy(self) -> nn.Module:
@@ -81,7 +81,7 @@ def _attacked(victim: Victim, model: nn.Module, state: dict[str, torch.Tensor], 
     trigger: Callable[..., torch.Tensor] | None = load("attack", victim.attack.ref).about.trigger
     assert trigger is not None
     stamp = partial(trigger, state=state)
-    test = test_set(data, goal_of(victim), stamp)
+    test = evaluation_set(data, goal_of(victim), stamp)
     return Attacked(model, stamp, test, evaluate(model, test))
 
 
@@ -123,8 +123,8 @@ def _verify(attacked: Attacked, saved: dict[str, Any]) -> None:
         changed = out.argmax(1) != expected
         if len(expected) != len(out) or _margin(out, expected)[changed].gt(ROUNDING).any():
             raise VictimRefusedError(
-                f"the loaded victim predicts {int(changed.sum())} of {len(out)} {split} test images otherwise "
-                "than its record says: its weights, normalisation, trigger or data are not what they were"
+                f"the loaded victim predicts {int(changed.sum())} of {len(out)} {split} images "
+                "otherwise than its record says: its weights, normalisation, trigger or data are not what they were"
             )
 
 

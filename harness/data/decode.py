@@ -73,7 +73,7 @@ def _batches(split: Split, shape: Shape, *, resize: bool) -> Iterator[NDArray[np
 
 def _pixels(item: Encoded, place: str, shape: Shape, *, resize: bool) -> NDArray[np.uint8]:
     """Return one image as (C, H, W)."""
-    from PIL.Image import Resampling  # noqa: PLC0415
+    from PIL.Image import Resampling
 
     channels, height, width = shape
     try:
@@ -117,7 +117,7 @@ def _size_of_first(split: Split) -> tuple[int, int]:
 
 def _open(item: Encoded, place: str) -> Image:
     """Open one image: its header is read, its pixels are not yet."""
-    import PIL.Image  # noqa: PLC0415
+    import PIL.Image
 
     if item is None:
         raise UserError(f"{place}: no image")
@@ -141,7 +141,7 @@ def _place(split: Split, row: int, item: Encoded) -> str:
 
 
 def _damaged(place: str, error: Exception) -> UserError:
-    from PIL import UnidentifiedImageError  # noqa: PLC0415
+    from PIL import UnidentifiedImageError
 
     what = "not an image file" if isinstance(error, UnidentifiedImageError) else f"damaged image ({error})"
     return UserError(f"{place}: {what}; mend or remove it")

@@ -33,7 +33,7 @@ def read(source: Source, scratch: Path) -> Raw:
 def _digits() -> Raw:
     """Return scikit-learn's 1,797 digits; every fourth of each class, in file order, is a test image."""
     try:
-        from sklearn.datasets import load_digits  # noqa: PLC0415
+        from sklearn.datasets import load_digits
     except ImportError as error:
         raise UserError(
             "the data set 'digits' needs scikit-learn; run: pip install 'defuse-bench[digits]'"

@@ -19,7 +19,7 @@ def read_parquet(source: Source, files: Files, scratch: Path) -> Raw:
     Raises:
         UserError: a file is damaged, or a column is missing or not what it should be.
     """
-    from datasets import exceptions, load_dataset  # noqa: PLC0415
+    from datasets import exceptions, load_dataset
 
     splits = source.entry.splits
     try:
@@ -35,7 +35,7 @@ def read_parquet(source: Source, files: Files, scratch: Path) -> Raw:
 
 def _filled(files: tuple[Path, ...]) -> list[str]:
     """Return files that hold rows, escaped: ``datasets`` reads names as patterns, and fails without rows."""
-    from pyarrow.parquet import read_metadata  # type: ignore[import-untyped] # noqa: PLC0415
+    from pyarrow.parquet import read_metadata
 
     return [glob.escape(str(path)) for path in files if read_metadata(path).num_rows]
 
@@ -46,7 +46,7 @@ def read_hub(source: Source) -> Raw:
     Raises:
         UserError: the hub cannot be reached, or a column is missing or not what it should be.
     """
-    from datasets import exceptions, load_dataset  # noqa: PLC0415
+    from datasets import exceptions, load_dataset
 
     entry = source.entry
     try:
@@ -74,8 +74,8 @@ def _tables(entry: Entry, tables: list[Any], place: str) -> Raw:
     return join(train, test, tuple(names) if names else None)
 
 
-def _table(entry: Entry, table: Any, where: str) -> Split:  # noqa: ANN401 - `datasets` has no types
-    from datasets import Image  # noqa: PLC0415
+def _table(entry: Entry, table: Any, where: str) -> Split:
+    from datasets import Image
 
     for key, column in (("image", entry.image), ("label", entry.label)):
         if column not in table.column_names:
@@ -95,7 +95,7 @@ def _table(entry: Entry, table: Any, where: str) -> Split:  # noqa: ANN401 - `da
 
 
 def _check_images(feature: object, where: str) -> None:
-    from datasets import Image, Value  # noqa: PLC0415
+    from datasets import Image, Value
 
     binary = isinstance(feature, Value) and feature.dtype in ("binary", "large_binary")
     packed = isinstance(feature, dict) and "bytes" in feature

@@ -30,8 +30,8 @@ def serve(pipe: Connection, store_folder: Path, slot: Slot) -> None:
     """Run tasks until the pipe says None or closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what Ctrl-C ends
     threading.Thread(target=_follow_parent, daemon=True).start()
-    from harness.bench import Bench, run_task  # noqa: PLC0415 - torch, in the worker alone
-    from harness.runtime import device_named, set_up  # noqa: PLC0415
+    from harness.bench import Bench, run_task
+    from harness.runtime import device_named, set_up
 
     set_up(slot.threads)
     bench = Bench(Store(store_folder), device_named(slot.device))

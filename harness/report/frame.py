@@ -33,7 +33,7 @@ COLUMNS = (
 
 
 def build_frame(study: Study, latest: Mapping[str, Record]) -> pd.DataFrame:
-    """Return one row per planned cell with the columns COLUMNS; metrics are shares, NaN unless status is ok."""
+    """Return one row per planned cell with the columns COLUMNS; metrics are NaN unless status is ok."""
     return pd.DataFrame([_row(study, cell, latest) for cell in study.cells], columns=list(COLUMNS))
 
 

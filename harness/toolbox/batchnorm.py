@@ -7,21 +7,21 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm
 
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 Masks = dict[str, torch.Tensor]
 
 
-def norms(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def norms(model: nn.Module) -> Iterator[tuple[str, _BatchNorm]]:
     """Yield the name of every batch norm layer with scale and shift, and the layer."""
     for name, module in model.named_modules():
-        if isinstance(module, BATCH_NORMS) and module.affine:
+        if isinstance(module, _BatchNorm) and module.affine:
             yield name, module
 
 
 def ones(model: nn.Module) -> Masks:
     """Return a mask of ones per layer, (channels,)."""
-    return {name: torch.ones_like(layer.weight) for name, layer in norms(model)}  # type: ignore[arg-type]
+    return {name: torch.ones_like(layer.weight) for name, layer in norms(model)}
 
 
 def scaled_forward(
@@ -34,10 +34,11 @@ def scaled_forward(
     """
     changed = {}
     for name, layer in norms(model):
-        changed[f"{name}.weight"] = layer.weight * scale[name]  # type: ignore[operator]
+        changed[f"{name}.weight"] = layer.weight * scale[name]
         if shift is not None:
-            changed[f"{name}.bias"] = layer.bias * shift[name]  # type: ignore[operator]
-    return functional_call(model, changed, (images,))
+            changed[f"{name}.bias"] = layer.bias * shift[name]
+    logits: torch.Tensor = functional_call(model, changed, (images,))
+    return logits
 
 
 @torch.no_grad()
@@ -46,6 +47,6 @@ def zero_scales(model: nn.Module, below_or_at: float, masks: Masks) -> int:
     count = 0
     for name, layer in norms(model):
         cut = masks[name] <= below_or_at
-        layer.weight[cut] = 0  # type: ignore[index, operator]
+        layer.weight[cut] = 0
         count += int(cut.sum())
     return count

@@ -24,7 +24,7 @@ def split(flat: torch.Tensor, model: nn.Module) -> Gates:
 
 
 class GatedNetwork:
-    """A frozen copy of a model whose convolutions' outputs are multiplied by gates; gradients reach the gates."""
+    """A frozen copy of a model with a gate on every convolution; gradients reach the gates."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
@@ -32,7 +32,7 @@ class GatedNetwork:
         for name, layer in convolutions(self.model).items():
             layer.register_forward_hook(self._gate(name))
 
-    def _gate(self, name: str) -> Any:  # noqa: ANN401 - a forward hook
+    def _gate(self, name: str) -> Any:
         return lambda module, inputs, out: out * self._gates[name].view(-1, 1, 1)
 
     def __call__(self, images: torch.Tensor, gates: Gates) -> torch.Tensor:
@@ -44,7 +44,7 @@ class GatedNetwork:
 
 @torch.no_grad()
 def folded(model: nn.Module, gates: Gates) -> nn.Module:
-    """Return a plain copy of the model with the gates multiplied into weights and biases: the same function."""
+    """Return a plain copy of the model with the gates multiplied into weights and biases."""
     plain = copy.deepcopy(model)
     for name, layer in convolutions(plain).items():
         gate = gates[name].detach()
