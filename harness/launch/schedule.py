@@ -74,7 +74,9 @@ class Schedule:
             self.ready[victim_key] = cells
             return []
         reason = f"its victim failed: {record['error']}"
-        return [failure(Task(cell.victim, cell), "error", reason) for cell in cells]
+        fallen = [failure(Task(cell.victim, cell), "error", reason) for cell in cells]
+        self.latest.update({record["key"]: record for record in fallen})
+        return fallen
 
 
 def failure(task: Task, status: str, error: str) -> Record:
