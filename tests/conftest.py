@@ -2,7 +2,9 @@
 
 import os
 
-import pytest
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: as in a worker, and no threads that fight
+
+import pytest  # noqa: E402
 
 
 @pytest.fixture(scope="session", autouse=True)
