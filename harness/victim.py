@@ -19,9 +19,10 @@ from harness.keys import seed
 from harness.network import build
 from harness.plan import Victim
 from harness.predict import Stamp
+from harness.records import Record
 from harness.registry import load
 from harness.runtime import reseed, uses_bf16
-from harness.store import Record, Store
+from harness.store import Store
 from harness.train import fit
 
 ROUNDING = 1e-3

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.plan import Cell, Study
-from harness.store import Record
+from harness.records import Record
 
 MEASURED = (
     "acc",
