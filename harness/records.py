@@ -20,6 +20,8 @@ Record = dict[str, Any]
 HEAD = ("key", "kind", "status", "finished")
 _HEAD = re.compile(rb"\{" + rb", ".join(rb'"%s": "([^"\\]*)"' % name.encode() for name in HEAD) + rb", ")
 _CUT = b', "scalars": '
+_NO_CUT = b', "scalars" : '
+"""The same JSON: so are deeper keys of this name written."""
 
 
 class Line(NamedTuple):
@@ -52,7 +54,7 @@ def as_line(record: Record) -> Line:
     rest = {name: x for name, x in sorted(record.items()) if name not in {*HEAD, "scalars"}}
     scalars = json.dumps(record.get("scalars", []), allow_nan=False)
     text = json.dumps({**head, **rest}, allow_nan=False)
-    return Line(**head, text=text.encode(), scalars=scalars.encode())
+    return Line(**head, text=text.encode().replace(_CUT, _NO_CUT), scalars=scalars.encode())
 
 
 def parsed(line: bytes) -> Line:
@@ -62,9 +64,9 @@ def parsed(line: bytes) -> Line:
         ValueError: not a record.
     """
     head = _HEAD.match(line)
-    if head is None or line.count(_CUT) != 1 or not line.endswith(b"}"):
+    text, cut, scalars = line.partition(_CUT)
+    if head is None or not cut or not line.endswith(b"}"):
         return as_line(json.loads(line))
-    text, _, scalars = line.partition(_CUT)
     key, kind, status, finished = (x.decode() for x in head.groups())
     return Line(key, kind, status, finished, text + b"}", scalars[:-1])
 
@@ -122,10 +124,10 @@ class Latest(MutableMapping[str, Record]):
         for line in lines:
             known = self._lines.get(line.key)
             if known is None or known.finished <= line.finished:
-                self._lines[line.key] = line._replace(scalars=b"[]")
+                self._lines[line.key] = Line(*line[:5], b"[]")
 
     def __getitem__(self, key: str) -> Record:
-        record: Record = json.loads(self._lines[key].text)
+        record: Record = json.loads(self._lines[key].text.decode())
         return record
 
     def __setitem__(self, key: str, record: Record) -> None:

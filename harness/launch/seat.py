@@ -18,13 +18,13 @@ from typing import Any
 
 from harness.launch.slots import Slot
 from harness.launch.task import Task
-from harness.launch.worker import StoreFailed, serve
+from harness.launch.worker import Ready, StoreFailed, serve
 from harness.records import Record
 
 GRACE = 5.0
 """Seconds past a task's deadline before its worker is killed: most methods end by themselves."""
-BOOT = 60.0
-"""Seconds more for the first task of a worker, which may wait for imports and for the device."""
+BOOT = 120.0
+"""Seconds that a worker may take until it is ready: it may wait for a slow disk, or for its device."""
 
 
 class Seat:
@@ -38,17 +38,15 @@ class Seat:
         self._folder = store_folder
         self._process: ForkServerProcess | None = None
         self._pipe: Connection | None = None
-        self._limit: float | None = None
+        self._ready = False
+        self._since = 0.0
 
     def give(self, task: Task) -> None:
         """Send a task to the worker."""
-        boot = 0.0
         if self._process is None or not self._process.is_alive():
             self.stop()
             self._start()
-            boot = BOOT
-        self.task, self.held = task, task.victim.key
-        self._limit = None if task.timeout is None else time.monotonic() + task.timeout + GRACE + boot
+        self.task, self.held, self._since = task, task.victim.key, time.monotonic()
         assert self._pipe is not None
         with suppress(ConnectionError):  # it died this very moment, which its sentinel will say
             self._pipe.send(task)
@@ -58,6 +56,7 @@ class Seat:
         self._process = _context().Process(target=serve, args=(theirs, self._folder, self.slot))
         self._process.start()
         theirs.close()
+        self._ready = False
 
     def signs(self) -> list[Any]:
         """Return what becomes readable when there is something to attend to."""
@@ -65,7 +64,10 @@ class Seat:
 
     def overdue(self) -> bool:
         """Tell whether the task's time has passed, with all grace."""
-        return self.task is not None and self._limit is not None and time.monotonic() > self._limit
+        if self.task is None or self.task.timeout is None:
+            return False
+        limit = self.task.timeout + GRACE if self._ready else BOOT
+        return time.monotonic() - self._since > limit
 
     def dead(self) -> bool:
         """Tell whether there was a process that has ended."""
@@ -78,9 +80,12 @@ class Seat:
         if self.dead():
             self._kill()  # a child that still held the pipe would keep a broken answer waiting
         try:
-            found: Record | StoreFailed | None = self._pipe.recv() if self._pipe.poll() else None
+            found: Record | StoreFailed | Ready | None = self._pipe.recv() if self._pipe.poll() else None
         except (EOFError, ConnectionError):
-            found = None
+            return None
+        if isinstance(found, Ready):
+            self._ready, self._since = True, time.monotonic()
+            return None
         return found
 
     def stop(self) -> str:

@@ -14,6 +14,10 @@ from harness.launch.slots import Slot
 from harness.store import Store, StoreError
 
 
+class Ready(NamedTuple):
+    """What a worker says before its first task: imports are done, and its device is there."""
+
+
 class StoreFailed(NamedTuple):
     """What a worker says instead of a record when it could not save a task's artifacts."""
 
@@ -30,6 +34,7 @@ def serve(pipe: Connection, store_folder: Path, slot: Slot) -> None:
 
     set_up(slot.threads)
     bench = Bench(Store(store_folder), device_named(slot.device))
+    pipe.send(Ready())
     while (task := pipe.recv()) is not None:
         try:
             pipe.send(run_task(task, bench))
