@@ -10,22 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli_parts import DATA_ROOT, OUT, STUDY
+from harness.cli_parts import (
+    DATA_ROOT,
+    OK,
+    OUT,
+    STUDY,
+    console,
+    exit_code,
+    print_plan,
+    print_queue,
+    print_state,
+)
 from harness.cli_parts import echo as _echo
 from harness.cli_parts import plan_of as _plan
 from harness.cli_store import compact, gc, merge
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from harness.launch.schedule import Mode, Wish
+    from harness.launch.schedule import Mode
     from harness.plan import Study
     from harness.records import Latest
     from harness.run import Options
     from harness.store import Store
 
-OK, SOME_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
+USER_ERROR, INTERRUPTED = 2, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -86,16 +94,16 @@ def run(study: Path, mode: Mode, dry_run: bool, out: Path, data_root: Path | Non
     plan = _plan(study, data_root)
     store, wish = store_of(out), Wish(mode=mode)
     if dry_run:
-        _print_plan(plan, store.latest(), wish)
+        print_plan(plan, store.latest(), wish)
         return OK
     hardware = Hardware(how["device"], how["workers"], how["gpus"], how["per_gpu"])
     options = Options(wish, hardware, how["inline"])
     if how["launcher"] == "slurm":
         return _submit(plan, store, options, how["sbatch"], out)
     try:
-        latest = run_study(plan, store, options, _console(stderr=True))
+        latest = run_study(plan, store, options, console(stderr=True))
     except Interrupted as stopped:
-        _print_state(plan, store.latest())
+        print_state(plan, store.latest())
         click.echo(f"ended by {stopped}; finished cells are kept, run again to go on", err=True)
         return stopped.code
     return _report(plan, latest, out)
@@ -125,11 +133,11 @@ def status(study: Path, out: Path, data_root: Path | None, watch: bool) -> int:
     if watch:
         from harness.watch import follow
 
-        follow(plan, store, _console())
+        follow(plan, store, console())
     latest = store.latest()
-    _print_state(plan, latest)
-    _print_queue(plan, store)
-    return _exit_code(plan, latest)
+    print_state(plan, latest)
+    print_queue(plan, store)
+    return exit_code(plan, latest)
 
 
 @cli.command()
@@ -184,50 +192,10 @@ def _report(plan: Study, latest: Latest, out: Path) -> int:
     from harness.report.write import write_report
 
     written = write_report(build_frame(plan, latest), out / plan.name)
-    console = _console()
-    console.print(written.terminal)
+    console().print(written.terminal)
     for path in written.paths:
         _echo(str(path))
-    return _exit_code(plan, latest)
-
-
-def _exit_code(plan: Study, latest: Latest) -> int:
-    from harness.run import FAILED, state
-
-    return SOME_FAILED if any(state(plan, latest).cells[status] for status in FAILED) else OK
-
-
-def _print_state(plan: Study, latest: Latest) -> None:
-    from harness.run import state
-
-    for kind, counts in zip(("cells", "victims"), state(plan, latest), strict=True):
-        said = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
-        _echo(f"{plan.name}: {sum(counts.values())} {kind}: {said}")
-
-
-def _print_queue(plan: Study, store: Store) -> None:
-    from harness.launch.slurm import queue
-
-    if jobs := queue(plan, store):
-        said = ", ".join(f"{n} {state}" for state, n in sorted(jobs.items()))
-        _echo(f"{plan.name}: {jobs.total()} jobs in the queue: {said}")
-
-
-def _print_plan(plan: Study, latest: Latest, wish: Wish) -> None:
-    from harness.run import open_keys
-
-    todo = open_keys(plan, latest, wish)
-    for cell in plan.cells:
-        mark = f"skip: {cell.skip}" if cell.skip else "open" if cell.key in todo else latest.status(cell.key)
-        _echo(f"{cell.key}  {mark:8}  {cell.name}")
-    _print_state(plan, latest)
-    _echo(f"{len(todo)} cells to run")
-
-
-def _console(*, stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr)
+    return exit_code(plan, latest)
 
 
 def main() -> None:

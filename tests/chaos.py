@@ -1,4 +1,4 @@
-"""A study whose defenses go wrong in every way, for the tests of the launchers, and a way to disturb its run."""
+"""A study whose defenses go wrong in every way, and a way to disturb its run."""
 
 from __future__ import annotations
 
@@ -72,11 +72,13 @@ def environment(**more: str) -> dict[str, str]:
 def run(path: Path, out: Path, *more: object, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a study to its end, on two CPU workers."""
     arguments = command("run", path, "--out", out, "--device", "cpu", "--workers", 2, *more)
-    return subprocess.run(arguments, env=environment(**env), capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        arguments, env=environment(**env), capture_output=True, text=True, check=False, timeout=600
+    )
 
 
-def disturbed(path: Path, out: Path, seed: int, kills: int) -> Counter[str]:
-    """Run a study whose supervisor is killed at random moments; check what stays, and return its statuses."""
+def disturbed(path: Path, out: Path, seed: int, kills: int, longest: float = 12) -> Counter[str]:
+    """Run a study whose supervisor is killed in ``longest`` seconds; return the statuses of what stays."""
     chance, mark = random.Random(seed), uuid.uuid4().hex
     for _ in range(kills):
         process = subprocess.Popen(
@@ -86,7 +88,7 @@ def disturbed(path: Path, out: Path, seed: int, kills: int) -> Counter[str]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            process.wait(chance.uniform(1, 12))
+            process.wait(chance.uniform(1, longest))
         except subprocess.TimeoutExpired:
             process.kill()
         process.wait()

@@ -11,8 +11,9 @@ import pytest
 
 from harness.data.cache import default_cache
 from harness.errors import UserError
+from harness.launch.sbatch import parsed
 from harness.launch.schedule import Wish
-from harness.launch.slurm import Part, parsed, queue
+from harness.launch.slurm import Part, queue
 from harness.launch.snapshot import take
 from harness.run import Options
 from harness.store import Store
@@ -49,7 +50,7 @@ def cluster(tmp_path_factory):
         assert "CI" not in os.environ, reason
         pytest.skip(reason)
     folder = tmp_path_factory.mktemp("slurm")
-    started = subprocess.run([START, folder], capture_output=True, text=True, timeout=60)
+    started = subprocess.run([START, folder], capture_output=True, text=True, timeout=60, check=False)
     assert started.returncode == 0, started.stderr
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
@@ -79,7 +80,7 @@ def jobs(*options: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
-def until(condition, seconds=60.0):
+def until(condition, seconds=200.0):
     """Wait for a condition; return what it gave."""
     end = time.monotonic() + seconds
     while not (found := condition()):
@@ -99,8 +100,9 @@ def test_arrays_survive_a_cancelled_and_a_preempted_job(cluster, study, tmp_path
     store = Store(out / "store")
     until(lambda: sum(line.status == "ok" and line.kind == "cell" for line in store.lines()) == 4)
     assert {f"{cells}_0", f"{cells}_1"} == set(jobs("--states=running"))
+    command = chaos.command("status", study, "--out", out)
     shown = subprocess.run(
-        chaos.command("status", study, "--out", out), env=chaos.environment(), capture_output=True, text=True
+        command, env=chaos.environment(), capture_output=True, text=True, check=True
     ).stdout
     assert "2 jobs in the queue: 2 running" in shown
     subprocess.run(["scancel", f"{cells}_0"], check=True)
