@@ -17,8 +17,9 @@ from harness.data.resident import Resident, load_resident
 from harness.errors import UserError
 from harness.launch.task import Task
 from harness.plan import Victim
+from harness.records import Record
 from harness.runtime import environment
-from harness.store import Record, Store
+from harness.store import Store, StoreError
 from harness.victim import Attacked, load_victim, train_victim
 
 SCALARS_KEPT = 400
@@ -50,12 +51,16 @@ class Bench:
 
 
 def run_task(task: Task, bench: Bench) -> Record:
-    """Run a task, append its record to the store, and return it. What the task raises becomes the record."""
+    """Run a task and return its record, which is yet to be written. What the task raises becomes the record.
+
+    Raises:
+        StoreError: its artifacts can't be saved; then no record could be either.
+    """
     deadline = None if task.timeout is None else time.monotonic() + task.timeout
     ctx = Context(bench.device, torch.Generator(), deadline)
     start = time.perf_counter()
     outcome = _outcome(lambda: _result(task, bench, ctx))
-    record = {
+    return {
         **task.head(),
         **outcome,
         "scalars": _thinned(ctx.scalars),
@@ -63,8 +68,6 @@ def run_task(task: Task, bench: Bench) -> Record:
         "environment": environment(bench.device),
         "finished": datetime.now(UTC).isoformat(),
     }
-    bench.store.append(record)
-    return record
 
 
 def _result(task: Task, bench: Bench, ctx: Context) -> dict[str, Any]:
@@ -81,12 +84,19 @@ def _outcome(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"status": "ok", "result": work()}
     except OutOfTimeError as error:
         return _failure("timeout", error)
-    except torch.OutOfMemoryError as error:
-        return _failure("oom", error)
-    except OSError:  # the store could not be written: no record could be either
+    except StoreError:
         raise
+    except torch.AcceleratorError as error:  # the device is in an unknown state, and so is this process
+        return _failure("crash", error)
     except Exception as error:  # whatever a method raises
-        return _failure("error", error)
+        return _failure("oom" if _out_of_memory(error) else "error", error)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Tell whether a GPU or this machine had no memory left; torch has no class for the latter."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def _failure(status: str, error: Exception) -> dict[str, Any]:

@@ -10,36 +10,49 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli_parts import (
+    DATA_ROOT,
+    OK,
+    OUT,
+    STUDY,
+    console,
+    exit_code,
+    print_plan,
+    print_queue,
+    print_state,
+)
+from harness.cli_parts import echo as _echo
+from harness.cli_parts import plan_of as _plan
+from harness.cli_store import compact, gc, merge
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from harness.launch.schedule import Latest, Mode
+    from harness.launch.schedule import Mode
     from harness.plan import Study
+    from harness.records import Latest
+    from harness.run import Options
+    from harness.store import Store
 
-OK, SOME_FAILED, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
-
-STUDY = click.argument("study", type=click.Path(path_type=Path))
-OUT = click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
-    help="Where records, victims and reports go.",
-)
-DATA_ROOT = click.option(
-    "--data-root",
-    type=click.Path(path_type=Path, file_okay=False),
-    envvar="DEFUSE_DATA",
-    help="Folder of local data sets, one folder each (also: DEFUSE_DATA).",
-)
+USER_ERROR, INTERRUPTED = 2, 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="defuse-bench")
 def cli() -> None:
     """Compare backdoor defenses: a YAML study goes in, leaderboards and figures come out."""
+
+
+cli.add_command(compact)
+cli.add_command(merge)
+cli.add_command(gc)
+
+
+def _numbers(ctx: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    if not all(part.strip().isdigit() for part in text.split(",")):
+        raise click.BadParameter(f"numbers of GPUs are needed, like 0,1, not {text!r}")
+    return tuple(int(part) for part in text.split(","))
 
 
 @cli.command()
@@ -55,35 +68,76 @@ def cli() -> None:
 @OUT
 @DATA_ROOT
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option("--workers", type=click.IntRange(min=1), help="CPU workers [default: one per core].")
+@click.option("--gpus", callback=_numbers, metavar="0,1", help="GPUs to use [default: all].")
 @click.option(
-    "--workers", type=click.IntRange(min=1), help="Worker processes [default: one per core or GPU]."
+    "--per-gpu",
+    type=click.IntRange(min=1),
+    help="Workers that share a GPU [default: as many as the model's measured memory allows].",
 )
 @click.option("--inline", is_flag=True, help="Run everything in this process, for debugging a method.")
+@click.option(
+    "--launcher",
+    type=click.Choice(["local", "slurm"]),
+    default="local",
+    show_default=True,
+    help="Where to run.",
+)
+@click.option("--slurm", "sbatch", default="", metavar="NAME=VALUE,...", help="Parameters of sbatch.")
 def run(study: Path, mode: Mode, dry_run: bool, out: Path, data_root: Path | None, **how: Any) -> int:
     """Run what is open in STUDY, then write its report."""
+    from harness.launch.schedule import Wish
+    from harness.launch.slots import Hardware
+    from harness.launch.stop import Interrupted
     from harness.run import Options, run_study, store_of
 
     plan = _plan(study, data_root)
-    store = store_of(out)
+    store, wish = store_of(out), Wish(mode=mode)
     if dry_run:
-        _print_plan(plan, store.latest(), mode)
+        print_plan(plan, store.latest(), wish)
         return OK
-    latest = run_study(plan, store, Options(mode, **how), _console(stderr=True))
+    hardware = Hardware(how["device"], how["workers"], how["gpus"], how["per_gpu"])
+    options = Options(wish, hardware, how["inline"])
+    if how["launcher"] == "slurm":
+        return _submit(plan, store, options, how["sbatch"], out)
+    try:
+        latest = run_study(plan, store, options, console(stderr=True))
+    except Interrupted as stopped:
+        print_state(plan, store.latest())
+        click.echo(f"ended by {stopped}; finished cells are kept, run again to go on", err=True)
+        return stopped.code
     return _report(plan, latest, out)
+
+
+def _submit(plan: Study, store: Store, options: Options, sbatch: str, out: Path) -> int:
+    from harness.launch.slurm import submit
+
+    sent = submit(plan, store, options, sbatch)
+    if not sent.arrays:
+        return _report(plan, store.latest(), out)
+    _echo(f"submitted {sent.victims} victims and {sent.cells} cells as arrays {', '.join(sent.arrays)}")
+    _echo(f"follow them with: defuse status {plan.path} --out {out} --watch")
+    return OK
 
 
 @cli.command()
 @STUDY
 @OUT
 @DATA_ROOT
-def status(study: Path, out: Path, data_root: Path | None) -> int:
-    """Show how far STUDY is."""
+@click.option("--watch", is_flag=True, help="Show it anew every few seconds, until nothing is missing.")
+def status(study: Path, out: Path, data_root: Path | None, watch: bool) -> int:
+    """Show how far STUDY is, and its jobs in the queue."""
     from harness.run import store_of
 
-    plan = _plan(study, data_root)
-    latest = store_of(out).latest()
-    _print_state(plan, latest)
-    return _exit_code(plan, latest)
+    plan, store = _plan(study, data_root), store_of(out)
+    if watch:
+        from harness.watch import follow
+
+        follow(plan, store, console())
+    latest = store.latest()
+    print_state(plan, latest)
+    print_queue(plan, store)
+    return exit_code(plan, latest)
 
 
 @cli.command()
@@ -122,22 +176,15 @@ def show(study: Path, cell: str, out: Path, data_root: Path | None) -> int:
 
     plan = _plan(study, data_root)
     wanted = found_cell(plan, cell)
-    latest = store_of(out).latest()
     missing = {
         "key": wanted.key,
         "name": wanted.name,
         "spec": wanted.spec,
         "status": wanted.skip or "missing",
     }
-    _echo(json.dumps(latest.get(wanted.key, missing), indent=2))
+    record = store_of(out).newest(wanted.key)
+    _echo(json.dumps(missing if record is None else record, indent=2))
     return OK
-
-
-def _plan(path: Path, data_root: Path | None) -> Study:
-    from harness.data.cache import default_cache
-    from harness.study import load_study
-
-    return load_study(path, data_root, default_cache())
 
 
 def _report(plan: Study, latest: Latest, out: Path) -> int:
@@ -145,48 +192,10 @@ def _report(plan: Study, latest: Latest, out: Path) -> int:
     from harness.report.write import write_report
 
     written = write_report(build_frame(plan, latest), out / plan.name)
-    console = _console()
-    console.print(written.terminal)
+    console().print(written.terminal)
     for path in written.paths:
         _echo(str(path))
-    return _exit_code(plan, latest)
-
-
-def _exit_code(plan: Study, latest: Latest) -> int:
-    from harness.run import FAILED, state
-
-    return SOME_FAILED if any(state(plan, latest).cells[status] for status in FAILED) else OK
-
-
-def _print_state(plan: Study, latest: Latest) -> None:
-    from harness.run import state
-
-    for kind, counts in zip(("cells", "victims"), state(plan, latest), strict=True):
-        said = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
-        _echo(f"{plan.name}: {sum(counts.values())} {kind}: {said}")
-
-
-def _print_plan(plan: Study, latest: Latest, mode: Mode) -> None:
-    from harness.run import open_keys
-
-    todo = open_keys(plan, latest, mode)
-    for cell in plan.cells:
-        mark = (
-            f"skip: {cell.skip}" if cell.skip else "open" if cell.key in todo else latest[cell.key]["status"]
-        )
-        _echo(f"{cell.key}  {mark:8}  {cell.name}")
-    _print_state(plan, latest)
-    _echo(f"{len(todo)} cells to run")
-
-
-def _console(*, stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr)
-
-
-def _echo(text: str) -> None:
-    click.echo(text)
+    return exit_code(plan, latest)
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+
 
 def canonical(value: Any) -> str:
     """Return the one JSON text of ``value``: sorted keys, no spaces, no NaN.
@@ -15,7 +17,7 @@ def canonical(value: Any) -> str:
         TypeError: a value that JSON has no form for.
         ValueError: NaN or infinity.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True)
+    return _JSON.encode(value)
 
 
 def digest(value: Any) -> str:

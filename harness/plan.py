@@ -87,13 +87,13 @@ class Cell:
         """The study's seed: of the victim, of the clean samples and of the defense."""
         return self.victim.seed
 
-    @cached_property
+    @property
     def spec(self) -> dict[str, Any]:
         """Everything that decides the cell's numbers, as JSON values."""
         return {
             "victim": self.victim.key,
             "defense": self.defense.identity,
-            "budget": asdict(self.budget),
+            "budget": dict(vars(self.budget)),
             "evaluation": EVALUATION,
             "seed": self.seed,
         }

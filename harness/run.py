@@ -1,8 +1,7 @@
-"""Runs a study: what is open, on which workers, told to whom."""
+"""Runs a study: what is open, on which slots, told to whom."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -10,20 +9,20 @@ from typing import NamedTuple
 from rich.console import Console
 
 from harness.launch.progress import Progress
-from harness.launch.schedule import Latest, Mode, Schedule, wanted
-from harness.launch.worker import Slot
+from harness.launch.schedule import Schedule, Wish
+from harness.launch.slots import Hardware, slots_for
 from harness.plan import Study
+from harness.records import Latest
 from harness.store import Store
 
 FAILED = ("error", "timeout", "crash", "oom")
 
 
 class Options(NamedTuple):
-    """How a study is run; nothing here changes a number (but see ``Slot.threads``)."""
+    """How a study is run; nothing here changes a number."""
 
-    mode: Mode = "run"
-    device: str = "auto"
-    workers: int | None = None
+    wish: Wish = Wish()
+    hardware: Hardware = Hardware()
     inline: bool = False
 
 
@@ -42,25 +41,23 @@ def store_of(out: Path) -> Store:
 
 def state(study: Study, latest: Latest) -> State:
     """Count cells and victims by status."""
-    cells = Counter("skip" if cell.skip else _status(cell.key, latest) for cell in study.cells)
-    return State(cells, Counter(_status(key, latest) for key in study.victims()))
-
-
-def _status(key: str, latest: Latest) -> str:
-    return str(latest[key]["status"]) if key in latest else "missing"
+    cells = Counter("skip" if cell.skip else latest.status(cell.key) for cell in study.cells)
+    return State(cells, Counter(latest.status(key) for key in study.victims()))
 
 
 def run_study(study: Study, store: Store, options: Options, console: Console) -> Latest:
-    """Do everything that is open, and return the newest record of every key.
+    """Do everything that is wished for and open, and return the newest record of every key.
 
     Raises:
         UserError: no such device; records can't be written.
+        Interrupted: by Ctrl-C or SIGTERM; what is finished is kept.
     """
     latest = store.latest()
-    schedule = Schedule(study, latest, options.mode)
-    if schedule.total_cells == 0:
+    schedule = Schedule(study, latest, options.wish, store.holds)
+    tasks = schedule.total_victims + schedule.total_cells
+    if tasks == 0:
         return latest
-    slots = slots_for(options)
+    slots = slots_for(options.hardware, study, latest)[:tasks]
     with Progress(console, schedule, len(slots)) as progress:
         if options.inline:
             from harness.launch.inline import run_inline as launch
@@ -70,18 +67,6 @@ def run_study(study: Study, store: Store, options: Options, console: Console) ->
     return latest
 
 
-def slots_for(options: Options) -> list[Slot]:
-    """Return the workers to start: on CPUs one thread each, one per core; on a GPU one worker."""
-    from harness.runtime import device_named
-
-    device = device_named(options.device)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if device.type != "cpu":
-        return [Slot(str(device), cores)] * (options.workers or 1)
-    workers = options.workers or cores
-    return [Slot("cpu", 1)] * workers
-
-
-def open_keys(study: Study, latest: Latest, mode: Mode) -> set[str]:
-    """Return the keys of the cells that a run in this mode would work on."""
-    return {cell.key for cell in study.cells if not cell.skip and wanted(cell.key, latest, mode)}
+def open_keys(study: Study, latest: Latest, wish: Wish) -> set[str]:
+    """Return the keys of the cells that a run with this wish would work on."""
+    return {cell.key for cell in study.cells if not cell.skip and wish.wants(cell.key, latest)}

@@ -1,8 +1,8 @@
 """The only state: append-only records and content-addressed artifacts, safe against crashes and on NFS.
 
 ``records/`` holds JSON lines, one file per writing process, so that no two processes write to one file;
-``artifacts/`` holds safetensors files named by the sha256 of their content. A line is whole or, if its
-writer was killed in the act, the broken last line of its file, which readers leave out.
+``artifacts/`` holds safetensors files named by the sha256 of their content. Every other file is made
+beside its place and moved there: it is whole or absent.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import errno
 import gzip
 import hashlib
-import json
 import os
 import socket
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,13 @@ import numpy as np
 import safetensors.numpy
 
 from harness.errors import UserError
+from harness.records import Latest, Line, Record, as_line, read_lines
 
-Record = dict[str, Any]
 Arrays = Mapping[str, np.ndarray[Any, Any]]
+
+
+class StoreError(OSError):
+    """The store can't be written: a full disk, a quota, a lost mount."""
 
 
 class Store:
@@ -40,9 +44,12 @@ class Store:
         """Write a record to disk, whole or not at all.
 
         Raises:
-            OSError: the disk is full or gone; what was written of the line is taken back.
+            StoreError: the disk is full or gone; what was written of the line is taken back.
         """
-        line = (json.dumps(record, sort_keys=True, allow_nan=False) + "\n").encode()
+        with _named_failure(self.records_folder):
+            self._append(as_line(record).encoded() + b"\n")
+
+    def _append(self, line: bytes) -> None:
         with self._own_file().open("ab", buffering=0) as file:
             start = file.tell()
             try:
@@ -60,38 +67,58 @@ class Store:
             self._own = self.records_folder / name
         return self._own
 
-    def records(self) -> Iterator[Record]:
-        """Yield every whole record, file by file.
+    def record_files(self) -> list[Path]:
+        """Return every file that holds records, in order of their names."""
+        found = self.records_folder.glob("*")
+        return sorted(path for path in found if path.suffix in {".jsonl", ".parquet"} and path.name[0] != ".")
+
+    def lines(self) -> Iterator[Line]:
+        """Yield every whole record as it lies on disk, file by file; a record may come twice.
+
+        A file that was packed away meanwhile is found again in the file that it was packed into.
 
         Raises:
             UserError: a line that is broken without being its file's last.
         """
-        for path in sorted(self.records_folder.glob("*.jsonl")):
-            lines = path.read_bytes().split(b"\n")
-            for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline is unfinished
+        read: set[Path] = set()
+        while fresh := [path for path in self.record_files() if path not in read]:
+            for path in fresh:
+                read.add(path)
                 try:
-                    yield json.loads(line)
-                except ValueError as error:
-                    raise UserError(f"{path}:{number}: not a record: {error}") from error
+                    yield from read_lines(path)
+                except FileNotFoundError:
+                    continue
 
-    def latest(self) -> dict[str, Record]:
-        """Return the newest record of every key."""
-        newest: dict[str, Record] = {}
-        for record in self.records():
-            known = newest.get(record["key"])
-            if known is None or known["finished"] <= record["finished"]:
-                newest[record["key"]] = record
-        return newest
+    def records(self) -> Iterator[Record]:
+        """Yield every whole record, file by file; errors as for ``lines``."""
+        for line in self.lines():
+            yield line.record()
+
+    def latest(self) -> Latest:
+        """Return the newest record of every key, without scalars."""
+        return Latest(self.lines())
+
+    def newest(self, key: str) -> Record | None:
+        """Return the newest record of a key, with its scalars; None when it has none."""
+        lines = [line for line in self.lines() if line.key == key]
+        return max(reversed(lines), key=lambda line: line.finished).record() if lines else None
 
     def put(self, arrays: Arrays, *, compress: bool = False) -> str:
-        """Save arrays by name and return the artifact's own name."""
+        """Save arrays by name and return the artifact's own name.
+
+        Raises:
+            StoreError: the disk is full or gone; nothing of the file stays.
+        """
         data = safetensors.numpy.save(dict(arrays))
         suffix = ".safetensors.gz" if compress else ".safetensors"
         name = hashlib.sha256(data).hexdigest()[:32] + suffix
-        path = self._path(name)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _publish(path, gzip.compress(data, mtime=0) if compress else data)
+        path = self.path_of(name)
+        with _named_failure(path):
+            if path.exists():
+                os.utime(path)  # in use again: not to be freed before its record is there
+            else:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                publish(path, gzip.compress(data, mtime=0) if compress else data)
         return name
 
     def get(self, name: str) -> dict[str, np.ndarray[Any, Any]]:
@@ -100,7 +127,7 @@ class Store:
         Raises:
             UserError: it is missing, or its content is not what its name says.
         """
-        path = self._path(name)
+        path = self.path_of(name)
         try:
             data = path.read_bytes()
             data = gzip.decompress(data) if name.endswith(".gz") else data
@@ -110,18 +137,42 @@ class Store:
             raise UserError(f"{path}: damaged: its content is not what its name says; delete it")
         return safetensors.numpy.load(data)
 
-    def _path(self, name: str) -> Path:
+    def holds(self, record: Record) -> bool:
+        """Tell whether every artifact that a record names is there."""
+        return all(self.path_of(name).exists() for name in artifacts_of(record))
+
+    def path_of(self, name: str) -> Path:
+        """Return where an artifact lies, or would."""
         return self.artifacts_folder / name[:2] / name
 
 
-def _publish(path: Path, data: bytes) -> None:
+def artifacts_of(record: Record) -> list[str]:
+    """Return the names of the artifacts that a record refers to."""
+    return list(record.get("result", {}).get("artifacts", {}).values())
+
+
+@contextmanager
+def _named_failure(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(error.errno, error.strerror, error.filename or str(path)) from error
+
+
+def publish(path: Path, data: bytes) -> None:
     """Write a file beside its place and move it there, so that it is whole or absent."""
+    with part_of(path) as part, part.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def part_of(path: Path) -> Iterator[Path]:
+    """Yield the name of a hidden file beside ``path``, which is moved there when the block has ended well."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -211,4 +211,4 @@ def _cell(victim: Victim, defense: tuple[Choice, Method], budget: BudgetSpec, sk
     least, given = method.about.least_spc, min(budget.counts(victim.data.train_counts))
     if reason is None and given < least:
         reason = f"needs at least {least} images per class; {budget.label()} gives {given}"
-    return replace(cell, skip=reason)
+    return cell if reason is None else replace(cell, skip=reason)

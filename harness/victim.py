@@ -19,9 +19,10 @@ from harness.keys import seed
 from harness.network import build
 from harness.plan import Victim
 from harness.predict import Stamp
+from harness.records import Record
 from harness.registry import load
 from harness.runtime import reseed, uses_bf16
-from harness.store import Record, Store
+from harness.store import Store
 from harness.train import fit
 
 ROUNDING = 1e-3
@@ -124,7 +125,7 @@ def _verify(attacked: Attacked, saved: dict[str, Any]) -> None:
         if len(expected) != len(out) or _margin(out, expected)[changed].gt(ROUNDING).any():
             raise VictimRefusedError(
                 f"the loaded victim predicts {int(changed.sum())} of {len(out)} {split} images "
-                "otherwise than its record says: its weights, normalisation, trigger or data are not what they were"
+                "otherwise than its record says: its weights, normalisation, trigger or data have changed"
             )
 
 

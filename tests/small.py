@@ -8,9 +8,13 @@ import yaml
 from rich.console import Console
 
 from harness.data.cache import default_cache
-from harness.launch.schedule import Latest
+from harness.launch.schedule import Wish
+from harness.launch.slots import Hardware
+from harness.records import Record
 from harness.run import Options, run_study, store_of
 from harness.study import load_study
+
+Records = dict[str, Record]
 
 SMALL = {
     "data": ["digits"],
@@ -37,13 +41,23 @@ def plan(path: Path):
     return load_study(path, None, default_cache())
 
 
-def run(path: Path, out: Path, **options: object) -> Latest:
-    """Run a study in this process and return the newest record of every key."""
-    settings = Options(**{"device": "cpu", "inline": True, **options})
-    return run_study(plan(path), store_of(out), settings, Console(quiet=True))
+def run(path: Path, out: Path, *, mode: str = "run", workers: int | None = None) -> Records:
+    """Run a study, in this process unless workers are asked for; return the newest record of every key."""
+    options = Options(Wish(mode=mode), Hardware("cpu", workers), inline=workers is None)
+    run_study(plan(path), store_of(out), options, Console(quiet=True))
+    return newest(out)
 
 
-def numbers(latest: Latest) -> dict:
+def newest(out: Path) -> Records:
+    """Return the newest record of every key, whole."""
+    found: Records = {}
+    for record in store_of(out).records():
+        if record["key"] not in found or found[record["key"]]["finished"] <= record["finished"]:
+            found[record["key"]] = record
+    return found
+
+
+def numbers(latest: Records) -> dict:
     """Return the records without what may differ between two runs: times, memory, machine."""
     return {
         key: {
@@ -54,7 +68,7 @@ def numbers(latest: Latest) -> dict:
     }
 
 
-def cell_record(latest: Latest, *words: str) -> dict:
+def cell_record(latest: Records, *words: str) -> dict:
     """Return the one cell record whose name holds all words."""
     found = [r for r in latest.values() if r["kind"] == "cell" and all(w in r["name"] for w in words)]
     assert len(found) == 1, [r["name"] for r in found]

@@ -57,7 +57,9 @@ def test_badnets_takes_a_patch_from_a_file(tmp_path):
     pixels[:2, :2] = (255, 0, 10)
     Image.fromarray(pixels).save(tmp_path / "patch.png")
     train, found, _ = poison("badnets", folder=tmp_path, image="patch.png")
-    assert (found.images[:, :, :2, :2].permute(0, 2, 3, 1) == torch.tensor([255, 0, 10], dtype=torch.uint8)).all()
+    assert (
+        found.images[:, :, :2, :2].permute(0, 2, 3, 1) == torch.tensor([255, 0, 10], dtype=torch.uint8)
+    ).all()
     assert torch.equal(found.images[:, :, 2:], train.images[found.indices][:, :, 2:])
 
 
@@ -68,7 +70,10 @@ def test_blended_is_the_weighted_sum_rounded():
 
 
 def test_blended_pattern_is_the_seeds_and_no_draw_of_the_victims():
-    patterns = [poison("blended", n=n, pattern_seed=seed)[1].state["pattern"] for n, seed in ((50, 0), (99, 0), (50, 1))]
+    patterns = [
+        poison("blended", n=n, pattern_seed=seed)[1].state["pattern"]
+        for n, seed in ((50, 0), (99, 0), (50, 1))
+    ]
     assert torch.equal(patterns[0], patterns[1])
     assert not torch.equal(patterns[0], patterns[2])
 
@@ -76,11 +81,16 @@ def test_blended_pattern_is_the_seeds_and_no_draw_of_the_victims():
 def test_blended_takes_a_pattern_from_a_file_and_fits_it(tmp_path):
     Image.new("RGB", (64, 48), (200, 100, 0)).save(tmp_path / "kitty.png")
     _, found, _ = poison("blended", folder=tmp_path, image="kitty.png")
-    assert torch.allclose(found.state["pattern"], torch.tensor([200, 100, 0]).view(3, 1, 1) / 255 + torch.zeros(3, 32, 32))
+    assert torch.allclose(
+        found.state["pattern"], torch.tensor([200, 100, 0]).view(3, 1, 1) / 255 + torch.zeros(3, 32, 32)
+    )
 
 
 def test_the_content_of_an_image_file_is_in_the_key_and_its_path_is_not(tmp_path):
     for name, colour in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
         Image.new("L", (4, 4), colour).save(tmp_path / name)
-    identities = [method_choice("attack", {"blended": {"image": x}}, tmp_path)[0].identity for x in ("a.png", "b.png", "c.png")]
+    identities = [
+        method_choice("attack", {"blended": {"image": x}}, tmp_path)[0].identity
+        for x in ("a.png", "b.png", "c.png")
+    ]
     assert identities[0] == identities[1] != identities[2]

@@ -56,7 +56,8 @@ def test_run_status_report_show(defuse, tmp_path):
 def test_failed_cells_give_exit_code_1(defuse, tmp_path):
     (tmp_path / "bad.py").write_text(
         '"""Bad."""\nfrom harness.contract import defense\n\n'
-        '@defense(paper="none", year=2026, family="control")\ndef bad(model, budget, hyper, ctx):\n    return None\n'
+        '@defense(paper="none", year=2026, family="control")\n'
+        "def bad(model, budget, hyper, ctx):\n    return None\n"
     )
     study = str(small.write_study(tmp_path, defenses=["none", "./bad.py"]))
     code, said, progress = defuse("run", study, "--out", str(tmp_path / "out"), "--device", "cpu", "--inline")
@@ -106,4 +107,9 @@ def test_list_says_paper_needs_and_defaults(defuse):
     assert "inner_steps=20" in said
     code, said, _ = defuse("list")
     assert code == 0
-    assert [line for line in said.splitlines() if line and line[0] != " "] == ["attacks", "defenses", "models", "data"]
+    assert [line for line in said.splitlines() if line and line[0] != " "] == [
+        "attacks",
+        "defenses",
+        "models",
+        "data",
+    ]

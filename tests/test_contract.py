@@ -73,7 +73,8 @@ def holds(tensors, secret):
 @defense(paper="none", year=2026, family="control")
 def peeks(model, budget, hyper, ctx):
     folder = Path({folder!r})
-    secrets = [torch.from_numpy(np.load(folder / f"{{name}}.npy")) for name in ("test_images", "test_labels", "train_images")]
+    names = ("test_images", "test_labels", "train_images")
+    secrets = [torch.from_numpy(np.load(folder / f"{{name}}.npy")) for name in names]
     generator = torch.Generator().manual_seed(0)
     secrets.append(torch.rand(1, 8, 8, generator=generator))  # the pattern that Blended draws from its seed
     handed = reachable(model, budget, hyper, ctx, sys.modules["harness.cell"])
@@ -88,7 +89,7 @@ def test_a_defense_finds_no_test_image_and_no_trigger(tmp_path):
     folder = prepare("digits", DataOptions(), None, default_cache()).folder
     (tmp_path / "peeks.py").write_text(PEEKS.format(folder=str(folder)))
     path = small.write_study(tmp_path, defenses=["./peeks.py"], attacks=["blended"])
-    latest = small.run(path, tmp_path / "out", inline=False, workers=1)
+    latest = small.run(path, tmp_path / "out", workers=1)
     record = small.cell_record(latest, "peeks")
     found = Store(tmp_path / "out" / "store").get(record["result"]["artifacts"]["method"])
     assert found["handed"] > 50, "the model's own tensors at least"

@@ -95,12 +95,26 @@ def test_the_command_line_is_frozen():
         for name, command in cli.commands.items()
     }
     where = ["--data-root", "--out", "study"]
+    run = [
+        "--mode",
+        "--dry-run",
+        "--device",
+        "--workers",
+        "--gpus",
+        "--per-gpu",
+        "--inline",
+        "--launcher",
+        "--slurm",
+    ]
     assert surface == {
-        "run": sorted([*where, "--mode", "--dry-run", "--device", "--workers", "--inline"]),
-        "status": where,
+        "run": sorted([*where, *run]),
+        "status": sorted([*where, "--watch"]),
         "report": where,
         "show": sorted([*where, "cell"]),
         "list": sorted(["--json", "kind"]),
+        "compact": where,
+        "merge": sorted(["--mixed-versions", "into", "other"]),
+        "gc": sorted(["--data-root", "--delete", "--out", "studies"]),
     }
 
 

@@ -9,14 +9,27 @@ from harness.network import Normalise
 def test_preactresnet18_is_interchangeable_with_backdoorbench():
     state = preactresnet18(3, 10, Hyper()).state_dict()
     assert len(state) == 102
-    learned = [x for name, x in state.items() if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))]
+    learned = [
+        x
+        for name, x in state.items()
+        if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
+    ]
     assert sum(x.numel() for x in learned) == 11_171_146
-    assert [tuple(state[name].shape) for name in ("conv1.weight", "layer2.0.shortcut.0.weight", "linear.weight")] == [
+    assert [
+        tuple(state[name].shape) for name in ("conv1.weight", "layer2.0.shortcut.0.weight", "linear.weight")
+    ] == [
         (64, 3, 3, 3),
         (128, 64, 1, 1),
         (10, 512),
     ]
-    assert {name.split(".")[0] for name in state} == {"conv1", "layer1", "layer2", "layer3", "layer4", "linear"}
+    assert {name.split(".")[0] for name in state} == {
+        "conv1",
+        "layer1",
+        "layer2",
+        "layer3",
+        "layer4",
+        "linear",
+    }
     assert "layer1.0.shortcut.0.weight" not in state
 
 

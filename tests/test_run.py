@@ -1,4 +1,4 @@
-"""Whole studies, really run: the same numbers twice, in any order, after any crash, whatever a method does."""
+"""Whole studies, really run: the same numbers twice, in any order, after any crash."""
 
 import signal
 import subprocess
@@ -8,10 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from harness.data.info import open_arrays
+from harness.errors import UserError
+from harness.launch.slots import Hardware
 from harness.plan import Study
 from harness.report.frame import build_frame
-from harness.run import Options, state, store_of
+from harness.run import Options, run_study, state, store_of
 from harness.store import Store
 from tests import small
 
@@ -39,13 +43,15 @@ def test_the_same_bits_in_another_order_and_other_processes(reference, tmp_path)
     _, _, numbers = reference
     turned = {name: list(reversed(values)) for name, values in TWO_OF_EACH.items()}
     path = small.write_study(tmp_path, **turned)
-    assert small.numbers(small.run(path, tmp_path / "out", inline=False, workers=2)) == numbers
+    assert small.numbers(small.run(path, tmp_path / "out", workers=2)) == numbers
 
 
 def test_adding_a_defense_and_a_seed_changes_no_other_record(reference, tmp_path):
     _, _, numbers = reference
     defenses = [*TWO_OF_EACH["defenses"], {"fp": {"epochs": 1}}]
-    more = small.numbers(small.run(small.write_study(tmp_path, defenses=defenses, seeds=[0, 1, 2]), tmp_path / "out"))
+    more = small.numbers(
+        small.run(small.write_study(tmp_path, defenses=defenses, seeds=[0, 1, 2]), tmp_path / "out")
+    )
     assert len(more) == 15
     assert {key: more[key] for key in numbers} == numbers
 
@@ -72,13 +78,15 @@ def test_kill_9_loses_no_finished_cell_and_trains_nothing_twice(reference, tmp_p
     command = [sys.executable, "-c", "from harness.cli import main; main()"]
     arguments = ["run", str(path), "--out", str(out), "--device", "cpu", "--workers", "2"]
     for wanted in (1, 3):  # killed twice: once among the victims, once among the cells
-        child = subprocess.Popen([*command, *arguments], cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            [*command, *arguments], cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
         limit = time.monotonic() + 100
         while len(store_of(out).latest()) < wanted and time.monotonic() < limit and child.poll() is None:
             time.sleep(0.05)
         child.send_signal(signal.SIGKILL)
         child.wait()
-    kept = small.numbers(store_of(out).latest())
+    kept = small.numbers(small.newest(out))
     assert len(kept) >= 3
     assert kept.items() <= numbers.items()
     finished = {r["key"]: r["finished"] for r in store_of(out).records()}
@@ -116,7 +124,7 @@ def test_own_defenses_join_the_matrix_and_failures_are_records(tmp_path):
     own = [write_own(tmp_path, name, body) for name, body in OWN.items()]
     small.run(small.write_study(tmp_path), tmp_path / "out")
     path = small.write_study(tmp_path, defenses=["none", *own], timeout=3)
-    latest = small.run(path, tmp_path / "out", inline=False, workers=2)
+    latest = small.run(path, tmp_path / "out", workers=2)
 
     def ended(name: str) -> tuple[str, str]:
         record = small.cell_record(latest, f" / {name} / ")
@@ -124,13 +132,22 @@ def test_own_defenses_join_the_matrix_and_failures_are_records(tmp_path):
 
     assert ended("none")[0] == ended("fine")[0] == "ok"
     assert ended("raises") == ("error", "RuntimeError: it broke here")
-    assert 'raise RuntimeError("it broke' in small.cell_record(latest, "raises")["traceback"].replace("'", '"')
+    assert 'raise RuntimeError("it broke' in small.cell_record(latest, "raises")["traceback"].replace(
+        "'", '"'
+    )
     assert ended("nan") == ("error", "BrokenModelError: the model gives NaN or infinity on test images")
-    assert ended("wrong_type") == ("error", "TypeError: a defense returns an nn.Module or a Repaired, not str")
+    assert ended("wrong_type") == (
+        "error",
+        "TypeError: a defense returns an nn.Module or a Repaired, not str",
+    )
     assert ended("slow")[0] == "timeout"
     study = small.plan(path)
-    assert state(study, latest).cells == {"ok": 2, "error": 3, "timeout": 1}  # nothing vanishes
-    frame = build_frame(study, latest).set_index("defense")
+    assert state(study, store_of(tmp_path / "out").latest()).cells == {
+        "ok": 2,
+        "error": 3,
+        "timeout": 1,
+    }  # nothing vanishes
+    frame = build_frame(study, store_of(tmp_path / "out").latest()).set_index("defense")
     assert frame.loc["fine", "acc"] == frame.loc["none", "acc"]
     assert frame.loc["raises", "error"] == "RuntimeError: it broke here"
 
@@ -138,7 +155,7 @@ def test_own_defenses_join_the_matrix_and_failures_are_records(tmp_path):
 def test_a_worker_that_dies_costs_its_own_cell_alone(tmp_path):
     own = write_own(tmp_path, "dies.py", "import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)")
     path = small.write_study(tmp_path, defenses=[own, "none"])
-    latest = small.run(path, tmp_path / "out", inline=False, workers=1)
+    latest = small.run(path, tmp_path / "out", workers=1)
     died = small.cell_record(latest, "dies")
     assert (died["status"], died["error"]) == ("crash", "the worker process died (signal 9)")
     assert small.cell_record(latest, "none")["status"] == "ok"
@@ -149,11 +166,16 @@ def test_retry_runs_failures_again_and_nothing_else(tmp_path):
     path = small.write_study(tmp_path, defenses=[own, "none"])
     flag = tmp_path / "mended"
     source = (tmp_path / "flaky.py").read_text()
-    source = source.replace("raise", f"import pathlib\n    if pathlib.Path({str(flag)!r}).exists():\n        return model\n    raise")
+    source = source.replace(
+        "raise",
+        f"import pathlib\n    if pathlib.Path({str(flag)!r}).exists():\n        return model\n    raise",
+    )
     (tmp_path / "flaky.py").write_text(source)
     assert small.cell_record(small.run(path, tmp_path / "out"), "flaky")["status"] == "error"
     flag.touch()
-    assert small.cell_record(small.run(path, tmp_path / "out"), "flaky")["status"] == "error"  # run: it has a record
+    assert (
+        small.cell_record(small.run(path, tmp_path / "out"), "flaky")["status"] == "error"
+    )  # run: it has a record
     done = small.run(path, tmp_path / "out", mode="retry")
     assert small.cell_record(done, "flaky")["status"] == "ok"
     assert sum(1 for _ in store_of(tmp_path / "out").records()) == 4
@@ -197,14 +219,14 @@ def test_a_failed_victim_takes_its_cells_along_as_records(tmp_path):
     path = small.write_study(tmp_path, attacks=[{"badnets": {"size": 99}}, "blended"])
     latest = small.run(path, tmp_path / "out")
     study: Study = small.plan(path)
-    assert state(study, latest).victims == {"error": 1, "ok": 1}
-    assert state(study, latest).cells == {"error": 2, "ok": 2}
+    assert state(study, store_of(tmp_path / "out").latest()).victims == {"error": 1, "ok": 1}
+    assert state(study, store_of(tmp_path / "out").latest()).cells == {"error": 2, "ok": 2}
     fallen = small.cell_record(latest, "badnets", "none")
     assert fallen["error"].startswith("its victim failed: ValueError: a patch of 99")
 
 
 def test_every_defense_gets_the_same_images_and_smaller_budgets_are_subsets(tmp_path):
-    spy = "import torch\n    return __import__('harness.contract').contract.Repaired(model, {'seen': budget.images})"
+    spy = "from harness.contract import Repaired\n    return Repaired(model, {'seen': budget.images})"
     own = [write_own(tmp_path, name, spy) for name in ("spy_a.py", "spy_b.py")]
     path = small.write_study(tmp_path, defenses=own, budgets=[{"spc": 2}, {"spc": 10}])
     latest, store = small.run(path, tmp_path / "out"), Store(tmp_path / "out" / "store")
@@ -213,6 +235,11 @@ def test_every_defense_gets_the_same_images_and_smaller_budgets_are_subsets(tmp_
         return store.get(small.cell_record(latest, *words)["result"]["artifacts"]["method"])["seen"]
 
     assert (seen("spy_a", "SPC 2") == seen("spy_b", "SPC 2")).all()
+    true = open_arrays((study := small.plan(path)).cells[0].victim.data).test_labels
+    kept = store.get(small.cell_record(latest, "spy_a", "SPC 2")["result"]["artifacts"]["predictions"])
+    assert len(kept["triggered"]) == (true != study.cells[0].victim.target).sum(), (
+        "no target-class image in ASR"
+    )
     few = {image.tobytes() for image in seen("spy_a", "SPC 2")}
     many = {image.tobytes() for image in seen("spy_a", "SPC 10")}
     assert len(few) == 20
@@ -221,8 +248,10 @@ def test_every_defense_gets_the_same_images_and_smaller_budgets_are_subsets(tmp_
 
 
 def test_an_unknown_device_is_one_line(tmp_path):
-    from harness.errors import UserError
-    from harness.run import slots_for
-
     with pytest.raises(UserError, match="device 'cuda:99' is not to be had here"):
-        slots_for(Options(device="cuda:99"))
+        run_study(
+            small.plan(small.write_study(tmp_path)),
+            store_of(tmp_path / "out"),
+            Options(hardware=Hardware("cuda:99")),
+            Console(quiet=True),
+        )

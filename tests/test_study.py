@@ -93,7 +93,11 @@ def test_a_key_that_stands_twice_is_a_fault(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "match"),
-    [("- 1\n- 2\n", "a study is a mapping with the keys data, models"), ("a: [1\n", "not YAML"), ("", "mapping")],
+    [
+        ("- 1\n- 2\n", "a study is a mapping with the keys data, models"),
+        ("a: [1\n", "not YAML"),
+        ("", "mapping"),
+    ],
 )
 def test_files_that_are_no_study(tmp_path, text, match):
     path = tmp_path / "bad.yaml"

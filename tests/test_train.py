@@ -67,7 +67,9 @@ def test_fit_learns_and_gives_the_same_bits_twice():
 def test_uint8_and_float_images_train_alike():
     images = (toy()[0] * 255).round().to(torch.uint8)
     recipe = Recipe(epochs=2, batch=16, precision="fp32")
-    trained = [fit(network(), (x, toy()[1]), recipe, Augment(), context()) for x in (images, as_float(images))]
+    trained = [
+        fit(network(), (x, toy()[1]), recipe, Augment(), context()) for x in (images, as_float(images))
+    ]
     assert torch.equal(trained[0][4].weight, trained[1][4].weight)
 
 

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from harness.bench import Bench, run_task
+from harness.launch.local import Ended, Started
 from harness.launch.schedule import Schedule
-from harness.launch.task import Task
-from harness.launch.worker import Slot
+from harness.launch.slots import Slot
 from harness.runtime import device_named, set_up
-from harness.store import Record, Store
+from harness.store import Store
 
 
-def run_inline(
-    schedule: Schedule,
-    store: Store,
-    slots: list[Slot],
-    started: Callable[[Task], None],
-    ended: Callable[[Record], None],
-) -> None:
+def run_inline(schedule: Schedule, store: Store, slots: list[Slot], started: Started, ended: Ended) -> None:
     """Run every task of a schedule in order, on the first slot; arguments as for the local launcher."""
     set_up(slots[0].threads)
     bench = Bench(store, device_named(slots[0].device))
-    fallen, held = schedule.fallen, None
+    finished, held = schedule.fallen, None
     while True:
-        for record in fallen:
+        for record in finished:
             store.append(record)
             ended(record)
         task = schedule.next(held)
         if task is None:
             return
-        started(task)
+        started(task, slots[0])
         record = run_task(task, bench)
         held = task.victim.key
-        ended(record)
-        fallen = schedule.ended(task, record)
+        finished = [record, *schedule.ended(task, record)]

@@ -1,137 +1,139 @@
 """The local launcher: a supervised pool of long-lived worker processes, one per slot.
 
 A worker that dies, by a segmentation fault or by the kernel, costs its own task, which gets a ``crash``
-record; a task past its time gets a ``timeout`` record. Either way a new worker takes the slot.
+record; a task past its time gets a ``timeout`` record. Either way a new worker takes the slot. A task that
+ran out of memory is tried once more, alone on its device. The supervisor alone writes records, so that a
+task has one, whatever became of its worker.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.connection import wait
 
 from harness.errors import UserError
 from harness.launch.schedule import Schedule, failure
+from harness.launch.seat import Seat
+from harness.launch.slots import Slot
+from harness.launch.stop import Stop
 from harness.launch.task import Task
-from harness.launch.worker import Slot, StoreFailed, serve
-from harness.store import Record, Store
+from harness.launch.worker import StoreFailed
+from harness.records import Record
+from harness.store import Store, StoreError
 
-GRACE = 5.0
-"""Seconds past a task's deadline before its worker is killed: most methods end by themselves."""
-Report = Callable[[Record], None]
-
-
-@dataclass
-class _Worker:
-    process: SpawnProcess
-    pipe: Connection
-    slot: Slot
-    task: Task | None = None
-    started: float = 0.0
-    held: str | None = None
-
-    def give(self, task: Task) -> None:
-        self.task, self.started, self.held = task, time.monotonic(), task.victim.key
-        self.pipe.send(task)
-
-    def overdue(self) -> bool:
-        if self.task is None or self.task.timeout is None:
-            return False
-        return time.monotonic() - self.started > self.task.timeout + GRACE
+SETTLE = 1.0
+"""Seconds before a death is told: who ends a whole job or machine ends the supervisor too."""
+Started = Callable[[Task, Slot], None]
+Ended = Callable[[Record], None]
 
 
-def run_local(
-    schedule: Schedule, store: Store, slots: list[Slot], started: Callable[[Task], None], ended: Report
-) -> None:
+def run_local(schedule: Schedule, store: Store, slots: list[Slot], started: Started, ended: Ended) -> None:
     """Run every task of a schedule; ``started`` and ``ended`` are told as they come.
 
     Raises:
         UserError: records can't be written (a full disk); what is finished is kept.
+        Interrupted: by Ctrl-C or SIGTERM; likewise.
     """
-    pool = _Pool(schedule, store, started, ended)
-    pool.settle(schedule.fallen)
-    workers = [_start(store, slot) for slot in slots[: max(1, schedule.total_victims + schedule.total_cells)]]
-    try:
-        while pool.busy(workers):
-            ready = wait([x for w in workers for x in (w.pipe, w.process.sentinel)], timeout=1.0)
-            for i, worker in enumerate(workers):
-                if worker.pipe in ready or worker.process.sentinel in ready or worker.overdue():
-                    workers[i] = pool.attend(worker)
-        for worker in workers:
-            worker.pipe.send(None)
-        for worker in workers:
-            worker.process.join(GRACE)
-    finally:
-        for worker in workers:
-            worker.process.kill()
+    seats = [Seat(slot, store.folder) for slot in slots]
+    with Stop() as stop:
+        pool = _Pool(schedule, store, seats, (started, ended), stop)
+        try:
+            pool.run()
+        except StoreError as error:
+            raise _unwritable(str(error)) from error
+        finally:
+            for seat in seats:
+                seat.stop()
 
 
-def _start(store: Store, slot: Slot) -> _Worker:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, store.folder, slot), daemon=True)
-    process.start()
-    theirs.close()
-    return _Worker(process, ours, slot)
+def _unwritable(reason: str) -> UserError:
+    return UserError(f"records can't be written: {reason}; what is finished is kept: mend that and run again")
 
 
-@dataclass
 class _Pool:
-    schedule: Schedule
-    store: Store
-    started: Callable[[Task], None]
-    ended: Report
+    def __init__(
+        self, schedule: Schedule, store: Store, seats: list[Seat], told: tuple[Started, Ended], stop: Stop
+    ) -> None:
+        self.schedule = schedule
+        self.store = store
+        self.seats = seats
+        self.started, self.ended = told
+        self.stop = stop
+        self.short: defaultdict[str, deque[Task]] = defaultdict(deque)
+        """By device: tasks that ran out of memory, to be tried alone."""
+        self.alone: set[str] = set()
+        """Keys of tasks that were or are tried alone."""
 
-    def busy(self, workers: list[_Worker]) -> bool:
+    def run(self) -> None:
+        for record in self.schedule.fallen:
+            self.settle(record)
+        while self.fill():
+            wait([self.stop.fileno(), *(x for seat in self.seats for x in seat.signs())], timeout=1.0)
+            self.stop.check()
+            for seat in self.seats:
+                self.attend(seat)
+
+    def fill(self) -> bool:
         """Give every idle worker a task; tell whether any is at work."""
-        for worker in workers:
-            if worker.task is None and (task := self.schedule.next(worker.held)) is not None:
-                worker.give(task)
-                self.started(task)
-        return any(worker.task is not None for worker in workers)
+        for seat in self.seats:
+            if seat.task is None and (task := self.next(seat)) is not None:
+                seat.give(task)
+                self.started(task, seat.slot)
+        return any(seat.task is not None for seat in self.seats)
 
-    def attend(self, worker: _Worker) -> _Worker:
-        """Take a worker's answer, or replace a worker that died or hangs."""
-        if worker.pipe.poll():
-            try:
-                return self._answered(worker, worker.pipe.recv())
-            except EOFError:
-                pass  # it died: below
-        if worker.overdue():
-            worker.process.kill()
-        worker.process.join()
-        if worker.task is not None:
-            self.settle([_obituary(worker, worker.task)], worker.task)
-        return _start(self.store, worker.slot)
+    def next(self, seat: Seat) -> Task | None:
+        """Return what an idle seat may start now."""
+        device = seat.slot.device
+        mates = [other for other in self.seats if other.slot.device == device]
+        running = [other.task for other in mates if other.task is not None]
+        if any(task.key in self.alone for task in running) or (running and self.short[device]):
+            return None
+        if not self.short[device]:
+            return self.schedule.next(seat.held)
+        for mate in mates:
+            mate.stop()
+        task = self.short[device].popleft()
+        self.alone.add(task.key)
+        return task
 
-    def _answered(self, worker: _Worker, answer: Record | StoreFailed) -> _Worker:
+    def attend(self, seat: Seat) -> None:
+        """Take a worker's answer, or see to a worker that died or hangs."""
+        answer, task = seat.answer(), seat.task
         if isinstance(answer, StoreFailed):
-            raise UserError(f"records can't be written: {answer.reason}; mend that and run again")
-        assert worker.task is not None
-        task, worker.task = worker.task, None
-        self._note(task, answer)
-        return worker
+            raise _unwritable(answer.reason)
+        if answer is not None and task is not None:
+            self.answered(seat, task, answer)
+        elif seat.overdue() and task is not None:
+            seat.stop()
+            seat.task = None
+            self.note(task, failure(task, "timeout", f"no end after {task.timeout:g} s"))
+        elif seat.dead():
+            self.died(seat, task)
 
-    def settle(self, records: list[Record], task: Task | None = None) -> None:
-        """Write records on behalf of tasks that could not."""
-        for record in records:
-            self.store.append(record)
-            if task is None:
-                self.ended(record)
-            else:
-                self._note(task, record)
+    def answered(self, seat: Seat, task: Task, record: Record) -> None:
+        seat.task = None
+        if record["status"] in {"oom", "crash"}:
+            seat.stop()  # its memory is in pieces, or its device in an unknown state
+        if record["status"] == "oom" and task.key not in self.alone:
+            self.short[seat.slot.device].append(task)
+        else:
+            self.note(task, record)
 
-    def _note(self, task: Task, record: Record) -> None:
+    def died(self, seat: Seat, task: Task | None) -> None:
+        how = seat.stop()
+        time.sleep(SETTLE)
+        self.stop.check()
+        seat.task = None
+        if task is not None:
+            self.note(task, failure(task, "crash", f"the worker process died ({how})"))
+
+    def note(self, task: Task, record: Record) -> None:
+        self.settle(record)
+        for fallen in self.schedule.ended(task, record):
+            self.settle(fallen)
+
+    def settle(self, record: Record) -> None:
+        self.store.append(record)
         self.ended(record)
-        self.settle(self.schedule.ended(task, record))
-
-
-def _obituary(worker: _Worker, task: Task) -> Record:
-    if worker.overdue():
-        return failure(task, "timeout", f"no end after {task.timeout:g} s")
-    code = worker.process.exitcode
-    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-    return failure(task, "crash", f"the worker process died ({how})")

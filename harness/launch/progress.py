@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from statistics import mean
 from types import TracebackType
+from typing import NamedTuple
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,8 +14,18 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.launch.schedule import Schedule
+from harness.launch.slots import Slot
 from harness.launch.task import Task
-from harness.store import Record
+from harness.records import Record
+
+BAR = 30
+
+
+class _Running(NamedTuple):
+    task: Task
+    slot: str
+    since: float
+    expected: float | None
 
 
 class Progress:
@@ -23,12 +33,13 @@ class Progress:
 
     def __init__(self, console: Console, schedule: Schedule, workers: int) -> None:
         self.console = console
+        self.schedule = schedule
+        self.workers = workers
         self.totals = {"victim": schedule.total_victims, "cell": schedule.total_cells}
         self.done: Counter[str] = Counter()
-        self.failed = 0
-        self.running: dict[str, tuple[Task, float]] = {}
+        self.failed: Counter[str] = Counter()
+        self.running: dict[str, _Running] = {}
         self.began = time.monotonic()
-        self.cost = Cost(schedule, workers)
         self.live = Live(console=console, get_renderable=self._screen, refresh_per_second=2, transient=True)
 
     def __enter__(self) -> Progress:
@@ -41,16 +52,16 @@ class Progress:
     ) -> None:
         self.live.stop()
 
-    def started(self, task: Task) -> None:
+    def started(self, task: Task, slot: Slot) -> None:
         """Note that a worker took a task."""
-        self.running[task.key] = (task, time.monotonic())
+        expected = self.schedule.expected(task)
+        self.running[task.key] = _Running(task, slot.label, time.monotonic(), expected)
 
     def ended(self, record: Record) -> None:
         """Note that a task ended, and print its line."""
         self.running.pop(record["key"], None)
         self.done[record["kind"]] += 1
-        self.failed += record["status"] != "ok"
-        self.cost.note(record)
+        self.failed[record["status"]] += record["status"] != "ok"
         self.console.print(self._line(record), highlight=False, soft_wrap=True)
 
     def _line(self, record: Record) -> Text:
@@ -65,44 +76,41 @@ class Progress:
     def _left(self) -> str:
         if self.console.is_terminal:
             return ""
-        left = self.cost.left()
-        return f"  (ETA {clock(left)}, failed {self.failed})" if left is not None else ""
+        eta = self._eta()
+        return f"  (ETA {clock(eta)}, failed {self.failed.total()})" if eta is not None else ""
+
+    def _eta(self) -> float | None:
+        left = self.schedule.left()
+        return None if left is None else left / self.workers
 
     def _screen(self) -> Group:
         table = Table.grid(padding=(0, 2))
         for kind, total in self.totals.items():
             if total:
-                bar = ProgressBar(total=total, completed=self.done[kind], width=30)
+                bar = ProgressBar(total=total, completed=self.done[kind], width=BAR)
                 table.add_row(f"{kind}s", bar, f"{self.done[kind]}/{total}")
-        left = self.cost.left()
+        slots = Table.grid(padding=(0, 2))
         now = time.monotonic()
-        clocks = f"elapsed {clock(now - self.began)}   ETA {'...' if left is None else clock(left)}"
-        status = Text(f"running {len(self.running)}   failed {self.failed}   {clocks}")
-        tasks = [Text(f"  {task.name}  {clock(now - since)}", "dim") for task, since in self.running.values()]
-        return Group(table, status, *tasks)
+        for running in sorted(self.running.values(), key=lambda running: running.slot):
+            slots.add_row(*_slot(running, now - running.since))
+        return Group(table, self._summary(now - self.began), slots)
+
+    def _summary(self, elapsed: float) -> Text:
+        eta = self._eta()
+        rate = 60 * self.done.total() / elapsed if elapsed else 0.0
+        failures = ", ".join(f"{n} {status}" for status, n in sorted(self.failed.items()) if n) or "none"
+        return Text(
+            f"elapsed {clock(elapsed)}   ETA {'...' if eta is None else clock(eta)}   "
+            f"{rate:.1f} a minute   failed: {failures}"
+        )
 
 
-class Cost:
-    """What is left to do, in seconds, from what tasks of the same kind have cost so far."""
-
-    def __init__(self, schedule: Schedule, workers: int) -> None:
-        self.workers = workers
-        self.open = schedule.open_work()
-        self.spent: dict[str, list[float]] = {}
-
-    def note(self, record: Record) -> None:
-        """Learn from an ended task."""
-        kind = "victim" if record["kind"] == "victim" else record["spec"]["defense"]["name"]
-        self.open[kind] -= 1
-        self.spent.setdefault(kind, []).append(record["wall_seconds"])
-
-    def left(self) -> float | None:
-        """Return the seconds until all open tasks are done; None before anything has ended."""
-        if not self.spent:
-            return None
-        overall = mean([x for costs in self.spent.values() for x in costs])
-        costs = {kind: mean(x) for kind, x in self.spent.items()}
-        return sum(n * costs.get(kind, overall) for kind, n in self.open.items()) / self.workers
+def _slot(running: _Running, elapsed: float) -> tuple[Text, ProgressBar | Text, Text, Text]:
+    """Return a slot's row: how far its task is, by what such tasks have cost."""
+    bar: ProgressBar | Text = Text("")
+    if running.expected:
+        bar = ProgressBar(total=running.expected, completed=min(elapsed, running.expected), width=10)
+    return Text(running.slot, "dim"), bar, Text(clock(elapsed)), Text(running.task.name, "dim")
 
 
 def clock(seconds: float) -> str:

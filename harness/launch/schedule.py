@@ -1,55 +1,108 @@
-"""Which task is next: victims first, a victim's cells as soon as it is ready, no idle worker in between."""
+"""Which task is next: victims first, a victim's cells as soon as it is ready, the longest first."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
+from harness.launch.costs import Costs, Describer, Kinds
 from harness.launch.task import Task
 from harness.plan import Cell, Study, Victim
-from harness.store import Record
+from harness.records import Latest, Record
 
 Mode = Literal["run", "retry", "force", "read-only"]
-Latest = dict[str, Record]
+ANY_TIME = "9999"
 
 
-def wanted(key: str, latest: Latest, mode: Mode) -> bool:
-    """Tell whether a key is to be worked on.
+def now() -> str:
+    """Return the time, as records write it."""
+    return datetime.now(UTC).isoformat()
 
-    run: it has no record; retry: it has no ok record; force: always; read-only: never.
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What of a study is to be worked on.
+
+    run: what has no record; retry: what has no ok record; force: everything; read-only: nothing. A record
+    made after ``since`` was made on behalf of this very wish, and is not made again.
     """
-    if mode == "read-only":
-        return False
-    if mode == "force" or key not in latest:
-        return True
-    return mode == "retry" and latest[key]["status"] != "ok"
+
+    mode: Mode = "run"
+    since: str = ANY_TIME
+    victims_only: bool = False
+
+    def wants(self, key: str, latest: Latest) -> bool:
+        """Tell whether a key is to be worked on."""
+        if self.mode == "read-only" or key not in latest:
+            return self.mode != "read-only"
+        if self.mode == "run" or latest.finished(key) >= self.since:
+            return False
+        return self.mode == "force" or latest.status(key) != "ok"
+
+
+@dataclass
+class _Ready:
+    """The open cells of a victim at hand, the longest first, and their cost in seconds."""
+
+    cells: deque[Cell]
+    cost: float
 
 
 class Schedule:
     """The open tasks of a study. It is told what ended, and hands out what can start."""
 
-    def __init__(self, study: Study, latest: Latest, mode: Mode) -> None:
+    def __init__(
+        self, study: Study, latest: Latest, wish: Wish, at_hand: Callable[[Record], bool] = lambda _: True
+    ) -> None:
+        """Find what is open; ``at_hand`` tells whether the files of a victim's record are still there."""
         self.timeout = study.timeout
         self.latest = latest
-        self.waiting: dict[str, deque[Cell]] = defaultdict(deque)
+        self.costs = Costs()
+        self._describe = Describer()
+        self._victims_only = wish.victims_only
+        self.waiting: dict[str, list[Cell]] = defaultdict(list)
         """Open cells by victim, until the victim is ready."""
-        self.ready: dict[str, deque[Cell]] = {}
+        self.ready: dict[str, _Ready] = {}
         for cell in study.cells:
-            if cell.skip is None and wanted(cell.key, latest, mode):
+            if cell.skip is None and wish.wants(cell.key, latest):
                 self.waiting[cell.victim.key].append(cell)
         needed = [victim for key, victim in study.victims().items() if key in self.waiting]
-        self.victims: deque[Victim] = deque(v for v in needed if wanted(v.key, latest, mode))
-        self.total_victims = len(self.victims)
-        self.total_cells = sum(map(len, self.waiting.values()))
-        self._work = Counter(cell.defense.name for cells in self.waiting.values() for cell in cells)
-        training = {victim.key for victim in self.victims}
+        open_ = [v for v in needed if wish.wants(v.key, latest) or not _usable(latest[v.key], at_hand)]
+        if self.waiting:
+            self.costs.learn(latest)
+        self.victims = deque(sorted(open_, key=self._load, reverse=True))
+        self.total_victims = len(open_)
+        self.total_cells = 0 if self._victims_only else sum(map(len, self.waiting.values()))
+        self.open: Counter[Kinds] = Counter(map(self._describe.victim, open_))
+        if not self._victims_only:
+            self.open.update(self._describe.cell(x) for cells in self.waiting.values() for x in cells)
+        training = {victim.key for victim in open_}
         self.fallen = [x for v in needed if v.key not in training for x in self._release(v.key)]
         """Records of cells whose victim had failed before."""
 
-    def open_work(self) -> Counter[str]:
-        """Return how many tasks of each kind there are: ``victim``, or the name of a defense."""
-        return self._work + Counter(victim=self.total_victims)
+    def _load(self, victim: Victim) -> float:
+        """Return what a victim and its cells cost together."""
+        cells = sum(self.costs.rank(self._describe.cell(cell)) for cell in self.waiting[victim.key])
+        return self.costs.rank(self._describe.victim(victim)) + cells
+
+    def left(self) -> float | None:
+        """Return the seconds of work that is left, on one worker; None before anything is known."""
+        costs = {kinds: self.costs.of(kinds) for kinds in self.open}
+        known = [cost for cost in costs.values() if cost is not None]
+        if not known:
+            return None
+        mean = sum(known) / len(known)
+        return sum(n * (mean if costs[k] is None else costs[k] or 0.0) for k, n in self.open.items())
+
+    def expected(self, task: Task) -> float | None:
+        """Return the seconds that a task is expected to take; None when nothing is known."""
+        return self.costs.of(self._kinds(task))
+
+    def _kinds(self, task: Task) -> Kinds:
+        return self._describe.victim(task.victim) if task.cell is None else self._describe.cell(task.cell)
 
     def next(self, held: str | None) -> Task | None:
         """Return the next task for a worker that holds the victim ``held``, or None for now."""
@@ -57,26 +110,45 @@ class Schedule:
             return Task(self.victims.popleft(), timeout=self.timeout)
         if not self.ready:
             return None
-        key = held if held in self.ready else max(self.ready, key=lambda key: len(self.ready[key]))
-        cell = self.ready[key].popleft()
-        if not self.ready[key]:
+        key = held if held in self.ready else max(self.ready, key=lambda key: self.ready[key].cost)
+        ready = self.ready[key]
+        cell = ready.cells.popleft()
+        ready.cost -= self.costs.rank(self._describe.cell(cell))
+        if not ready.cells:
             del self.ready[key]
         return Task(cell.victim, cell, self.latest[key], self.timeout)
 
     def ended(self, task: Task, record: Record) -> list[Record]:
         """Note a task's record; return the records of the cells that fall with a failed victim."""
         self.latest[task.key] = record
+        kinds = self._kinds(task)
+        self.open[kinds] -= 1
+        if record["status"] == "ok":
+            self.costs.note(kinds, record["wall_seconds"])
         return self._release(task.key) if task.cell is None else []
 
     def _release(self, victim_key: str) -> list[Record]:
         record, cells = self.latest[victim_key], self.waiting.pop(victim_key)
-        if record["status"] == "ok":
-            self.ready[victim_key] = cells
+        if self._victims_only:
             return []
+        if record["status"] == "ok":
+            self._make_ready(victim_key, cells)
+            return []
+        self.open.subtract(self._describe.cell(cell) for cell in cells)
         reason = f"its victim failed: {record['error']}"
         fallen = [failure(Task(cell.victim, cell), "error", reason) for cell in cells]
         self.latest.update({record["key"]: record for record in fallen})
         return fallen
+
+    def _make_ready(self, victim_key: str, cells: list[Cell]) -> None:
+        costs = {cell.key: self.costs.rank(self._describe.cell(cell)) for cell in cells}
+        order = sorted(cells, key=lambda cell: costs[cell.key], reverse=True)
+        self.ready[victim_key] = _Ready(deque(order), sum(costs.values()))
+
+
+def _usable(record: Record, at_hand: Callable[[Record], bool]) -> bool:
+    """Tell whether a victim that is not wanted need not be trained: it has failed, or all of it is there."""
+    return record["status"] != "ok" or at_hand(record)
 
 
 def failure(task: Task, status: str, error: str) -> Record:
@@ -87,5 +159,5 @@ def failure(task: Task, status: str, error: str) -> Record:
         "error": error,
         "scalars": [],
         "wall_seconds": 0.0,
-        "finished": datetime.now(UTC).isoformat(),
+        "finished": now(),
     }

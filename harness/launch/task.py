@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.plan import Cell, Victim
-from harness.store import Record
+from harness.records import Record
 
 SCHEMA = 1
 """Version of the record's layout."""

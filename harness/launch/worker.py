@@ -1,4 +1,4 @@
-"""A worker process: takes tasks from its pipe, keeps data and victim on its device, writes its records."""
+"""A worker process: takes tasks from its pipe, keeps data and victim on its device, answers with records."""
 
 from __future__ import annotations
 
@@ -10,41 +10,41 @@ from multiprocessing.process import parent_process
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.store import Store
+from harness.launch.slots import Slot
+from harness.store import Store, StoreError
 
 
-class Slot(NamedTuple):
-    """Where one worker runs."""
-
-    device: str
-    threads: int
+class Ready(NamedTuple):
+    """What a worker says before its first task: imports are done, and its device is there."""
 
 
 class StoreFailed(NamedTuple):
-    """What a worker says instead of a record when it could not write one."""
+    """What a worker says instead of a record when it could not save a task's artifacts."""
 
     reason: str
 
 
 def serve(pipe: Connection, store_folder: Path, slot: Slot) -> None:
-    """Run tasks until the pipe says None or closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what Ctrl-C ends
+    """Run tasks until the pipe says None or closes. The supervisor alone decides what ends a worker."""
+    os.setsid()  # a group of its own: its children end with it, and a terminal's Ctrl-C does not reach it
+    signal.signal(signal.SIGTERM, lambda *_: None)  # a handler, which children do not inherit
     threading.Thread(target=_follow_parent, daemon=True).start()
     from harness.bench import Bench, run_task
     from harness.runtime import device_named, set_up
 
     set_up(slot.threads)
     bench = Bench(Store(store_folder), device_named(slot.device))
+    pipe.send(Ready())
     while (task := pipe.recv()) is not None:
         try:
             pipe.send(run_task(task, bench))
-        except OSError as error:
+        except StoreError as error:
             pipe.send(StoreFailed(str(error)))
 
 
 def _follow_parent() -> None:
-    """End this process at once when its supervisor is gone, even by kill -9."""
+    """End this process and its children at once when its supervisor is gone, even by kill -9."""
     parent = parent_process()
     if parent is not None:
         parent.join()
-        os._exit(1)
+        os.killpg(0, signal.SIGKILL)

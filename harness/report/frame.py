@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.plan import Cell, Study
-from harness.store import Record
+from harness.records import Record
 
 MEASURED = (
     "acc",
@@ -34,11 +34,12 @@ COLUMNS = (
 
 def build_frame(study: Study, latest: Mapping[str, Record]) -> pd.DataFrame:
     """Return one row per planned cell with the columns COLUMNS; metrics are NaN unless status is ok."""
-    return pd.DataFrame([_row(study, cell, latest) for cell in study.cells], columns=list(COLUMNS))
+    gates = {key: _gate(study, latest.get(key)) for key in {cell.victim.key for cell in study.cells}}
+    rows = [_row(study, cell, latest.get(cell.key, {}), gates[cell.victim.key]) for cell in study.cells]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _row(study: Study, cell: Cell, latest: Mapping[str, Record]) -> dict[str, Any]:
-    record = latest.get(cell.key, {})
+def _row(study: Study, cell: Cell, record: Record, gate: bool | float) -> dict[str, Any]:
     result = record.get("result", {})
     inverse = result.get("companions", {}).get("inverse", {})
     victim = cell.victim
@@ -57,7 +58,7 @@ def _row(study: Study, cell: Cell, latest: Mapping[str, Record]) -> dict[str, An
         "n_clean": sum(cell.budget.counts(victim.data.train_counts)),
         "seed": cell.seed,
         "status": "skip" if cell.skip is not None else record.get("status", "missing"),
-        "gate": _gate(study, latest.get(victim.key)),
+        "gate": gate,
         **{name: result.get(name, float("nan")) for name in MEASURED},
         **{f"{name}_inverse": inverse.get(name, float("nan")) for name in ("acc", "asr", "ra")},
         "victim": victim.key,

@@ -1,0 +1,83 @@
+"""A copy of the code and of a study's own method files, so that what runs later is what was submitted."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+from harness.plan import Choice, Study
+from harness.registry import ROOT
+
+PACKAGES = ("attacks", "defenses", "harness")
+
+
+def take(study: Study, folder: Path) -> tuple[Study, Path]:
+    """Return the study with its own files copied, and the folder to import the packages from.
+
+    The copies lie below ``folder``, one per state of the code; a checkout may change under a run.
+    """
+    packages = [file for name in PACKAGES for file in sorted((ROOT / name).rglob("*")) if _source(file)]
+    code = _copied({file.relative_to(ROOT): file for file in packages}, folder)
+    return _with_own_files(study, folder), code
+
+
+def _source(path: Path) -> bool:
+    return path.is_file() and "__pycache__" not in path.parts
+
+
+def _copied(files: dict[Path, Path], folder: Path) -> Path:
+    """Copy files below a folder named by their contents, unless it is there; return it."""
+    contents = {name: path.read_bytes() for name, path in files.items()}
+    digest = hashlib.sha256()
+    for name, content in contents.items():
+        digest.update(hashlib.sha256(name.as_posix().encode()).digest() + hashlib.sha256(content).digest())
+    target = folder / digest.hexdigest()[:16]
+    if not target.exists():
+        part = folder / f".{target.name}.{uuid.uuid4().hex[:8]}"
+        for name, content in contents.items():
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            (part / name).write_bytes(content)
+        _publish(part, target)
+    return target
+
+
+def _publish(part: Path, target: Path) -> None:
+    try:
+        part.rename(target)
+    except OSError:
+        if not target.is_dir():  # else: another process was first, with the same files
+            raise
+
+
+def _with_own_files(study: Study, folder: Path) -> Study:
+    """Return the study with the user's own method files, and the files they name, read from copies."""
+    known: dict[int, Choice] = {}
+
+    def frozen(choice: Choice) -> Choice:
+        if id(choice) not in known:
+            known[id(choice)] = _with_own_file(choice, folder)
+        return known[id(choice)]
+
+    victims = {
+        id(cell.victim): replace(
+            cell.victim, model=frozen(cell.victim.model), attack=frozen(cell.victim.attack)
+        )
+        for cell in study.cells
+    }
+    cells = [
+        replace(cell, victim=victims[id(cell.victim)], defense=frozen(cell.defense)) for cell in study.cells
+    ]
+    return replace(study, cells=cells)
+
+
+def _with_own_file(choice: Choice, folder: Path) -> Choice:
+    inputs = {name: x for name, x in choice.hyper.items() if choice.identity["hyper"][name] != x}
+    hyper = {**choice.hyper, **{name: str(_copy_of(Path(x), folder)) for name, x in inputs.items()}}
+    ref = str(_copy_of(Path(choice.ref), folder)) if choice.ref.endswith(".py") else choice.ref
+    return replace(choice, ref=ref, hyper=hyper)
+
+
+def _copy_of(path: Path, folder: Path) -> Path:
+    return _copied({Path(path.name): path}, folder) / path.name

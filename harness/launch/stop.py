@@ -1,0 +1,54 @@
+"""Ctrl-C and SIGTERM: the first ends a run cleanly, the second at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType, TracebackType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(Exception):
+    """A run was ended by a signal; what had finished is kept."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.code = 128 + number
+        """The exit code, as shells have it."""
+
+
+class Stop:
+    """While it is entered, the first signal is a wish that ``asked`` shows; it wakes who waits."""
+
+    def __init__(self) -> None:
+        self.asked: int | None = None
+        self._reader, self._writer = os.pipe()
+        self._before: dict[signal.Signals, signal.Handlers | None] = {}
+
+    def fileno(self) -> int:
+        """Return what becomes readable with the first signal."""
+        return self._reader
+
+    def __enter__(self) -> Stop:
+        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}  # type: ignore[misc]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self._reader)
+        os.close(self._writer)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.asked is not None:
+            os._exit(128 + number)  # workers follow
+        self.asked = number
+        os.write(self._writer, b"x")
+
+    def check(self) -> None:
+        """Raise Interrupted when a signal has come."""
+        if self.asked is not None:
+            raise Interrupted(self.asked)

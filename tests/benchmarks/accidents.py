@@ -1,0 +1,42 @@
+"""Twenty disturbed runs of the chaos study, each with its supervisor killed at random moments.
+
+Run by hand: ``python tests/benchmarks/accidents.py [TIMES [KILLS [SECONDS]]]``. Each run must end with one
+status for every cell, the expected one, and with the numbers of an undisturbed run; the first that does not
+ends the script with an AssertionError.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import chaos
+
+TIMEOUT = 15
+
+
+def main() -> None:
+    """Compare every disturbed run with an undisturbed one."""
+    given = [int(argument) for argument in sys.argv[1:]]
+    times, kills, longest = given + [20, 3, 12][len(given) :]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        study = chaos.study(folder, timeout=TIMEOUT)
+        assert chaos.run(study, folder / "undisturbed").returncode == 1
+        expected = chaos.results(folder / "undisturbed")
+        assert chaos.statuses(folder / "undisturbed") == chaos.EXPECTED
+        for seed in range(times):
+            start, out = time.monotonic(), folder / str(seed)
+            chaos.disturbed(study, out, seed, kills, longest)
+            assert chaos.statuses(out) == chaos.EXPECTED
+            assert chaos.results(out) == expected
+            sys.stdout.write(f"seed {seed}: as expected, {time.monotonic() - start:.0f} s\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

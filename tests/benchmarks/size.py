@@ -1,0 +1,122 @@
+"""Time and peak memory of planning, status, report and compact at 10k, 40k and 122k simulated cells.
+
+Run by hand: ``python tests/benchmarks/size.py [FOLDER]``; prints a table as markdown. No cell is run: records
+are written as a run would write them, with 50 steps of scalars each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+from harness.data.cache import default_cache
+from harness.records import as_line
+from harness.study import load_study
+
+ROOT = Path(__file__).resolve().parents[2]
+SEEDS = {10_200: 3, 40_800: 12, 122_400: 36}  # 8 victims a seed, 425 cells a victim
+PLAN = (
+    "import sys; from pathlib import Path; from harness.data.cache import default_cache; "
+    "from harness.study import load_study; "
+    "plan = load_study(Path(sys.argv[1]), None, default_cache()); "
+    "assert len({cell.key for cell in plan.cells}) == len(plan.cells) == int(sys.argv[2])"
+)
+COMMAND = "from harness.cli import main; main()"
+
+
+def study_file(folder: Path, seeds: int) -> Path:
+    """Write a study of ``seeds * 8 * 425`` cells."""
+    learning_rates = [round(0.001 * (i + 1), 3) for i in range(24)]
+    content = {
+        "data": ["digits"],
+        "models": [{"preactresnet18": {"width": 8}}],
+        "recipe": "fast",
+        "attacks": ["badnets", "blended"],
+        "rates": [0.01, 0.02, 0.05, 0.1],
+        "defenses": ["none", *({"ft": {"lr": lr}} for lr in learning_rates)],
+        "budgets": [{"spc": n + 1} for n in range(17)],
+        "seeds": list(range(seeds)),
+        "skip": [{"reason": "an example", "defense": "ft (lr=0.024)", "spc": 17, "seed": 0}],
+    }
+    path = folder / f"study{seeds}.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def write_records(study: Path, out: Path) -> None:
+    """Write a record for every victim and cell, into eight files, one of a hundred failed."""
+    plan = load_study(study, None, default_cache())
+    chance = random.Random(0)
+    folder = out / "store" / "records"
+    folder.mkdir(parents=True)
+    files = [(folder / f"simulated-{i}.jsonl").open("wb") for i in range(8)]
+    for victim in plan.victims().values():
+        files[0].write(as_line(_record("victim", victim, chance)).encoded() + b"\n")
+    for cell in plan.cells:
+        if cell.skip is None:
+            chance.choice(files).write(as_line(_record("cell", cell, chance)).encoded() + b"\n")
+    for file in files:
+        file.close()
+
+
+def _record(kind, what, chance):
+    ok = kind == "victim" or chance.random() > 0.01
+    shares = {name: chance.random() for name in ("acc", "asr", "ra")}
+    before = {f"{name}_before": x for name, x in shares.items()}
+    more = {name: chance.random() for name in ("der", "rir", "arr", "rdr")}
+    names = {"predictions": f"{chance.getrandbits(128):032x}.safetensors.gz"}
+    result = {**shares, **before, **more, "n_clean": 20, "seconds": 1.5, "peak_mem_mb": 512.0}
+    good = {"result": {**result, "companions": {}, "artifacts": names}}
+    bad = {"error": "RuntimeError: it broke", "traceback": "line\n" * 20}
+    return {
+        **{"schema": 1, "kind": kind, "key": what.key, "name": what.name, "spec": what.spec},
+        **{"status": "ok" if ok else "error", **(good if ok else bad)},
+        "scalars": [{"step": float(i), "loss": chance.random(), "acc": chance.random()} for i in range(50)],
+        **{"wall_seconds": chance.random(), "finished": "2026-01-01T00:00:00+00:00"},
+        "environment": {"device": "cpu", "hardware": "cpu", "threads": 1, "torch": "2.9", "python": "3.11"},
+    }
+
+
+def measured(code: str, *arguments: object) -> tuple[float, float, float]:
+    """Run Python code in a process of its own; return seconds, seconds on the CPU and peak memory in MB."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    start = time.perf_counter()
+    quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    pid = os.posix_spawn(
+        sys.executable, [sys.executable, "-c", code, *map(str, arguments)], environment, file_actions=quiet
+    )
+    _, status, usage = os.wait4(pid, 0)
+    if os.waitstatus_to_exitcode(status) not in {0, 1}:  # 1: some cells failed
+        raise SystemExit(f"{arguments} failed")
+    return time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def main() -> None:
+    """Measure every size and print the table."""
+    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as name:
+        rows = []
+        for cells, seeds in SEEDS.items():
+            folder = Path(name)
+            study, out = study_file(folder, seeds), folder / f"out{seeds}"
+            times = {"plan": measured(PLAN, study, cells)}
+            write_records(study, out)
+            for command in ("status", "report", "compact", "status packed", "report packed"):
+                times[command] = measured(COMMAND, command.split()[0], study, "--out", out)
+            rows.append((cells, times))
+            sys.stdout.write(json.dumps({cells: times}) + "\n")
+    columns = list(rows[0][1])
+    sys.stdout.write("| cells | " + " | ".join(columns) + " |\n|" + "--|" * (len(columns) + 1) + "\n")
+    for cells, times in rows:
+        shown = (f"{wall:.1f} s ({cpu:.1f}), {memory:.0f} MB" for wall, cpu, memory in times.values())
+        sys.stdout.write(f"| {cells} | " + " | ".join(shown) + " |\n")
+
+
+if __name__ == "__main__":
+    main()

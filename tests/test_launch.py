@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import chaos
+import pytest
+
+from harness.store import Store
+
+GOOD = {"none": "ok", "ft": "ok"}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Return the results of the good cells of a run to which nothing happened."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    assert chaos.run(chaos.study(folder, bad=()), folder / "out").returncode == 0
+    found = chaos.results(folder / "out")
+    assert len(found) == 3
+    return found
+
+
+def start(study, out, **how):
+    arguments = chaos.command("run", study, "--out", out, "--device", "cpu", "--workers", 2)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(arguments, env=chaos.environment(**how), **pipes)
+
+
+def until(condition, seconds=200.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.05)
+
+
+def finished(out):
+    return {line.key for line in Store(out / "store").lines() if line.kind == "cell"}
+
+
+def test_every_cell_ends_once_whatever_its_defense_and_its_supervisor_suffer(tmp_path, undisturbed):
+    study = chaos.study(tmp_path, timeout=12)
+    found = chaos.disturbed(study, tmp_path / "out", seed=1, kills=2, longest=8)
+    assert found == {"ok": 2, "crash": 3, "error": 2, "timeout": 1, "oom": 1}
+    assert chaos.statuses(tmp_path / "out") == chaos.EXPECTED
+    assert chaos.results(tmp_path / "out") == undisturbed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_is_finished(tmp_path, undisturbed, number):
+    study, out = chaos.study(tmp_path, bad=("hang",)), tmp_path / "out"
+    process = start(study, out, **{chaos.MARK: tmp_path.name})
+    until(lambda: len(finished(out)) == 2)
+    process.send_signal(number)
+    printed, said = process.communicate(timeout=100)
+    assert process.returncode == 128 + number
+    assert "3 cells: 1 missing, 2 ok" in printed
+    assert f"ended by {number.name}; finished cells are kept" in said
+    assert chaos.results(out) == undisturbed
+    until(lambda: chaos.alive(f"{chaos.MARK}={tmp_path.name}") == [])
+
+
+def test_a_second_signal_ends_at_once(tmp_path):
+    from harness.launch.stop import Stop
+
+    code = (
+        "import os, signal, time\nfrom harness.launch.stop import Stop\nwith Stop() as stop:\n"
+        "    os.kill(os.getpid(), 2); assert stop.asked == 2; os.kill(os.getpid(), 2); time.sleep(60)"
+    )
+    ended = subprocess.run(
+        [chaos.sys.executable, "-c", code], env=chaos.environment(), timeout=30, check=False
+    )
+    assert ended.returncode == 130
+    with Stop() as stop:
+        assert stop.asked is None
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_two_runs_at_once_share_a_store(tmp_path, undisturbed):
+    study, out = chaos.study(tmp_path, bad=()), tmp_path / "out"
+    runs = [start(study, out), start(study, out)]
+    said = [process.communicate(timeout=300)[1] for process in runs]
+    assert [process.returncode for process in runs] == [0, 0], said
+    assert chaos.results(out) == undisturbed
+    lines = list(Store(out / "store").lines())
+    assert 3 <= len(lines) <= 6  # at worst, each is done twice
+
+
+def test_a_task_short_of_memory_is_tried_again_alone(tmp_path):
+    study, out = chaos.study(tmp_path, bad=("greedy",)), tmp_path / "out"
+    log = tmp_path / "log"
+    source = study.with_name("greedy.py")
+    body = f"open({str(log)!r}, 'a').write(f'{{os.getppid()}} {{os.getpid()}}\\n'); "
+    source.write_text(
+        source.read_text()
+        .replace("import resource", "import os, resource")
+        .replace("    resource.", f"    {body}resource.")
+    )
+    assert chaos.run(study, out).returncode == 1
+    assert chaos.statuses(out) == {**GOOD, "greedy": "oom"}
+    tries = log.read_text().split("\n")[:-1]
+    assert len(tries) == len(set(tries)) == 2  # twice, the second time in a new process
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False) if os.geteuid() == 0 else None
+    if done is None or done.returncode:
+        reason = "a small file system is mounted by root only" if done is None else done.stderr
+        assert "CI" not in os.environ or done is not None, reason
+        pytest.skip(reason)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_is_told_and_later_the_run_goes_on(small_disk, tmp_path, undisturbed):
+    study, out = chaos.study(tmp_path, bad=()), small_disk / "out"
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    os.truncate(ballast, ballast.stat().st_size - 64 * 1024)  # room for folders and a first record
+    full = chaos.run(study, out)
+    assert full.returncode == 2
+    assert "records can't be written: [Errno 28] No space left on device" in full.stderr
+    assert "Traceback" not in full.stderr
+    store = Store(out / "store")
+    assert all(path.read_bytes().endswith(b"\n") for path in store.record_files() if path.stat().st_size)
+    assert [path.name for path in store.artifacts_folder.glob("*/.*")] == []
+    ballast.unlink()
+    assert chaos.run(study, out).returncode == 0
+    assert chaos.results(out) == undisturbed
+    shutil.rmtree(out)
