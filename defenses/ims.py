@@ -109,12 +109,11 @@ class Networks:
     year=2025,
     family="pruning",
     version=1,
+    requires="convolutions",
 )
 def ims(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
     """Learn the masks and return the masked network, the inverse network and all gates."""
     channels = sum(layer.out_channels for layer in convolutions(model).values())
-    if channels == 0:
-        raise ValueError("IMS masks the channels of convolutions; this model has none")
     networks = Networks(model.eval().requires_grad_(False), GatedNetwork(model))
     a, s = (torch.ones(channels, device=ctx.device, requires_grad=True) for _ in range(2))
     masks = Masks(a, s, hyper.k)

@@ -32,6 +32,7 @@ NonNegativeCount = Annotated[int, Ge(0)]
 
 Kind = Literal["attack", "defense", "model"]
 Needs = Literal["clean", "triggers"]
+Layer = Literal["convolutions", "batchnorm", "encoder-blocks"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 DECLARATION = "__defuse__"
@@ -48,6 +49,8 @@ class Declaration:
     family: str = ""
     needs: Needs = "clean"
     least_spc: int = 1
+    requires: Layer | None = None
+    layers: tuple[Layer, ...] = ()
     trigger: Callable[..., Any] | None = field(default=None, repr=False)
 
 
@@ -82,6 +85,7 @@ def defense(
     version: int | None = None,
     needs: Needs = "clean",
     least_spc: int = 1,
+    requires: Layer | None = None,
 ) -> Callable[[Function], Function]:
     """Declare ``function(model, budget, hyper, ctx) -> nn.Module | Repaired`` as a defense.
 
@@ -92,6 +96,7 @@ def defense(
         version: raised when results change; None takes the file's own digest (for files in development).
         needs: "clean", or "triggers" for an oracle that is handed triggered copies of its budget.
         least_spc: the fewest images per class that it can run on (2 where it holds out validation data).
+        requires: the layers that it works on; a cell whose model has none of them is skipped at planning.
     """
     return _declare(
         Declaration(
@@ -102,16 +107,25 @@ def defense(
             version=version,
             needs=needs,
             least_spc=least_spc,
+            requires=requires,
         )
     )
 
 
-def model(*, paper: str, year: int, version: int | None = None) -> Callable[[Function], Function]:
+def model(
+    *,
+    paper: str,
+    year: int,
+    version: int | None = None,
+    layers: tuple[Layer, ...] = ("convolutions", "batchnorm"),
+) -> Callable[[Function], Function]:
     """Declare ``function(channels, classes, hyper) -> nn.Module`` as an architecture.
 
     The network takes normalised images (N, channels, H, W); the harness puts the normalisation in front.
+    ``layers`` says what its hidden layers are made of (the patch embedding of a transformer does not make it
+    convolutional).
     """
-    return _declare(Declaration(kind="model", paper=paper, year=year, version=version))
+    return _declare(Declaration(kind="model", paper=paper, year=year, version=version, layers=layers))
 
 
 class OutOfTimeError(Exception):
