@@ -23,6 +23,8 @@ from harness.errors import UserError, nearest
 from harness.keys import file_digest
 
 ROOT = Path(__file__).resolve().parent.parent
+LIGHT = ("harness.contract", "harness.toolbox.settings")
+"""What a method file may import that is run even while planning: declarations alone."""
 PACKAGES: dict[Kind, str] = {"attack": "attacks", "defense": "defenses", "model": "harness.models"}
 
 
@@ -142,7 +144,7 @@ class _Absent:
 
 
 def _light_import(name: str, *args: Any, **kwargs: Any) -> Any:
-    if name.partition(".")[0] in sys.stdlib_module_names or name == "harness.contract":
+    if name.partition(".")[0] in sys.stdlib_module_names or name in LIGHT:
         return __import__(name, *args, **kwargs)
     return _Absent()
 
