@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 
 from annotated_types import Ge, Gt, Interval
 
@@ -77,15 +77,24 @@ def attack(
     return _declare(Declaration(kind="attack", trigger=trigger, paper=paper, year=year, version=version))
 
 
+class Limits(TypedDict, total=False):
+    """What a defense asks for; a cell that cannot give it is skipped at planning, with the reason."""
+
+    needs: Needs
+    """"clean" by default, or "triggers" for an oracle that is handed triggered copies of its budget."""
+    least_spc: int
+    """The fewest images per class that it can run on: 1 by default, 2 where it holds out validation data."""
+    requires: Layer | None
+    """The layers that it works on; none by default."""
+
+
 def defense(
     *,
     paper: str,
     year: int,
     family: str,
     version: int | None = None,
-    needs: Needs = "clean",
-    least_spc: int = 1,
-    requires: Layer | None = None,
+    **limits: Unpack[Limits],
 ) -> Callable[[Function], Function]:
     """Declare ``function(model, budget, hyper, ctx) -> nn.Module | Repaired`` as a defense.
 
@@ -94,9 +103,7 @@ def defense(
         year: of the paper.
         family: "pruning", "fine-tuning", "unlearning", "control".
         version: raised when results change; None takes the file's own digest (for files in development).
-        needs: "clean", or "triggers" for an oracle that is handed triggered copies of its budget.
-        least_spc: the fewest images per class that it can run on (2 where it holds out validation data).
-        requires: the layers that it works on; a cell whose model has none of them is skipped at planning.
+        limits: what it asks for, see ``Limits``.
     """
     return _declare(
         Declaration(
@@ -105,9 +112,7 @@ def defense(
             year=year,
             family=family,
             version=version,
-            needs=needs,
-            least_spc=least_spc,
-            requires=requires,
+            **limits,
         )
     )
 

@@ -16,11 +16,11 @@ def descend(
 ) -> torch.Tensor:
     """Move ``delta``, a leaf of any shape, in place for some steps, and return it detached.
 
-    After every step it is clipped to [-bound, bound]. ``optimiser`` holds ``delta`` alone.
+    After every step it is clipped to [-bound, bound]. ``optimiser`` holds ``delta`` alone; no other tensor's
+    gradient is touched.
     """
     for _ in range(steps):
-        optimiser.zero_grad()
-        loss(delta).backward()
+        (delta.grad,) = torch.autograd.grad(loss(delta), delta)
         optimiser.step()
         with torch.no_grad():
             delta.clamp_(-bound, bound)

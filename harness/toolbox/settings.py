@@ -45,7 +45,7 @@ class InvertibleMasks:
     selection: bool = True
     """False fixes s = 0: every pair of gates is complementary, and the sparsity term falls away."""
     hard: bool = False
-    """Cut channels whose mask is below 1/2 and open the others fully; the soft network becomes a companion."""
+    """Cut channels whose mask is below 1/2, open the others fully; the soft network becomes a companion."""
     stages: bool = False
     """Also evaluate the masked networks as they are after stage A and after stage B."""
 
