@@ -5,6 +5,7 @@ Wang et al., "Neural Cleanse: Identifying and Mitigating Backdoor Attacks in Neu
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from harness.contract import Budget, Context
 from harness.toolbox.settings import TriggerInversion
-from harness.toolbox.training import batches
+from harness.toolbox.training import batches, count
 
 CONSISTENT = 1.4826
 """Makes the median absolute deviation estimate a normal distribution's standard deviation."""
@@ -75,9 +76,12 @@ def inverted(model: nn.Module, budget: Budget, label: int, hyper: TriggerInversi
     mask, pattern = (x.requires_grad_() for x in raw)
     optimiser = torch.optim.Adam([mask, pattern], hyper.inversion_lr, betas=(0.5, 0.9))
     search = _Search(hyper)
+    steps = max(count(budget, hyper.inversion_batch), hyper.inversion_steps)
+    passes = (batches(budget, hyper.inversion_batch, ctx) for _ in itertools.count())
+    endless = itertools.chain.from_iterable(passes)
     for _ in range(hyper.inversion_epochs):
         sizes, hits = [], []
-        for x, _y in batches(budget, hyper.inversion_batch, ctx):
+        for x, _ in itertools.islice(endless, steps):
             trigger = _squashed(mask, pattern)
             logits = model(trigger.stamp(x))
             wanted = torch.full((len(x),), label, device=x.device)

@@ -55,6 +55,8 @@ class TriggerInversion:
     """Neural Cleanse: one mask and pattern per class (Adam). The defaults are those of the IMS comparison."""
 
     inversion_epochs: Count = 80
+    inversion_steps: Count = 10
+    """The fewest steps of an epoch, whatever the size of the budget."""
     inversion_batch: Count = 256
     inversion_lr: Positive = 0.1
     cost: Positive = 1e-3
