@@ -1,16 +1,16 @@
 """IMS (Invertible Masking using Selection): find the channels that carry the backdoor, and mask them softly.
 
 Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Backdoor Mitigation via Invertible Pruning Masks", arXiv
-2509.15497. Threat model: clean samples only, and no labels: every target is a prediction of the
-victim itself.
+2509.15497. Threat model: clean samples only, and no labels: every target is a prediction of the victim
+itself.
 
 Every output channel of every convolution has a raw mask and a selection; the formulas and the three stages
 stand in harness/toolbox/invertible.py. Defaults are the authors' one setting for all convolutional networks.
 The soft mask is the result: it multiplies convolution outputs before batch norm, so it folds into the weights
 and a plain model is returned. The inverse network, which keeps the backdoor, is returned beside it.
-Departures: f(x) is computed once; stage A does without the search, which the authors' code runs there only
-to log it. Beyond the paper: ``hard`` gates, the networks after each stage, and ``selection`` off; off as
-they are, nothing changes.
+Departures: f(x) is computed once; stage A does without the search, which the authors' code runs there only to
+log it. Beyond the paper: ``hard`` gates, the networks after each stage, and ``selection`` off; off as they
+are, nothing changes.
 """
 
 from __future__ import annotations

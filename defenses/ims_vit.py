@@ -1,8 +1,8 @@
 """IMS for vision transformers: invertible masks on the outputs of encoder blocks.
 
 Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Backdoor Mitigation via Invertible Pruning Masks", arXiv
-2509.15497. Threat model: clean samples only, and no labels: every target is a prediction of the
-victim itself.
+2509.15497. Threat model: clean samples only, and no labels: every target is a prediction of the victim
+itself.
 
 As IMS, with one raw mask and one selection per embedding dimension after every encoder block, shared by all
 tokens; the sparsity weight is 0, all else as for convolutional networks. These are the authors' settings. The

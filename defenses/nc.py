@@ -8,8 +8,10 @@ more than two consistent median absolute deviations below the median is a target
 stamped with its trigger, keeps its true labels, and the model is fine-tuned. Where no class stands out, the
 model is returned as it is. The settings are those of the IMS comparison (arXiv 2509.15497): Adam lr 0.1
 (betas 0.5, 0.9) for 80 epochs, size weight from 0.001 by factors of 2 and 2^1.5; fine-tuning as FT; training
-augmentation in both. Departure: the trigger is stamped as floating point (theirs is read back from image
-files that were stretched to full contrast).
+augmentation in both. Departures: an epoch has at least ten steps, as many as 5 % of CIFAR-10 come to at batch
+256 (their code stops with an error where the budget is given per class; with one step per epoch the search
+would end before the masks have shrunk); the trigger is stamped as floating point (theirs is read back from
+image files that were stretched to full contrast).
 """
 
 from __future__ import annotations
