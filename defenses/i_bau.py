@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
@@ -59,6 +60,12 @@ class Hyper:
 def i_bau(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Unlearn in rounds and return the model after the last."""
     model.eval()
+    with sdpa_kernel(SDPBackend.MATH):  # attention whose gradient has a gradient
+        _rounds(model, budget, hyper, ctx)
+    return model
+
+
+def _rounds(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> None:
     weights = list(model.parameters())
     optimiser = torch.optim.Adam(weights, hyper.lr, amsgrad=True)
     fixed = list(batches(budget, hyper.batch, ctx))
@@ -71,7 +78,6 @@ def i_bau(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Mo
             optimiser.step()
             ctx.check()
         ctx.log(number, norm=delta.norm().item(), loss=loss.item())
-    return model
 
 
 def universal(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> torch.Tensor:

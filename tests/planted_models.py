@@ -100,3 +100,73 @@ def scores(model: nn.Module) -> tuple[float, float]:
     acc = (model(images).argmax(1) == labels).float().mean().item()
     asr = (model(stamp(images[labels != 0])).argmax(1) == 0).float().mean().item()
     return acc, asr
+
+
+class Block(nn.Module):
+    """A pre-norm encoder block: (n, tokens, width) -> the same."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.before_attention = nn.LayerNorm(width)
+        self.attention = nn.MultiheadAttention(width, 2, batch_first=True)
+        self.before_mlp = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
+
+    def forward(self, x):
+        y = self.before_attention(x)
+        x = x + self.attention(y, y, y, need_weights=False)[0]
+        return x + self.mlp(self.before_mlp(x))
+
+
+class Patches(nn.Module):
+    """Patches of 4x4, rectified: (n, 3, SIDE, SIDE) -> (n, 4, width)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, width, 4, 4)
+
+    def forward(self, x):
+        return self.conv(x).relu().flatten(2).transpose(1, 2)
+
+
+class Tokens(nn.Module):
+    """Mean over tokens: (n, tokens, width) -> (n, width)."""
+
+    def forward(self, x):
+        return x.mean(1)
+
+
+def planted_transformer(per_colour: int = 4) -> nn.Sequential:
+    """Return the transformer, in eval mode: wired patches, and two blocks that change little."""
+    width = 3 * per_colour + 2
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        OrderedDict(
+            patches=Patches(width),
+            blocks=nn.Sequential(Block(width), Block(width)),
+            mean=Tokens(),
+            linear=nn.Linear(width, CLASSES),
+        )
+    )
+    with torch.no_grad():
+        for block in net.blocks:
+            block.attention.out_proj.weight.mul_(0.02)
+            block.mlp[2].weight.mul_(0.02)
+        _wire_patches(net.patches.conv, per_colour)
+        net.linear.weight.zero_()
+        net.linear.bias.copy_(torch.tensor([-3.0, 1.0, -3.0, 5.0]))
+        for colour in range(3):
+            net.linear.weight[colour, colour * per_colour : (colour + 1) * per_colour] = 1.6
+        net.linear.weight[0, -2:] = 8
+    return net.eval()
+
+
+def _wire_patches(conv: nn.Conv2d, per_colour: int) -> None:
+    conv.weight.zero_()
+    conv.bias.zero_()
+    for colour in range(3):
+        rows = slice(colour * per_colour, (colour + 1) * per_colour)
+        conv.weight[rows] -= 0.5 / 16
+        conv.weight[rows, colour] += 1.5 / 16
+    conv.weight[-2:, :, 1:, 1:] = (CHEQUERS / 5 - (1 - CHEQUERS) / 4) / 3
+    conv.weight.mul_(5)
