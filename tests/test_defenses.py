@@ -34,11 +34,26 @@ NO_CLAIM = {"none", "ft_step", "random_prune"}
 """Controls: they are there because they do not claim to remove a backdoor."""
 
 
-def run(name, victim, budget, seed=0):
+BRIEF = {
+    "anp": {"iterations": 10},
+    "ims": {"initial_rounds": 5, "rounds": 3, "inner_steps": 2},
+    "ims_vit": {"initial_rounds": 5, "rounds": 3, "inner_steps": 2},
+    "nc": {"inversion_epochs": 3, "inversion_steps": 2, "epochs": 3},
+    "grad_prune_synthetic": {"inversion_epochs": 3, "inversion_steps": 2, "tuning_epochs": 3},
+}
+"""Where removal is not asked for, but bits, types and access."""
+
+
+FLOOR = {"ft_step": 0.85, "random_prune": 0.5}
+"""Below the 0.9 of all others: one step is no training, and four validation images let much pass."""
+
+
+def run(name, victim, budget, sizes=BRIEF):
     method = load("defense", name)
-    ctx = Context(torch.device("cpu"), torch.Generator().manual_seed(seed))
-    torch.manual_seed(seed)
-    returned = method.function(victim, budget, method.hyper(**SHORT.get(name, {})), ctx)
+    ctx = Context(torch.device("cpu"), torch.Generator().manual_seed(1))
+    torch.manual_seed(1)
+    hyper = method.hyper(**{**SHORT.get(name, {}), **sizes.get(name, {})})
+    returned = method.function(victim, budget, hyper, ctx)
     return returned if isinstance(returned, Repaired) else Repaired(returned)
 
 
@@ -69,8 +84,8 @@ def test_the_planted_backdoors_work():
 
 @pytest.mark.parametrize("name", names("defense"))
 def test_it_removes_what_it_claims_to_and_keeps_the_task(name):
-    acc, asr = scores(run(name, victim_of(name), budget_of(name, 10)).model.eval())
-    assert acc >= (0.85 if name in {"ft_step", "random_prune"} else 0.9)
+    acc, asr = scores(run(name, victim_of(name), budget_of(name, 10), SHORT).model.eval())
+    assert acc >= FLOOR.get(name, 0.9)
     if name not in NO_CLAIM:
         assert asr <= 0.5
 
@@ -78,7 +93,7 @@ def test_it_removes_what_it_claims_to_and_keeps_the_task(name):
 @pytest.mark.parametrize("name", names("defense"))
 def test_same_seed_same_bits_and_everything_finite_at_its_least_budget(name):
     budget = budget_of(name, about(name).least_spc)
-    first, again = (tensors(run(name, victim_of(name), budget, seed=1)) for _ in range(2))
+    first, again = (tensors(run(name, victim_of(name), budget)) for _ in range(2))
     assert first.keys() == again.keys()
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert all(x.isfinite().all() for x in first.values())
