@@ -34,7 +34,7 @@ class Hyper(InvertibleMasks):
     paper="Backdoor Mitigation via Invertible Pruning Masks, arXiv 2509.15497",
     year=2025,
     family="pruning",
-    version=1,
+    version=2,
     requires="convolutions",
 )
 def ims(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:

@@ -34,7 +34,7 @@ from harness.toolbox.gates import GatedNetwork, block_sites, convolution_sites, 
 from harness.toolbox.gradient_pruning import cut_filter, filter_scores, worst_filter
 from harness.toolbox.hypergradient import hypergradient
 from harness.toolbox.inversion import Trigger, anomaly
-from harness.toolbox.invertible import Masks, agree, disagree
+from harness.toolbox.invertible import Masks, agree, disagree, unselected
 from harness.toolbox.perturb import descend, sign_descent
 from harness.toolbox.sam import ascent, displaced
 from harness.toolbox.training import Loop, batches, train
@@ -100,6 +100,13 @@ def test_agreement_of_probabilities_by_hand():
     u, v = torch.tensor([[0.5, 0.5], [1.0, 0.0]]), torch.tensor([[0.2, 0.8], [1.0, 0.0]])
     assert agree(u, v).item() == pytest.approx(-(math.log(0.5) + math.log(1.0)) / 2, abs=1e-5)
     assert disagree(u, v).item() == pytest.approx(-(math.log(0.5) + math.log(1e-8)) / 2, rel=1e-5)
+
+
+def test_sparsity_does_not_hold_a_gate_at_rest():
+    s = torch.tensor([1.0, 0.5], requires_grad=True)
+    mean = unselected(Masks(torch.ones(2), s, 20))
+    assert mean.item() == 0.25
+    assert torch.autograd.grad(mean, s)[0].tolist() == [0.0, -0.5]
 
 
 # --- pruning

@@ -6,10 +6,10 @@ where s = 1 a channel serves both networks, where s = 0 the gates are complement
 to keep the clean task; f_i, under the inverse, only the backdoor, and it leads an inner search for
 perturbations x' of clean images that act like the unknown trigger. Three stages in turn:
 
-A  agree(f_m(x), f(x)) + disagree(f_i(x), f(x)) + lambda mean(1 - s)
+A  agree(f_m(x), f(x)) + disagree(f_i(x), f(x)) + lambda mean |1 - s|
 B  agree(f_m(x), f(x)) + disagree(f_i(x), f(x))
    + agree(f_m(x'), f(x)) + agree(f_i(x'), f(x')) + disagree(f_i(x'), f(x))
-C  B + lambda mean(1 - s)
+C  B + lambda mean |1 - s|
 
 where agree(u, v) = -log <softmax u, softmax v> and disagree(u, v) = -log(1 - <softmax u, softmax v>). The
 inner search minimises agree(f_i(x'), f(x')) + disagree(f(x'), f(x)) anew for every batch; x' is a constant of
@@ -148,7 +148,7 @@ def run_stage(stage: str, rounds: int, sparsity: float, problem: Problem) -> Non
             initial_loss(problem.networks, masks, x, clean)
             if stage == "A"
             else outer_loss(problem.networks, masks, x, perturbed(problem, x, clean), clean)
-        ) + sparsity * (1 - masks.s).mean()
+        ) + sparsity * unselected(masks)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -160,6 +160,11 @@ def run_stage(stage: str, rounds: int, sparsity: float, problem: Problem) -> Non
         best, idle = (value, 0) if value < hyper.improvement * best else (best, idle + 1)
         if idle > hyper.patience:
             return
+
+
+def unselected(masks: Masks) -> torch.Tensor:
+    """Return the mean of |1 - s|. Where s = 1 its gradient is 0, so a gate at rest is not held there."""
+    return (1 - masks.s).abs().mean()
 
 
 def initial_loss(networks: Networks, masks: Masks, x: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
