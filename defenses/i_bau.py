@@ -21,8 +21,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
 from harness.toolbox.hypergradient import hypergradient
