@@ -11,7 +11,7 @@ epochs; masks with SGD lr 0.2, momentum 0.9, 20 epochs; batch 256, training augm
 the batch; thresholds in steps of 0.02 until accuracy has fallen by more than 0.02. Departures: that accuracy
 is of validation data out of the budget (theirs of the training images); the gradient norm is clipped at 20
 after it is computed (theirs is clipped before, on zeros, and runs that break down are repeated at a smaller
-rate).
+rate); the masks start at 1 (theirs are already moved by the unlearning).
 """
 
 from __future__ import annotations
