@@ -51,6 +51,7 @@ class Hyper:
     family="pruning",
     version=1,
     least_spc=2,
+    requires="batchnorm",
 )
 def anp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
     """Train the masks, prune at the chosen threshold, and return the plain model with its masks."""
@@ -64,8 +65,6 @@ def trained_masks(net: nn.Module, train: Budget, hyper: Hyper, ctx: Context) -> 
     """Train one mask per batch norm channel; ``net`` gives up its running statistics on the way."""
     net.train().requires_grad_(False)
     masks = {name: mask.requires_grad_() for name, mask in batchnorm.ones(net).items()}
-    if not masks:
-        raise ValueError("ANP masks batch norm channels; this model has none")
     optimiser = torch.optim.SGD(masks.values(), hyper.lr, hyper.momentum)
     for step in range(hyper.iterations):
         chosen = torch.randperm(len(train), generator=ctx.generator)[: hyper.batch].to(ctx.device)

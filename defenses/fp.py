@@ -20,14 +20,14 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
-from harness.recipe import Recipe
+from harness.contract import Budget, Context, Share, defense
+from harness.toolbox.settings import FineTuning
+from harness.toolbox.training import fine_tuned
 from harness.toolbox.validation import accuracy, hold_out
-from harness.train import fit
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hyper:
+class Hyper(FineTuning):
     """When pruning stops, and the fine-tuning that follows."""
 
     step: Share = 0.01
@@ -35,11 +35,6 @@ class Hyper:
     tolerance: Share = 0.1
     """Relative fall of clean validation accuracy at which pruning stops."""
     val_share: Share = 0.1
-    epochs: Count = 100
-    batch: Count = 256
-    lr: Positive = 0.01
-    momentum: Share = 0.9
-    weight_decay: NonNegative = 5e-4
 
 
 @defense(
@@ -56,15 +51,7 @@ def fp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Modul
     order = _mean_inputs(model, linear, train).argsort()
     keep = _pruned(model, linear, order, val, hyper, ctx)
     prune.custom_from_mask(linear, "weight", keep.expand_as(linear.weight))
-    recipe = Recipe(
-        epochs=hyper.epochs,
-        batch=hyper.batch,
-        lr=hyper.lr,
-        momentum=hyper.momentum,
-        weight_decay=hyper.weight_decay,
-        precision="fp32",
-    )
-    fit(model, (train.images, train.labels), recipe, train.augment, ctx)
+    fine_tuned(model, (train.images, train.labels), hyper, train.augment, ctx)
     prune.remove(linear, "weight")
     return model
 

@@ -12,20 +12,14 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
-from harness.recipe import Recipe
-from harness.train import fit
+from harness.contract import Budget, Context, defense
+from harness.toolbox.settings import FineTuning
+from harness.toolbox.training import fine_tuned
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hyper:
+class Hyper(FineTuning):
     """Optimiser and schedule."""
-
-    epochs: Count = 100
-    batch: Count = 256
-    lr: Positive = 0.01
-    momentum: Share = 0.9
-    weight_decay: NonNegative = 5e-4
 
 
 @defense(
@@ -36,12 +30,4 @@ class Hyper:
 )
 def ft(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Fine-tune on all clean samples and return the model after the last epoch."""
-    recipe = Recipe(
-        epochs=hyper.epochs,
-        batch=hyper.batch,
-        lr=hyper.lr,
-        momentum=hyper.momentum,
-        weight_decay=hyper.weight_decay,
-        precision="fp32",
-    )
-    return fit(model, (budget.images, budget.labels), recipe, budget.augment, ctx)
+    return fine_tuned(model, (budget.images, budget.labels), hyper, budget.augment, ctx)

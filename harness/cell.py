@@ -12,7 +12,7 @@ from harness.contract import Budget, Context, Repaired
 from harness.data.budget import draw
 from harness.data.resident import Resident
 from harness.entries import hyper_of
-from harness.evaluate import evaluate
+from harness.evaluate import Evaluation, detection, evaluate
 from harness.keys import seed
 from harness.metrics import combined
 from harness.plan import Cell
@@ -21,7 +21,7 @@ from harness.registry import load
 from harness.runtime import peak_memory_mb, reseed, reset_peak_memory
 from harness.store import Store
 from harness.train import as_float
-from harness.victim import Attacked
+from harness.victim import Attacked, arrays
 
 
 def run_cell(cell: Cell, victim: Attacked, data: Resident, ctx: Context, store: Store) -> dict[str, Any]:
@@ -41,13 +41,6 @@ def run_cell(cell: Cell, victim: Attacked, data: Resident, ctx: Context, store: 
     seconds, peak = time.perf_counter() - start, peak_memory_mb(ctx.device)
     repaired = _repaired(returned)
     after = evaluate(repaired.model, victim.test)
-    artifacts = {"predictions": store.put(after.predictions(), compress=True)}
-    if repaired.artifacts:
-        arrays = {name: x.detach().cpu().contiguous().numpy() for name, x in repaired.artifacts.items()}
-        artifacts["method"] = store.put(arrays)
-    companions = {
-        name: evaluate(net, victim.test).scores._asdict() for name, net in repaired.companions.items()
-    }
     return {
         **after.scores._asdict(),
         **combined(victim.before.scores, after.scores),
@@ -55,8 +48,32 @@ def run_cell(cell: Cell, victim: Attacked, data: Resident, ctx: Context, store: 
         "n_clean": len(budget),
         "seconds": seconds,
         "peak_mem_mb": peak,
-        "companions": companions,
-        "artifacts": artifacts,
+        "companions": {name: _beside(net, after, victim) for name, net in repaired.companions.items()},
+        "artifacts": _saved(repaired, after, store),
+    }
+
+
+def _saved(repaired: Repaired, after: Evaluation, store: Store) -> dict[str, str]:
+    """Save predictions, what the method kept, and the weights of every companion."""
+    saved = {"predictions": store.put(after.predictions(), compress=True)}
+    if repaired.artifacts:
+        saved["method"] = store.put(arrays(repaired.artifacts))
+    for name, net in repaired.companions.items():
+        saved[f"companion.{name}"] = store.put(arrays(net.state_dict()))
+    return saved
+
+
+def _beside(net: nn.Module, after: Evaluation, victim: Attacked) -> dict[str, float]:
+    """Score a companion, and how well it tells triggered test images from clean ones.
+
+    ``auroc`` takes its disagreement with the repaired network as a sign of the trigger, ``auroc_victim`` its
+    agreement with the victim.
+    """
+    found = evaluate(net, victim.test)
+    return {
+        **found.scores._asdict(),
+        "auroc": detection(found, after),
+        "auroc_victim": 1 - detection(found, victim.before),
     }
 
 

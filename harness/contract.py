@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 
 from annotated_types import Ge, Gt, Interval
 
@@ -32,6 +32,7 @@ NonNegativeCount = Annotated[int, Ge(0)]
 
 Kind = Literal["attack", "defense", "model"]
 Needs = Literal["clean", "triggers"]
+Layer = Literal["convolutions", "batchnorm", "encoder-blocks"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 DECLARATION = "__defuse__"
@@ -48,6 +49,8 @@ class Declaration:
     family: str = ""
     needs: Needs = "clean"
     least_spc: int = 1
+    requires: Layer | None = None
+    layers: tuple[Layer, ...] = ()
     trigger: Callable[..., Any] | None = field(default=None, repr=False)
 
 
@@ -74,14 +77,24 @@ def attack(
     return _declare(Declaration(kind="attack", trigger=trigger, paper=paper, year=year, version=version))
 
 
+class Limits(TypedDict, total=False):
+    """What a defense asks for; a cell that cannot give it is skipped at planning, with the reason."""
+
+    needs: Needs
+    """"clean" by default, or "triggers" for an oracle that is handed triggered copies of its budget."""
+    least_spc: int
+    """The fewest images per class that it can run on: 1 by default, 2 where it holds out validation data."""
+    requires: Layer | None
+    """The layers that it works on; none by default."""
+
+
 def defense(
     *,
     paper: str,
     year: int,
     family: str,
     version: int | None = None,
-    needs: Needs = "clean",
-    least_spc: int = 1,
+    **limits: Unpack[Limits],
 ) -> Callable[[Function], Function]:
     """Declare ``function(model, budget, hyper, ctx) -> nn.Module | Repaired`` as a defense.
 
@@ -90,8 +103,7 @@ def defense(
         year: of the paper.
         family: "pruning", "fine-tuning", "unlearning", "control".
         version: raised when results change; None takes the file's own digest (for files in development).
-        needs: "clean", or "triggers" for an oracle that is handed triggered copies of its budget.
-        least_spc: the fewest images per class that it can run on (2 where it holds out validation data).
+        limits: what it asks for, see ``Limits``.
     """
     return _declare(
         Declaration(
@@ -100,18 +112,25 @@ def defense(
             year=year,
             family=family,
             version=version,
-            needs=needs,
-            least_spc=least_spc,
+            **limits,
         )
     )
 
 
-def model(*, paper: str, year: int, version: int | None = None) -> Callable[[Function], Function]:
+def model(
+    *,
+    paper: str,
+    year: int,
+    version: int | None = None,
+    layers: tuple[Layer, ...] = ("convolutions", "batchnorm"),
+) -> Callable[[Function], Function]:
     """Declare ``function(channels, classes, hyper) -> nn.Module`` as an architecture.
 
     The network takes normalised images (N, channels, H, W); the harness puts the normalisation in front.
+    ``layers`` says what its hidden layers are made of (the patch embedding of a transformer does not make it
+    convolutional).
     """
-    return _declare(Declaration(kind="model", paper=paper, year=year, version=version))
+    return _declare(Declaration(kind="model", paper=paper, year=year, version=version, layers=layers))
 
 
 class OutOfTimeError(Exception):

@@ -10,7 +10,7 @@ from torch import nn
 
 from harness.contract import Goal
 from harness.data.resident import Resident
-from harness.metrics import Scores, Truth, scores
+from harness.metrics import Scores, Truth, auroc, scores
 from harness.predict import Stamp, logits, stamped
 
 
@@ -69,3 +69,15 @@ def evaluate(model: nn.Module, test: EvaluationSet) -> Evaluation:
             raise BrokenModelError("the model gives NaN or infinity on test images")
     found = scores(clean.argmax(1).numpy(), triggered.argmax(1).numpy(), test.truth)
     return Evaluation(clean, triggered, found)
+
+
+def detection(one: Evaluation, other: Evaluation) -> float:
+    """Return the AUROC of two networks' disagreement as a detector of triggered among clean test images.
+
+    The disagreement on an image is 1 - <p, q>, of both networks' class probabilities.
+    """
+    clean, triggered = (
+        1 - (a.softmax(1) * b.softmax(1)).sum(1)
+        for a, b in ((one.clean, other.clean), (one.triggered, other.triggered))
+    )
+    return auroc(clean.double().numpy(), triggered.double().numpy())

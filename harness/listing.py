@@ -6,7 +6,7 @@ from dataclasses import MISSING, Field, asdict, fields
 from pathlib import Path
 from typing import Any
 
-from harness.contract import Kind
+from harness.contract import Kind, Layer
 from harness.errors import UserError
 from harness.plan import Cell, Study
 from harness.registry import describe, names
@@ -32,8 +32,19 @@ def _method(kind: Kind, name: str) -> dict[str, Any]:
             "family": method.about.family,
             "needs": method.about.needs,
             "least_spc": method.about.least_spc,
+            "architectures": _architectures(method.about.requires),
         }
+    if kind == "model":
+        about["layers"] = list(method.about.layers)
     return {**about, "hyper": {field.name: _default(field) for field in fields(method.hyper)}}
+
+
+def _architectures(required: Layer | None) -> list[str]:
+    """Return the models whose declared layers a defense can work on."""
+    models = list(names("model"))
+    if required is None:
+        return models
+    return [name for name in models if required in describe("model", name).about.layers]
 
 
 def _default(field: Field[Any]) -> Any:
@@ -56,14 +67,21 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
     width = max(len(row["name"]) for row in rows)
     lines = []
     for row in rows:
-        needs = f"  [needs {row['needs']}]" if row.get("needs", "clean") != "clean" else ""
-        lines.append(f"  {row['name']:{width}}  {row.get('summary') or row.get('reference') or ''}{needs}")
+        lines.append(f"  {row['name']:{width}}  {row.get('summary') or row.get('reference') or ''}")
         if row.get("paper"):
             lines.append(f"  {'':{width}}  {row['paper']} ({row['year']})")
+        if "family" in row:
+            lines.append(f"  {'':{width}}  {_terms(row)}")
         if row.get("hyper"):
             values = ", ".join(f"{name}={value}" for name, value in row["hyper"].items())
             lines.append(f"  {'':{width}}  {values}")
     return lines
+
+
+def _terms(row: dict[str, Any]) -> str:
+    """Return what a defense is and asks for, in one line."""
+    least = f", at least SPC {row['least_spc']}" if row["least_spc"] > 1 else ""
+    return f"{row['family']}; needs {row['needs']}{least}; runs on {', '.join(row['architectures'])}"
 
 
 def found_cell(study: Study, asked: str) -> Cell:

@@ -57,3 +57,11 @@ def combined(before: Scores, after: Scores) -> dict[str, float]:
         "arr": 1 - after.acc / before.acc if before.acc else 0.0,
         "rdr": 1 - after.ra / before.acc if before.acc else 0.0,
     }
+
+
+def auroc(negatives: NDArray[np.float64], positives: NDArray[np.float64]) -> float:
+    """Return how often a positive's score exceeds a negative's; ties count half. (n,) and (m,)."""
+    ordered = np.sort(negatives)
+    below = np.searchsorted(ordered, positives, "left")
+    not_above = np.searchsorted(ordered, positives, "right")
+    return float(np.mean(below + not_above) / (2 * len(negatives)))

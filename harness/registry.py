@@ -23,6 +23,8 @@ from harness.errors import UserError, nearest
 from harness.keys import file_digest
 
 ROOT = Path(__file__).resolve().parent.parent
+LIGHT = ("harness.contract", "harness.toolbox.settings")
+"""What a method file may import that is run even while planning: declarations alone."""
 PACKAGES: dict[Kind, str] = {"attack": "attacks", "defense": "defenses", "model": "harness.models"}
 
 
@@ -45,10 +47,11 @@ class Method:
     function: Callable[..., Any]
 
 
-def names(kind: Kind) -> list[str]:
+@functools.cache
+def names(kind: Kind) -> tuple[str, ...]:
     """Return the names of all methods of a kind that come with the project, sorted."""
     folder = ROOT / PACKAGES[kind].replace(".", "/")
-    return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+    return tuple(sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")))
 
 
 def find(kind: Kind, ref: str, base: Path | None = None) -> Path:
@@ -142,7 +145,7 @@ class _Absent:
 
 
 def _light_import(name: str, *args: Any, **kwargs: Any) -> Any:
-    if name.partition(".")[0] in sys.stdlib_module_names or name == "harness.contract":
+    if name.partition(".")[0] in sys.stdlib_module_names or name in LIGHT:
         return __import__(name, *args, **kwargs)
     return _Absent()
 

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from harness.contract import Kind
+from harness.contract import Declaration, Kind
 from harness.data.budget import BudgetSpec
 from harness.data.cache import prepare
 from harness.data.info import DataInfo
@@ -17,7 +17,7 @@ from harness.entries import FaultsError, checked, method_choice, overrides_text,
 from harness.errors import UserError, nearest
 from harness.plan import Cell, Choice, Study, Victim
 from harness.recipe import RECIPES, Recipe
-from harness.registry import Method
+from harness.registry import Method, describe
 from harness.studyfile import Skip, StudyFile
 from harness.yamlfile import YamlFile
 
@@ -208,7 +208,16 @@ def _cell(victim: Victim, defense: tuple[Choice, Method], budget: BudgetSpec, sk
     choice, method = defense
     cell = Cell(victim, choice, method.about.needs, budget)
     reason = next((skip.reason for skip in skips if skip.agrees(cell)), None)
-    least, given = method.about.least_spc, min(budget.counts(victim.data.train_counts))
-    if reason is None and given < least:
-        reason = f"needs at least {least} images per class; {budget.label()} gives {given}"
+    reason = reason or _unfit(cell, method.about)
     return cell if reason is None else replace(cell, skip=reason)
+
+
+def _unfit(cell: Cell, about: Declaration) -> str | None:
+    """Return why a defense cannot run on this model or budget, by what both declare."""
+    layers = describe("model", cell.victim.model.ref).about.layers
+    if about.requires is not None and about.requires not in layers:
+        return f"works on {about.requires}; {cell.victim.model.label} has none"
+    given = min(cell.budget.counts(cell.victim.data.train_counts))
+    if given < about.least_spc:
+        return f"needs at least {about.least_spc} images per class; {cell.budget.label()} gives {given}"
+    return None

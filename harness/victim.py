@@ -88,14 +88,15 @@ def _attacked(victim: Victim, model: nn.Module, state: dict[str, torch.Tensor], 
 
 def _saved(attacked: Attacked, poison: Poison, store: Store) -> dict[str, str]:
     return {
-        "model": store.put(_arrays(attacked.model.state_dict())),
-        "trigger": store.put(_arrays(poison.state)),
-        "poison": store.put(_arrays({"indices": poison.indices}), compress=True),
+        "model": store.put(arrays(attacked.model.state_dict())),
+        "trigger": store.put(arrays(poison.state)),
+        "poison": store.put(arrays({"indices": poison.indices}), compress=True),
         "predictions": store.put(attacked.before.predictions(), compress=True),
     }
 
 
-def _arrays(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+def arrays(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """Return tensors as the store takes them."""
     return {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in tensors.items()}
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -137,5 +138,5 @@ def test_every_method_declares_where_it_comes_from():
             assert method.version.isdigit(), f"{name} has no version of its own"
             assert method.summary
             if method.about.family != "control":
-                assert "arXiv" in method.about.paper
+                assert re.search(r"arXiv \d{4}\.\d{4,5}| 20\d\d$", method.about.paper), name
                 assert 2000 < method.about.year < 2100

@@ -6,10 +6,10 @@ import signal
 import subprocess
 import time
 
-import chaos
 import pytest
 
 from harness.store import Store
+from tests import chaos
 
 GOOD = {"none": "ok", "ft": "ok"}
 

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
-from report_frames import fail, frame
 
 from harness.report.curves import PANELS, curve_data, draw, samples_per_class, unplaced
 from harness.report.parts import split
 from harness.report.statistics import summarize
 from harness.report.style import looks, save
+from tests.report_frames import fail, frame
 
 
 def drawn(cells):

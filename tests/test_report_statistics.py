@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from report_frames import fail, frame
 from scipy import stats
 
 from harness.report.statistics import REASONS, distinct, left_out, summarize
+from tests.report_frames import fail, frame
 
 
 def with_acc(values, **options):

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from report_frames import fail, frame
 from rich.console import Console
 
 from harness.report.board import HEADER, board
 from harness.report.parts import split
 from harness.report.tables import escape, latex, markdown, terminal
 from harness.report.write import write_report
+from tests.report_frames import fail, frame
 
 GOLDEN = Path(__file__).parent / "golden"
 BOOKTABS = r"""\IfFileExists{booktabs.sty}{\usepackage{booktabs}}{% in Debian, not part of texlive-latex-base

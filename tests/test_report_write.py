@@ -5,11 +5,11 @@ import sys
 
 import pandas as pd
 import pytest
-from report_frames import COLUMNS, fail, frame
 from rich.console import Console
 
 from harness.report import tables
 from harness.report.write import write_report
+from tests.report_frames import COLUMNS, fail, frame
 
 NAMES = ["curves.csv", "curves.pdf", "curves.png"]
 BOARD = ["leaderboard.csv", "leaderboard.md", "leaderboard.tex", "records.csv"]

@@ -66,7 +66,12 @@ class PreActResNet(nn.Module):
         return logits
 
 
-@model(paper="Identity Mappings in Deep Residual Networks, arXiv 1603.05027", year=2016, version=1)
+@model(
+    paper="Identity Mappings in Deep Residual Networks, arXiv 1603.05027",
+    year=2016,
+    version=1,
+    layers=("convolutions", "batchnorm"),
+)
 def preactresnet18(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights."""
     return PreActResNet(channels, classes, hyper.width)

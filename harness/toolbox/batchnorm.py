@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import nn
@@ -50,3 +51,48 @@ def zero_scales(model: nn.Module, below_or_at: float, masks: Masks) -> int:
         layer.weight[cut] = 0
         count += int(cut.sum())
     return count
+
+
+def pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, _BatchNorm]]:
+    """Yield every convolution that a batch norm of as many channels comes next to, in order of definition.
+
+    In pre-activation networks that is the norm of the next block, which also sees the residual path.
+    """
+    before: nn.Module | None = None
+    for module in model.modules():
+        if not isinstance(module, nn.Conv2d | _BatchNorm):
+            continue
+        if (
+            isinstance(before, nn.Conv2d)
+            and isinstance(module, _BatchNorm)
+            and module.affine
+            and module.num_features == before.out_channels
+        ):
+            yield before, module
+        before = module
+
+
+@torch.no_grad()
+def cut_outliers(layer: _BatchNorm, values: torch.Tensor, u: float) -> torch.Tensor:
+    """Set scale and shift to zero where a value, (channels,), exceeds mean + u standard deviations.
+
+    Return which channels those are, bool (channels,).
+    """
+    outlying = values > values.mean() + u * values.std()
+    layer.weight[outlying] = 0
+    layer.bias[outlying] = 0
+    return outlying
+
+
+@contextmanager
+def frozen_statistics(model: nn.Module) -> Iterator[None]:
+    """Keep running statistics as they are inside the block, in training mode too."""
+    layers = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    before = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, before, strict=True):
+            layer.momentum = momentum

@@ -1,8 +1,15 @@
-"""One gate per output channel of every convolution, applied before batch norm; folds exactly into weights."""
+"""Gates: one factor per channel where a network can be cut, and networks under them.
+
+The gates sit on the output of every convolution, before batch norm, or on the output of every encoder block,
+along the embedding. On convolutions they fold exactly into weights, and a plain model remains; on blocks a
+small wrapper carries them.
+"""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,40 +18,75 @@ from torch import nn
 Gates = dict[str, torch.Tensor]
 
 
+@dataclass(frozen=True)
+class Sites:
+    """Where the gates of a model sit."""
+
+    widths: dict[str, int]
+    """Gates per module, by the module's name."""
+    view: tuple[int, ...]
+    """The shape in which a gate (width,) broadcasts over the module's output."""
+    fixed: Callable[[nn.Module, Gates], nn.Module]
+    """Returns a copy of a model with gates, (width,) each, put in for good."""
+
+    def count(self) -> int:
+        """Return the number of gates."""
+        return sum(self.widths.values())
+
+    def split(self, flat: torch.Tensor) -> Gates:
+        """Cut one value per gate, (count,), into one tensor per module, (width,)."""
+        return dict(zip(self.widths, flat.split(list(self.widths.values())), strict=True))
+
+
 def convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
     """Return every convolution of a model by name: stem, shortcuts and depthwise ones too."""
     return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
 
 
-def split(flat: torch.Tensor, model: nn.Module) -> Gates:
-    """Cut one value per channel, (sum of channels,), into one tensor per convolution, (channels,)."""
-    layers = convolutions(model)
-    parts = flat.split([layer.out_channels for layer in layers.values()])
-    return dict(zip(layers, parts, strict=True))
+def convolution_sites(model: nn.Module) -> Sites:
+    """Return a gate for every output channel of every convolution."""
+    widths = {name: layer.out_channels for name, layer in convolutions(model).items()}
+    return Sites(widths, (-1, 1, 1), folded)
+
+
+def block_sites(model: nn.Module) -> Sites:
+    """Return a gate for every embedding dimension after every encoder block.
+
+    An encoder block is a module that holds an ``nn.MultiheadAttention`` of its own; its output is
+    (N, tokens, embedding).
+    """
+    widths = {
+        name: part.embed_dim
+        for name, module in model.named_modules()
+        for part in module.children()
+        if isinstance(part, nn.MultiheadAttention)
+    }
+    return Sites(widths, (-1,), wrapped)
 
 
 class GatedNetwork:
-    """A frozen copy of a model with a gate on every convolution; gradients reach the gates."""
+    """A frozen copy of a model with gates at its sites; gradients reach the gates."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, sites: Sites) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
+        self._sites = sites
         self._gates: Gates = {}
-        for name, layer in convolutions(self.model).items():
-            layer.register_forward_hook(self._gate(name))
+        for name in sites.widths:
+            self.model.get_submodule(name).register_forward_hook(self._gate(name))
 
     def _gate(self, name: str) -> Any:
-        return lambda module, inputs, out: out * self._gates[name].view(-1, 1, 1)
+        return lambda module, inputs, out: out * self._gates[name].view(self._sites.view)
 
-    def __call__(self, images: torch.Tensor, gates: Gates) -> torch.Tensor:
-        """Return logits under the given gates, each (channels,)."""
-        self._gates = gates
+    def __call__(self, images: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
+        """Return logits under the given gates, (count,)."""
+        self._gates = self._sites.split(flat)
         logits: torch.Tensor = self.model(images)
         return logits
 
 
 @torch.no_grad()
 def folded(model: nn.Module, gates: Gates) -> nn.Module:
-    """Return a plain copy of the model with the gates multiplied into weights and biases."""
+    """Return a plain copy of the model with the gates multiplied into weights and biases of convolutions."""
     plain = copy.deepcopy(model)
     for name, layer in convolutions(plain).items():
         gate = gates[name].detach()
@@ -52,3 +94,31 @@ def folded(model: nn.Module, gates: Gates) -> nn.Module:
         if layer.bias is not None:
             layer.bias.mul_(gate)
     return plain
+
+
+class GatedBlock(nn.Module):
+    """A module whose output (..., width) is multiplied by a gate, which its state dict keeps."""
+
+    gate: torch.Tensor
+
+    def __init__(self, block: nn.Module, gate: torch.Tensor) -> None:
+        super().__init__()
+        self.block = block
+        self.register_buffer("gate", gate.detach().clone())
+
+    def forward(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Return the gated output."""
+        out: torch.Tensor = self.block(*args, **kwargs) * self.gate
+        return out
+
+
+def wrapped(model: nn.Module, gates: Gates) -> nn.Module:
+    """Return a copy of the model with every named module inside a ``GatedBlock``.
+
+    What is saved of it loads into ``wrapped(fresh model, gates of any value)``.
+    """
+    copied = copy.deepcopy(model)
+    for name, gate in gates.items():
+        parent, _, child = name.rpartition(".")
+        setattr(copied.get_submodule(parent), child, GatedBlock(copied.get_submodule(name), gate))
+    return copied

@@ -1,0 +1,89 @@
+"""BNP: cut the channels whose input statistics on clean data differ from those of training.
+
+Zheng, Tang, Li, Liu, "Pre-activation Distributions Expose Backdoor Neurons", NeurIPS 2022. Threat model:
+clean samples only.
+
+Batch norm's running statistics were gathered on poisoned training data. For every channel, the divergence
+KL(N(mean, var of clean data) || N(running mean, running var)) is taken over all clean samples and positions;
+channels above mean + u standard deviations of their layer are cut: scale and shift zero. u = 3, as in the IMS
+comparison (arXiv 2509.15497). Threat model and data are the comparison's: clean samples alone (upstream
+BackdoorBench passes poisoned data too). Departures: log(sd_run / sd) as the divergence has it (the public
+code takes log(var_run / var), twice that); statistics of all clean samples (theirs are those of the last
+batch); batch norm's eps is added to both variances, so that a dead channel gives no infinity.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from harness.contract import Budget, Context, Positive, defense
+from harness.toolbox.batchnorm import cut_outliers, norms
+
+Moments = tuple[torch.Tensor, torch.Tensor]
+"""Mean and variance per channel, (channels,) each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """The threshold."""
+
+    u: Positive = 3
+    """Standard deviations above the layer's mean."""
+
+
+@defense(
+    paper="Pre-activation Distributions Expose Backdoor Neurons, NeurIPS 2022",
+    year=2022,
+    family="pruning",
+    version=1,
+    requires="batchnorm",
+)
+def bnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Cut outlying channels and return the plain model."""
+    clean = clean_moments(model, budget.images)
+    for i, (name, norm) in enumerate(norms(model)):
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        mean, var = clean[name]
+        running = norm.running_mean, norm.running_var + norm.eps
+        cut = cut_outliers(norm, divergence((mean, var + norm.eps), running), hyper.u)
+        ctx.log(i, cut=int(cut.sum()))
+    return model
+
+
+@torch.no_grad()
+def clean_moments(model: nn.Module, images: torch.Tensor, chunk: int = 256) -> dict[str, Moments]:
+    """Return the moments of every batch norm's input over all images and positions."""
+    sums: dict[str, list[torch.Tensor]] = {}
+
+    def gather(name: str) -> Any:
+        def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+            x = inputs[0].transpose(0, 1).flatten(1).double()
+            count = torch.full_like(x[:, 0], x.shape[1])
+            sums.setdefault(name, []).append(torch.stack([x.sum(1), (x**2).sum(1), count]))
+
+        return hook
+
+    hooks = [norm.register_forward_pre_hook(gather(name)) for name, norm in norms(model)]
+    model.eval()
+    for x in images.split(chunk):
+        model(x)
+    for hook in hooks:
+        hook.remove()
+    return {name: _moments(torch.stack(parts).sum(0)) for name, parts in sums.items()}
+
+
+def _moments(sums: torch.Tensor) -> Moments:
+    total, squares, count = sums
+    mean = total / count
+    return mean.float(), (squares / count - mean**2).clamp_min(0).float()
+
+
+def divergence(p: Moments, q: Moments) -> torch.Tensor:
+    """Return KL(N(p) || N(q)) per channel, (channels,)."""
+    (mean_p, var_p), (mean_q, var_q) = p, q
+    return 0.5 * (var_q / var_p).log() + (var_p + (mean_p - mean_q) ** 2) / (2 * var_q) - 0.5

@@ -1,0 +1,56 @@
+"""CLP (Channel Lipschitzness Pruning): cut the channels that can amplify a small change most; no data.
+
+Zheng, Tang, Li, Liu, "Data-free Backdoor Removal based on Channel Lipschitzness", arXiv 2208.03111. Threat
+model: the model alone; the clean budget is not looked at.
+
+A convolution and its batch norm bound what channel c can do to an input by sigma_c = |gamma_c| / sqrt(var_c +
+eps) * (largest singular value of filter c as a C_in x (kh kw) matrix). Channels with sigma above mean + u
+standard deviations of their layer are cut: scale and shift zero. u = 3, as in the IMS comparison (arXiv
+2509.15497) for all data sets, and no fine-tuning. Departure: batch norm's eps stands under the root, as it
+does in the network (the public code leaves it out, and one dead channel then makes the threshold of its layer
+infinite).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from harness.contract import Budget, Context, Positive, defense
+from harness.toolbox.batchnorm import cut_outliers, pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """The threshold."""
+
+    u: Positive = 3
+    """Standard deviations above the layer's mean."""
+
+
+@defense(
+    paper="Data-free Backdoor Removal based on Channel Lipschitzness, arXiv 2208.03111",
+    year=2022,
+    family="pruning",
+    version=1,
+    requires="batchnorm",
+)
+def clp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Cut outlying channels and return the plain model."""
+    for i, (convolution, norm) in enumerate(pairs(model)):
+        cut = cut_outliers(norm, lipschitz(convolution, norm), hyper.u)
+        ctx.log(i, cut=int(cut.sum()))
+    return model
+
+
+@torch.no_grad()
+def lipschitz(convolution: nn.Conv2d, norm: _BatchNorm) -> torch.Tensor:
+    """Return the bound of every channel, (channels,)."""
+    assert norm.running_var is not None
+    filters = convolution.weight.flatten(2)
+    scale = norm.weight.abs() / (norm.running_var + norm.eps).sqrt()
+    bound: torch.Tensor = torch.linalg.svdvals(filters)[:, 0] * scale
+    return bound

@@ -1,0 +1,86 @@
+"""FST (Feature Shift Tuning): start the classifier anew, and keep it away from where it was.
+
+Min, Qin, Shen, Cheng, "Towards Stable Backdoor Purification through Feature Shift Tuning", arXiv 2310.01875.
+Threat model: clean samples only.
+
+The linear layers of the classifier get fresh weights w; then the whole network is trained on cross-entropy +
+alpha <w, w_before>, and after every step each w is rescaled to the norm of w_before. The settings are those
+of the IMS comparison (arXiv 2509.15497) for CIFAR-10: alpha 0.2, 10 epochs, SGD lr 0.01, momentum 0.9,
+cosine, batch 256, training augmentation (for GTSRB it has alpha 0.1 and 15 epochs). The classifier is all
+linear layers after the last convolution or normalisation: one on residual networks and EfficientNet, two on
+MobileNetV3, three on VGG, as there. Departures: the cosine moves each step. Ten epochs of a small budget are
+few steps: at SPC 2 on ten classes there are ten, from a fresh classifier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
+from harness.toolbox.training import Loop, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """Tuning, and the pull away from the old classifier."""
+
+    alpha: NonNegative = 0.2
+    epochs: Count = 10
+    batch: Count = 256
+    lr: Positive = 0.01
+    momentum: Share = 0.9
+
+
+@defense(
+    paper="Towards Stable Backdoor Purification through Feature Shift Tuning, arXiv 2310.01875",
+    year=2023,
+    family="fine-tuning",
+    version=1,
+)
+def fst(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Renew the classifier, tune everything, and return the model after the last epoch."""
+    layers = classifier(model)
+    old = [layer.weight.detach().clone() for layer in layers]
+    for layer in layers:
+        _renew(layer, ctx)
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        same = sum((before * layer.weight).sum() for before, layer in zip(old, layers, strict=True))
+        loss = F.cross_entropy(model(x), y) + hyper.alpha * same
+        loss.backward()
+        return loss
+
+    @torch.no_grad()
+    def rescale(*_: object) -> None:
+        for before, layer in zip(old, layers, strict=True):
+            layer.weight.mul_(before.norm() / layer.weight.norm())
+
+    model.train()
+    optimiser = torch.optim.SGD(model.parameters(), hyper.lr, hyper.momentum)
+    optimiser.register_step_post_hook(rescale)
+    train(budget, step, optimiser, Loop(hyper.epochs, hyper.batch, cosine=True), ctx)
+    return model.eval()
+
+
+def classifier(model: nn.Module) -> list[nn.Linear]:
+    """Return the linear layers after the last convolution or normalisation, in order of definition."""
+    found: list[nn.Linear] = []
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | _BatchNorm | nn.LayerNorm | nn.GroupNorm):
+            found = []
+        elif isinstance(module, nn.Linear):
+            found.append(module)
+    return found
+
+
+@torch.no_grad()
+def _renew(layer: nn.Linear, ctx: Context) -> None:
+    """Draw weight and bias uniformly within 1 / sqrt(inputs), as torch does for a new layer."""
+    for parameter in layer.parameters():
+        drawn = 2 * torch.rand(parameter.shape, generator=ctx.generator) - 1
+        parameter.copy_(drawn / layer.in_features**0.5)

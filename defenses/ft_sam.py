@@ -1,0 +1,62 @@
+"""FT-SAM: fine-tune towards flat minima, where weights that only the trigger uses shrink.
+
+Zhu, Wei, Shen, Fan, Wu, "Enhancing Fine-Tuning Based Backdoor Defense with Sharpness-Aware Minimization",
+arXiv 2304.11823. Threat model: clean samples only.
+
+Every step takes its gradient at w + rho w^2 g / || |w| g || (the adaptive form of sharpness-aware
+minimisation). The settings are those of the IMS comparison (arXiv 2509.15497): rho 2, label smoothing 0.1
+spread over the other classes, SGD lr 0.01, momentum 0.9, weight decay 5e-4, batch 256, 100 epochs, training
+augmentation; running statistics move on the first pass alone. Departure: cosine over all steps (theirs counts
+100 batches whatever an epoch holds, so that on larger budgets the rate goes up and down; up to 256 images the
+two agree).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from harness.contract import Budget, Context, Positive, Share, defense
+from harness.toolbox.batchnorm import frozen_statistics
+from harness.toolbox.sam import ascent, displaced, set_gradients
+from harness.toolbox.settings import FineTuning
+from harness.toolbox.training import Loop, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper(FineTuning):
+    """Fine-tuning, and how far its gradients look."""
+
+    rho: Positive = 2
+    """Length of the step towards the worst loss, in the adaptive norm."""
+    smoothing: Share = 0.1
+    """Of the labels: this share is spread evenly over the other classes."""
+
+
+@defense(
+    paper="Enhancing Fine-Tuning Based Backdoor Defense with Sharpness-Aware Minimization, arXiv 2304.11823",
+    year=2023,
+    family="fine-tuning",
+    version=1,
+)
+def ft_sam(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Fine-tune on all clean samples and return the model after the last epoch."""
+    weights = list(model.parameters())
+    smoothing = hyper.smoothing * budget.classes / (budget.classes - 1)  # of all classes, the true one too
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        loss = F.cross_entropy(model(x), y, label_smoothing=smoothing)
+        gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+        worst = ascent(weights, gradients, hyper.rho, adaptive=True)
+        with displaced(weights, worst), frozen_statistics(model):
+            there = F.cross_entropy(model(x), y, label_smoothing=smoothing)
+            set_gradients(weights, torch.autograd.grad(there, weights, materialize_grads=True))
+        return loss
+
+    model.train()
+    optimiser = torch.optim.SGD(weights, hyper.lr, hyper.momentum, weight_decay=hyper.weight_decay)
+    train(budget, step, optimiser, Loop(hyper.epochs, hyper.batch, cosine=True), ctx)
+    return model.eval()

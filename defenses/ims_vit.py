@@ -1,0 +1,42 @@
+"""IMS for vision transformers: invertible masks on the outputs of encoder blocks.
+
+Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Backdoor Mitigation via Invertible Pruning Masks", arXiv
+2509.15497. Threat model: clean samples only, and no labels: every target is a prediction of the victim
+itself.
+
+As IMS, with one raw mask and one selection per embedding dimension after every encoder block, shared by all
+tokens; the sparsity weight is 0, all else as for convolutional networks. These are the authors' settings. The
+gates sit on the residual stream and do not fold into weights, so every block is returned inside a small
+wrapper that saves and reloads with its gate. Departures: those of IMS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from harness.contract import Budget, Context, NonNegative, Repaired, defense
+from harness.toolbox.gates import block_sites
+from harness.toolbox.invertible import masked
+from harness.toolbox.settings import InvertibleMasks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper(InvertibleMasks):
+    """Masks, the inner search, and the three stages."""
+
+    sparsity: NonNegative = 0
+    """lambda, the weight of the mean of 1 - s in stages A and C."""
+
+
+@defense(
+    paper="Backdoor Mitigation via Invertible Pruning Masks, arXiv 2509.15497",
+    year=2025,
+    family="pruning",
+    version=1,
+    requires="encoder-blocks",
+)
+def ims_vit(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+    """Learn the masks and return the gated network, the inverse network and all gates."""
+    return masked(model, budget.images, block_sites(model), hyper, ctx)

@@ -1,0 +1,90 @@
+"""NAD (Neural Attention Distillation): fine-tune towards the attention of a fine-tuned teacher.
+
+Li, Lyu, Koren, Lyu, Li, Ma, "Neural Attention Distillation: Erasing Backdoor Triggers from Deep Neural
+Networks", arXiv 2101.05930. Threat model: clean samples only.
+
+A copy of the victim is fine-tuned as teacher; the victim is then trained on cross-entropy plus, for three
+feature maps, beta * MSE of the attention maps (sum over channels of |features|^p, divided by its L2 norm).
+The settings are those of the IMS comparison (arXiv 2509.15497): 10 epochs each for teacher and student, SGD
+lr 0.01, momentum 0.9, weight decay 5e-4, batch 256, training augmentation, p 2, beta 500, 1000, 1000 from the
+earlier map to the later. The maps are the last ones at each of the last three resolutions: the last three
+stages of a residual network, as in the paper. Departures: on PreActResNet18 the comparison's third map is the
+pooled one, of a single position, whose attention is constant, so that two maps teach there; on other
+architectures it takes the last map alone, here all have three.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
+from harness.toolbox.attention import FeatureMaps, distance, last_maps
+from harness.toolbox.training import Loop, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """Teacher, student, and what is distilled."""
+
+    teacher_epochs: Count = 10
+    epochs: Count = 10
+    batch: Count = 256
+    lr: Positive = 0.01
+    """Constant."""
+    momentum: Share = 0.9
+    weight_decay: NonNegative = 5e-4
+    betas: tuple[NonNegative, NonNegative, NonNegative] = (500, 1000, 1000)
+    """Weights of the three maps, the earliest first."""
+    power: Positive = 2
+
+
+@defense(
+    paper="Neural Attention Distillation: Erasing Backdoor Triggers from Deep Neural Networks, "
+    "arXiv 2101.05930",
+    year=2021,
+    family="fine-tuning",
+    version=1,
+    requires="convolutions",
+)
+def nad(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Fine-tune a teacher, distil it into the model, and return that."""
+    modules = last_maps(model, budget.images[:1], len(hyper.betas))
+    betas = hyper.betas[-len(modules) :]
+    teacher = FeatureMaps(taught(copy.deepcopy(model), budget, hyper, ctx), modules)
+    student = FeatureMaps(model, modules)
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        logits, own = student(x)
+        with torch.no_grad():
+            _, wanted = teacher(x)
+        pairs = zip(betas, own, wanted, strict=True)
+        loss = F.cross_entropy(logits, y) + sum(b * distance(s, t, hyper.power) for b, s, t in pairs)
+        loss.backward()
+        return loss
+
+    model.train()
+    train(budget, step, _optimiser(model, hyper), Loop(hyper.epochs, hyper.batch), ctx)
+    student.remove()
+    return model.eval()
+
+
+def taught(net: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Fine-tune ``net`` on cross-entropy in place, and return it in eval mode."""
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        loss = F.cross_entropy(net(x), y)
+        loss.backward()
+        return loss
+
+    net.train()
+    train(budget, step, _optimiser(net, hyper), Loop(hyper.teacher_epochs, hyper.batch), ctx)
+    return net.eval()
+
+
+def _optimiser(net: nn.Module, hyper: Hyper) -> torch.optim.Optimizer:
+    return torch.optim.SGD(net.parameters(), hyper.lr, hyper.momentum, weight_decay=hyper.weight_decay)

@@ -1,0 +1,30 @@
+"""Oracle: fine-tune with the real trigger and true labels; the upper bound of every repair.
+
+What a defender could reach who knows the trigger: FT's schedule (that of the IMS comparison, arXiv
+2509.15497) on the clean budget and on its triggered copies, both with true labels. No augmentation: it would
+move the trigger to where the attacker never puts it. Boards show it apart.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from harness.contract import Budget, Context, defense
+from harness.toolbox.settings import FineTuning
+from harness.toolbox.training import fine_tuned
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper(FineTuning):
+    """Optimiser and schedule."""
+
+
+@defense(paper="", year=0, family="control", version=1, needs="triggers")
+def oracle(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Fine-tune on both kinds of images and return the model after the last epoch."""
+    assert budget.triggered is not None
+    samples = (torch.cat([budget.images, budget.triggered]), torch.cat([budget.labels, budget.labels]))
+    return fine_tuned(model, samples, hyper, None, ctx)

@@ -1,0 +1,127 @@
+"""RNP (Reconstructive Neuron Pruning): unlearn the clean task, and prune the neurons that cannot recover it.
+
+Li, Lyu, Ma, Koren, Lyu, Li, Jiang, "Reconstructive Neuron Pruning for Backdoor Defense", arXiv 2305.14876.
+Threat model: clean samples only.
+
+A copy unlearns clean data by gradient ascent on cross-entropy, until its accuracy on a pass is at most 0.2.
+Its weights are frozen and a mask in [0, 1] on the scale of every batch norm channel relearns the clean data.
+Channels whose mask stays small are cut (scale zero) in the victim itself. The settings are those of the IMS
+comparison (arXiv 2509.15497): ascent with SGD lr 0.001, momentum 0.9, weight decay 0.05, cosine, at most 20
+epochs; masks with SGD lr 0.2, momentum 0.9, 20 epochs; batch 256, training augmentation, batch statistics of
+the batch; thresholds in steps of 0.02 until accuracy has fallen by more than 0.02. Departures: that accuracy
+is of validation data out of the budget (theirs of the training images); the gradient norm is clipped at 20
+after it is computed (theirs is clipped before, on zeros, and runs that break down are repeated at a smaller
+rate); the masks start at 1 (theirs are already moved by the unlearning).
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from harness.contract import Budget, Context, Count, NonNegative, Positive, Repaired, Share, defense
+from harness.toolbox import batchnorm
+from harness.toolbox.training import Loop, train
+from harness.toolbox.validation import accuracy, hold_out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """Unlearning, recovering, and the choice of the threshold."""
+
+    unlearn_epochs: Count = 20
+    unlearn_lr: Positive = 0.001
+    unlearn_to: Share = 0.2
+    """Accuracy over one pass at which unlearning ends."""
+    weight_decay: NonNegative = 0.05
+    """Of the unlearning alone."""
+    largest_norm: Positive = 20
+    """Of the unlearning's gradient."""
+    recover_epochs: Count = 20
+    recover_lr: Positive = 0.2
+    momentum: Share = 0.9
+    batch: Count = 256
+    spacing: Positive = 0.02
+    """Between thresholds."""
+    tolerance: Share = 0.02
+    """Absolute fall of clean validation accuracy at which pruning stops."""
+    val_share: Share = 0.1
+
+
+@defense(
+    paper="Reconstructive Neuron Pruning for Backdoor Defense, arXiv 2305.14876",
+    year=2023,
+    family="pruning",
+    version=1,
+    least_spc=2,
+    requires="batchnorm",
+)
+def rnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+    """Unlearn and recover a copy, prune the model, and return it with the masks."""
+    learning, val = hold_out(budget, hyper.val_share, ctx)
+    masks = recovered(unlearned(copy.deepcopy(model), learning, hyper, ctx), learning, hyper, ctx)
+    pruned = prune_by(model, masks, val, hyper, ctx)
+    return Repaired(pruned, artifacts={f"mask.{name}": mask for name, mask in masks.items()})
+
+
+def unlearned(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Raise the cross-entropy of ``net`` on clean data, in place."""
+    hits: list[torch.Tensor] = []
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        logits = net.train()(x)
+        hits.append(logits.argmax(1) == y)
+        loss = F.cross_entropy(logits, y)
+        (-loss).backward()
+        nn.utils.clip_grad_norm_(net.parameters(), hyper.largest_norm)
+        return loss
+
+    def gone() -> bool:
+        share = torch.cat(hits).float().mean().item()
+        hits.clear()
+        return share <= hyper.unlearn_to
+
+    optimiser = torch.optim.SGD(
+        net.parameters(), hyper.unlearn_lr, hyper.momentum, weight_decay=hyper.weight_decay
+    )
+    train(clean, step, optimiser, Loop(hyper.unlearn_epochs, hyper.batch, cosine=True), ctx, gone)
+    return net
+
+
+def recovered(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> batchnorm.Masks:
+    """Return masks under which the frozen ``net`` does the clean task again, in [0, 1]."""
+    net.train().requires_grad_(False)
+    masks = {name: mask.requires_grad_() for name, mask in batchnorm.ones(net).items()}
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        loss = F.cross_entropy(batchnorm.scaled_forward(net, x, masks), y)
+        loss.backward()
+        return loss
+
+    @torch.no_grad()
+    def clip(*_: object) -> None:
+        for mask in masks.values():
+            mask.clamp_(0, 1)
+
+    optimiser = torch.optim.SGD(masks.values(), hyper.recover_lr, hyper.momentum)
+    optimiser.register_step_post_hook(clip)
+    train(clean, step, optimiser, Loop(hyper.recover_epochs, hyper.batch), ctx)
+    return {name: mask.detach() for name, mask in masks.items()}
+
+
+def prune_by(model: nn.Module, masks: batchnorm.Masks, val: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Return the model cut at the last threshold before clean validation accuracy falls."""
+    before, kept = accuracy(model, val), model
+    for i in range(1, round(1 / hyper.spacing)):
+        tried = copy.deepcopy(model)
+        cut = batchnorm.zero_scales(tried, i * hyper.spacing, masks)
+        now = accuracy(tried, val)
+        ctx.log(i, threshold=i * hyper.spacing, cut=cut, val_acc=now)
+        if before - now > hyper.tolerance:
+            break
+        kept = tried
+    return kept

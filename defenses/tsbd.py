@@ -1,0 +1,122 @@
+"""TSBD: zero the weights that clean unlearning changes most, then fine-tune with a lid on activeness.
+
+Lin, Liu, Wei, Li, Xiong, "Unveiling and Mitigating Backdoor Vulnerabilities based on Unlearning Weight
+Changes and Backdoor Activeness", arXiv 2405.20291. Threat model: clean samples only.
+
+A copy unlearns the clean budget by gradient ascent, until its accuracy is at most 0.1. The change of a filter
+is the sum of its weights' absolute changes. Of the filters with the largest changes (a share n of all, those
+of shortcuts left out), the weights that changed most (a share m of theirs) are set to zero in the victim.
+Then it is fine-tuned with the gradient (1 - alpha) g(w) + alpha g(w + r g / ||g||), the norm taken per
+tensor. The settings are the authors': ascent with SGD lr 1e-4, momentum 0.9, at most 20 epochs; n 0.15, m
+0.7; SGD lr 0.01, momentum 0.9, 21 epochs, r 0.05, alpha 0.7; batch 256, training augmentation. Departures: n
+is fixed (their script tries eleven values and reports each on test data); both gradients see the same running
+statistics, which move once per step.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from harness.contract import Budget, Context, Count, Positive, Share, defense
+from harness.toolbox.batchnorm import frozen_statistics
+from harness.toolbox.gates import convolutions
+from harness.toolbox.sam import ascent, displaced, set_gradients
+from harness.toolbox.training import Loop, train
+from harness.toolbox.validation import accuracy
+
+SHORTCUTS = ("shortcut", "downsample")
+"""In the names of convolutions whose filters are left out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """Unlearning, zeroing, and fine-tuning."""
+
+    unlearn_epochs: Count = 20
+    unlearn_lr: Positive = 1e-4
+    unlearn_to: Share = 0.1
+    """Accuracy on the clean budget at which unlearning ends."""
+    filters: Share = 0.15
+    """n, of all filters."""
+    weights: Share = 0.7
+    """m, of the chosen filters' weights."""
+    epochs: Count = 21
+    lr: Positive = 0.01
+    momentum: Share = 0.9
+    batch: Count = 256
+    radius: Positive = 0.05
+    """r."""
+    alpha: Share = 0.7
+
+
+@defense(
+    paper="Unveiling and Mitigating Backdoor Vulnerabilities based on Unlearning Weight Changes and Backdoor "
+    "Activeness, arXiv 2405.20291",
+    year=2024,
+    family="fine-tuning",
+    version=1,
+    requires="convolutions",
+)
+def tsbd(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Zero weights, fine-tune, and return the model after the last epoch."""
+    zeroed = zero_most_changed(model, unlearned(copy.deepcopy(model), budget, hyper, ctx), hyper)
+    ctx.log(0, zeroed=zeroed)
+    weights = list(model.parameters())
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        loss = F.cross_entropy(model(x), y)
+        here = torch.autograd.grad(loss, weights, materialize_grads=True)
+        uphill = [ascent([w], [g], hyper.radius)[0] for w, g in zip(weights, here, strict=True)]
+        with displaced(weights, uphill), frozen_statistics(model):
+            there = torch.autograd.grad(F.cross_entropy(model(x), y), weights, materialize_grads=True)
+        mixed = [(1 - hyper.alpha) * g + hyper.alpha * h for g, h in zip(here, there, strict=True)]
+        set_gradients(weights, mixed)
+        return loss
+
+    model.train()
+    optimiser = torch.optim.SGD(weights, hyper.lr, hyper.momentum)
+    train(budget, step, optimiser, Loop(hyper.epochs, hyper.batch), ctx)
+    return model.eval()
+
+
+def unlearned(net: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Raise the cross-entropy of ``net`` on clean data, in place."""
+
+    def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        loss = F.cross_entropy(net.train()(x), y)
+        (-loss).backward()
+        return loss
+
+    optimiser = torch.optim.SGD(net.parameters(), hyper.unlearn_lr, hyper.momentum)
+    loop = Loop(hyper.unlearn_epochs, hyper.batch)
+    train(budget, step, optimiser, loop, ctx, stop=lambda: accuracy(net, budget) <= hyper.unlearn_to)
+    return net
+
+
+@torch.no_grad()
+def zero_most_changed(model: nn.Module, after: nn.Module, hyper: Hyper) -> int:
+    """Set to zero, in place, what unlearning changed most; return how many weights that were."""
+    layers = {
+        name: layer
+        for name, layer in convolutions(model).items()
+        if not any(shortcut in name for shortcut in SHORTCUTS)
+    }
+    new = convolutions(after)
+    moved = {name: (new[name].weight - layer.weight).abs() for name, layer in layers.items()}
+    sums = torch.cat([change.sum((1, 2, 3)) for change in moved.values()])
+    chosen = torch.zeros_like(sums, dtype=torch.bool)
+    chosen[sums.argsort(descending=True)[: int(hyper.filters * len(sums))]] = True
+    by_layer = dict(zip(layers, chosen.split([x.out_channels for x in layers.values()]), strict=True))
+    candidates = torch.cat([moved[name][by_layer[name]].flatten() for name in layers])
+    count = int(hyper.weights * len(candidates))
+    if count == 0:
+        return 0
+    least = candidates.sort(descending=True).values[count - 1]
+    for name, layer in layers.items():
+        layer.weight[by_layer[name][:, None, None, None] & (moved[name] >= least)] = 0
+    return count
