@@ -78,7 +78,7 @@ def run(path: Path, out: Path, *more: object, **env: str) -> subprocess.Complete
 
 
 def disturbed(path: Path, out: Path, seed: int, kills: int, longest: float = 12) -> Counter[str]:
-    """Run a study whose supervisor is killed in ``longest`` seconds; return the statuses of what stays."""
+    """Run a study whose supervisor is killed within ``longest`` seconds; return what statuses stay."""
     chance, mark = random.Random(seed), uuid.uuid4().hex
     for _ in range(kills):
         process = subprocess.Popen(

@@ -9,7 +9,15 @@ import time
 import chaos
 import pytest
 
+from harness.data.cache import default_cache
+from harness.errors import UserError
+from harness.launch.local import run_local
+from harness.launch.schedule import Schedule, Wish
+from harness.launch.slots import Slot
+from harness.launch.stop import Stop
+from harness.records import Latest
 from harness.store import Store
+from harness.study import load_study
 
 GOOD = {"none": "ok", "ft": "ok"}
 
@@ -64,8 +72,6 @@ def test_a_signal_keeps_what_is_finished(tmp_path, undisturbed, number):
 
 
 def test_a_second_signal_ends_at_once(tmp_path):
-    from harness.launch.stop import Stop
-
     code = (
         "import os, signal, time\nfrom harness.launch.stop import Stop\nwith Stop() as stop:\n"
         "    os.kill(os.getpid(), 2); assert stop.asked == 2; os.kill(os.getpid(), 2); time.sleep(60)"
@@ -77,6 +83,19 @@ def test_a_second_signal_ends_at_once(tmp_path):
     with Stop() as stop:
         assert stop.asked is None
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_worker_that_cannot_start_is_no_fault_of_a_task(tmp_path):
+    plan = load_study(chaos.study(tmp_path, bad=()), None, default_cache())
+    store = Store(tmp_path / "store")
+    started = []
+    with pytest.raises(UserError, match=r"workers on cuda:99 die before they start \(exit code 1\)"):
+        run_local(
+            *(Schedule(plan, Latest(), Wish()), store, [Slot("cuda:99", 1, "cuda:99")]),
+            *(lambda task, slot: started.append(task), lambda record: pytest.fail("it has a record")),
+        )
+    assert len(started) == 1
+    assert store.record_files() == []
 
 
 def test_two_runs_at_once_share_a_store(tmp_path, undisturbed):
