@@ -55,7 +55,7 @@ def _sentence(fault: Any, known: list[str]) -> str:
     if fault["type"] in {"missing", "missing_argument"}:
         return f"{loc[-1]!r} is missing"
     shown = "" if isinstance(given, dict | list) else f", not {given!r}"
-    return f"{fault['msg']}{shown}".replace("Input should", "should")
+    return f"{fault['msg']}{shown}".replace("Input should", "should").removeprefix("Value error, ")
 
 
 def method_choice(kind: Kind, entry: Any, base: Path) -> tuple[Choice, Method]:
