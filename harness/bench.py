@@ -87,7 +87,7 @@ def _outcome(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     except StoreError:
         raise
     except torch.AcceleratorError as error:  # the device is in an unknown state, and so is this process
-        return _failure("crash", error)
+        return _failure("oom" if "out of memory" in str(error) else "crash", error)
     except Exception as error:  # whatever a method raises
         return _failure("oom" if _out_of_memory(error) else "error", error)
 

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -77,8 +78,16 @@ def run(path: Path, out: Path, *more: object, **env: str) -> subprocess.Complete
     )
 
 
+def undisturbed(folder: Path) -> tuple[dict[str, dict], float]:
+    """Run the good cells alone; return their results, and seconds that no cell comes near."""
+    start = time.monotonic()
+    ended = run(study(folder, bad=()), folder / "out")
+    assert ended.returncode == 0, ended.stderr
+    return results(folder / "out"), max(5.0, time.monotonic() - start)
+
+
 def disturbed(path: Path, out: Path, seed: int, kills: int, longest: float = 12) -> Counter[str]:
-    """Run a study whose supervisor is killed in ``longest`` seconds; return the statuses of what stays."""
+    """Run a study whose supervisor is killed within ``longest`` seconds; return what statuses stay."""
     chance, mark = random.Random(seed), uuid.uuid4().hex
     for _ in range(kills):
         process = subprocess.Popen(

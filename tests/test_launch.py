@@ -6,22 +6,28 @@ import signal
 import subprocess
 import time
 
+import chaos
 import pytest
 
+from harness.data.cache import default_cache
+from harness.errors import UserError
+from harness.launch.local import run_local
+from harness.launch.schedule import Schedule, Wish
+from harness.launch.slots import Slot
+from harness.launch.stop import Stop
+from harness.records import Latest
 from harness.store import Store
-from tests import chaos
+from harness.study import load_study
 
 GOOD = {"none": "ok", "ft": "ok"}
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """Return the results of the good cells of a run to which nothing happened."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    assert chaos.run(chaos.study(folder, bad=()), folder / "out").returncode == 0
-    found = chaos.results(folder / "out")
+def reference(tmp_path_factory):
+    """Return the results of a run to which nothing happens, and the seconds it took (at least 5)."""
+    found, seconds = chaos.undisturbed(tmp_path_factory.mktemp("undisturbed"))
     assert len(found) == 3
-    return found
+    return found, seconds
 
 
 def start(study, out, **how):
@@ -41,16 +47,17 @@ def finished(out):
     return {line.key for line in Store(out / "store").lines() if line.kind == "cell"}
 
 
-def test_every_cell_ends_once_whatever_its_defense_and_its_supervisor_suffer(tmp_path, undisturbed):
-    study = chaos.study(tmp_path, timeout=12)
+def test_every_cell_ends_once_whatever_its_defense_and_its_supervisor_suffer(tmp_path, reference):
+    good, seconds = reference
+    study = chaos.study(tmp_path, timeout=seconds)
     found = chaos.disturbed(study, tmp_path / "out", seed=1, kills=2, longest=8)
     assert found == {"ok": 2, "crash": 3, "error": 2, "timeout": 1, "oom": 1}
     assert chaos.statuses(tmp_path / "out") == chaos.EXPECTED
-    assert chaos.results(tmp_path / "out") == undisturbed
+    assert chaos.results(tmp_path / "out") == good
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_keeps_what_is_finished(tmp_path, undisturbed, number):
+def test_a_signal_keeps_what_is_finished(tmp_path, reference, number):
     study, out = chaos.study(tmp_path, bad=("hang",)), tmp_path / "out"
     process = start(study, out, **{chaos.MARK: tmp_path.name})
     until(lambda: len(finished(out)) == 2)
@@ -59,13 +66,11 @@ def test_a_signal_keeps_what_is_finished(tmp_path, undisturbed, number):
     assert process.returncode == 128 + number
     assert "3 cells: 1 missing, 2 ok" in printed
     assert f"ended by {number.name}; finished cells are kept" in said
-    assert chaos.results(out) == undisturbed
+    assert chaos.results(out) == reference[0]
     until(lambda: chaos.alive(f"{chaos.MARK}={tmp_path.name}") == [])
 
 
 def test_a_second_signal_ends_at_once(tmp_path):
-    from harness.launch.stop import Stop
-
     code = (
         "import os, signal, time\nfrom harness.launch.stop import Stop\nwith Stop() as stop:\n"
         "    os.kill(os.getpid(), 2); assert stop.asked == 2; os.kill(os.getpid(), 2); time.sleep(60)"
@@ -74,17 +79,32 @@ def test_a_second_signal_ends_at_once(tmp_path):
         [chaos.sys.executable, "-c", code], env=chaos.environment(), timeout=30, check=False
     )
     assert ended.returncode == 130
+    before = signal.getsignal(signal.SIGINT)
     with Stop() as stop:
         assert stop.asked is None
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
 
 
-def test_two_runs_at_once_share_a_store(tmp_path, undisturbed):
+def test_a_worker_that_cannot_start_is_no_fault_of_a_task(tmp_path):
+    plan = load_study(chaos.study(tmp_path, bad=()), None, default_cache())
+    store = Store(tmp_path / "store")
+    started = []
+    with pytest.raises(UserError, match=r"workers on cuda:99 die before they start \(exit code 1\)"):
+        run_local(
+            *(Schedule(plan, Latest(), Wish()), store, [Slot("cuda:99", 1, "cuda:99")]),
+            *(lambda task, slot: started.append(task), lambda record: pytest.fail("it has a record")),
+        )
+    assert len(started) == 1
+    assert store.record_files() == []
+
+
+def test_two_runs_at_once_share_a_store(tmp_path, reference):
     study, out = chaos.study(tmp_path, bad=()), tmp_path / "out"
     runs = [start(study, out), start(study, out)]
     said = [process.communicate(timeout=300)[1] for process in runs]
     assert [process.returncode for process in runs] == [0, 0], said
-    assert chaos.results(out) == undisturbed
+    assert chaos.results(out) == reference[0]
     lines = list(Store(out / "store").lines())
     assert 3 <= len(lines) <= 6  # at worst, each is done twice
 
@@ -119,7 +139,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_full_disk_is_told_and_later_the_run_goes_on(small_disk, tmp_path, undisturbed):
+def test_a_full_disk_is_told_and_later_the_run_goes_on(small_disk, tmp_path, reference):
     study, out = chaos.study(tmp_path, bad=()), small_disk / "out"
     ballast = small_disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
@@ -138,5 +158,5 @@ def test_a_full_disk_is_told_and_later_the_run_goes_on(small_disk, tmp_path, und
     assert [path.name for path in store.artifacts_folder.glob("*/.*")] == []
     ballast.unlink()
     assert chaos.run(study, out).returncode == 0
-    assert chaos.results(out) == undisturbed
+    assert chaos.results(out) == reference[0]
     shutil.rmtree(out)

@@ -25,6 +25,8 @@ from harness.store import Store, StoreError
 
 SETTLE = 1.0
 """Seconds before a death is told: who ends a whole job or machine ends the supervisor too."""
+STILLBORN = 3
+"""So many workers may die in a row before they start a task: then the run ends, and no task is to blame."""
 Started = Callable[[Task, Slot], None]
 Ended = Callable[[Record], None]
 
@@ -65,6 +67,8 @@ class _Pool:
         """By device: tasks that ran out of memory, to be tried alone."""
         self.alone: set[str] = set()
         """Keys of tasks that were or are tried alone."""
+        self.stillborn = 0
+        """Workers in a row that died before they had started their task."""
 
     def run(self) -> None:
         for record in self.schedule.fallen:
@@ -105,15 +109,15 @@ class _Pool:
             raise _unwritable(answer.reason)
         if answer is not None and task is not None:
             self.answered(seat, task, answer)
-        elif seat.overdue() and task is not None:
+        elif seat.ready and seat.overdue() and task is not None:
             seat.stop()
             seat.task = None
             self.note(task, failure(task, "timeout", f"no end after {task.timeout:g} s"))
-        elif seat.dead():
+        elif seat.dead() or seat.overdue():
             self.died(seat, task)
 
     def answered(self, seat: Seat, task: Task, record: Record) -> None:
-        seat.task = None
+        seat.task, self.stillborn = None, 0
         if record["status"] in {"oom", "crash"}:
             seat.stop()  # its memory is in pieces, or its device in an unknown state
         if record["status"] == "oom" and task.key not in self.alone:
@@ -122,12 +126,21 @@ class _Pool:
             self.note(task, record)
 
     def died(self, seat: Seat, task: Task | None) -> None:
-        how = seat.stop()
+        born, how = seat.ready, seat.stop()
         time.sleep(SETTLE)
         self.stop.check()
         seat.task = None
-        if task is not None:
+        if task is not None and not born:
+            self.start_again(seat, task, how)
+        elif task is not None:
             self.note(task, failure(task, "crash", f"the worker process died ({how})"))
+
+    def start_again(self, seat: Seat, task: Task, how: str) -> None:
+        """Give the task to a new worker: that the last one never came to it is not the task's fault."""
+        self.stillborn += 1
+        if self.stillborn > STILLBORN:
+            raise UserError(f"workers on {seat.slot.device} die before they start ({how}); see above")
+        seat.give(task)
 
     def note(self, task: Task, record: Record) -> None:
         self.settle(record)

@@ -38,7 +38,8 @@ class Seat:
         self._folder = store_folder
         self._process: ForkServerProcess | None = None
         self._pipe: Connection | None = None
-        self._ready = False
+        self.ready = False
+        """Whether the process has come so far as to start its task."""
         self._since = 0.0
 
     def give(self, task: Task) -> None:
@@ -56,7 +57,7 @@ class Seat:
         self._process = _context().Process(target=serve, args=(theirs, self._folder, self.slot))
         self._process.start()
         theirs.close()
-        self._ready = False
+        self.ready = False
 
     def signs(self) -> list[Any]:
         """Return what becomes readable when there is something to attend to."""
@@ -66,7 +67,7 @@ class Seat:
         """Tell whether the task's time has passed, with all grace."""
         if self.task is None or self.task.timeout is None:
             return False
-        limit = self.task.timeout + GRACE if self._ready else BOOT
+        limit = self.task.timeout + GRACE if self.ready else BOOT
         return time.monotonic() - self._since > limit
 
     def dead(self) -> bool:
@@ -84,7 +85,7 @@ class Seat:
         except (EOFError, ConnectionError):
             return None
         if isinstance(found, Ready):
-            self._ready, self._since = True, time.monotonic()
+            self.ready, self._since = True, time.monotonic()
             return None
         return found
 

@@ -83,6 +83,8 @@ def submit(study: Study, store: Store, options: Options, asked: str) -> Submitte
     latest = store.latest()
     wish = replace(options.wish, since=now())
     open_cells = _open(study, latest, options.wish)
+    if not open_cells:
+        return Submitted(0, 0, [])
     folder = _folder(store)
     frozen, code = take(replace(study, cells=[x for cells in open_cells.values() for x in cells]), folder)
     parts = _by_victim(frozen)
