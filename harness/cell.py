@@ -12,7 +12,7 @@ from harness.contract import Budget, Context, Repaired
 from harness.data.budget import draw
 from harness.data.resident import Resident
 from harness.entries import hyper_of
-from harness.evaluate import evaluate
+from harness.evaluate import evaluate, trigger_scores
 from harness.keys import seed
 from harness.metrics import combined
 from harness.plan import Cell
@@ -33,7 +33,7 @@ def run_cell(cell: Cell, victim: Attacked, data: Resident, ctx: Context, store: 
     """
     method = load("defense", cell.defense.ref)
     budget = clean_budget(cell, victim, data)
-    reseed(ctx.generator, seed(cell.key, "defense"))
+    reseed(ctx.generator, seed(cell.repair_key, "defense"))
     reset_peak_memory(ctx.device)
     start = time.perf_counter()
     returned = method.function(victim.private_copy(), budget, hyper_of(cell.defense, method.hyper), ctx)
@@ -56,6 +56,8 @@ def run_cell(cell: Cell, victim: Attacked, data: Resident, ctx: Context, store: 
         "seconds": seconds,
         "peak_mem_mb": peak,
         "companions": companions,
+        "changed": float((after.clean.argmax(1) != victim.before.clean.argmax(1)).float().mean()),
+        "triggers": trigger_scores(repaired.model, victim.others),
         "artifacts": artifacts,
     }
 

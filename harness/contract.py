@@ -14,9 +14,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Unpack
 
 from annotated_types import Ge, Gt, Interval
+
+from harness.bundles import AttackTraits as AttackTraits
+from harness.bundles import Batch as Batch
+from harness.bundles import Controlled as Controlled
+from harness.bundles import Goal as Goal
+from harness.bundles import Poison as Poison
+from harness.bundles import TrainingSet as TrainingSet
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +56,10 @@ class Declaration:
     needs: Needs = "clean"
     least_spc: int = 1
     trigger: Callable[..., Any] | None = field(default=None, repr=False)
+    prepare: Callable[..., Any] | None = field(default=None, repr=False)
+    clean_model: bool = False
+    clean_label: bool = False
+    all_to_all: bool = False
 
 
 def _declare(declaration: Declaration) -> Callable[[Function], Function]:
@@ -60,18 +71,26 @@ def _declare(declaration: Declaration) -> Callable[[Function], Function]:
 
 
 def attack(
-    *, trigger: Callable[..., Any], paper: str, year: int, version: int | None = None
+    *,
+    trigger: Callable[..., Any],
+    paper: str,
+    year: int,
+    version: int | None = None,
+    **traits: Unpack[AttackTraits],
 ) -> Callable[[Function], Function]:
-    """Declare ``function(train, goal, hyper, ctx) -> Poison`` as an attack.
+    """Declare ``function(train, goal, hyper, ctx) -> Poison | Controlled`` as an attack.
 
     Args:
         trigger: ``trigger(images, state) -> images``, pure: float images (N, C, H, W) in [0, 1] and the
-            tensors of ``Poison.state``. It stamps test images, today and after the victim is reloaded.
+            tensors of the attack's state. It stamps test images, today and after the victim is reloaded.
         paper: title and arXiv id.
         year: of the paper.
         version: raised when results change; None takes the file's own digest (for files in development).
+        **traits: what else the attack says of itself.
     """
-    return _declare(Declaration(kind="attack", trigger=trigger, paper=paper, year=year, version=version))
+    return _declare(
+        Declaration(kind="attack", trigger=trigger, paper=paper, year=year, version=version, **traits)
+    )
 
 
 def defense(
@@ -138,48 +157,6 @@ class Context:
         """Raise OutOfTimeError when the deadline has passed."""
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise OutOfTimeError("the cell's deadline has passed")
-
-
-class TrainingSet(NamedTuple):
-    """Clean training data, as an attack sees it."""
-
-    images: torch.Tensor
-    """uint8 (N, C, H, W), on the device; not to be written to."""
-    labels: torch.Tensor
-    """int64 (N,)."""
-    classes: int
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What the attacker wants: how many samples to poison, and which label each class is sent to."""
-
-    target: int | Literal["all-to-all"]
-    rate: float
-    classes: int
-
-    def labels(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return the label that the attacker wants for each true label, int64 (N,)."""
-        if self.target == "all-to-all":
-            return (labels + 1) % self.classes
-        return labels.new_full(labels.shape, self.target)
-
-    def count(self, n: int) -> int:
-        """Return how many of ``n`` training samples are poisoned: at least one."""
-        return max(1, round(self.rate * n))
-
-
-class Poison(NamedTuple):
-    """What an attack puts into the training set, and the state of its trigger."""
-
-    indices: torch.Tensor
-    """int64 (n,), without repeats: the training samples that are replaced."""
-    images: torch.Tensor
-    """uint8 (n, C, H, W): what replaces them."""
-    labels: torch.Tensor
-    """int64 (n,): their labels in training."""
-    state: dict[str, torch.Tensor]
-    """Everything that the declared trigger function needs; saved with the victim."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def run_study(study: Study, store: Store, options: Options, console: Console) ->
     """
     latest = store.latest()
     schedule = Schedule(study, latest, options.mode)
-    if schedule.total_cells == 0:
+    if schedule.total_cells == schedule.total_victims == 0:
         return latest
     slots = slots_for(options)
     with Progress(console, schedule, len(slots)) as progress:

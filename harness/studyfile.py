@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Lt, MinLen
+from pydantic import Strict
 
 from harness.contract import Positive
 from harness.plan import Cell, Gate
 
 AtLeastOne = Annotated[list[Any], MinLen(1)]
-Rate = Annotated[float, Gt(0), Lt(1)]
+Rate = Annotated[float, Gt(0), Lt(1)] | Annotated[int, Strict(), Ge(1)]
+"""A share of the training samples, or their number."""
+Rates = Annotated[list[Rate], MinLen(1)]
 Seed = Annotated[int, Ge(0)]
 
 
@@ -57,7 +60,7 @@ class StudyFile:
     seeds: Annotated[list[Seed], MinLen(1)]
     name: str | None = None
     recipe: Any = "paper"
-    rates: Annotated[list[Rate], MinLen(1)] = field(default_factory=lambda: [0.1])
+    rates: Rates = field(default_factory=lambda: [0.1])
     target: Any = 0
     gate: Gate = field(default_factory=Gate)
     timeout: Positive | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -38,14 +39,22 @@ class Schedule:
         for cell in study.cells:
             if cell.skip is None and wanted(cell.key, latest, mode):
                 self.waiting[cell.victim.key].append(cell)
-        needed = [victim for key, victim in study.victims().items() if key in self.waiting]
-        self.victims: deque[Victim] = deque(v for v in needed if wanted(v.key, latest, mode))
+        self.victims: deque[Victim] = deque(v for v in self._needed(study) if wanted(v.key, latest, mode))
+        self.unfinished = {victim.key for victim in self.victims}
+        """Victims that have yet to end."""
         self.total_victims = len(self.victims)
         self.total_cells = sum(map(len, self.waiting.values()))
         self._work = Counter(cell.defense.name for cells in self.waiting.values() for cell in cells)
-        training = {victim.key for victim in self.victims}
-        self.fallen = [x for v in needed if v.key not in training for x in self._release(v.key)]
-        """Records of cells whose victim had failed before."""
+        self.fallen = self._release()
+        """Records of what fell with a victim that had failed before."""
+
+    def _needed(self, study: Study) -> list[Victim]:
+        """Return the victims of open cells, what those need, and the clean models of the gate."""
+        cells = [cell for cells in self.waiting.values() for cell in cells]
+        users = [victim for cell in cells for victim in (cell.victim, *cell.triggers)]
+        keys = {x.key for victim in users for x in (victim, victim.clean) if x is not None}
+        keys |= {victim.key for victim in study.clean.values()}
+        return [victim for key, victim in study.victims().items() if key in keys]
 
     def open_work(self) -> Counter[str]:
         """Return how many tasks of each kind there are: ``victim``, or the name of a defense."""
@@ -53,28 +62,62 @@ class Schedule:
 
     def next(self, held: str | None) -> Task | None:
         """Return the next task for a worker that holds the victim ``held``, or None for now."""
-        if self.victims:
-            return Task(self.victims.popleft(), timeout=self.timeout)
+        for victim in self.victims:
+            if victim.clean is None or victim.clean.key not in self.unfinished:
+                self.victims.remove(victim)
+                return Task(victim, timeout=self.timeout, others=self._records(_sources(victim)))
         if not self.ready:
             return None
         key = held if held in self.ready else max(self.ready, key=lambda key: len(self.ready[key]))
         cell = self.ready[key].popleft()
         if not self.ready[key]:
             del self.ready[key]
-        return Task(cell.victim, cell, self.latest[key], self.timeout)
+        return Task(cell.victim, cell, self.latest[key], self.timeout, self._records(cell.triggers))
+
+    def _records(self, victims: Iterable[Victim]) -> dict[str, Record]:
+        return {victim.key: self.latest[victim.key] for victim in victims}
 
     def ended(self, task: Task, record: Record) -> list[Record]:
-        """Note a task's record; return the records of the cells that fall with a failed victim."""
+        """Note a task's record; return the records of what falls with a failed victim."""
         self.latest[task.key] = record
-        return self._release(task.key) if task.cell is None else []
-
-    def _release(self, victim_key: str) -> list[Record]:
-        record, cells = self.latest[victim_key], self.waiting.pop(victim_key)
-        if record["status"] == "ok":
-            self.ready[victim_key] = cells
+        if task.cell is not None:
             return []
-        reason = f"its victim failed: {record['error']}"
-        return [failure(Task(cell.victim, cell), "error", reason) for cell in cells]
+        self.unfinished.discard(task.key)
+        return self._release()
+
+    def _release(self) -> list[Record]:
+        """Make the cells ready whose victims have ended; return the records of what can't be done."""
+        fallen = [x for victim in list(self.victims) for x in self._fall(victim)]
+        for key, cells in list(self.waiting.items()):
+            sources = (key, *(victim.key for victim in cells[0].triggers))
+            if self.unfinished.isdisjoint(sources):
+                del self.waiting[key]
+                failed = self._failed(sources)
+                if failed is None:
+                    self.ready[key] = cells
+                else:
+                    reason = f"its victim failed: {failed}"
+                    fallen += [failure(Task(cell.victim, cell), "error", reason) for cell in cells]
+        return fallen
+
+    def _fall(self, victim: Victim) -> list[Record]:
+        """Give up a victim whose clean model has failed."""
+        keys = [source.key for source in _sources(victim)]
+        failed = self._failed(keys) if self.unfinished.isdisjoint(keys) else None
+        if failed is None:
+            return []
+        self.victims.remove(victim)
+        self.unfinished.discard(victim.key)
+        self.latest[victim.key] = failure(Task(victim), "error", f"its clean model failed: {failed}")
+        return [self.latest[victim.key]]
+
+    def _failed(self, keys: Iterable[str]) -> str | None:
+        """Return the error of the first victim that failed, None where all are well."""
+        return next((self.latest[key]["error"] for key in keys if self.latest[key]["status"] != "ok"), None)
+
+
+def _sources(victim: Victim) -> tuple[Victim, ...]:
+    return () if victim.clean is None else (victim.clean,)
 
 
 def failure(task: Task, status: str, error: str) -> Record:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from harness.plan import Cell, Study
+from harness.plan import Cell, Study, Victim
 from harness.store import Record
 
 MEASURED = (
@@ -23,6 +24,7 @@ MEASURED = (
     "rdr",
     "seconds",
     "peak_mem_mb",
+    "changed",
 )
 COLUMNS = (
     *("study", "data", "model", "recipe", "attack", "rate", "target", "defense", "needs", "budget", "spc"),
@@ -48,7 +50,7 @@ def _row(study: Study, cell: Cell, latest: Mapping[str, Record]) -> dict[str, An
         "model": victim.model.label,
         "recipe": victim.recipe_name,
         "attack": victim.attack.label,
-        "rate": victim.rate,
+        "rate": victim.share,
         "target": victim.target,
         "defense": cell.defense.label,
         "needs": cell.needs,
@@ -57,7 +59,7 @@ def _row(study: Study, cell: Cell, latest: Mapping[str, Record]) -> dict[str, An
         "n_clean": sum(cell.budget.counts(victim.data.train_counts)),
         "seed": cell.seed,
         "status": "skip" if cell.skip is not None else record.get("status", "missing"),
-        "gate": _gate(study, latest.get(victim.key)),
+        "gate": gate(study, victim, latest),
         **{name: result.get(name, float("nan")) for name in MEASURED},
         **{f"{name}_inverse": inverse.get(name, float("nan")) for name in ("acc", "asr", "ra")},
         "victim": victim.key,
@@ -66,8 +68,15 @@ def _row(study: Study, cell: Cell, latest: Mapping[str, Record]) -> dict[str, An
     }
 
 
-def _gate(study: Study, victim: Record | None) -> bool | float:
-    """Tell whether the victim counts; NaN while there is none."""
-    if victim is None or victim["status"] != "ok":
+def gate(study: Study, victim: Victim, latest: Mapping[str, Record]) -> bool | float:
+    """Tell whether a victim counts in averages; NaN while that is unknown. A clean model never does."""
+    record = latest.get(victim.key)
+    if record is None or record["status"] != "ok":
         return float("nan")
-    return study.gate.passed(victim["result"]["acc"], victim["result"]["asr"])
+    if victim.is_clean:
+        return False
+    clean = study.clean.get(victim.key)
+    reference = None if clean is None else latest.get(clean.key, {}).get("result", {}).get("acc", float("nan"))
+    if reference is not None and math.isnan(reference):
+        return float("nan")
+    return study.gate.passed(record["result"]["acc"], record["result"]["asr"], reference)
