@@ -134,8 +134,8 @@ def _sameness(
     """Return how alike what was drawn for two images is, against how unlike the images are; pairs averaged."""
     if len(images[0]) == 0:
         return images[0].sum()
-    unlike, apart = ((a - b).square().mean((1, 2, 3)).sqrt() for a, b in (images, drawn))
-    return (unlike / (apart + EPSILON)).mean()
+    unlike, apart = ((a - b).square().mean((1, 2, 3)).add(EPSILON**2).sqrt() for a, b in (images, drawn))
+    return (unlike / apart).mean()
 
 
 def _restored(state: dict[str, torch.Tensor], prefix: str, outputs: int) -> Generator:
