@@ -62,7 +62,7 @@ def optimise(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> dict
         loss = -F.cross_entropy(train.clean_model((images + pattern).clamp(0, 1)), seen)
         (weights.grad,) = torch.autograd.grad(loss, [weights])
         optimiser.step()
-        ctx.log(step, loss=float(loss))
+        ctx.log(step, loss=loss.item())
     return {"pattern": _scaled(rows @ weights @ columns.T, hyper.amplitude).detach()}
 
 
