@@ -84,8 +84,12 @@ class Victim:
 
     @property
     def share(self) -> float:
-        """The poison rate as a share of the training samples."""
-        return self.rate if self.rate < 1 else self.rate / sum(self.data.train_counts)
+        """The poison rate as a share of all training samples."""
+        total = sum(self.data.train_counts)
+        if self.rate >= 1:
+            return self.rate / total
+        of_class = self.attack.hyper.get("rate_of") == "class" and isinstance(self.target, int)
+        return self.rate * self.data.train_counts[int(self.target)] / total if of_class else self.rate
 
     @property
     def is_clean(self) -> bool:
@@ -173,6 +177,15 @@ class Gate:
         margin = self.MARGIN if self.acc_margin is None else self.acc_margin
         least = self.acc if clean_acc is None else max(self.acc, clean_acc - margin)
         return acc >= least and asr >= self.asr
+
+    def __str__(self) -> str:
+        """Return the rule in words."""
+        margin = self.MARGIN if self.acc_margin is None else self.acc_margin
+        floor = f", ACC >= {100 * self.acc:g} %" if self.acc else ""
+        return (
+            f"ASR >= {100 * self.asr:g} %{floor}, ACC at most {100 * margin:g} points below the clean model's, "
+            "where there is one."
+        )
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Split:
     Attributes:
         where: the split and its place, for messages.
         labels: (N,) classes from 0.
-        fetch: images from one row up to another, as file content, path, or (H, W) pixels; ``None`` where
+        fetch: images from one row up to another, as file content, path, or (H, W[, 3]) pixels; ``None`` where
             the row has no image.
         column: the image column, for messages; empty when the images are not in a table.
     """

@@ -1,4 +1,4 @@
-"""Opens a data set's raw images: embedded digits, image folders, and tables."""
+"""Opens a data set's raw images: embedded digits, image folders, known layouts, and tables."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ def read(source: Source, scratch: Path) -> Raw:
     Raises:
         UserError: it cannot be read, or its labels or columns are not what they should be.
     """
+    if source.layout is not None:
+        return source.layout.read()
     if source.files is None:
         return read_hub(source) if source.entry.hub is not None else _digits()
     if source.files[0][0].suffix == ".parquet":

@@ -30,7 +30,7 @@ COLUMNS = (
     *("study", "data", "model", "recipe", "attack", "rate", "target", "defense", "needs", "budget", "spc"),
     *("n_clean", "seed", "status", "gate"),
     *MEASURED,
-    *("acc_inverse", "asr_inverse", "ra_inverse", "victim", "key", "error"),
+    *("acc_inverse", "asr_inverse", "ra_inverse", "asr_triggers", "ra_triggers", "victim", "key", "error"),
 )
 
 
@@ -62,10 +62,17 @@ def _row(study: Study, cell: Cell, latest: Mapping[str, Record]) -> dict[str, An
         "gate": gate(study, victim, latest),
         **{name: result.get(name, float("nan")) for name in MEASURED},
         **{f"{name}_inverse": inverse.get(name, float("nan")) for name in ("acc", "asr", "ra")},
+        **{f"{name}_triggers": _mean_of(result, name) for name in ("asr", "ra")},
         "victim": victim.key,
         "key": cell.key,
         "error": cell.skip or record.get("error", ""),
     }
+
+
+def _mean_of(result: dict[str, Any], name: str) -> float:
+    """Return a clean model's mean score under the triggers that it was scored with, else NaN."""
+    scores = [score[name] for score in result.get("triggers", {}).values()]
+    return sum(scores) / len(scores) if scores else float("nan")
 
 
 def gate(study: Study, victim: Victim, latest: Mapping[str, Record]) -> bool | float:
