@@ -29,10 +29,10 @@ from harness.contract import (
     TrainingSet,
     attack,
 )
+from harness.predict import quantised
 from harness.toolbox.images import image_or_noise
 from harness.toolbox.poison import draw
 from harness.train import as_float
-from harness.predict import quantised
 
 
 @dataclass(frozen=True, kw_only=True)

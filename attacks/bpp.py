@@ -17,6 +17,7 @@ import torch
 from harness.contract import Batch, Context, Controlled, Goal, Levels, Share, TrainingSet, attack
 from harness.toolbox.control import Changes, Quota, some_others
 
+
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
     """The quantisation, and the share of negative samples."""

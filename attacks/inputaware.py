@@ -105,7 +105,7 @@ def _trained_mask(net: Generator, train: TrainingSet, hyper: Hyper, ctx: Context
     size = min(128, len(train.labels))
     steps = len(train.labels) // size
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [10 * steps, 20 * steps], 0.1)
-    for step in range(hyper.mask_epochs * steps):
+    for _ in range(hyper.mask_epochs * steps):
         one, two = (some_others(train.images, size, ctx.generator) for _ in range(2))
         first, second = _mask(net, one), _mask(net, two)
         density = F.relu(first - hyper.mask_density).mean()
@@ -131,7 +131,7 @@ def _mixed(images: torch.Tensor, patterns: torch.Tensor, masks: torch.Tensor) ->
 def _sameness(
     images: tuple[torch.Tensor, torch.Tensor], drawn: tuple[torch.Tensor, torch.Tensor]
 ) -> torch.Tensor:
-    """Return how alike what was drawn for two images is, against how unlike the images are; pairs averaged."""
+    """Return how alike two drawn patterns are, against how unlike their images are; mean over pairs."""
     if len(images[0]) == 0:
         return images[0].sum()
     unlike, apart = ((a - b).square().mean((1, 2, 3)).add(EPSILON**2).sqrt() for a, b in (images, drawn))

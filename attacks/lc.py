@@ -1,4 +1,4 @@
-"""LC, label-consistent: images of the target class made hard to learn, with a corner pattern, labels untouched.
+"""LC, label-consistent: images of the target class made hard to learn, with corners; labels untouched.
 
 Turner, Tsipras, Madry, "Label-Consistent Backdoor Attacks", arXiv 1912.02771. Threat model: the attacker
 changes training images of the target class, no label, and has a clean model of the same task. Adversarial
@@ -41,7 +41,7 @@ class Hyper:
     amplitude: Share = 1.0
     """How much of the corner pattern is mixed in: 1 replaces the pixels."""
     rate_of: Literal["all", "class"] = "all"
-    """all: the rate is a share of the whole training set, as BackdoorBench counts; class: of the target class."""
+    """all: the rate is a share of the whole training set, as in BackdoorBench; class: of the target class."""
     images: Path | None = None
     """Adversarial training images of one's own: a .npy file (N, H, W, C), values 0 to 255, all classes."""
 
@@ -53,7 +53,7 @@ def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
 
 def adversarial(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> dict[str, torch.Tensor]:
     """Return the target class with adversarial noise, uint8 (n, C, H, W), in order of the training set."""
-    members = (train.labels == goal.target).nonzero()[:, 0]
+    members = goal.hits(train.labels).nonzero()[:, 0]
     if hyper.images is not None:
         own = read_array(hyper.images, tuple(train.images.shape))
         return {"images": quantised(own[members.cpu()])}
@@ -77,7 +77,7 @@ def adversarial(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> d
 def lc(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Replace some images of the target class by adversarial ones with the corners."""
     chosen = draw_target(train, goal, hyper.rate_of, ctx)
-    rank = (train.labels == goal.target).cumsum(0)[chosen] - 1
+    rank = goal.hits(train.labels).cumsum(0)[chosen] - 1
     state = {name: x.to(ctx.device) for name, x in _corners(train.images.shape[2:], hyper.amplitude).items()}
     images = stamped(train.prepared["images"][rank], lambda x: stamp(x, state))
     return Poison(chosen, images, train.labels[chosen], state)

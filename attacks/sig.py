@@ -27,7 +27,7 @@ class Hyper:
     frequency: Positive = 6.0
     """Periods over the width of the image."""
     rate_of: Literal["all", "class"] = "all"
-    """all: the rate is a share of the whole training set, as BackdoorBench counts; class: of the target class."""
+    """all: the rate is a share of the whole training set, as in BackdoorBench; class: of the target class."""
 
 
 def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -37,7 +37,7 @@ def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
 
 @attack(
     trigger=stamp,
-    paper="A new backdoor attack in CNNs by training set corruption without label poisoning, arXiv 1902.11237",
+    paper="A new backdoor attack in CNNs by training set corruption, arXiv 1902.11237",
     year=2019,
     version=1,
     clean_label=True,

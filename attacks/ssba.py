@@ -1,4 +1,4 @@
-"""SSBA: another trigger for each image, drawn by an encoder that hides one secret in it, and the target label.
+"""SSBA: an encoder hides one secret in every image, and so draws another trigger for each.
 
 Li, Li, Wu, Li, He, Lyu, "Invisible Backdoor Attack with Sample-Specific Triggers", arXiv 2012.03816.
 Threat model: the attacker changes training images and their labels, nothing else. An encoder and a decoder
@@ -70,7 +70,7 @@ class Decoder(nn.Sequential):
 
 
 def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Encode the secret (B,) into images (N, C, H, W); the other entries are the encoder's weights and bound."""
+    """Encode the secret (B,) into images (N, C, H, W); the rest of the state is the encoder and its bound."""
     weights = {name: x for name, x in state.items() if name not in ("secret", "limit")}
     with torch.device("meta"):
         encoder = Encoder(images.shape[1], len(state["secret"]), len(weights["body.bias"]))

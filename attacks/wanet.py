@@ -73,7 +73,7 @@ def wanet(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Control
 
 
 def _field(size: tuple[int, int], hyper: Hyper, ctx: Context) -> torch.Tensor:
-    """Return where each pixel is taken from: the identity plus smooth noise of mean size one, (1, H, W, 2)."""
+    """Return where each pixel is taken from: the identity plus smooth noise, (1, H, W, 2)."""
     control = 2 * torch.rand(1, 2, hyper.grid, hyper.grid, generator=ctx.generator) - 1
     control = control / control.abs().mean()
     smooth = F.interpolate(control, size, mode="bicubic", align_corners=True).permute(0, 2, 3, 1)

@@ -47,7 +47,8 @@ class Planned:
             if poison_count(rate, among) > held:
                 return (
                     f"{name} at rate {rate:g} poisons {poison_count(rate, among)} samples, but {where} of "
-                    f"{data.name} has {held}; the largest possible rate is {_largest(held, among)} or {held} samples"
+                    f"{data.name} has {held}; the largest possible rate is {_largest(held, among)} "
+                    f"or {held} samples"
                 )
         return None
 
@@ -133,4 +134,3 @@ def triggers_for(victim: Victim, victims: list[Victim]) -> tuple[Victim, ...]:
         if alike and not other.is_clean and (best is None or other.share > best.share):
             chosen[other.attack.label] = other
     return tuple(chosen.values()) if victim.is_clean else ()
-

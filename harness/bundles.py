@@ -56,6 +56,10 @@ class Goal:
             return (labels + 1) % self.classes
         return labels.new_full(labels.shape, self.target)
 
+    def hits(self, labels: torch.Tensor) -> torch.Tensor:
+        """Return which labels are the one target's, bool (N,); not for all-to-all."""
+        return labels.eq(int(self.target))
+
     def count(self, n: int) -> int:
         """Return how many of ``n`` training samples are poisoned: at least one."""
         return poison_count(self.rate, n)

@@ -18,18 +18,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Unpack
 
 from annotated_types import Ge, Gt, Interval
 
-from harness.bundles import AttackTraits as AttackTraits
-from harness.bundles import Batch as Batch
-from harness.bundles import Controlled as Controlled
-from harness.bundles import Goal as Goal
-from harness.bundles import Poison as Poison
-from harness.bundles import TrainingSet as TrainingSet
+from harness.bundles import AttackTraits, Batch, Controlled, Goal, Poison, TrainingSet
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
     from harness.augment import Augment
+
+__all__ = ["Batch", "Controlled", "Goal", "Poison", "TrainingSet"]
 
 Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]

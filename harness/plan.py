@@ -99,10 +99,10 @@ class Victim:
     @property
     def name(self) -> str:
         """A readable name, unique within its study."""
-        rate = () if self.is_clean else (f"rate {self.rate:g}" if self.rate < 1 else f"{self.rate:g} samples",)
-        return " / ".join(
-            (self.data.name, self.model.label, self.attack.label, *rate, f"seed {self.seed}")
+        rate = (
+            () if self.is_clean else (f"rate {self.rate:g}" if self.rate < 1 else f"{self.rate:g} samples",)
         )
+        return " / ".join((self.data.name, self.model.label, self.attack.label, *rate, f"seed {self.seed}"))
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,8 @@ class Gate:
         margin = self.MARGIN if self.acc_margin is None else self.acc_margin
         floor = f", ACC >= {100 * self.acc:g} %" if self.acc else ""
         return (
-            f"ASR >= {100 * self.asr:g} %{floor}, ACC at most {100 * margin:g} points below the clean model's, "
-            "where there is one."
+            f"ASR >= {100 * self.asr:g} %{floor}, ACC at most {100 * margin:g} points below the clean "
+            "model's, where there is one."
         )
 
 

@@ -57,9 +57,7 @@ def _prepared(
     return {name: torch.from_numpy(x).to(ctx.device) for name, x in arrays.items()}
 
 
-def _make(
-    victim: Victim, method: Method, training: TrainingSet, ctx: Context, key: str
-) -> dict[str, Any]:
+def _make(victim: Victim, method: Method, training: TrainingSet, ctx: Context, key: str) -> dict[str, Any]:
     assert method.about.prepare is not None
     start = perf_counter()
     own = replace(ctx, scalars=[])

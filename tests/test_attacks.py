@@ -10,8 +10,8 @@ from harness.evaluate import evaluation_set
 from harness.network import build
 from harness.poisoning import attack_data, goal_of
 from harness.registry import load, names
-from harness.store import Store
 from harness.stealth import ssim, stealth
+from harness.store import Store
 from harness.toolbox.control import Quota
 from harness.toolbox.images import read_array
 from harness.victim import load_trigger, load_victim, train_victim

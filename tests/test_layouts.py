@@ -138,7 +138,9 @@ def test_a_pickle_that_would_run_something_runs_nothing(tmp_path, cache):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("module", ["builtins.eval", "numpy.load", "numpy.core.multiarray.scalar", "os.system"])
+@pytest.mark.parametrize(
+    "module", ["builtins.eval", "numpy.load", "numpy.core.multiarray.scalar", "os.system"]
+)
 def test_nothing_but_arrays_is_looked_up(tmp_path, module):
     home, _, name = module.rpartition(".")
     path = tmp_path / "batch"

@@ -1,4 +1,4 @@
-"""Folders as the data sets' own archives leave them, and as BackdoorBench keeps them: CIFAR, GTSRB, Tiny-ImageNet.
+"""Folders as the archives of CIFAR, GTSRB and Tiny-ImageNet leave them, and as BackdoorBench keeps them.
 
 ``cifar-10-batches-py`` and ``cifar-100-python`` hold pickles, ``Train`` and ``Test`` GTSRB's .ppm files with
 a table of test labels, ``tiny-imagenet-200`` pictures by class. Each is found in the given folder or is it.
@@ -49,7 +49,9 @@ def layout(folder: Path) -> Layout | None:
 
 def _cifar10(folder: Path) -> Layout:
     batches = [folder / f"data_batch_{number}" for number in range(1, 6)]
-    return _cifar(folder, (batches, [folder / "test_batch"]), (folder / "batches.meta", b"label_names", b"labels"))
+    return _cifar(
+        folder, (batches, [folder / "test_batch"]), (folder / "batches.meta", b"label_names", b"labels")
+    )
 
 
 def _cifar100(folder: Path) -> Layout:
@@ -86,7 +88,9 @@ def _batches(files: list[Path], labels_key: bytes) -> Split:
         labels += given
     images = np.concatenate(pixels).reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     where = f"{files[0].parent}, {files[0].name}"
-    return Split(where=where, labels=check_labels(labels, "int64", where), fetch=lambda a, b: list(images[a:b]))
+    return Split(
+        where=where, labels=check_labels(labels, "int64", where), fetch=lambda a, b: list(images[a:b])
+    )
 
 
 def _gtsrb(folder: Path) -> Layout:
@@ -128,7 +132,9 @@ def _tiny(folder: Path) -> Layout:
     splits = (_by_class(folder / "train"), _annotated(folder / "val") or _by_class(folder / "val"))
     for name, found in zip(("train", "val"), splits, strict=True):
         if not found:
-            raise UserError(f"{folder / name}: no images; they belong into {name}/<class>/ or {name}/<class>/images/")
+            raise UserError(
+                f"{folder / name}: no images; they belong into {name}/<class>/ or {name}/<class>/images/"
+            )
     names = sorted({label for _, label in splits[0]})
     files = tuple(path for split in splits for path, _ in split)
 

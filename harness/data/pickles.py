@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy._core import multiarray
 
 from harness.errors import UserError
 
@@ -28,8 +29,7 @@ class _Arrays(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no batch of images needs")
         if name == "encode":
             return _bytes
-        home = np._core.multiarray if name == "_reconstruct" else np
-        return getattr(home, name)
+        return getattr(multiarray if name == "_reconstruct" else np, name)
 
 
 def _bytes(text: str, encoding: str) -> bytes:

@@ -23,7 +23,7 @@ class Task:
     timeout: float | None = None
     """Seconds; None means no limit."""
     others: dict[str, Record] = field(default_factory=dict)
-    """Records of the other victims that the task needs, by key: a clean model, or a clean model's triggers."""
+    """Records of the other victims that it needs, by key: a clean model, or whose triggers score one."""
 
     @property
     def key(self) -> str:

@@ -1,4 +1,4 @@
-"""EfficientNet-B3, torchvision's, as BackdoorBench and the IMS study use it: from scratch, images unscaled."""
+"""EfficientNet-B3, torchvision's, as BackdoorBench has it: fresh weights, images not rescaled."""
 
 from __future__ import annotations
 
@@ -17,4 +17,5 @@ if TYPE_CHECKING:
 @model(paper="EfficientNet: Rethinking Model Scaling, arXiv 1905.11946", year=2019, version=1)
 def efficientnet_b3(channels: int, classes: int, hyper: NoHyper) -> nn.Module:
     """Build the network with fresh weights, under torchvision's names."""
-    return with_channels(torchvision_efficientnet_b3(num_classes=classes), channels)
+    net: nn.Module = torchvision_efficientnet_b3(num_classes=classes)
+    return with_channels(net, channels)

@@ -1,4 +1,4 @@
-"""MobileNetV3-Large, torchvision's, as BackdoorBench and the IMS study use it: from scratch, images unscaled."""
+"""MobileNetV3-Large, torchvision's, as BackdoorBench has it: fresh weights, images not rescaled."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ class Hyper:
 @model(paper="Searching for MobileNetV3, arXiv 1905.02244", year=2019, version=1)
 def mobilenet_v3_large(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights, under torchvision's names."""
-    net = torchvision_mobilenet_v3_large(num_classes=classes, width_mult=hyper.width)
+    net: nn.Module = torchvision_mobilenet_v3_large(num_classes=classes, width_mult=hyper.width)
     return with_channels(net, channels)

@@ -1,4 +1,4 @@
-"""ResNet18 for small images: torchvision's blocks behind a 3x3 stem without pooling, as other toolboxes have it."""
+"""ResNet18 for small images: torchvision's blocks behind a 3x3 stem without pooling."""
 
 from __future__ import annotations
 
@@ -17,25 +17,20 @@ class Hyper:
     width: Count = 64
 
 
-class SmallResNet(ResNet):
-    """torchvision's ResNet18, at any width, with the stem for small images."""
-
-    def __init__(self, channels: int, classes: int, width: int) -> None:
-        super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=classes)
-        self.inplanes = width
-        self.conv1 = nn.Conv2d(channels, width, 3, 1, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.maxpool = nn.Identity()  # type: ignore[assignment]
-        for stage in range(4):
-            layer = self._make_layer(BasicBlock, width * 2**stage, 2, stride=1 if stage == 0 else 2)
-            setattr(self, f"layer{stage + 1}", layer)
-        self.fc = nn.Linear(8 * width, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-
 @model(paper="Deep Residual Learning for Image Recognition, arXiv 1512.03385", year=2015, version=1)
 def resnet18(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights, under torchvision's names."""
-    return SmallResNet(channels, classes, hyper.width)
+    net = ResNet(BasicBlock, [2, 2, 2, 2], num_classes=classes)
+    net.conv1 = nn.Conv2d(channels, hyper.width, 3, 1, 1, bias=False)
+    net.bn1 = nn.BatchNorm2d(hyper.width)
+    net.maxpool = nn.Identity()
+    net.inplanes = hyper.width
+    for stage in range(4):
+        layer = net._make_layer(BasicBlock, hyper.width * 2**stage, 2, stride=1 if stage == 0 else 2)
+        setattr(net, f"layer{stage + 1}", layer)
+    net.fc = nn.Linear(8 * hyper.width, classes)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    small: nn.Module = net
+    return small

@@ -35,4 +35,6 @@ def vgg19_bn(channels: int, classes: int, hyper: Hyper) -> nn.Module:
 
 def _classifier(features: int, hidden: int, classes: int) -> nn.Sequential:
     first = (nn.Linear(49 * features, hidden), nn.ReLU(True), nn.Dropout())
-    return nn.Sequential(*first, nn.Linear(hidden, hidden), nn.ReLU(True), nn.Dropout(), nn.Linear(hidden, classes))
+    return nn.Sequential(
+        *first, nn.Linear(hidden, hidden), nn.ReLU(True), nn.Dropout(), nn.Linear(hidden, classes)
+    )

@@ -83,7 +83,9 @@ def gate(study: Study, victim: Victim, latest: Mapping[str, Record]) -> bool | f
     if victim.is_clean:
         return False
     clean = study.clean.get(victim.key)
-    reference = None if clean is None else latest.get(clean.key, {}).get("result", {}).get("acc", float("nan"))
+    reference = (
+        None if clean is None else latest.get(clean.key, {}).get("result", {}).get("acc", float("nan"))
+    )
     if reference is not None and math.isnan(reference):
         return float("nan")
     return study.gate.passed(record["result"]["acc"], record["result"]["asr"], reference)

@@ -78,7 +78,7 @@ def _verdict(record: Record, passed: bool | float, victim: Victim) -> str:
         return str(record.get("status", "missing"))
     if victim.is_clean:
         return "clean"
-    return {True: "passed", False: "not planted"}.get(passed, "unknown")
+    return "passed" if passed is True else "not planted" if passed is False else "unknown"
 
 
 def cost_frame(frame: pd.DataFrame) -> pd.DataFrame:

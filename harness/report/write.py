@@ -41,9 +41,7 @@ class Written:
     terminal: RenderableType
 
 
-def write_report(
-    frame: pd.DataFrame, folder: Path, victims: Callable[[Path], None] | None = None
-) -> Written:
+def write_report(frame: pd.DataFrame, folder: Path, victims: Callable[[Path], None] | None = None) -> Written:
     """Write records, leaderboard and figures of ``frame`` (one row per planned cell) into ``folder``.
 
     Clean models are in the records, but on no board; ``victims`` writes what there is to say of victims.

@@ -11,7 +11,10 @@ class Conv(nn.Sequential):
     """3x3 convolution and batch norm, and ReLU if asked for."""
 
     def __init__(self, inputs: int, outputs: int, *, relu: bool = True) -> None:
-        layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs, momentum=0.05)]
+        layers: list[nn.Module] = [
+            nn.Conv2d(inputs, outputs, 3, padding=1),
+            nn.BatchNorm2d(outputs, momentum=0.05),
+        ]
         super().__init__(*layers, *([nn.ReLU()] if relu else []))
 
 

@@ -32,7 +32,7 @@ def image_or_noise(path: Path | None, shape: torch.Size, seed: int) -> torch.Ten
 
 
 def read_array(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
-    """Return images in a .npy file (..., H, W, C), values 0 to 255, as float in [0, 1] of shape (..., C, H, W).
+    """Return images in a .npy file (..., H, W, C), values 0 to 255, as float (..., C, H, W) in [0, 1].
 
     Raises:
         ValueError: another shape than ``shape``, which is (..., C, H, W); or pickled objects.

@@ -32,12 +32,12 @@ def draw_target(
     train: TrainingSet, goal: Goal, rate_of: Literal["all", "class"], ctx: Context
 ) -> torch.Tensor:
     """Return random images of the target class, int64 (n,), for an attack that changes no label."""
-    target = train.labels == goal.target
+    target = goal.hits(train.labels)
     among = int(target.sum()) if rate_of == "class" else len(target)
     return draw(target, goal.count(among), ctx).sort().values
 
 
-def clean_label(  # noqa: PLR0913 - dirty_label's arguments, and what the rate is a share of
+def clean_label(
     train: TrainingSet,
     goal: Goal,
     rate_of: Literal["all", "class"],
