@@ -70,7 +70,8 @@ def clean_budget(cell: Cell, victim: Attacked, data: Resident) -> Budget:
     triggered = None
     if cell.needs == "triggers":
         triggered = as_float(quantised(victim.stamp(images)))
-    return Budget(images, data.train_labels[chosen], data.info.classes, data.augment, triggered)
+    groups = None if data.train_groups is None else data.train_groups[chosen]
+    return Budget(images, data.train_labels[chosen], data.info.classes, data.augment, triggered, groups)
 
 
 def _repaired(returned: object) -> Repaired:

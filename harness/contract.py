@@ -170,6 +170,8 @@ class Budget:
     """The data set's training augmentation: ``augment(images, generator)``."""
     triggered: torch.Tensor | None = None
     """The same images with the real trigger; only for a defense that declares ``needs="triggers"``."""
+    groups: torch.Tensor | None = None
+    """int64 (n,), the same for near copies of each other (frames of one GTSRB track); None if unknown."""
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -177,8 +179,10 @@ class Budget:
 
     def subset(self, indices: torch.Tensor) -> Budget:
         """Return the samples at ``indices``, int64 (k,)."""
-        triggered = None if self.triggered is None else self.triggered[indices]
-        return Budget(self.images[indices], self.labels[indices], self.classes, self.augment, triggered)
+        triggered, groups = (None if x is None else x[indices] for x in (self.triggered, self.groups))
+        return Budget(
+            self.images[indices], self.labels[indices], self.classes, self.augment, triggered, groups
+        )
 
 
 @dataclass(frozen=True)

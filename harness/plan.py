@@ -79,8 +79,10 @@ class Victim:
         Model and recipe count only through a clean model, so that an encoder is shared between models.
         """
         spec = self.spec
-        shared = {name: spec[name] for name in ("data", "attack", "target", "seed")}
-        return {"byproduct": TRAINING, **shared, "clean": spec.get("clean")}
+        hyper = {name: x for name, x in self.attack.identity["hyper"].items() if name != "rate_of"}
+        shared = {name: spec[name] for name in ("data", "target", "seed")}
+        attack = {**self.attack.identity, "hyper": hyper}
+        return {"byproduct": TRAINING, "attack": attack, **shared, "clean": spec.get("clean")}
 
     @property
     def share(self) -> float:

@@ -174,7 +174,12 @@ def _pictures(where: str, paths: tuple[Path, ...], labels: list[int]) -> Split:
     def fetch(start: int, stop: int) -> list[Encoded]:
         return list(paths[start:stop])
 
-    return Split(where=where, labels=check_labels(labels, "int64", where), fetch=fetch)
+    return Split(
+        where=where,
+        labels=check_labels(labels, "int64", where),
+        fetch=fetch,
+        names=lambda: [path.name for path in paths],
+    )
 
 
 def _all_there(files: tuple[Path, ...]) -> None:

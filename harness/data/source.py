@@ -137,5 +137,6 @@ def _state(folder: Path, path: Path) -> list[str | int]:
 
 
 def _signature(origin: Sequence[object], entry: Entry) -> str:
-    decoding = [_FORMAT, entry.image, entry.label, entry.size, *entry.splits]
+    tracks = ["tracks"] if entry.tracks else []
+    decoding = [_FORMAT, entry.image, entry.label, entry.size, *entry.splits, *tracks]
     return hashlib.sha256(json.dumps([origin, decoding]).encode()).hexdigest()
