@@ -40,6 +40,7 @@ def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     paper="BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain, arXiv 1708.06733",
     year=2017,
     version=1,
+    all_to_all=True,
 )
 def badnets(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Stamp the patch on a share of the training images and relabel them."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from harness.contract import Context, Goal, NonNegativeCount, Poison, Share, TrainingSet, attack
-from harness.toolbox.images import read_image
+from harness.toolbox.images import image_or_noise
 from harness.toolbox.poison import dirty_label
 
 
@@ -41,13 +41,10 @@ def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     paper="Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning, arXiv 1712.05526",
     year=2017,
     version=1,
+    all_to_all=True,
 )
 def blended(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Blend the pattern into a share of the training images and relabel them."""
-    shape = train.images.shape[1:]
-    if hyper.image is None:
-        pattern = torch.rand(shape, generator=torch.Generator().manual_seed(hyper.pattern_seed))
-    else:
-        pattern = read_image(hyper.image, shape)
-    state = {"pattern": pattern.to(ctx.device), "alpha": torch.tensor([hyper.alpha], device=ctx.device)}
+    pattern = image_or_noise(hyper.image, train.images.shape[1:], hyper.pattern_seed).to(ctx.device)
+    state = {"pattern": pattern, "alpha": torch.tensor([hyper.alpha], device=ctx.device)}
     return dirty_label(train, goal, lambda images: stamp(images, state), state, ctx)

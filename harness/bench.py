@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,11 +16,11 @@ from harness.contract import Context, OutOfTimeError
 from harness.data.resident import Resident, load_resident
 from harness.errors import UserError
 from harness.launch.task import Task
-from harness.plan import Victim
+from harness.plan import Cell, Victim
 from harness.records import Record
 from harness.runtime import environment
 from harness.store import Store, StoreError
-from harness.victim import Attacked, load_victim, train_victim
+from harness.victim import Attacked, load_trigger, load_victim, train_victim
 
 SCALARS_KEPT = 400
 """Of a long log, the record keeps evenly spread steps."""
@@ -41,13 +41,23 @@ class Bench:
             self._data = load_resident(victim.data, self.device)
         return self._data
 
-    def victim(self, victim: Victim, record: Record) -> Attacked:
-        """Return a victim at hand, loaded and verified when it was not the last one."""
-        if self._victim is None or self._victim[0] != victim.key:
+    def victim(self, task: Task, cell: Cell) -> Attacked:
+        """Return a cell's victim at hand, loaded and verified when it was not the last one."""
+        if self._victim is None or self._victim[0] != cell.victim.key:
             self._victim = None
-            loaded = load_victim(victim, record, self.data(victim), self.device, self.store)
-            self._victim = (victim.key, loaded)
+            assert task.victim_record is not None
+            loaded = self.loaded(cell.victim, task.victim_record)
+            data = self.data(cell.victim)
+            others = {
+                other.attack.label: load_trigger(other, task.others[other.key], data, self.store)
+                for other in cell.triggers
+            }
+            self._victim = (cell.victim.key, replace(loaded, others=others))
         return self._victim[1]
+
+    def loaded(self, victim: Victim, record: Record) -> Attacked:
+        """Load a victim and verify it."""
+        return load_victim(victim, record, self.data(victim), self.device, self.store)
 
 
 def run_task(task: Task, bench: Bench) -> Record:
@@ -73,9 +83,10 @@ def run_task(task: Task, bench: Bench) -> Record:
 def _result(task: Task, bench: Bench, ctx: Context) -> dict[str, Any]:
     data = bench.data(task.victim)
     if task.cell is None:
-        return train_victim(task.victim, data, ctx, bench.store)
-    assert task.victim_record is not None
-    return run_cell(task.cell, bench.victim(task.victim, task.victim_record), data, ctx, bench.store)
+        needed = task.victim.clean
+        clean = None if needed is None else bench.loaded(needed, task.others[needed.key]).model
+        return train_victim(task.victim, data, ctx, bench.store, clean)
+    return run_cell(task.cell, bench.victim(task, task.cell), data, ctx, bench.store)
 
 
 def _outcome(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from harness.contract import Budget, Context, Repaired
 from harness.data.budget import draw
 from harness.data.resident import Resident
 from harness.entries import hyper_of
-from harness.evaluate import Evaluation, detection, evaluate
+from harness.evaluate import Evaluation, detection, evaluate, trigger_scores
 from harness.keys import seed
 from harness.metrics import combined
 from harness.plan import Cell
@@ -33,7 +33,7 @@ def run_cell(cell: Cell, victim: Attacked, data: Resident, ctx: Context, store: 
     """
     method = load("defense", cell.defense.ref)
     budget = clean_budget(cell, victim, data)
-    reseed(ctx.generator, seed(cell.key, "defense"))
+    reseed(ctx.generator, seed(cell.repair_key, "defense"))
     reset_peak_memory(ctx.device)
     start = time.perf_counter()
     returned = method.function(victim.private_copy(), budget, hyper_of(cell.defense, method.hyper), ctx)
@@ -48,6 +48,8 @@ def run_cell(cell: Cell, victim: Attacked, data: Resident, ctx: Context, store: 
         "n_clean": len(budget),
         "seconds": seconds,
         "peak_mem_mb": peak,
+        "changed": float((after.clean.argmax(1) != victim.before.clean.argmax(1)).float().mean()),
+        "triggers": trigger_scores(repaired.model, victim.others),
         "companions": {name: _beside(net, after, victim) for name, net in repaired.companions.items()},
         "artifacts": _saved(repaired, after, store),
     }
@@ -85,7 +87,8 @@ def clean_budget(cell: Cell, victim: Attacked, data: Resident) -> Budget:
     triggered = None
     if cell.needs == "triggers":
         triggered = as_float(quantised(victim.stamp(images)))
-    return Budget(images, data.train_labels[chosen], data.info.classes, data.augment, triggered)
+    groups = None if data.train_groups is None else data.train_groups[chosen]
+    return Budget(images, data.train_labels[chosen], data.info.classes, data.augment, triggered, groups)
 
 
 def _repaired(returned: object) -> Repaired:

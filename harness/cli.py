@@ -188,10 +188,15 @@ def show(study: Path, cell: str, out: Path, data_root: Path | None) -> int:
 
 
 def _report(plan: Study, latest: Latest, out: Path) -> int:
+    from functools import partial
+
     from harness.report.frame import build_frame
+    from harness.report.victims import victim_frame, write_victims
     from harness.report.write import write_report
 
-    written = write_report(build_frame(plan, latest), out / plan.name)
+    frame = build_frame(plan, latest)
+    victims = partial(write_victims, victim_frame(plan, latest), frame, str(plan.gate))
+    written = write_report(frame, out / plan.name, victims)
     console().print(written.terminal)
     for path in written.paths:
         _echo(str(path))

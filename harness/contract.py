@@ -14,9 +14,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, TypeVar, Unpack
 
 from annotated_types import Ge, Gt, Interval
+
+from harness.bundles import AttackTraits, Batch, Controlled, Goal, Poison, TrainingSet
 
 if TYPE_CHECKING:
     import torch
@@ -24,11 +26,14 @@ if TYPE_CHECKING:
 
     from harness.augment import Augment
 
+__all__ = ["Batch", "Controlled", "Goal", "Poison", "TrainingSet"]
+
 Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 Count = Annotated[int, Ge(1)]
 NonNegativeCount = Annotated[int, Ge(0)]
+Levels = Annotated[int, Interval(ge=2, le=256)]
 
 Kind = Literal["attack", "defense", "model"]
 Needs = Literal["clean", "triggers"]
@@ -52,6 +57,10 @@ class Declaration:
     requires: Layer | None = None
     layers: tuple[Layer, ...] = ()
     trigger: Callable[..., Any] | None = field(default=None, repr=False)
+    prepare: Callable[..., Any] | None = field(default=None, repr=False)
+    clean_model: bool = False
+    clean_label: bool = False
+    all_to_all: bool = False
 
 
 def _declare(declaration: Declaration) -> Callable[[Function], Function]:
@@ -63,18 +72,26 @@ def _declare(declaration: Declaration) -> Callable[[Function], Function]:
 
 
 def attack(
-    *, trigger: Callable[..., Any], paper: str, year: int, version: int | None = None
+    *,
+    trigger: Callable[..., Any],
+    paper: str,
+    year: int,
+    version: int | None = None,
+    **traits: Unpack[AttackTraits],
 ) -> Callable[[Function], Function]:
-    """Declare ``function(train, goal, hyper, ctx) -> Poison`` as an attack.
+    """Declare ``function(train, goal, hyper, ctx) -> Poison | Controlled`` as an attack.
 
     Args:
         trigger: ``trigger(images, state) -> images``, pure: float images (N, C, H, W) in [0, 1] and the
-            tensors of ``Poison.state``. It stamps test images, today and after the victim is reloaded.
+            tensors of the attack's state. It stamps test images, today and after the victim is reloaded.
         paper: title and arXiv id.
         year: of the paper.
         version: raised when results change; None takes the file's own digest (for files in development).
+        **traits: what else the attack says of itself.
     """
-    return _declare(Declaration(kind="attack", trigger=trigger, paper=paper, year=year, version=version))
+    return _declare(
+        Declaration(kind="attack", trigger=trigger, paper=paper, year=year, version=version, **traits)
+    )
 
 
 class Limits(TypedDict, total=False):
@@ -159,48 +176,6 @@ class Context:
             raise OutOfTimeError("the cell's deadline has passed")
 
 
-class TrainingSet(NamedTuple):
-    """Clean training data, as an attack sees it."""
-
-    images: torch.Tensor
-    """uint8 (N, C, H, W), on the device; not to be written to."""
-    labels: torch.Tensor
-    """int64 (N,)."""
-    classes: int
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What the attacker wants: how many samples to poison, and which label each class is sent to."""
-
-    target: int | Literal["all-to-all"]
-    rate: float
-    classes: int
-
-    def labels(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return the label that the attacker wants for each true label, int64 (N,)."""
-        if self.target == "all-to-all":
-            return (labels + 1) % self.classes
-        return labels.new_full(labels.shape, self.target)
-
-    def count(self, n: int) -> int:
-        """Return how many of ``n`` training samples are poisoned: at least one."""
-        return max(1, round(self.rate * n))
-
-
-class Poison(NamedTuple):
-    """What an attack puts into the training set, and the state of its trigger."""
-
-    indices: torch.Tensor
-    """int64 (n,), without repeats: the training samples that are replaced."""
-    images: torch.Tensor
-    """uint8 (n, C, H, W): what replaces them."""
-    labels: torch.Tensor
-    """int64 (n,): their labels in training."""
-    state: dict[str, torch.Tensor]
-    """Everything that the declared trigger function needs; saved with the victim."""
-
-
 @dataclass(frozen=True)
 class Budget:
     """The clean samples that a defender has, validation data included."""
@@ -214,6 +189,8 @@ class Budget:
     """The data set's training augmentation: ``augment(images, generator)``."""
     triggered: torch.Tensor | None = None
     """The same images with the real trigger; only for a defense that declares ``needs="triggers"``."""
+    groups: torch.Tensor | None = None
+    """int64 (n,), the same for near copies of each other (frames of one GTSRB track); None if unknown."""
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -221,8 +198,10 @@ class Budget:
 
     def subset(self, indices: torch.Tensor) -> Budget:
         """Return the samples at ``indices``, int64 (k,)."""
-        triggered = None if self.triggered is None else self.triggered[indices]
-        return Budget(self.images[indices], self.labels[indices], self.classes, self.augment, triggered)
+        triggered, groups = (None if x is None else x[indices] for x in (self.triggered, self.groups))
+        return Budget(
+            self.images[indices], self.labels[indices], self.classes, self.augment, triggered, groups
+        )
 
 
 @dataclass(frozen=True)

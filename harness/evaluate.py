@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ class EvaluationSet(NamedTuple):
     triggered: torch.Tensor
     truth: Truth
     classes: int
+    chosen: torch.Tensor
+    """bool (N,): which test images are triggered; the others are of the class that the trigger leads to."""
 
 
 class Evaluation(NamedTuple):
@@ -51,7 +54,18 @@ def evaluation_set(data: Resident, goal: Goal, stamp: Stamp) -> EvaluationSet:
         triggered=data.test_labels[chosen].cpu().numpy(),
         wanted=wanted[chosen].cpu().numpy(),
     )
-    return EvaluationSet(data.test_images, stamped(data.test_images[chosen], stamp), truth, data.info.classes)
+    triggered = stamped(data.test_images[chosen], stamp)
+    return EvaluationSet(data.test_images, triggered, truth, data.info.classes, chosen)
+
+
+def trigger_scores(model: nn.Module, tests: Mapping[str, EvaluationSet]) -> dict[str, dict[str, float]]:
+    """Return the ASR and RA of a model under each of several triggers, by name."""
+    found = {}
+    for name, test in tests.items():
+        predicted = logits(model, test.triggered).argmax(1).numpy()
+        asr, ra = np.mean(predicted == test.truth.wanted), np.mean(predicted == test.truth.triggered)
+        found[name] = {"asr": float(asr), "ra": float(ra)}
+    return found
 
 
 def evaluate(model: nn.Module, test: EvaluationSet) -> Evaluation:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar
 
+from harness.bundles import Target
 from harness.contract import Share
 from harness.data.budget import BudgetSpec
 from harness.data.info import DataInfo
@@ -16,6 +17,8 @@ TRAINING = 1
 """Version of the training loop: raised when the same spec would train another victim."""
 EVALUATION = 1
 """Version of the evaluation: raised when the same model would get other numbers."""
+NO_ATTACK = "none"
+"""The attack whose victims are clean models."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,16 @@ class Victim:
     recipe_name: str
     attack: Choice
     rate: float
-    target: int | Literal["all-to-all"]
+    """A share of the training samples below 1, else their number; 0 for a clean model."""
+    target: Target
     seed: int
+    clean: Victim | None = None
+    """The clean model that the attack needs, where it needs one."""
 
     @cached_property
     def spec(self) -> dict[str, Any]:
         """Everything that decides the trained model, as JSON values."""
+        needed = {} if self.clean is None else {"clean": self.clean.key}
         return {
             "training": TRAINING,
             "data": self.data.identity(),
@@ -57,6 +64,7 @@ class Victim:
             "rate": self.rate,
             "target": self.target,
             "seed": self.seed,
+            **needed,
         }
 
     @cached_property
@@ -65,10 +73,38 @@ class Victim:
         return digest(self.spec)
 
     @property
+    def byproduct(self) -> dict[str, Any]:
+        """What the attack's prepared by-product depends on: everything but the poison rate.
+
+        Model and recipe count only through a clean model, so that an encoder is shared between models.
+        """
+        spec = self.spec
+        hyper = {name: x for name, x in self.attack.identity["hyper"].items() if name != "rate_of"}
+        shared = {name: spec[name] for name in ("data", "target", "seed")}
+        attack = {**self.attack.identity, "hyper": hyper}
+        return {"byproduct": TRAINING, "attack": attack, **shared, "clean": spec.get("clean")}
+
+    @property
+    def share(self) -> float:
+        """The poison rate as a share of all training samples."""
+        total = sum(self.data.train_counts)
+        if self.rate >= 1:
+            return self.rate / total
+        of_class = self.attack.hyper.get("rate_of") == "class" and isinstance(self.target, int)
+        return self.rate * self.data.train_counts[int(self.target)] / total if of_class else self.rate
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether this is a clean model."""
+        return self.attack.name == NO_ATTACK
+
+    @property
     def name(self) -> str:
         """A readable name, unique within its study."""
-        parts = (self.data.name, self.model.label, self.attack.label, f"rate {self.rate:g}")
-        return " / ".join((*parts, f"seed {self.seed}"))
+        rate = (
+            () if self.is_clean else (f"rate {self.rate:g}" if self.rate < 1 else f"{self.rate:g} samples",)
+        )
+        return " / ".join((self.data.name, self.model.label, self.attack.label, *rate, f"seed {self.seed}"))
 
 
 @dataclass(frozen=True)
@@ -81,6 +117,8 @@ class Cell:
     budget: BudgetSpec
     skip: str | None = None
     """Why the cell is not run; None when it is."""
+    triggers: tuple[Victim, ...] = ()
+    """Of a clean model: the victims whose triggers it is scored with."""
 
     @property
     def seed(self) -> int:
@@ -90,6 +128,11 @@ class Cell:
     @property
     def spec(self) -> dict[str, Any]:
         """Everything that decides the cell's numbers, as JSON values."""
+        scored = {"triggers": [victim.key for victim in self.triggers]} if self.triggers else {}
+        return {**self._repair, **scored}
+
+    @property
+    def _repair(self) -> dict[str, Any]:
         return {
             "victim": self.victim.key,
             "defense": self.defense.identity,
@@ -97,6 +140,11 @@ class Cell:
             "evaluation": EVALUATION,
             "seed": self.seed,
         }
+
+    @cached_property
+    def repair_key(self) -> str:
+        """The digest of what decides the repaired model: the key, but for a clean model's triggers."""
+        return digest(self._repair)
 
     @cached_property
     def key(self) -> str:
@@ -120,10 +168,26 @@ class Gate:
 
     acc: Share = 0.0
     asr: Share = 0.8
+    acc_margin: Share | None = None
+    """How far ACC may lie below the clean model's. A number here has the clean models trained; without one
+    the margin is MARGIN where the study trains them anyway, and ACC is not held against them elsewhere."""
 
-    def passed(self, acc: float, asr: float) -> bool:
-        """Tell whether a victim with this ACC and ASR (shares) counts."""
-        return acc >= self.acc and asr >= self.asr
+    MARGIN: ClassVar[float] = 0.05
+
+    def passed(self, acc: float, asr: float, clean_acc: float | None = None) -> bool:
+        """Tell whether a victim with this ACC and ASR (shares) counts; ``clean_acc`` where it is known."""
+        margin = self.MARGIN if self.acc_margin is None else self.acc_margin
+        least = self.acc if clean_acc is None else max(self.acc, clean_acc - margin)
+        return acc >= least and asr >= self.asr
+
+    def __str__(self) -> str:
+        """Return the rule in words."""
+        margin = self.MARGIN if self.acc_margin is None else self.acc_margin
+        floor = f", ACC >= {100 * self.acc:g} %" if self.acc else ""
+        return (
+            f"ASR >= {100 * self.asr:g} %{floor}, ACC at most {100 * margin:g} points below the clean "
+            "model's, where there is one."
+        )
 
 
 @dataclass(frozen=True)
@@ -136,7 +200,16 @@ class Study:
     gate: Gate
     timeout: float | None = None
     """Seconds that one victim or cell may take; None means no limit."""
+    clean: dict[str, Victim] = field(default_factory=dict)
+    """The clean model that a victim is held against, by the victim's key, where the study has one."""
 
     def victims(self) -> dict[str, Victim]:
-        """Return the victims that any cell needs, by key, in order."""
-        return {cell.victim.key: cell.victim for cell in self.cells if cell.skip is None}
+        """Return the victims that any cell needs, by key, clean models before those that need them."""
+        found: dict[str, Victim] = {}
+        for cell in self.cells:
+            if cell.skip is None:
+                for victim in (cell.victim, *cell.triggers):
+                    for each in (victim.clean, self.clean.get(victim.key), victim):
+                        if each is not None:
+                            found.setdefault(each.key, each)
+        return found

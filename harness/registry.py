@@ -60,8 +60,9 @@ def find(kind: Kind, ref: str, base: Path | None = None) -> Path:
     Raises:
         UserError: no such method or file; names the nearest.
     """
-    if ref.endswith(".py"):
-        path = ((base or Path.cwd()) / Path(ref).expanduser()).resolve()
+    file, _ = _parted(ref)
+    if file.endswith(".py"):
+        path = ((base or Path.cwd()) / Path(file).expanduser()).resolve()
         if not path.is_file():
             raise UserError(f"no file {path}")
         return path
@@ -70,19 +71,28 @@ def find(kind: Kind, ref: str, base: Path | None = None) -> Path:
     return ROOT / PACKAGES[kind].replace(".", "/") / f"{ref}.py"
 
 
+def _parted(ref: str) -> tuple[str, str | None]:
+    """Return file and function of ``path/to/file.py:function``; any other reference names no function."""
+    head, colon, function = ref.rpartition(":")
+    return (head, function) if colon and head.endswith(".py") else (ref, None)
+
+
 def describe(kind: Kind, ref: str, base: Path | None = None) -> Method:
     """Return what a method declares, without importing torch.
+
+    An architecture may also be ``path/to/file.py:function``, an undecorated ``function(channels, classes)``
+    that returns a network.
 
     Raises:
         UserError: unknown name, missing file, or a file that declares no method of this kind.
     """
-    return _describe(kind, find(kind, ref, base))
+    return _describe(kind, find(kind, ref, base), _parted(ref)[1])
 
 
 @functools.cache
-def _describe(kind: Kind, path: Path) -> Method:
+def _describe(kind: Kind, path: Path, factory: str | None) -> Method:
     module = _read_light(path)
-    return _method(kind, path, module)
+    return _method(kind, path, module) if factory is None else _plain(kind, path, module, factory)
 
 
 def load(kind: Kind, ref: str) -> Method:
@@ -92,9 +102,29 @@ def load(kind: Kind, ref: str) -> Method:
         UserError: unknown name, missing file, or a file that declares no method of this kind.
     """
     path = find(kind, ref)
-    own = ref.endswith(".py")
+    file, factory = _parted(ref)
+    own = file.endswith(".py")
     module = _import_file(path) if own else importlib.import_module(f"{PACKAGES[kind]}.{ref}")
-    return _method(kind, path, module)
+    return _method(kind, path, module) if factory is None else _plain(kind, path, module, factory)
+
+
+def _plain(kind: Kind, path: Path, module: ModuleType, factory: str) -> Method:
+    """Return an architecture that is a plain function of its file."""
+    build = getattr(module, factory, None)
+    if kind != "model":
+        raise UserError(f"{path}:{factory}: only an architecture can be a plain function; drop ':{factory}'")
+    if not callable(build):
+        known = [name for name, x in vars(module).items() if inspect.isfunction(x)]
+        raise UserError(f"{path}: no function {factory!r}{nearest(factory, known)}")
+    return Method(
+        name=factory,
+        ref=f"{path}:{factory}",
+        about=Declaration(kind=kind, paper="", year=0),
+        hyper=NoHyper,
+        version=f"sha256:{file_digest(path)[:16]}",
+        summary=(inspect.getdoc(build) or "").partition("\n")[0],
+        function=lambda channels, classes, hyper: build(channels, classes),
+    )
 
 
 def _method(kind: Kind, path: Path, module: ModuleType) -> Method:

@@ -6,8 +6,10 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
+from harness.attackplan import Ground, Planned, all_victims, clean_models, planned_attack, triggers_for
+from harness.bundles import Target
 from harness.contract import Declaration, Kind
 from harness.data.budget import BudgetSpec
 from harness.data.cache import prepare
@@ -61,7 +63,7 @@ class _Reader:
             return None
         data = self.each("data", file.data, self.data)
         models = self.methods("model", file.models)
-        attacks = self.methods("attack", file.attacks)
+        attacks = self.attacks(file.attacks, file.rates)
         defenses = self.methods("defense", file.defenses)
         name, recipe = self.recipe(file.recipe)
         budgets = self.each("budgets", file.budgets, self.budget)
@@ -71,19 +73,26 @@ class _Reader:
         target = self.target(file.target, data)
         if self.faults:
             return None
-        victims = [
-            Victim(d, m, recipe, name, a, rate, target, seed)
-            for d, (m, _), (a, _), rate, seed in itertools.product(
-                data, models, attacks, file.rates, file.seeds
-            )
+        self.attacks_fit(attacks, data, target)
+        if self.faults:
+            return None
+        grounds = [
+            Ground(info, model, recipe, name, file.seeds)
+            for info, (model, _) in itertools.product(data, models)
         ]
+        victims = all_victims(grounds, attacks, target)
         cells = [
-            _cell(victim, defense, budget, file.skip)
+            _cell(victim, defense, budget, file.skip, triggers_for(victim, victims))
             for victim, budget, defense in itertools.product(victims, budgets, defenses)
         ]
         self.skips_match(file.skip, cells)
         return Study(
-            file.name or self.file.path.stem, str(self.file.path.resolve()), cells, file.gate, file.timeout
+            file.name or self.file.path.stem,
+            str(self.file.path.resolve()),
+            cells,
+            file.gate,
+            file.timeout,
+            clean_models(victims, file.gate),
         )
 
     def schema(self) -> StudyFile | None:
@@ -125,6 +134,21 @@ class _Reader:
             return chosen
         return _labelled(chosen, entries)
 
+    def attacks(self, entries: list[Any], shared: list[float]) -> list[Planned]:
+        base = self.file.path.parent
+        planned = self.each("attacks", entries, lambda entry: planned_attack(entry, shared, base))
+        if self.faults:
+            return planned
+        labelled = _labelled([(attack.choice, attack.method) for attack in planned], entries)
+        return [replace(x, choice=choice) for x, (choice, _) in zip(planned, labelled, strict=True)]
+
+    def attacks_fit(self, attacks: list[Planned], data: list[DataInfo], target: Target) -> None:
+        for i, attack in enumerate(attacks):
+            for info in data:
+                fault = attack.fault(info, target)
+                if fault:
+                    self.fault(("attacks", i), fault)
+
     def data(self, entry: Any) -> DataInfo:
         name, overrides = split(entry)
         options, faults = checked(DataOptions, overrides)
@@ -162,7 +186,7 @@ class _Reader:
                 if fault:
                     self.fault(("budgets", i), f"{info.name}: {fault}")
 
-    def target(self, target: Any, data: list[DataInfo]) -> int | Literal["all-to-all"]:
+    def target(self, target: Any, data: list[DataInfo]) -> Target:
         if target == "all-to-all":
             return "all-to-all"
         if isinstance(target, bool) or not isinstance(target, int):
@@ -188,6 +212,8 @@ def _identity(resolved: object) -> object:
     """Return what two entries of one list must not share."""
     if isinstance(resolved, DataInfo):
         return resolved.identity()
+    if isinstance(resolved, Planned):
+        return resolved.choice.identity
     if isinstance(resolved, tuple):
         return resolved[0].identity
     return resolved
@@ -204,9 +230,15 @@ def _labelled(chosen: Chosen, entries: list[Any]) -> Chosen:
     return labelled
 
 
-def _cell(victim: Victim, defense: tuple[Choice, Method], budget: BudgetSpec, skips: list[Skip]) -> Cell:
+def _cell(
+    victim: Victim,
+    defense: tuple[Choice, Method],
+    budget: BudgetSpec,
+    skips: list[Skip],
+    triggers: tuple[Victim, ...],
+) -> Cell:
     choice, method = defense
-    cell = Cell(victim, choice, method.about.needs, budget)
+    cell = Cell(victim, choice, method.about.needs, budget, triggers=triggers)
     reason = next((skip.reason for skip in skips if skip.agrees(cell)), None)
     reason = reason or _unfit(cell, method.about)
     return cell if reason is None else replace(cell, skip=reason)

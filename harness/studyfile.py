@@ -5,13 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from annotated_types import Ge, Gt, Lt, MinLen
+from annotated_types import Ge, MinLen
+from pydantic import AfterValidator
 
 from harness.contract import Positive
 from harness.plan import Cell, Gate
 
 AtLeastOne = Annotated[list[Any], MinLen(1)]
-Rate = Annotated[float, Gt(0), Lt(1)]
+
+
+def _rate(value: float) -> float:
+    if 0 < value < 1:
+        return value
+    if value >= 1 and value == int(value):
+        return int(value)
+    raise ValueError("a share below 1, or a whole number of samples, is needed")
+
+
+Rate = Annotated[float, AfterValidator(_rate)]
+"""A share of the training samples, or their number."""
+Rates = Annotated[list[Rate], MinLen(1)]
 Seed = Annotated[int, Ge(0)]
 
 
@@ -57,7 +70,7 @@ class StudyFile:
     seeds: Annotated[list[Seed], MinLen(1)]
     name: str | None = None
     recipe: Any = "paper"
-    rates: Annotated[list[Rate], MinLen(1)] = field(default_factory=lambda: [0.1])
+    rates: Rates = field(default_factory=lambda: [0.1])
     target: Any = 0
     gate: Gate = field(default_factory=Gate)
     timeout: Positive | None = None

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.augment import Augment
-from harness.contract import Context
+from harness.contract import Context, Controlled
 from harness.recipe import Recipe
 from harness.runtime import uses_bf16
 
@@ -27,6 +27,7 @@ def fit(
     recipe: Recipe,
     augment: Augment,
     ctx: Context,
+    control: Controlled | None = None,
 ) -> nn.Module:
     """Train all parameters of ``model`` in place on cross-entropy and return it in eval mode.
 
@@ -36,6 +37,7 @@ def fit(
         recipe: optimiser and schedule; an epoch drops its last incomplete batch, and has at least one.
         augment: applied per sample where the recipe asks for augmentation.
         ctx: generator of the order and the augmentation, deadline, and log (loss per epoch).
+        control: an attack that makes each batch itself, before augmentation, and may add to the loss.
     """
     images, labels = samples
     batch = min(recipe.batch, len(labels))
@@ -52,13 +54,18 @@ def fit(
         for step in range(steps):
             chosen = order[step * batch : (step + 1) * batch]
             x, y = images[chosen], labels[chosen]
+            penalty = None
+            if control is not None:
+                x, y, _, _, penalty = control.batch(x, y)
             x = as_float(augment(x, ctx.generator) if recipe.augment else x)
             optimiser.param_groups[0]["lr"] = recipe.lr * share(epoch * steps + step)
             with torch.autocast(ctx.device.type, torch.bfloat16, enabled=bf16):
                 loss = F.cross_entropy(model(x.contiguous(memory_format=torch.channels_last)), y)
             optimiser.zero_grad()
-            loss.backward()
+            (loss if penalty is None else loss + penalty).backward()
             optimiser.step()
+            if control is not None and control.step is not None:
+                control.step()
             total += loss.detach()
             ctx.check()
         ctx.log(epoch, loss=float(total) / steps)

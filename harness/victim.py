@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from harness.contract import Context, Goal, Poison, TrainingSet
+from harness.contract import Context, Poison
 from harness.data.resident import Resident
-from harness.entries import hyper_of
 from harness.evaluate import Evaluation, EvaluationSet, evaluate, evaluation_set
 from harness.keys import seed
 from harness.network import build
 from harness.plan import Victim
+from harness.poisoning import Tally, attack_data, goal_of
 from harness.predict import Stamp
 from harness.records import Record
 from harness.registry import load
 from harness.runtime import reseed, uses_bf16
+from harness.stealth import stealth
 from harness.store import Store
 from harness.train import fit
 
@@ -41,58 +42,74 @@ class Attacked:
     stamp: Stamp
     test: EvaluationSet
     before: Evaluation
+    others: dict[str, EvaluationSet] = field(default_factory=dict)
+    """Of a clean model: the test set under each trigger that it is scored with, by the attack's label."""
 
     def private_copy(self) -> nn.Module:
         """Return a copy of the model that may be changed at will."""
         return copy.deepcopy(self.model)
 
 
-def goal_of(victim: Victim) -> Goal:
-    """Return what the attacker wants."""
-    return Goal(victim.target, victim.rate, victim.data.classes)
+def train_victim(
+    victim: Victim, data: Resident, ctx: Context, store: Store, clean: nn.Module | None = None
+) -> dict[str, Any]:
+    """Attack the training set, train the model, save everything, and return the record's result.
 
-
-def train_victim(victim: Victim, data: Resident, ctx: Context, store: Store) -> dict[str, Any]:
-    """Poison the training set, train the model, save everything, and return the record's result."""
-    method = load("attack", victim.attack.ref)
-    hyper = hyper_of(victim.attack, method.hyper)
-    training = TrainingSet(data.train_images, data.train_labels, data.info.classes)
-    reseed(ctx.generator, seed(victim.key, "poison"))
-    poison: Poison = method.function(training, goal_of(victim), hyper, ctx)
+    ``clean`` is the clean model of an attack that needs one.
+    """
+    attack = attack_data(victim, data, clean, ctx, store)
     reseed(ctx.generator, seed(victim.key, "train"))
     model = build(victim.model, victim.data).to(ctx.device)
-    fit(model, _poisoned(training, poison), victim.recipe, data.augment, ctx)
-    attacked = _attacked(victim, model, poison.state, data)
+    if isinstance(attack, Poison):
+        samples = _poisoned(data, attack)
+        fit(model, samples, victim.recipe, data.augment, ctx)
+        backdoors = len(attack.indices) - attack.covers
+        poison = {"indices": attack.indices[:backdoors], "covers": attack.indices[backdoors:]}
+        counts = {"poisoned": backdoors, "covers": attack.covers, "drawn": None}
+    else:
+        tally = Tally()
+        samples = (data.train_images, data.train_labels)
+        fit(model, samples, victim.recipe, data.augment, ctx, tally.counted(attack))
+        poison = {}
+        counts = tally.per_epoch(len(data.train_labels))
+    attacked = _attacked(victim, model, attack.state, data)
     return {
         **attacked.before.scores._asdict(),
-        "poisoned": len(poison.indices),
+        **counts,
+        **stealth(data.test_images[attacked.test.chosen], attacked.test.triggered)._asdict(),
         "precision": "bf16" if uses_bf16(victim.recipe, ctx.device) else "fp32",
-        "artifacts": _saved(attacked, poison, store),
+        "artifacts": _saved(attacked, attack.state, poison, store),
     }
 
 
-def _poisoned(training: TrainingSet, poison: Poison) -> tuple[torch.Tensor, torch.Tensor]:
-    images, labels = training.images.clone(), training.labels.clone()
+def _poisoned(data: Resident, poison: Poison) -> tuple[torch.Tensor, torch.Tensor]:
+    images, labels = data.train_images.clone(), data.train_labels.clone()
     images[poison.indices] = poison.images
     labels[poison.indices] = poison.labels
     return images, labels
 
 
 def _attacked(victim: Victim, model: nn.Module, state: dict[str, torch.Tensor], data: Resident) -> Attacked:
-    trigger: Callable[..., torch.Tensor] | None = load("attack", victim.attack.ref).about.trigger
-    assert trigger is not None
-    stamp = partial(trigger, state=state)
+    stamp = _stamp(victim, state)
     test = evaluation_set(data, goal_of(victim), stamp)
     return Attacked(model, stamp, test, evaluate(model, test))
 
 
-def _saved(attacked: Attacked, poison: Poison, store: Store) -> dict[str, str]:
-    return {
+def _stamp(victim: Victim, state: dict[str, torch.Tensor]) -> Stamp:
+    trigger: Callable[..., torch.Tensor] | None = load("attack", victim.attack.ref).about.trigger
+    assert trigger is not None
+    return partial(trigger, state=state)
+
+
+def _saved(
+    attacked: Attacked, state: dict[str, torch.Tensor], poison: dict[str, torch.Tensor], store: Store
+) -> dict[str, str]:
+    saved = {
         "model": store.put(arrays(attacked.model.state_dict())),
-        "trigger": store.put(arrays(poison.state)),
-        "poison": store.put(arrays({"indices": poison.indices}), compress=True),
+        "trigger": store.put(arrays(state)),
         "predictions": store.put(attacked.before.predictions(), compress=True),
     }
+    return {**saved, "poison": store.put(arrays(poison), compress=True)} if poison else saved
 
 
 def arrays(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
@@ -113,10 +130,25 @@ def load_victim(
     model = build(victim.model, victim.data)
     model.load_state_dict({name: torch.from_numpy(x) for name, x in store.get(artifacts["model"]).items()})
     model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = {name: torch.from_numpy(x).to(device) for name, x in store.get(artifacts["trigger"]).items()}
+    state = _state(record, device, store)
     attacked = _attacked(victim, model, state, data)
     _verify(attacked, store.get(artifacts["predictions"]))
     return attacked
+
+
+def load_trigger(victim: Victim, record: Record, data: Resident, store: Store) -> EvaluationSet:
+    """Return the test set with a victim's trigger, to score other models with.
+
+    Raises:
+        UserError: the trigger's artifact is missing or damaged.
+    """
+    state = _state(record, data.test_images.device, store)
+    return evaluation_set(data, goal_of(victim), _stamp(victim, state))
+
+
+def _state(record: Record, device: torch.device, store: Store) -> dict[str, torch.Tensor]:
+    arrays = store.get(record["result"]["artifacts"]["trigger"])
+    return {name: torch.from_numpy(x).to(device) for name, x in arrays.items()}
 
 
 def _verify(attacked: Attacked, saved: dict[str, Any]) -> None:

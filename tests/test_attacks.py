@@ -1,96 +1,241 @@
-"""Triggers are exact: the pixels that they should change, no other, and the same after a reload."""
+"""Every attack: exact shares, right labels, a trigger that repeats, and nothing of the caller's touched."""
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from harness.contract import Context, Goal, TrainingSet
-from harness.entries import hyper_of, method_choice
-from harness.predict import stamped
-from harness.registry import load
+from harness.bundles import Controlled
+from harness.contract import Batch, Goal, Poison
+from harness.evaluate import evaluation_set
+from harness.network import build
+from harness.poisoning import attack_data, goal_of
+from harness.registry import load, names
+from harness.stealth import ssim, stealth
+from harness.store import Store
+from harness.toolbox.control import Quota
+from harness.toolbox.images import read_array
+from harness.victim import load_trigger, load_victim, train_victim
+from tests.victim_parts import CLASSES, CPU, context, resident, traits, victim
 
-
-def poison(name, shape=(3, 32, 32), *, n=200, rate=0.1, target=0, folder=None, **hyper):
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (n, *shape), generator=generator, dtype=torch.uint8)
-    train = TrainingSet(images, torch.arange(n) % 10, 10)
-    choice, _ = method_choice("attack", {name: hyper}, folder)
-    method = load("attack", name)
-    ctx = Context(torch.device("cpu"), torch.Generator().manual_seed(1))
-    before = images.clone()
-    result = method.function(train, Goal(target, rate, 10), hyper_of(choice, method.hyper), ctx)
-    assert torch.equal(images, before), "the caller's images were written to"
-    return train, result, method.about.trigger
+ATTACKS = [name for name in names("attack") if name != "none"]
+TARGET = 1
 
 
-@pytest.mark.parametrize("name", ["badnets", "blended"])
-@pytest.mark.parametrize("target", [3, "all-to-all"])
-def test_share_labels_and_images_are_exact(name, target):
-    train, found, trigger = poison(name, n=1234, rate=0.1, target=target)
-    assert len(found.indices) == len(found.indices.unique()) == 123
-    true = train.labels[found.indices]
-    assert torch.equal(found.labels, (true + 1) % 10 if target == "all-to-all" else torch.full_like(true, 3))
-    assert target == "all-to-all" or bool((true == 3).any()), "the draw is over all classes"
-    expected = stamped(train.images[found.indices], lambda x: trigger(x, found.state))
-    assert torch.equal(found.images, expected)
+@pytest.fixture(scope="module")
+def data():
+    return resident()
 
 
-def test_badnets_changes_the_corner_alone():
-    train, found, _ = poison("badnets")
-    changed = (found.images != train.images[found.indices]).any(1).any(0)
-    assert changed[29:, 29:].all()
-    assert changed.sum() == 9
-    assert (found.images[:, :, 29:, 29:] == 255).all()
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("store"))
 
 
-def test_badnets_margin_size_and_value():
-    train, found, _ = poison("badnets", shape=(1, 8, 8), size=2, margin=1, value=0.5)
-    assert (found.images[:, :, 5:7, 5:7] == 128).all()
-    untouched = torch.ones(8, 8, dtype=torch.bool)
-    untouched[5:7, 5:7] = False
-    assert torch.equal(found.images[..., untouched], train.images[found.indices][..., untouched])
+def clean_network(spec):
+    if spec.clean is None:
+        return None
+    torch.manual_seed(0)
+    return build(spec.model, spec.data).eval()
 
 
-def test_badnets_takes_a_patch_from_a_file(tmp_path):
-    pixels = np.zeros((32, 32, 3), dtype=np.uint8)
-    pixels[:2, :2] = (255, 0, 10)
-    Image.fromarray(pixels).save(tmp_path / "patch.png")
-    train, found, _ = poison("badnets", folder=tmp_path, image="patch.png")
-    assert (
-        found.images[:, :, :2, :2].permute(0, 2, 3, 1) == torch.tensor([255, 0, 10], dtype=torch.uint8)
-    ).all()
-    assert torch.equal(found.images[:, :, 2:], train.images[found.indices][:, :, 2:])
+def run(spec, data, store):
+    return attack_data(spec, data, clean_network(spec), context(), store)
 
 
-def test_blended_is_the_weighted_sum_rounded():
-    train, found, _ = poison("blended", alpha=0.25)
-    exact = 0.75 * train.images[found.indices].float() + 0.25 * 255 * found.state["pattern"]
-    assert (found.images.float() - exact).abs().max() <= 0.5 + 1e-3
+def trained(spec, data, store):
+    return train_victim(spec, data, context(), store, clean_network(spec))
 
 
-def test_blended_pattern_is_the_seeds_and_no_draw_of_the_victims():
-    patterns = [
-        poison("blended", n=n, pattern_seed=seed)[1].state["pattern"]
-        for n, seed in ((50, 0), (99, 0), (50, 1))
-    ]
-    assert torch.equal(patterns[0], patterns[1])
-    assert not torch.equal(patterns[0], patterns[2])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_shares_are_exact_and_labels_right(name, data, store):
+    spec = victim(data, name)
+    before = [x.clone() for x in data[1:]]
+    given = run(spec, data, store)
+    if isinstance(given, Poison):
+        backdoors = len(given.indices) - given.covers
+        assert backdoors == 24
+        assert len(given.indices.unique()) == len(given.indices)
+        true = data.train_labels[given.indices]
+        assert (given.labels[:backdoors] == TARGET).all()
+        assert (given.labels[backdoors:] == true[backdoors:]).all()
+        if traits(name).clean_label:
+            assert (true == TARGET).all()
+        assert given.images.dtype == torch.uint8
+        assert (given.images != data.train_images[given.indices]).flatten(1).any(1).all()
+    else:
+        check_batches(given, data)
+    assert all(torch.equal(a, b) for a, b in zip(before, data[1:], strict=True))
 
 
-def test_blended_takes_a_pattern_from_a_file_and_fits_it(tmp_path):
-    Image.new("RGB", (64, 48), (200, 100, 0)).save(tmp_path / "kitty.png")
-    _, found, _ = poison("blended", folder=tmp_path, image="kitty.png")
-    assert torch.allclose(
-        found.state["pattern"], torch.tensor([200, 100, 0]).view(3, 1, 1) / 255 + torch.zeros(3, 32, 32)
-    )
+def check_batches(given, data):
+    assert isinstance(given, Controlled)
+    backdoors = 0
+    for start in range(0, 240, 40):
+        rows = slice(start, start + 40)
+        made = given.batch(data.train_images[rows], data.train_labels[rows])
+        assert isinstance(made, Batch)
+        changed = made.backdoors + made.covers
+        backdoors += made.backdoors
+        assert made.covers > 0
+        assert (made.labels[: made.backdoors] == TARGET).all()
+        assert torch.equal(made.labels[made.backdoors :], data.train_labels[rows][made.backdoors :])
+        assert torch.equal(made.images[changed:], data.train_images[rows][changed:].float() / 255)
+        assert made.images.min() >= 0
+        assert made.images.max() <= 1
+        if given.step:
+            made.penalty.backward()
+            given.step()
+    assert backdoors == 24
 
 
-def test_the_content_of_an_image_file_is_in_the_key_and_its_path_is_not(tmp_path):
-    for name, colour in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
-        Image.new("L", (4, 4), colour).save(tmp_path / name)
-    identities = [
-        method_choice("attack", {"blended": {"image": x}}, tmp_path)[0].identity
-        for x in ("a.png", "b.png", "c.png")
-    ]
-    assert identities[0] == identities[1] != identities[2]
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_trained_victim_repeats_its_trigger(name, data, store):
+    spec = victim(data, name)
+    result = trained(spec, data, store)
+    assert result["poisoned"] == 24
+    assert result["psnr"] is not None
+    assert 0 < result["ssim"] < 1
+    assert 0 < result["linf"] <= 255
+    record = {"result": result}
+    again = load_trigger(spec, record, data, store)
+    loaded = load_victim(spec, record, data, CPU, store)  # which holds predictions against the record
+    assert torch.equal(loaded.test.triggered, again.triggered)
+    assert torch.equal(loaded.test.triggered, load_trigger(spec, record, data, store).triggered)
+    assert (data.test_labels[loaded.test.chosen] != TARGET).all()
+    assert (loaded.test.truth.wanted == TARGET).all()
+    assert (loaded.test.truth.triggered != TARGET).all()
+    assert len(loaded.test.triggered) == 60
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_triggers_are_pure_and_stay_in_range(name, data, store):
+    given = run(victim(data, name), data, store)
+    stamp = load("attack", name).about.trigger
+    extremes = torch.cat([torch.zeros(2, 3, 16, 16), torch.ones(2, 3, 16, 16), torch.rand(4, 3, 16, 16)])
+    kept, drawn = extremes.clone(), torch.random.get_rng_state()
+    state = {key: x.clone() for key, x in given.state.items()}
+    with torch.no_grad():
+        one, two = stamp(extremes, given.state), stamp(extremes, given.state)
+    assert torch.equal(one, two)
+    assert torch.equal(extremes, kept)
+    assert torch.equal(torch.random.get_rng_state(), drawn)
+    assert all(torch.equal(state[key], x) for key, x in given.state.items())
+    assert one.shape == extremes.shape
+    assert one.min() >= 0
+    assert one.max() <= 1
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if traits(name).all_to_all])
+def test_all_to_all_shifts_every_label(name, data, store):
+    spec = victim(data, name, target="all-to-all")
+    given = run(spec, data, store)
+    if isinstance(given, Poison):
+        assert torch.equal(given.labels, (data.train_labels[given.indices] + 1) % CLASSES)
+    else:
+        made = given.batch(data.train_images[:40], data.train_labels[:40])
+        shifted = (data.train_labels[: made.backdoors] + 1) % CLASSES
+        assert torch.equal(made.labels[: made.backdoors], shifted)
+    test = evaluation_set(data, goal_of(spec), lambda x: x)
+    assert test.chosen.all()
+    assert ((test.truth.triggered + 1) % CLASSES == test.truth.wanted).all()
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if traits(name).clean_label])
+def test_clean_label_rates_are_of_the_set_or_of_the_class(name, data, store):
+    assert len(run(victim(data, name, rate=0.2), data, store).indices) == 48
+    of_class = run(victim(data, name, rate=0.2, rate_of="class"), data, store)
+    assert len(of_class.indices) == 12
+    assert len(run(victim(data, name, rate=7), data, store).indices) == 7
+
+
+def test_a_count_is_as_good_as_a_share():
+    assert Goal(0, 50, 10).count(5000) == Goal(0, 0.01, 10).count(5000) == 50
+    assert Goal(0, 0.0001, 10).count(5000) == 1
+    assert Goal(0, 50, 10).share(5000) == 0.01
+
+
+@pytest.mark.parametrize("share", [0.001, 0.1, 1 / 3, 0.9])
+def test_a_quota_is_exact_at_every_step(share):
+    quota, given = Quota(share), 0
+    for step in range(1, 200):
+        taken = quota.take(16, 16)
+        given += taken
+        assert 0 <= taken <= 16
+        assert abs(given - share * 16 * step) <= 0.5 + 1e-9
+
+
+def test_byproducts_are_made_once_and_shared_between_rates(data, tmp_path):
+    own = Store(tmp_path)
+    one = run(victim(data, "ssba", rate=0.1), data, own)
+    two = run(victim(data, "ssba", rate=0.3), data, own)
+    three = run(victim(data, "ssba", rate=0.1, model="resnet18"), data, own)
+    assert [record["kind"] for record in own.records()] == ["byproduct"]
+    assert all(torch.equal(x, two.state[key]) for key, x in one.state.items())
+    assert all(torch.equal(x, three.state[key]) for key, x in one.state.items())
+    other = run(victim(data, "ssba", bits=8), data, own)
+    assert len(other.state["secret"]) == 8
+    assert len(list(own.records())) == 2
+
+
+def test_adaptive_blend_covers_keep_their_label_and_half_the_pieces(data, store):
+    given = run(victim(data, "adaptive_blend", rate=0.05, cover_ratio=2), data, store)
+    assert (len(given.indices), given.covers) == (36, 24)
+    clean = data.train_images[given.indices].float()
+    changed = (given.images.float() - clean).abs().amax(1)
+    pieces = torch.nn.functional.max_pool2d(changed, 4).gt(0).flatten(1).sum(1)
+    assert pieces.max() <= 8
+    assert pieces.float().mean() > 6  # a piece whose every pixel rounds away is rare
+
+
+def test_lf_is_smooth(data, store):
+    pattern = run(victim(data, "lf"), data, store).state["pattern"]
+    spectrum = torch.fft.rfft2(pattern - pattern.mean((1, 2), keepdim=True)).abs()
+    assert spectrum[:, :6, :6].square().sum() > 0.8 * spectrum[:, :9].square().sum()
+    assert pattern.min() == 0
+    assert pattern.max() == pytest.approx(0.2)
+
+
+def test_lc_noise_stays_within_epsilon(data, store):
+    given = run(victim(data, "lc", epsilon=0.05, step_size=0.03), data, store)
+    inside = ~(given.state["weight"] > 0).expand(3, -1, -1)
+    change = (given.images.int() - data.train_images[given.indices].int()).abs()[:, inside]
+    assert 0 < change.max() <= round(0.05 * 255) + 1
+
+
+def test_own_files_are_taken_as_they_are(data, store, tmp_path):
+    import numpy as np
+
+    pattern = np.full((16, 16, 3), 20, np.uint8)
+    np.save(tmp_path / "pattern.npy", pattern)
+    given = run(victim(data, "lf", pattern=str(tmp_path / "pattern.npy")), data, store)
+    assert torch.allclose(given.state["pattern"], torch.full((3, 16, 16), 20 / 255))
+    with pytest.raises(ValueError, match="an array of shape"):
+        read_array(tmp_path / "pattern.npy", (3, 8, 8))
+
+
+# Stealth
+
+
+def test_stealth_of_known_changes():
+    images = torch.randint(0, 200, (3, 3, 16, 16), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    same = stealth(images, images)
+    assert (same.psnr, same.linf) == (None, 0)
+    assert same.ssim == pytest.approx(1)
+    brighter = stealth(images, images + 10)
+    assert brighter.psnr == pytest.approx(28.1308, abs=1e-3)  # 20 log10(255 / 10)
+    assert brighter.linf == 10
+    assert brighter.ssim < 1
+
+
+def test_ssim_is_wangs_formula_where_one_window_fits():
+    g = torch.Generator().manual_seed(0)
+    a, b = (255 * torch.rand(1, 1, 11, 11, generator=g, dtype=torch.float64) for _ in range(2))
+    distance = torch.arange(11, dtype=torch.float64) - 5
+    line = torch.exp(-(distance**2) / 4.5)
+    w = torch.outer(line, line) / line.sum() ** 2
+    mean_a, mean_b = (a * w).sum(), (b * w).sum()
+    var_a, var_b = (w * (a - mean_a) ** 2).sum(), (w * (b - mean_b) ** 2).sum()
+    cov = (w * (a - mean_a) * (b - mean_b)).sum()
+    c1, c2 = 6.5025, 58.5225
+    expected = (2 * mean_a * mean_b + c1) * (2 * cov + c2)
+    expected /= (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
+    assert float(ssim(a, b)) == pytest.approx(float(expected), rel=1e-9)

@@ -1,46 +1,85 @@
-"""Architectures: state dicts that other toolboxes can load, inputs in [0, 1]."""
+"""Every architecture: torchvision's names, any channels, and a BadNets victim at 32x32 and 64x64."""
 
+import pytest
 import torch
+import torchvision
 
-from harness.models.preactresnet18 import Hyper, preactresnet18
-from harness.network import Normalise
+from harness.entries import method_choice
+from harness.errors import UserError
+from harness.registry import describe, load, names
+from harness.store import Store
+from harness.victim import train_victim
+from tests.victim_parts import QUICK, context, resident, victim
 
+MODELS = names("model")
+FACTORY = """
+import torch
+from torch import nn
 
-def test_preactresnet18_is_interchangeable_with_backdoorbench():
-    state = preactresnet18(3, 10, Hyper()).state_dict()
-    assert len(state) == 102
-    learned = [
-        x
-        for name, x in state.items()
-        if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))
-    ]
-    assert sum(x.numel() for x in learned) == 11_171_146
-    assert [
-        tuple(state[name].shape) for name in ("conv1.weight", "layer2.0.shortcut.0.weight", "linear.weight")
-    ] == [
-        (64, 3, 3, 3),
-        (128, 64, 1, 1),
-        (10, 512),
-    ]
-    assert {name.split(".")[0] for name in state} == {
-        "conv1",
-        "layer1",
-        "layer2",
-        "layer3",
-        "layer4",
-        "linear",
-    }
-    assert "layer1.0.shortcut.0.weight" not in state
+def tiny(channels, classes):
+    \"\"\"One linear layer.\"\"\"
+    return nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16 * channels, classes))
+"""
 
 
-def test_width_scales_every_stage():
-    state = preactresnet18(1, 43, Hyper(width=3)).state_dict()
-    assert state["layer4.1.conv2.weight"].shape == (24, 24, 3, 3)
-    assert state["linear.weight"].shape == (43, 24)
+def built(name, channels=3, classes=10, **hyper):
+    method = load("model", name)
+    torch.manual_seed(0)
+    return method.function(channels, classes, method.hyper(**(QUICK.get(name, {}) | hyper)))
 
 
-def test_normalise_is_by_channel_and_keeps_out_of_the_state_dict():
-    layer = Normalise((0.5, 0.0), (0.25, 1.0))
-    out = layer(torch.tensor([1.0, 1.0]).view(1, 2, 1, 1))
-    assert out.flatten().tolist() == [2.0, 1.0]
-    assert not layer.state_dict()
+@pytest.mark.parametrize("side", [32, 64])
+@pytest.mark.parametrize("name", MODELS)
+def test_a_victim_trains(name, side, tmp_path):
+    data = resident(n=32, shape=(3, side, side), test=8)
+    result = train_victim(victim(data, model=name), data, context(), Store(tmp_path))
+    assert result["poisoned"] == 3
+    assert 0 <= result["asr"] <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_weight_learns(name, channels):
+    net = built(name, channels).train()
+    logits = net(torch.rand(4, channels, 32, 32, generator=torch.Generator().manual_seed(0)))
+    assert logits.shape == (4, 10)
+    logits.logsumexp(1).sum().backward()
+    still = [key for key, x in net.named_parameters() if x.grad is None]
+    assert still == []
+
+
+@pytest.mark.parametrize("name", ["efficientnet_b3", "mobilenet_v3_large", "vgg19_bn"])
+def test_state_dicts_are_torchvisions(name):
+    with torch.device("meta"):
+        theirs = getattr(torchvision.models, name)(num_classes=10).state_dict()
+        method = load("model", name)
+        ours = method.function(3, 10, method.hyper()).state_dict()
+    assert [(key, x.shape) for key, x in ours.items()] == [(key, x.shape) for key, x in theirs.items()]
+
+
+def test_the_vision_transformer_is_torchvisions_behind_a_resize():
+    with torch.device("meta"):
+        theirs = torchvision.models.vit_b_16(num_classes=10).state_dict()
+        method = load("model", "vit_b_16")
+        ours = method.function(3, 10, method.hyper()).state_dict()
+    assert [(key, x.shape) for key, x in ours.items()] == [(f"1.{key}", x.shape) for key, x in theirs.items()]
+
+
+def test_a_plain_function_is_an_architecture(tmp_path):
+    path = tmp_path / "nets.py"
+    path.write_text(FACTORY)
+    choice, method = method_choice("model", "nets.py:tiny", tmp_path)
+    assert (choice.name, method.summary) == ("tiny", "One linear layer.")
+    assert choice.version.startswith("sha256:")
+    net = load("model", choice.ref).function(1, 5, None)
+    assert net(torch.rand(2, 1, 8, 8)).shape == (2, 5)
+
+
+def test_a_plain_function_that_is_not_there(tmp_path):
+    (tmp_path / "nets.py").write_text(FACTORY)
+    with pytest.raises(UserError, match=r"nets.py: no function 'tinny'; did you mean 'tiny'"):
+        describe("model", "nets.py:tinny", tmp_path)
+    with pytest.raises(UserError, match="only an architecture can be a plain function"):
+        describe("attack", "nets.py:tiny", tmp_path)
+    with pytest.raises(UserError, match="no file"):
+        describe("model", "net.py:tiny", tmp_path)

@@ -63,7 +63,7 @@ def test_all_faults_at_once_with_place_and_nearest_name(tmp_path):
         ({"defences": ["none"]}, "unknown key 'defences'; did you mean 'defenses'?"),
         ({"seeds": []}, "seeds: List should have at least 1 item"),
         ({"seeds": 0}, "seeds: should be a valid list, not 0"),
-        ({"rates": [1.5]}, "rates[0]: should be less than 1, not 1.5"),
+        ({"rates": [1.5]}, "rates[0]: a share below 1, or a whole number of samples, is needed, not 1.5"),
         ({"data": ["cifra10"]}, "data[0]: unknown data set 'cifra10'; did you mean 'cifar10'?"),
         ({"data": [{"digits": {"sise": 16}}]}, "digits: unknown key 'sise'; did you mean 'size'?"),
         ({"defenses": ["none", "none"]}, "defenses[1]: the same as defenses[0]"),

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from harness.data.catalog import Entry
-from harness.data.decode import decode
+from harness.data.decode import GROUPS, decode
 from harness.data.info import Arrays, DataInfo
 from harness.data.options import DataOptions
 from harness.data.read import read
@@ -108,8 +108,9 @@ def _decode(source: Source, cache: Path) -> None:
         folder = Path(name)
         digest = _fill(source, folder)
         (cache / digest).mkdir(exist_ok=True)
-        for file in (*_ARRAYS, _INFO):
-            (folder / file).replace(cache / digest / file)
+        for file in (*_ARRAYS, GROUPS, _INFO):
+            if (folder / file).exists():
+                (folder / file).replace(cache / digest / file)
         (folder / _LINK).replace(cache / "index" / f"{source.signature}.json")
 
 
@@ -122,7 +123,7 @@ def _fill(source: Source, folder: Path) -> str:
         "shape": shape,
         "train_counts": np.bincount(raw.train.labels).tolist(),
         "test_count": len(raw.test.labels),
-        "files": {file: _size(folder / file) for file in _ARRAYS},
+        "files": {file: _size(folder / file) for file in (*_ARRAYS, GROUPS) if (folder / file).exists()},
     }
     (folder / _INFO).write_text(json.dumps(info))
     (folder / _LINK).write_text(json.dumps({"digest": digest, "class_names": raw.names}))

@@ -23,6 +23,7 @@ class Entry:
         std: per channel on the [0, 1] scale; ``None`` is 1.
         crop: padding in pixels of the random crop; 0 for none.
         flip: whether training images are mirrored at random.
+        tracks: whether the training images are frames of tracks, which their file names tell.
         reference: where the data set comes from.
     """
 
@@ -36,6 +37,7 @@ class Entry:
     std: tuple[float, ...] | None = None
     crop: int = 0
     flip: bool = False
+    tracks: bool = False
     reference: str = ""
 
 
@@ -72,6 +74,7 @@ CATALOG: dict[str, Entry] = {
         hub="tanganke/gtsrb",  # the 26,640 images of GTSRB-Training_fixed; the final training set has 39,209
         size=32,
         crop=4,
+        tracks=True,
         reference="Stallkamp et al., The German Traffic Sign Recognition Benchmark, IJCNN 2011",
     ),
     "mnist": Entry(

@@ -24,11 +24,13 @@ _DEEP = ("I", "F")  # more than 8 bits per channel
 _BROKEN = (OSError, EOFError, SyntaxError, ValueError, struct.error)  # what Pillow raises on damaged files
 
 Shape = tuple[int, int, int]
+GROUPS = "train_groups.npy"
 
 
 def decode(raw: Raw, size: int | None, folder: Path) -> tuple[str, Shape]:
     """Write ``{train,test}_{images,labels}.npy`` into a folder.
 
+    Where the training images come in groups of near copies, their numbers go into ``train_groups.npy``.
     Images are (N, C, H, W) uint8, where C is 1 when every training image is gray, else 3. Labels are (N,)
     int64.
 
@@ -57,6 +59,8 @@ def decode(raw: Raw, size: int | None, folder: Path) -> tuple[str, Shape]:
                 file.write(pixels.data)
         np.save(folder / f"{part}_labels.npy", split.labels)
         content.update(split.labels.astype("<i8").data)
+    if raw.train.groups is not None:
+        np.save(folder / GROUPS, raw.train.groups)
     return content.hexdigest()[:16], shape
 
 

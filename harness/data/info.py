@@ -58,6 +58,12 @@ class DataInfo:
         return {field: list(value) if isinstance(value, tuple) else value for field, value in mine.items()}
 
 
+def open_groups(info: DataInfo) -> NDArray[np.int64] | None:
+    """Return a number (N,) per training image, the same for near copies; None where none are known."""
+    path = info.folder / "train_groups.npy"
+    return np.load(path) if path.is_file() else None
+
+
 def open_arrays(info: DataInfo) -> Arrays:
     """Map a data set's arrays from disk, read-only."""
     return Arrays(*(np.load(info.folder / f"{part}.npy", mmap_mode="r") for part in Arrays._fields))

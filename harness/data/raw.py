@@ -21,15 +21,19 @@ class Split:
     Attributes:
         where: the split and its place, for messages.
         labels: (N,) classes from 0.
-        fetch: images from one row up to another, as file content, path, or (H, W) pixels; ``None`` where
+        fetch: images from one row up to another, as file content, path, or (H, W[, 3]) pixels; ``None`` where
             the row has no image.
         column: the image column, for messages; empty when the images are not in a table.
+        names: the images' file names, where they have any.
+        groups: (N,) numbers, the same for images that are near copies of each other; ``None`` if unknown.
     """
 
     where: str
     labels: NDArray[np.int64]
     fetch: Callable[[int, int], list[Encoded]]
     column: str = ""
+    names: Callable[[], list[str]] | None = None
+    groups: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

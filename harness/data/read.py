@@ -1,7 +1,8 @@
-"""Opens a data set's raw images: embedded digits, image folders, and tables."""
+"""Opens a data set's raw images: embedded digits, image folders, known layouts, and tables."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from harness.data.raw import Raw, Split, join
 from harness.data.source import Files, Source
 from harness.data.tables import read_hub, read_parquet
+from harness.data.tracks import tracks
 from harness.errors import UserError
 
 
@@ -23,11 +25,25 @@ def read(source: Source, scratch: Path) -> Raw:
     Raises:
         UserError: it cannot be read, or its labels or columns are not what they should be.
     """
+    raw = _found(source, scratch)
+    return _with_tracks(raw) if source.entry.tracks else raw
+
+
+def _found(source: Source, scratch: Path) -> Raw:
+    if source.layout is not None:
+        return source.layout.read()
     if source.files is None:
         return read_hub(source) if source.entry.hub is not None else _digits()
     if source.files[0][0].suffix == ".parquet":
         return read_parquet(source, source.files, scratch)
     return _pictures(source, source.files)
+
+
+def _with_tracks(raw: Raw) -> Raw:
+    """Return the data set with its training images numbered by track, if their file names tell it."""
+    train = raw.train
+    groups = None if train.names is None else tracks(train.names(), train.labels)
+    return replace(raw, train=replace(train, groups=groups))
 
 
 def _digits() -> Raw:
@@ -62,6 +78,11 @@ def _pictures(source: Source, files: Files) -> Raw:
         paths = files[index]
         labels = np.array([number[path.parent.name] for path in paths], dtype=np.int64)
         where = f"{source.folder}, {source.entry.splits[index]}"
-        return Split(where=where, labels=labels, fetch=lambda start, stop: list(paths[start:stop]))
+        return Split(
+            where=where,
+            labels=labels,
+            fetch=lambda start, stop: list(paths[start:stop]),
+            names=lambda: [path.name for path in paths],
+        )
 
     return join(split(0), split(1), tuple(names))

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from harness.augment import Augment
-from harness.data.info import DataInfo, open_arrays
+from harness.data.info import DataInfo, open_arrays, open_groups
 
 
 class Resident(NamedTuple):
@@ -19,6 +19,8 @@ class Resident(NamedTuple):
     train_labels: torch.Tensor
     test_images: torch.Tensor
     test_labels: torch.Tensor
+    train_groups: torch.Tensor | None = None
+    """int64 (N,), the same for training images that are near copies of each other; None if unknown."""
 
     @property
     def augment(self) -> Augment:
@@ -29,4 +31,5 @@ class Resident(NamedTuple):
 def load_resident(info: DataInfo, device: torch.device) -> Resident:
     """Copy a prepared data set to the device."""
     tensors = [torch.from_numpy(np.array(array)).to(device) for array in open_arrays(info)]
-    return Resident(info, *tensors)
+    resident, groups = Resident(info, *tensors), open_groups(info)
+    return resident if groups is None else resident._replace(train_groups=torch.from_numpy(groups).to(device))

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.data.catalog import Entry, resolve
+from harness.data.layouts import Layout, layout
 from harness.data.options import DataOptions
 from harness.errors import UserError
 
 _IMAGES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+_OTHER_NAMES = {"tiny_imagenet": "tiny"}  # folders as BackdoorBench calls them
 _FORMAT = 1  # raised when the same files would be decoded to other arrays than before
 
 Files = tuple[tuple[Path, ...], tuple[Path, ...]]
@@ -30,6 +32,7 @@ class Source:
         folder: the local folder; ``None`` for the hub and for the embedded digits.
         files: the local training and test files; ``None`` likewise.
         missing: for the hub: what to do when it cannot be reached, as one sentence.
+        layout: how to read a folder that has the layout of a data set's own archive.
     """
 
     name: str
@@ -38,13 +41,15 @@ class Source:
     folder: Path | None = None
     files: Files | None = None
     missing: str = ""
+    layout: Layout | None = None
 
 
 def locate(name: str, options: DataOptions, root: Path | None) -> Source:
     """Find a data set: at ``options.path``, ``options.hub``, ``<root>/<name>``, embedded, or on the hub.
 
     The first of these that applies is taken. A local folder holds either parquet files ``train*`` and
-    ``test*``, at any depth, or images as ``train/<class>/<image>`` and ``test/<class>/<image>``.
+    ``test*``, at any depth, or images as ``train/<class>/<image>`` and ``test/<class>/<image>``, or one of
+    the layouts of ``harness.data.layouts``.
 
     Args:
         name: a name of the catalogue, or any other with ``options.path`` or ``options.hub``.
@@ -57,8 +62,10 @@ def locate(name: str, options: DataOptions, root: Path | None) -> Source:
     entry = resolve(name, options)
     if options.path is not None:
         return _local(name, entry, Path(options.path).expanduser())
-    if options.hub is None and root is not None and (root / name).is_dir():
-        return _local(name, entry, root / name)
+    if options.hub is None and root is not None:
+        for folder in (root / name, root / _OTHER_NAMES.get(name, name)):
+            if folder.is_dir():
+                return _local(name, entry, folder)
     if entry.hub is None:
         return Source(name=name, entry=entry, signature=_signature(["digits"], entry))
     signature = _signature(["hub", entry.hub, entry.config], entry)
@@ -79,6 +86,11 @@ def _local(name: str, entry: Entry, folder: Path) -> Source:
     """Return the source for a local folder, or raise a UserError that says what it lacks."""
     if not folder.is_dir():
         raise UserError(f"data set {name!r}: no folder {folder}; correct 'path'")
+    known = layout(folder)
+    if known is not None:
+        states = [_state(folder, path) for path in known.files]
+        signature = _signature(states, entry)
+        return Source(name=name, entry=entry, signature=signature, folder=folder, layout=known)
     inner = folder / entry.config if entry.config and (folder / entry.config).is_dir() else folder
     train, test = (_parquet(inner, split) or _pictures(inner, split) for split in entry.splits)
     for split, files in zip(entry.splits, (train, test), strict=True):
@@ -125,5 +137,6 @@ def _state(folder: Path, path: Path) -> list[str | int]:
 
 
 def _signature(origin: Sequence[object], entry: Entry) -> str:
-    decoding = [_FORMAT, entry.image, entry.label, entry.size, *entry.splits]
+    tracks = ["tracks"] if entry.tracks else []
+    decoding = [_FORMAT, entry.image, entry.label, entry.size, *entry.splits, *tracks]
     return hashlib.sha256(json.dumps([origin, decoding]).encode()).hexdigest()

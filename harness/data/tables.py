@@ -91,7 +91,10 @@ def _table(entry: Entry, table: Any, where: str) -> Split:
     def fetch(start: int, stop: int) -> list[Encoded]:
         return [_content(cell) for cell in images[start:stop][entry.image]]
 
-    return Split(where=where, labels=labels, fetch=fetch, column=entry.image)
+    def names() -> list[str]:
+        return [str((cell or {}).get("path")) for cell in images[:][entry.image]]
+
+    return Split(where=where, labels=labels, fetch=fetch, column=entry.image, names=names)
 
 
 def _check_images(feature: object, where: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
@@ -69,19 +69,36 @@ class Schedule:
         for cell in study.cells:
             if cell.skip is None and wish.wants(cell.key, latest):
                 self.waiting[cell.victim.key].append(cell)
-        needed = [victim for key, victim in study.victims().items() if key in self.waiting]
-        open_ = [v for v in needed if wish.wants(v.key, latest) or not _usable(latest[v.key], at_hand)]
-        if self.waiting:
+        open_ = [victim for victim in self._needed(study) if self._is_open(victim, wish, at_hand)]
+        if self.waiting or open_:
             self.costs.learn(latest)
         self.victims = deque(sorted(open_, key=self._load, reverse=True))
+        self.unfinished = {victim.key for victim in open_}
+        """Victims that have yet to end."""
         self.total_victims = len(open_)
         self.total_cells = 0 if self._victims_only else sum(map(len, self.waiting.values()))
         self.open: Counter[Kinds] = Counter(map(self._describe.victim, open_))
         if not self._victims_only:
             self.open.update(self._describe.cell(x) for cells in self.waiting.values() for x in cells)
-        training = {victim.key for victim in open_}
-        self.fallen = [x for v in needed if v.key not in training for x in self._release(v.key)]
-        """Records of cells whose victim had failed before."""
+        self.fallen = self._release()
+        """Records of what fell with a victim that had failed before."""
+
+    def _needed(self, study: Study) -> list[Victim]:
+        """Return the victims of open cells, what those need, and the clean models of the gate."""
+        cells = [cell for cells in self.waiting.values() for cell in cells]
+        users = [victim for cell in cells for victim in (cell.victim, *cell.triggers)]
+        keys = {x.key for victim in users for x in (victim, victim.clean) if x is not None}
+        keys |= {victim.key for victim in study.clean.values()}
+        return [victim for key, victim in study.victims().items() if key in keys]
+
+    def _is_open(self, victim: Victim, wish: Wish, at_hand: Callable[[Record], bool]) -> bool:
+        """Tell whether a victim is to be trained: it is wished for, or its files are gone."""
+        if wish.mode == "read-only":
+            return False
+        if wish.wants(victim.key, self.latest):
+            return True
+        record = self.latest[victim.key]
+        return record["status"] == "ok" and not at_hand(record)
 
     def _load(self, victim: Victim) -> float:
         """Return what a victim and its cells cost together."""
@@ -106,8 +123,10 @@ class Schedule:
 
     def next(self, held: str | None) -> Task | None:
         """Return the next task for a worker that holds the victim ``held``, or None for now."""
-        if self.victims:
-            return Task(self.victims.popleft(), timeout=self.timeout)
+        for victim in self.victims:
+            if victim.clean is None or victim.clean.key not in self.unfinished:
+                self.victims.remove(victim)
+                return Task(victim, timeout=self.timeout, others=self._records(_sources(victim)))
         if not self.ready:
             return None
         key = held if held in self.ready else max(self.ready, key=lambda key: self.ready[key].cost)
@@ -116,28 +135,37 @@ class Schedule:
         ready.cost -= self.costs.rank(self._describe.cell(cell))
         if not ready.cells:
             del self.ready[key]
-        return Task(cell.victim, cell, self.latest[key], self.timeout)
+        return Task(cell.victim, cell, self.latest[key], self.timeout, self._records(cell.triggers))
+
+    def _records(self, victims: Iterable[Victim]) -> dict[str, Record]:
+        return {victim.key: self.latest[victim.key] for victim in victims}
 
     def ended(self, task: Task, record: Record) -> list[Record]:
-        """Note a task's record; return the records of the cells that fall with a failed victim."""
+        """Note a task's record; return the records of what falls with a failed victim."""
         self.latest[task.key] = record
         kinds = self._kinds(task)
         self.open[kinds] -= 1
         if record["status"] == "ok":
             self.costs.note(kinds, record["wall_seconds"])
-        return self._release(task.key) if task.cell is None else []
+        if task.cell is not None:
+            return []
+        self.unfinished.discard(task.key)
+        return self._release()
 
-    def _release(self, victim_key: str) -> list[Record]:
-        record, cells = self.latest[victim_key], self.waiting.pop(victim_key)
+    def _release(self) -> list[Record]:
+        """Make the cells ready whose victims have ended; return the records of what can't be done."""
+        fallen = [x for victim in list(self.victims) for x in self._fall(victim)]
         if self._victims_only:
-            return []
-        if record["status"] == "ok":
-            self._make_ready(victim_key, cells)
-            return []
-        self.open.subtract(self._describe.cell(cell) for cell in cells)
-        reason = f"its victim failed: {record['error']}"
-        fallen = [failure(Task(cell.victim, cell), "error", reason) for cell in cells]
-        self.latest.update({record["key"]: record for record in fallen})
+            return fallen
+        for key, cells in list(self.waiting.items()):
+            sources = (key, *(victim.key for victim in cells[0].triggers))
+            if self.unfinished.isdisjoint(sources):
+                del self.waiting[key]
+                failed = self._failed(sources)
+                if failed is None:
+                    self._make_ready(key, cells)
+                else:
+                    fallen += [self._lost(Task(x.victim, x), f"its victim failed: {failed}") for x in cells]
         return fallen
 
     def _make_ready(self, victim_key: str, cells: list[Cell]) -> None:
@@ -145,10 +173,29 @@ class Schedule:
         order = sorted(cells, key=lambda cell: costs[cell.key], reverse=True)
         self.ready[victim_key] = _Ready(deque(order), sum(costs.values()))
 
+    def _fall(self, victim: Victim) -> list[Record]:
+        """Give up a victim whose clean model has failed."""
+        keys = [source.key for source in _sources(victim)]
+        failed = self._failed(keys) if self.unfinished.isdisjoint(keys) else None
+        if failed is None:
+            return []
+        self.victims.remove(victim)
+        self.unfinished.discard(victim.key)
+        return [self._lost(Task(victim), f"its clean model failed: {failed}")]
 
-def _usable(record: Record, at_hand: Callable[[Record], bool]) -> bool:
-    """Tell whether a victim that is not wanted need not be trained: it has failed, or all of it is there."""
-    return record["status"] != "ok" or at_hand(record)
+    def _lost(self, task: Task, reason: str) -> Record:
+        """Give up a task that can't be done, and return its record."""
+        record = self.latest[task.key] = failure(task, "error", reason)
+        self.open[self._kinds(task)] -= 1
+        return record
+
+    def _failed(self, keys: Iterable[str]) -> str | None:
+        """Return the error of the first victim that failed, None where all are well."""
+        return next((self.latest[key]["error"] for key in keys if self.latest[key]["status"] != "ok"), None)
+
+
+def _sources(victim: Victim) -> tuple[Victim, ...]:
+    return () if victim.clean is None else (victim.clean,)
 
 
 def failure(task: Task, status: str, error: str) -> Record:

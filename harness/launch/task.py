@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.plan import Cell, Victim
@@ -22,6 +22,8 @@ class Task:
     """Of a cell: the record of its trained victim."""
     timeout: float | None = None
     """Seconds; None means no limit."""
+    others: dict[str, Record] = field(default_factory=dict)
+    """Records of the other victims that it needs, by key: a clean model, or whose triggers score one."""
 
     @property
     def key(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from harness.plan import NO_ATTACK
 from harness.report import curves, tables
 from harness.report.board import board, leaderboard
 from harness.report.parts import NO_DEFENSE, Part, oracles, split
@@ -39,18 +41,22 @@ class Written:
     terminal: RenderableType
 
 
-def write_report(frame: pd.DataFrame, folder: Path) -> Written:
+def write_report(frame: pd.DataFrame, folder: Path, victims: Callable[[Path], None] | None = None) -> Written:
     """Write records, leaderboard and figures of ``frame`` (one row per planned cell) into ``folder``.
+
+    Clean models are in the records, but on no board; ``victims`` writes what there is to say of victims.
 
     Everything is made beside the old report and then moved over it, file by file: a report that fails
     midway leaves the old one as it was. Figures of an earlier report that this one lacks are removed.
     Raises OSError when the folder can't be written, ValueError for a cell with an unknown status.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    parts = split(frame)
+    parts = split(frame[frame["attack"].ne(NO_ATTACK)])
     with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as name:
         stage = Path(name)
         _write_records(frame, stage)
+        if victims is not None:
+            victims(stage)
         shown = _write_boards(frame, parts, stage)
         notes = _write_curves(parts, looks(_methods(frame), oracles(frame)), stage)
         paths = _publish(stage, folder)

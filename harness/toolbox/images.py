@@ -22,3 +22,23 @@ def read_image(path: Path, shape: torch.Size) -> torch.Tensor:
         )
     pixels = torch.from_numpy(np.array(fitted)).float() / 255
     return pixels.view(height, width, channels).permute(2, 0, 1).contiguous()
+
+
+def image_or_noise(path: Path | None, shape: torch.Size, seed: int) -> torch.Tensor:
+    """Return an image file as ``read_image`` does, or without one uniform noise of a seed, (C, H, W)."""
+    if path is not None:
+        return read_image(path, shape)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def read_array(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
+    """Return images in a .npy file (..., H, W, C), values 0 to 255, as float (..., C, H, W) in [0, 1].
+
+    Raises:
+        ValueError: another shape than ``shape``, which is (..., C, H, W); or pickled objects.
+    """
+    pixels = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32)) / 255
+    images = pixels.movedim(-1, -3)
+    if tuple(images.shape) != tuple(shape):
+        raise ValueError(f"{path}: an array of shape {(*shape[:-3], *shape[-2:], shape[-3])} is needed")
+    return images.contiguous()

@@ -1,0 +1,91 @@
+"""Adaptive-Blend: half a faint pattern in training, all of it at the test, and samples that cover for it.
+
+Qi, Xie, Li, Mahloujifar, Mittal, "Revisiting the Assumption of Latent Separability for Backdoor Defenses",
+ICLR 2023 (arXiv 2205.13613). Threat model: the attacker changes training images and their labels, nothing
+else. The pattern is cut into a grid of pieces; every poisoned sample gets its own random half of them, more
+faintly than the whole pattern at the test (asymmetric trigger). As many cover samples get such halves and
+keep their own label, so that backdoor and clean samples do not part in feature space. Defaults are the
+authors': 4x4 pieces, half of them, alpha 0.15 in training and 0.2 at the test; their rate is 0.003 with
+as many covers. Departure: their pattern is a cartoon picture; nothing is downloaded here, so the default is
+a random pattern, and a picture of one's own can be given as a file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+
+from harness.contract import (
+    Context,
+    Count,
+    Goal,
+    NonNegative,
+    NonNegativeCount,
+    Poison,
+    Share,
+    TrainingSet,
+    attack,
+)
+from harness.predict import quantised
+from harness.toolbox.images import image_or_noise
+from harness.toolbox.poison import draw
+from harness.train import as_float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """The pattern, its pieces, its strength in training and at the test, and the covers."""
+
+    alpha_train: Share = 0.15
+    alpha_test: Share = 0.2
+    pieces: Count = 4
+    """Per side."""
+    kept: Share = 0.5
+    """Share of the pieces that a training sample gets."""
+    cover_ratio: NonNegative = 1.0
+    """Cover samples for each poisoned one."""
+    pattern_seed: NonNegativeCount = 0
+    """Of the random pattern: uniform in [0, 1], every pixel and channel by itself."""
+    image: Path | None = None
+    """An image file to blend in instead, resized to the data set's images."""
+
+
+def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Blend the whole pattern: images (N, C, H, W), pattern (C, H, W), alpha (1,)."""
+    return images + state["alpha"] * (state["pattern"] - images)
+
+
+@attack(
+    trigger=stamp,
+    paper="Revisiting the Assumption of Latent Separability for Backdoor Defenses, arXiv 2205.13613",
+    year=2023,
+    version=1,
+)
+def adaptive_blend(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
+    """Blend pieces of the pattern into poisoned and cover samples; relabel the poisoned ones."""
+    pattern = image_or_noise(hyper.image, train.images.shape[1:], hyper.pattern_seed).to(ctx.device)
+    count = goal.count(len(train.labels))
+    covers = round(hyper.cover_ratio * count)
+    chosen = draw(train.labels >= 0, count + covers, ctx)
+    images = as_float(train.images[chosen])
+    mask = _pieces(len(chosen), train.images.shape[2:], hyper, ctx)
+    blended = images + hyper.alpha_train * mask * (pattern - images)
+    labels = train.labels[chosen]
+    return Poison(
+        indices=chosen,
+        images=quantised(blended),
+        labels=torch.cat([goal.labels(labels[:count]), labels[count:]]),
+        state={"pattern": pattern, "alpha": torch.tensor([hyper.alpha_test], device=ctx.device)},
+        covers=covers,
+    )
+
+
+def _pieces(n: int, size: torch.Size, hyper: Hyper, ctx: Context) -> torch.Tensor:
+    """Return for each of ``n`` samples which pixels get the pattern, (n, 1, H, W) of zeros and ones."""
+    total = hyper.pieces**2
+    order = torch.rand(n, total, generator=ctx.generator).argsort(1)
+    on = (order < round(hyper.kept * total)).float().view(n, 1, hyper.pieces, hyper.pieces)
+    return F.interpolate(on, size=tuple(size), mode="nearest").to(ctx.device)

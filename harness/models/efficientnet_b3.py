@@ -1,0 +1,21 @@
+"""EfficientNet-B3, torchvision's, as BackdoorBench has it: fresh weights, images not rescaled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import nn
+from torchvision.models import efficientnet_b3 as torchvision_efficientnet_b3
+
+from harness.contract import model
+from harness.toolbox.stem import with_channels
+
+if TYPE_CHECKING:
+    from harness.registry import NoHyper
+
+
+@model(paper="EfficientNet: Rethinking Model Scaling, arXiv 1905.11946", year=2019, version=1)
+def efficientnet_b3(channels: int, classes: int, hyper: NoHyper) -> nn.Module:
+    """Build the network with fresh weights, under torchvision's names."""
+    net: nn.Module = torchvision_efficientnet_b3(num_classes=classes)
+    return with_channels(net, channels)

@@ -1,0 +1,44 @@
+"""ViT-B/16, torchvision's; images are resized to 224x224 inside the network.
+
+The state dict has the names of BackdoorBench, which puts the same resizing in front. Departure: nothing is
+downloaded here, so the weights are fresh, where BackdoorBench starts from ImageNet's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+from torchvision.models.vision_transformer import VisionTransformer
+from torchvision.transforms import Resize
+
+from harness.contract import Count, model
+from harness.toolbox.stem import with_channels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """Sizes of the transformer."""
+
+    size: Count = 224
+    """Height and width that images are resized to; a multiple of 16."""
+    layers: Count = 12
+    heads: Count = 12
+    width: Count = 768
+    """Of a token."""
+
+
+@model(paper="An Image is Worth 16x16 Words, arXiv 2010.11929", year=2020, version=1)
+def vit_b_16(channels: int, classes: int, hyper: Hyper) -> nn.Module:
+    """Build the network with fresh weights."""
+    net = VisionTransformer(
+        image_size=hyper.size,
+        patch_size=16,
+        num_layers=hyper.layers,
+        num_heads=hyper.heads,
+        hidden_dim=hyper.width,
+        mlp_dim=4 * hyper.width,
+        num_classes=classes,
+    )
+    resize = Resize((hyper.size, hyper.size), antialias=True)
+    return nn.Sequential(resize, with_channels(net, channels))

@@ -1,0 +1,45 @@
+"""A small vision transformer for small images: patches of 4 on 32x32, 6 layers of 192, 3 heads.
+
+The sizes are those of a narrow DeiT-Ti (arXiv 2012.12877) with half its layers; the transformer is
+torchvision's. Images of another size are resized inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+from torchvision.models.vision_transformer import VisionTransformer
+from torchvision.transforms import Resize
+
+from harness.contract import Count, model
+from harness.toolbox.stem import with_channels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """Sizes of the transformer."""
+
+    size: Count = 32
+    """Height and width that images are resized to; a multiple of the patch."""
+    patch: Count = 4
+    layers: Count = 6
+    heads: Count = 3
+    width: Count = 192
+    """Of a token; a multiple of the heads."""
+
+
+@model(paper="An Image is Worth 16x16 Words, arXiv 2010.11929", year=2020, version=1)
+def vit_small_cifar(channels: int, classes: int, hyper: Hyper) -> nn.Module:
+    """Build the network with fresh weights."""
+    net = VisionTransformer(
+        image_size=hyper.size,
+        patch_size=hyper.patch,
+        num_layers=hyper.layers,
+        num_heads=hyper.heads,
+        hidden_dim=hyper.width,
+        mlp_dim=4 * hyper.width,
+        num_classes=classes,
+    )
+    resize = Resize((hyper.size, hyper.size), antialias=True)
+    return nn.Sequential(resize, with_channels(net, channels))

@@ -1,0 +1,71 @@
+"""How visible a trigger is: PSNR, SSIM and L-infinity between clean and triggered 8-bit images."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch.nn import functional as F
+
+CHUNK = 1000
+WINDOW, SIGMA = 11, 1.5
+C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+
+
+class Stealth(NamedTuple):
+    """Of all images that carry the trigger."""
+
+    psnr: float | None
+    """In dB, from the mean squared error over all images; None where not one pixel differs."""
+    ssim: float
+    """Mean over images (Wang et al., IEEE Transactions on Image Processing 13(4), 2004)."""
+    linf: float
+    """Largest change of a pixel, in steps of 8 bit: mean over images."""
+
+
+@torch.no_grad()
+def stealth(clean: torch.Tensor, triggered: torch.Tensor) -> Stealth:
+    """Compare two sets of uint8 images (N, C, H, W)."""
+    error, similar, largest = 0.0, 0.0, 0.0
+    for x, y in zip(clean.split(CHUNK), triggered.split(CHUNK), strict=True):
+        a, b = x.float(), y.float()
+        change = (a - b).flatten(1)
+        error += float(change.square().mean(1).sum())
+        largest += float(change.abs().amax(1).sum())
+        similar += float(ssim(a, b).sum())
+    n = len(clean)
+    psnr = None if error == 0 else 10 * math.log10(255**2 * n / error)
+    return Stealth(psnr, similar / n, largest / n)
+
+
+def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Return the SSIM (N,) of float images (N, C, H, W) on the scale 0 to 255, channels averaged.
+
+    An 11x11 Gaussian window with sigma 1.5, at every place where it fits; on smaller images the largest odd
+    window that fits.
+    """
+    window = _gaussian(min(WINDOW, *(side - (side + 1) % 2 for side in a.shape[2:])), a)
+    mean_a, mean_b = _blurred(a, window), _blurred(b, window)
+    variance_a = _blurred(a * a, window) - mean_a**2
+    variance_b = _blurred(b * b, window) - mean_b**2
+    covariance = _blurred(a * b, window) - mean_a * mean_b
+    luminance = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
+    structure = (2 * covariance + C2) / (variance_a + variance_b + C2)
+    return (luminance * structure).mean((1, 2, 3))
+
+
+def _gaussian(size: int, like: torch.Tensor) -> torch.Tensor:
+    distance = torch.arange(size, dtype=like.dtype, device=like.device) - size // 2
+    weights = torch.exp(-(distance**2) / (2 * SIGMA**2))
+    return weights / weights.sum()
+
+
+def _blurred(x: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
+    flat = x.flatten(0, 1)[:, None]
+    rows = F.conv2d(flat, window.view(1, 1, -1, 1))
+    return F.conv2d(rows, window.view(1, 1, 1, -1)).view(*x.shape[:2], *_inner(x, len(window)))
+
+
+def _inner(x: torch.Tensor, size: int) -> tuple[int, int]:
+    return x.shape[2] - size + 1, x.shape[3] - size + 1
