@@ -32,4 +32,5 @@ def load_resident(info: DataInfo, device: torch.device) -> Resident:
     """Copy a prepared data set to the device."""
     tensors = [torch.from_numpy(np.array(array)).to(device) for array in open_arrays(info)]
     groups = open_groups(info)
-    return Resident(info, *tensors, None if groups is None else torch.from_numpy(groups).to(device))
+    resident = Resident(info, *tensors)
+    return resident if groups is None else resident._replace(train_groups=torch.from_numpy(groups).to(device))
