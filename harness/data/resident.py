@@ -31,5 +31,6 @@ class Resident(NamedTuple):
 def load_resident(info: DataInfo, device: torch.device) -> Resident:
     """Copy a prepared data set to the device."""
     tensors = [torch.from_numpy(np.array(array)).to(device) for array in open_arrays(info)]
-    resident, groups = Resident(info, *tensors), open_groups(info)
+    groups = open_groups(info)
+    resident = Resident(info, *tensors)
     return resident if groups is None else resident._replace(train_groups=torch.from_numpy(groups).to(device))
