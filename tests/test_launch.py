@@ -6,7 +6,6 @@ import signal
 import subprocess
 import time
 
-import chaos
 import pytest
 
 from harness.data.cache import default_cache
@@ -18,6 +17,7 @@ from harness.launch.stop import Stop
 from harness.records import Latest
 from harness.store import Store
 from harness.study import load_study
+from tests import chaos
 
 GOOD = {"none": "ok", "ft": "ok"}
 

@@ -4,7 +4,6 @@ import io
 from collections import Counter
 from datetime import UTC, datetime
 
-import chaos
 import pytest
 from rich.console import Console
 
@@ -17,6 +16,7 @@ from harness.records import Latest
 from harness.store import Store
 from harness.study import load_study
 from harness.watch import follow, screen
+from tests import chaos
 
 SLOTS = [Slot("cpu", 1, f"cpu {i}") for i in range(2)]
 

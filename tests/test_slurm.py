@@ -6,7 +6,6 @@ import subprocess
 import time
 from pathlib import Path
 
-import chaos
 import pytest
 
 from harness.data.cache import default_cache
@@ -18,6 +17,7 @@ from harness.launch.snapshot import take
 from harness.run import Options
 from harness.store import Store
 from harness.study import load_study
+from tests import chaos
 
 START = Path(__file__).parent / "slurm" / "start.sh"
 NEEDS = ("slurmctld", "slurmd", "munged", "sbatch")
