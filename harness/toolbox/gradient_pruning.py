@@ -15,6 +15,7 @@ from harness.contract import Budget, Context
 from harness.toolbox.batchnorm import pairs
 from harness.toolbox.gates import convolutions
 from harness.toolbox.settings import GradientPruning
+from harness.toolbox.training import shuffled
 from harness.toolbox.validation import CHUNK, accuracy, hold_out
 
 Filter = tuple[str, int]
@@ -115,8 +116,7 @@ def _epoch(
 ) -> None:
     assert train.triggered is not None
     model.train()
-    order = torch.randperm(len(train), generator=ctx.generator).to(train.labels.device)
-    for chosen in order.chunk(-(-len(train) // hyper.batch)):
+    for chosen in shuffled(train, hyper.batch, ctx):
         y = train.labels[chosen]
         clean = F.cross_entropy(model(train.images[chosen]), y)
         triggered = F.cross_entropy(model(train.triggered[chosen]), y)

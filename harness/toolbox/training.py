@@ -39,14 +39,19 @@ def fine_tuned(
 
 
 def batches(budget: Budget, size: int, ctx: Context, *, augment: bool = True) -> Iterator[Samples]:
-    """Yield one pass over a budget in random order, in batches of at most ``size``.
+    """Yield one pass over a budget in random order, in even batches of at most ``size``."""
+    for chosen in shuffled(budget, size, ctx):
+        images = budget.images[chosen]
+        yield budget.augment(images, ctx.generator) if augment else images, budget.labels[chosen]
+
+
+def shuffled(budget: Budget, size: int, ctx: Context) -> tuple[torch.Tensor, ...]:
+    """Return the indices of one pass over a budget in random order, in batches of at most ``size``.
 
     They are cut evenly, so that batch norm never meets a last batch of one image.
     """
     order = torch.randperm(len(budget), generator=ctx.generator).to(budget.labels.device)
-    for chosen in order.chunk(count(budget, size)):
-        images = budget.images[chosen]
-        yield budget.augment(images, ctx.generator) if augment else images, budget.labels[chosen]
+    return order.chunk(count(budget, size))
 
 
 def count(budget: Budget, size: int) -> int:
