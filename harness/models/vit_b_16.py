@@ -28,7 +28,9 @@ class Hyper:
     """Of a token."""
 
 
-@model(paper="An Image is Worth 16x16 Words, arXiv 2010.11929", year=2020, version=1)
+@model(
+    paper="An Image is Worth 16x16 Words, arXiv 2010.11929", year=2020, version=1, layers=("encoder-blocks",)
+)
 def vit_b_16(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights."""
     net = VisionTransformer(
