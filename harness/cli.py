@@ -68,8 +68,8 @@ def run(study: Path, mode: Mode, dry_run: bool, out: Path, data_root: Path | Non
     if dry_run:
         _print_plan(plan, store.latest(), mode)
         return OK
-    latest = run_study(plan, store, Options(mode, **how), _console(stderr=True))
-    return _report(plan, latest, out)
+    run_study(plan, store, Options(mode, **how), _console(stderr=True))
+    return _report([plan], out)
 
 
 @cli.command()
@@ -87,15 +87,26 @@ def status(study: Path, out: Path, data_root: Path | None) -> int:
 
 
 @cli.command()
-@STUDY
+@click.argument("studies", metavar="STUDY...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--against", metavar="DEFENSE", help="Count wins against it [default: the best ranked].")
 @OUT
 @DATA_ROOT
-def report(study: Path, out: Path, data_root: Path | None) -> int:
-    """Write tables and figures of STUDY from its records."""
+def report(studies: tuple[Path, ...], against: str | None, out: Path, data_root: Path | None) -> int:
+    """Write tables, figures and the page of one or several studies from their records."""
+    return _report([_plan(study, data_root) for study in studies], out, against)
+
+
+@cli.command()
+@click.argument("before", metavar="A", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("after", metavar="B", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def compare(before: Path, after: Path) -> int:
+    """Compare the records of two --out folders; exit code 1 when B is significantly worse than A."""
+    from harness.report.compare import compare_stores
     from harness.run import store_of
 
-    plan = _plan(study, data_root)
-    return _report(plan, store_of(out).latest(), out)
+    compared = compare_stores(store_of(before), store_of(after))
+    _console().print(compared.terminal)
+    return SOME_FAILED if compared.regressed else OK
 
 
 @cli.command("list")
@@ -140,19 +151,19 @@ def _plan(path: Path, data_root: Path | None) -> Study:
     return load_study(path, data_root, default_cache())
 
 
-def _report(plan: Study, latest: Latest, out: Path) -> int:
-    from harness.report.frame import build_frame
+def _report(plans: list[Study], out: Path, against: str | None = None) -> int:
+    from harness.report.source import gather
     from harness.report.write import write_report
+    from harness.run import store_of
 
-    written = write_report(build_frame(plan, latest), out / plan.name)
-    console = _console()
-    console.print(written.terminal)
-    for path in written.paths:
-        _echo(str(path))
-    return _exit_code(plan, latest)
+    source = gather(plans, store_of(out), against)
+    written = write_report(source, out / "+".join(plan.name for plan in plans))
+    _console().print(written.terminal)
+    _echo(f"{written.page}\n{len(written.paths)} files in {written.page.parent}")
+    return max(_exit_code(plan, source.records) for plan in plans)
 
 
-def _exit_code(plan: Study, latest: Latest) -> int:
+def _exit_code(plan: Study, latest: Mapping[str, Any]) -> int:
     from harness.run import FAILED, state
 
     return SOME_FAILED if any(state(plan, latest).cells[status] for status in FAILED) else OK

@@ -11,6 +11,7 @@ from harness.data.budget import BudgetSpec
 from harness.data.info import DataInfo
 from harness.keys import digest, seed
 from harness.recipe import Recipe
+from harness.report.names import FIGURES
 
 TRAINING = 1
 """Version of the training loop: raised when the same spec would train another victim."""
@@ -136,6 +137,8 @@ class Study:
     gate: Gate
     timeout: float | None = None
     """Seconds that one victim or cell may take; None means no limit."""
+    figures: tuple[str, ...] = FIGURES
+    """Which figures its report has, in order."""
 
     def victims(self) -> dict[str, Victim]:
         """Return the victims that any cell needs, by key, in order."""

@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Lt, MinLen
 
 from harness.contract import Positive
 from harness.plan import Cell, Gate
+from harness.report.names import FIGURES
 
 AtLeastOne = Annotated[list[Any], MinLen(1)]
 Rate = Annotated[float, Gt(0), Lt(1)]
@@ -62,3 +63,4 @@ class StudyFile:
     gate: Gate = field(default_factory=Gate)
     timeout: Positive | None = None
     skip: list[Skip] = field(default_factory=list)
+    figures: list[str] = field(default_factory=lambda: list(FIGURES))

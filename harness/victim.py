@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -24,6 +25,8 @@ from harness.runtime import reseed, uses_bf16
 from harness.store import Record, Store
 from harness.train import fit
 
+SAMPLES = 8
+"""Test images that are kept with and without the trigger, one per class, for pictures."""
 ROUNDING = 1e-3
 """Two logits closer than this may change places between machines."""
 
@@ -66,7 +69,7 @@ def train_victim(victim: Victim, data: Resident, ctx: Context, store: Store) -> 
         **attacked.before.scores._asdict(),
         "poisoned": len(poison.indices),
         "precision": "bf16" if uses_bf16(victim.recipe, ctx.device) else "fp32",
-        "artifacts": _saved(attacked, poison, store),
+        "artifacts": _saved(attacked, poison, store) | {"samples": store.put(_samples(attacked, victim))},
     }
 
 
@@ -90,8 +93,22 @@ def _saved(attacked: Attacked, poison: Poison, store: Store) -> dict[str, str]:
         "model": store.put(_arrays(attacked.model.state_dict())),
         "trigger": store.put(_arrays(poison.state)),
         "poison": store.put(_arrays({"indices": poison.indices}), compress=True),
-        "predictions": store.put(attacked.before.predictions(), compress=True),
+        "predictions": store.put({**attacked.before.predictions(), **_truth(attacked.test)}, compress=True),
     }
+
+
+def _truth(test: EvaluationSet) -> dict[str, Any]:
+    """Return the labels that every prediction on this victim's test images is held against."""
+    return {f"truth_{name}": labels.astype(np.uint16) for name, labels in test.truth._asdict().items()}
+
+
+def _samples(attacked: Attacked, victim: Victim) -> dict[str, Any]:
+    """Return a few test images, clean and triggered (uint8, (n, C, H, W)), of different true classes."""
+    clean, truth = attacked.test.clean, torch.from_numpy(attacked.test.truth.clean)
+    stamped = torch.nonzero(goal_of(victim).labels(truth) != truth)[:, 0]
+    places = torch.from_numpy(np.unique(attacked.test.truth.triggered, return_index=True)[1][:SAMPLES])
+    pair = {"clean": clean[stamped[places]], "triggered": attacked.test.triggered[places]}
+    return {**_arrays(pair), "truth": attacked.test.truth.triggered[places]}
 
 
 def _arrays(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
