@@ -14,9 +14,8 @@ SHARES = ["acc", "asr", "ra", "der"]
 HEADER = ("defense", "ACC", "ASR", "RA", "DER", "sec", "n")
 
 
-def board(part: Part) -> Sheet:
-    """Return the part's leaderboard: one data set and model, never averaged with another."""
-    table = leaderboard(part)
+def board(part: Part, table: pd.DataFrame) -> Sheet:
+    """Return the part's leaderboard from its numbers: one data set and model, never averaged with another."""
     apart = oracles(part.frame)
     sections = []
     for budget in budgets(part.frame):

@@ -60,8 +60,11 @@ def draw(data: pd.DataFrame, part: Part, look: dict[str, Look], pair: Pair) -> F
         for axes, label in zip(grid.flat, labels, strict=False):
             _panel(axes, known[known["budget"].eq(label)], part, look, pair)
             axes.set(title=label)
-        for axes in grid.flat[len(labels) :]:
-            axes.set_visible(False)
+        for place, axes in enumerate(grid.flat):
+            axes.set_visible(place < len(labels))
+            axes.yaxis.label.set_visible(place % columns == 0)
+            axes.xaxis.set_tick_params(labelbottom=place + columns >= len(labels))
+            axes.xaxis.label.set_visible(place + columns >= len(labels))
         legend_below(figure)
     return figure
 

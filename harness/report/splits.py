@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness.report.board import leaderboard, left_out_text
+from harness.report.board import left_out_text
 from harness.report.matrix import MARKS, Layout, heading, ordered, sheets, texts
 from harness.report.parts import Part, budgets, oracles
 from harness.report.sheet import Sheet
@@ -15,12 +15,11 @@ COST = ("seconds", "peak_mem_mb")
 MEAN = "mean"
 
 
-def attack_sheets(part: Part) -> list[Sheet]:
+def attack_sheets(part: Part, order: pd.DataFrame) -> list[Sheet]:
     """Return the layout of the IMS paper (arXiv 2509.15497): rows attacks, columns defenses; one per budget.
 
-    The row ``mean`` weighs every attack the same.
+    The defenses stand as in ``order``, the part's leaderboard. The row ``mean`` weighs every attack the same.
     """
-    order = leaderboard(part)
     found = []
     for budget in budgets(part.frame):
         frame = part.frame[part.frame["budget"].eq(budget)]

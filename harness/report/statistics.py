@@ -97,13 +97,23 @@ def _summary(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return mean, interval and counts of one metric, indexed by group."""
     undefined = cells["reason"].eq("") & cells[metric].isna()
     reason = cells["reason"].mask(undefined, "undefined")
-    counts = pd.crosstab(cells["group"], reason).reindex(columns=["", *REASONS], fill_value=0)
-    counts["n_planned"] = counts.sum(axis="columns")
+    counts = _counts(cells["group"], reason)
     used = cells[reason.eq("")].assign(value=cells[metric].astype(float))
     table = counts.rename(columns={"": "n_cells"}).join(_intervals(used))
     whole = ["n_seeds", "n_conditions"]
     table[whole] = table[whole].fillna(0).astype(int)
     return table
+
+
+def _counts(group: pd.Series[int], reason: pd.Series[str]) -> pd.DataFrame:
+    """Return how many cells of each group have each reason, and n_planned; groups are numbered from 0."""
+    columns = ["", *REASONS]
+    codes = pd.Categorical(reason, categories=columns).codes.astype(int)
+    width, height = len(columns), int(group.max()) + 1 if len(group) else 0
+    flat = np.bincount(group.to_numpy(dtype=int) * width + codes, minlength=width * height)
+    counts = pd.DataFrame(flat.reshape(height, width), columns=columns)
+    counts.index.name = "group"
+    return counts.assign(n_planned=counts.sum(axis="columns"))
 
 
 def _intervals(used: pd.DataFrame) -> pd.DataFrame:

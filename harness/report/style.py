@@ -11,11 +11,14 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
 from harness.report.parts import display
 
 PAGE_WIDTH = 7.0  # inches: both columns of a two-column paper
+PNG_DPI = 300
 COLUMN_WIDTH = 3.4  # inches: one of them
 
 RC: Any = {
@@ -36,7 +39,6 @@ RC: Any = {
     "lines.linewidth": 1.1,
     "lines.markersize": 3.8,
     "pdf.fonttype": 42,  # TrueType, as publishers ask
-    "savefig.dpi": 300,
 }
 
 _LEGEND_ROW = 0.16  # inches
@@ -115,6 +117,11 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     """Write ``stem``.pdf and ``stem``.png without dates or versions, so that equal data give equal files."""
     pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
     with mpl.rc_context(RC):
-        figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
-        figure.savefig(png, metadata={"Software": None})
+        figure.draw_without_rendering()  # lays the figure out, once for both files
+        figure.set_layout_engine("none")
+        FigureCanvasPdf(figure).print_pdf(
+            pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None}
+        )
+        figure.set_dpi(PNG_DPI)
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
     return [pdf, png]

@@ -29,11 +29,12 @@ class Tabled(NamedTuple):
 def all_tables(source: Source) -> Iterator[Tabled]:
     """Yield every table, the leaderboard first; one without rows is left out, but for the leaderboard."""
     parts, frame = source.parts, source.frame
-    numbers = pd.concat(map(leaderboard, parts)) if parts else leaderboard(Part("", "", frame))
-    yield Tabled("leaderboard", [board(part) for part in parts], numbers)
+    boards = [(part, leaderboard(part)) for part in parts or [Part("", "", frame)]]
+    numbers = pd.concat([table for _, table in boards])
+    yield Tabled("leaderboard", [board(*pair) for pair in boards if parts], numbers)
     if not parts:
         return
-    sheets = [sheet for part in parts for sheet in attack_sheets(part)]
+    sheets = [sheet for pair in boards for sheet in attack_sheets(*pair)]
     yield Tabled("attacks", sheets, attack_numbers(frame, METRICS))
     if len(parts) > 1:
         yield Tabled("splits", split_sheets(parts, frame), None)

@@ -44,8 +44,8 @@ def pictures(source: Source) -> Iterator[Picture]:
             shown = ", ".join(str(one.cell["attack"]) for one in specimens[:ATTACKS])
             caption = (
                 f"{defense} at {first['budget']}, seed {first['seed']}, on {shown}. Each row is a layer, from input "
-                "to output, each column a channel, sorted by gate: dark is cut, bright is kept. The numbers count "
-                "the channels whose gate is below 0.5. The inverse keeps what the mask cuts."
+                "to output, each column a channel; dark is cut, bright is kept. A layer's channels stand in one order "
+                "in both panels, from what the mask cuts to what it keeps. The numbers count gates below 0.5."
             )
             title = f"Mask anatomy of {defense}, {part.title}"
             yield Picture(_safe(stem), title, caption, anatomy_data(specimens), draw(specimens[:ATTACKS]))
@@ -82,12 +82,12 @@ def _depth(name: str) -> tuple[Any, ...]:
 
 
 def anatomy_data(specimens: list[Specimen]) -> pd.DataFrame:
-    """Return one row per attack, kind and layer: channels, how many are below 0.5, mean gate; and scores."""
+    """Return one row per attack, kind and layer: channels, gates below 0.5 and whose, mean gate; scores."""
     rows = [
         {
             **{name: one.cell[name] for name in ("data", "model", "defense", "attack", "rate", "budget", "seed")},
             **{"kind": kind, "layer": layer, "channels": len(gate), "below_half": int((gate < 0.5).sum())},
-            "mean_gate": float(gate.mean()),
+            **{"mean_gate": float(gate.mean()), "which": " ".join(map(str, np.flatnonzero(gate < 0.5)))},
             **{name: one.cell.get(f"{name}{suffix}", np.nan) for name in ("acc", "asr", "ra")},
         }
         for one in specimens
@@ -117,13 +117,13 @@ def draw(specimens: list[Specimen]) -> Figure:
 
 def _panel(axes: Axes, one: Specimen, kind: str, *, named: bool) -> Any:
     layers = _layers(one.gates, kind)
-    strips = np.stack([_strip(gate) for gate in layers.values()])
+    strips = np.stack([_strip(gate, one.gates[f"mask.{name}"].ravel()) for name, gate in layers.items()])
     image = axes.imshow(strips, aspect="auto", cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=5.5)
     axes.set_xticks([])
-    axes.set_yticks(range(len(layers)), list(layers) if named else [""] * len(layers))
+    axes.set_yticks(range(len(layers)), [name.removeprefix("net.") for name in layers] if named else [""] * len(layers))
     for place, gate in enumerate(layers.values()):
         count = f"{int((gate < 0.5).sum())}/{len(gate)}"
         axes.annotate(count, (1, place), xycoords=("axes fraction", "data"), xytext=(2, 0), fontsize=5.5,
@@ -134,9 +134,9 @@ def _panel(axes: Axes, one: Specimen, kind: str, *, named: bool) -> Any:
     return image
 
 
-def _strip(gate: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return a layer's gates, sorted and stretched to one width."""
-    ordered: np.ndarray[Any, Any] = np.sort(gate)
+def _strip(gate: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return a layer's gates in order of its mask, stretched to one width."""
+    ordered: np.ndarray[Any, Any] = gate[np.argsort(mask, kind="stable")]
     return ordered[np.arange(BINS) * len(ordered) // BINS]
 
 

@@ -65,7 +65,9 @@ def draw(found: pd.DataFrame, groups: Groups) -> Figure:
     names, places = found["defense"].tolist(), found["rank"].to_numpy()
     half = -(-len(names) // 2)
     with mpl.rc_context(RC):
-        lines = 0.5 * len(groups) + half + 1.2
+        levels = _levels(groups)
+        top = 0.5 * (1 + max(levels, default=0)) + 0.7
+        lines = top + half
         figure = Figure(figsize=(WIDTH, 0.42 + STEP * lines), layout="constrained")
         axes = figure.subplots()
         low, high = 1.0, max(2.0, float(np.ceil(places[-1])))
@@ -76,14 +78,24 @@ def draw(found: pd.DataFrame, groups: Groups) -> Figure:
         axes.spines[["left", "bottom"]].set_visible(False)
         axes.spines["top"].set_visible(True)
         axes.grid(visible=False)
-        for level, (first, last) in enumerate(groups):
+        for level, (first, last) in zip(levels, groups, strict=True):
             _bar(axes, places[first], places[last], 0.6 + 0.5 * level)
-        top = 0.5 * len(groups) + 1.2
         for place, (name, rank) in enumerate(zip(names, places, strict=True)):
             left = place < half
             depth = top + (place if left else len(names) - 1 - place)
             _name(axes, f"{rank:.2f} {name}" if not left else f"{name} {rank:.2f}", rank, depth, left=left)
     return figure
+
+
+def _levels(groups: Groups) -> list[int]:
+    """Return the depth of each bar: the highest at which it touches no other."""
+    ends: list[int] = []  # the last place that each level reaches
+    found = []
+    for first, last in groups:
+        level = next((at for at, end in enumerate(ends) if end < first), len(ends))
+        ends[level : level + 1] = [last]
+        found.append(level)
+    return found
 
 
 def _bar(axes: Axes, first: float, last: float, depth: float) -> None:

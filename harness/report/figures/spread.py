@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -42,7 +43,7 @@ def spread_data(part: Part) -> pd.DataFrame:
 def draw(data: pd.DataFrame, part: Part) -> Figure:
     """Return the figure of ``spread_data``."""
     names, labels = _order(data), [b for b in budgets(part.frame) if data["budget"].eq(b).any()]
-    colours = {b: SHADES(0.15 + 0.75 * i / max(1, len(labels) - 1)) for i, b in enumerate(labels)}
+    colours = {b: SHADES(0.1 + 0.7 * i / max(1, len(labels) - 1)) for i, b in enumerate(labels)}
     hollow = oracles(part.frame)
     with mpl.rc_context(RC):
         height = 0.45 + len(names) * max(0.17, 0.1 * len(labels))
@@ -52,7 +53,8 @@ def draw(data: pd.DataFrame, part: Part) -> Figure:
             for place, label in enumerate(labels):
                 rows = data[data["budget"].eq(label)]
                 shift = 0.8 * ((place + 0.5) / len(labels) - 0.5)
-                _boxes(axes, rows, metric, [(names.index(n) + shift, n) for n in names], colours[label])
+                groups = [(names.index(n) + shift, 100 * v) for n, v in rows.groupby("defense")[metric]]
+                _boxes(axes, groups, 0.5 / len(labels), colours[label])
             axes.set(title=f"{name} (%)", ylim=(len(names) - 0.5, -0.5))
             axes.set_yticks(range(len(names)), [labelled(name, hollow) for name in names])
             axes.tick_params(axis="y", length=0)
@@ -62,21 +64,15 @@ def draw(data: pd.DataFrame, part: Part) -> Figure:
 
 
 def _boxes(
-    axes: Axes,
-    rows: pd.DataFrame,
-    metric: str,
-    places: list[tuple[float, str]],
-    colour: tuple[float, float, float, float],
+    axes: Axes, groups: list[tuple[float, pd.Series[float]]], width: float, colour: tuple[float, ...]
 ) -> None:
-    """Draw one budget's boxes and points."""
-    of = {name: 100 * group[metric].dropna() for name, group in rows.groupby("defense")}
-    there = [(place, of[name]) for place, name in places if name in of and len(of[name])]
-    width = 0.62 * abs(places[0][0] - round(places[0][0])) * 2 if len(there) else 0
+    """Draw one budget's boxes and points: where each stands, and its values in percent."""
+    there = [(place, values.dropna()) for place, values in groups if values.notna().any()]
     axes.boxplot(
         [values.to_numpy() for _, values in there],
         positions=[place for place, _ in there],
         orientation="horizontal",
-        widths=max(0.12, min(0.5, width)),
+        widths=width,
         whis=(0, 100),
         showcaps=False,
         patch_artist=True,
@@ -85,8 +81,9 @@ def _boxes(
         whiskerprops={"color": colour, "linewidth": 0.6},
         medianprops={"color": "black", "linewidth": 0.9},
     )
-    for place, values in there:
-        axes.plot(values, [place] * len(values), ".", color=colour, markersize=1.8, clip_on=False)
+    x = np.concatenate([values for _, values in there])
+    y = np.repeat([place for place, _ in there], [len(values) for _, values in there])
+    axes.plot(x, y, ".", color=colour, markersize=1.8, clip_on=False)
 
 
 def _order(data: pd.DataFrame) -> list[str]:

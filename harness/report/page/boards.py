@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Any
 
 import pandas as pd
@@ -28,18 +29,20 @@ def board_rows(source: Source) -> dict[str, Any]:
 
 def _part(part: Part) -> list[dict[str, Any]]:
     frame = part.frame
-    tables = [_pooled(frame, pooled) for pooled in _poolings(frame)]
-    table = pd.concat(tables, ignore_index=True)
-    about = frame.drop_duplicates("defense").set_index("defense")[["family", "needs"]]
-    sizes = frame.groupby("budget")["n_clean"].min()
+    table = pd.concat([_pooled(frame, pooled) for pooled in _poolings(frame)], ignore_index=True)
+    about = frame.drop_duplicates("defense").set_index("defense")[["family", "needs"]].to_dict("index")
+    sizes = frame.groupby("budget")["n_clean"].min().to_dict()
+    lines: dict[tuple[Any, ...], list[dict[Any, Any]]] = defaultdict(list)
+    for line in table.to_dict("records"):
+        lines[tuple(line[name] for name in (*PLACE, "attack", "rate"))].append(line)
     rows = [
         {
-            **dict(zip([*PLACE, "attack", "rate"], place, strict=True)),
-            **{name: str(about.loc[place[4], name]) for name in about.columns},
-            "clean": int(sizes[place[3]]),
+            **{name: group[0][name] for name in (*PLACE, "attack", "rate")},
+            **about[group[0]["defense"]],
+            "clean": int(sizes[group[0]["budget"]]),
             **_numbers(group),
         }
-        for place, group in table.groupby([*PLACE, "attack", "rate"], sort=False)
+        for group in lines.values()
     ]
     labels, apart = budgets(frame), oracles(frame)
     return sorted(rows, key=lambda row: _rank(row, labels, apart))
@@ -59,9 +62,8 @@ def _pooled(frame: pd.DataFrame, pooled: list[str]) -> pd.DataFrame:
     return table.assign(**dict.fromkeys(pooled, ALL))
 
 
-def _numbers(group: pd.DataFrame) -> dict[str, Any]:
+def _numbers(lines: list[dict[Any, Any]]) -> dict[str, Any]:
     """Return one row's numbers, in order of METRICS, and the counts of ACC."""
-    lines = group.to_dict("records")
     counts = lines[0]
     return {
         "numbers": [[_rounded(line["mean"]), _rounded(line["high"] - line["mean"])] for line in lines],

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
 from harness.report.quantities import QUANTITIES
 from harness.report.source import Source
@@ -21,9 +22,13 @@ def cell_rows(source: Source) -> dict[str, Any]:
     cells["rate"] = cells["rate"].map(lambda rate: f"{100 * rate:g} %")
     cells["target"] = cells["target"].astype(str)
     columns = ["key", *TEXTS, "state", *NUMBERS, "victim"]
-    numbers = cells[NUMBERS].map(lambda value: None if pd.isna(value) else float(f"{value:.5g}"))
-    table = pd.concat([cells.drop(columns=NUMBERS), numbers.astype(object)], axis="columns")[columns]
-    rows = [list(row) for row in table.astype(object).itertuples(index=False)]
-    plain = [[value.item() if hasattr(value, "item") else value for value in row] for row in rows]
+    rows = [[_plain(value) for value in row] for row in cells[columns].itertuples(index=False)]
     metrics = {name: [QUANTITIES[name].label, QUANTITIES[name].share] for name in NUMBERS}
-    return {"columns": columns, "metrics": metrics, "rows": plain}
+    return {"columns": columns, "metrics": metrics, "rows": rows}
+
+
+def _plain(value: Any) -> str | int | float | None:
+    """Return a value as JSON has it: numbers with five digits, null for NaN."""
+    if isinstance(value, float):
+        return None if isnan(value) else float(f"{value:.5g}")
+    return int(value) if isinstance(value, np.integer) else str(value)
