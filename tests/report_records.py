@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from pathlib import Path
 
@@ -49,11 +50,15 @@ def fabricate(
     study = load_study(path, None, default_cache())
     store = Store(Path(folder) / "out" / "store")
     victims = {key: _victim(victim, store, bad=at == 1) for at, (key, victim) in enumerate(study.victims().items())}
-    for record in victims.values():
-        store.append(record)
-    for at, cell in enumerate(study.cells):
-        if at != 5:
-            store.append(_cell(cell, victims[cell.victim.key], store, {3: "error", 4: "timeout"}.get(at, "ok")))
+    ends = {3: "error", 4: "timeout"}
+    cells = [
+        _cell(cell, victims[cell.victim.key], store, ends.get(at, "ok"))
+        for at, cell in enumerate(study.cells)
+        if at != 5
+    ]
+    lines = [json.dumps(record, sort_keys=True, allow_nan=False) for record in (*victims.values(), *cells)]
+    store.records_folder.mkdir(parents=True, exist_ok=True)
+    (store.records_folder / "made-up.jsonl").write_text("\n".join(lines) + "\n")
     return study, store
 
 
@@ -114,11 +119,11 @@ def _cell(cell, victim, store, status):
     before = Scores(**{name: victim["result"][name] for name in Scores._fields})
     after = Scores(0.95 - 0.1 * strength / cell.budget.spc - 0.01 * noise.random(), 0.99 - 0.98 * strength, 0.9 * strength)
     moved = np.arange(TEST)[np.arange(TEST) % 10 != 0] % 10
-    hit = noise.random(len(moved)) < after.asr
+    hit = np.random.default_rng(int(10 * after.asr)).random(len(moved)) < round(after.asr, 1)
     artifacts = {"predictions": store.put({"triggered": np.where(hit, 0, moved).astype(np.uint16)}, compress=True)}
     companions = {}
     if cell.defense.name == "method_00":
-        gates = {name: noise.random(n).astype(np.float32) for name, n in LAYERS.items()}
+        gates = {name: _noise(victim["key"], name).random(n).astype(np.float32) for name, n in LAYERS.items()}
         kinds = {"mask": lambda x: x, "inverse": lambda x: 1 - x}
         artifacts["method"] = store.put({f"{k}.{n}": f(x) for n, x in gates.items() for k, f in kinds.items()})
         companions["inverse"] = {"acc": 0.2, "asr": 0.97, "ra": 0.0}

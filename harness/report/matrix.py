@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
 from harness.report.parts import NO_DEFENSE, display
@@ -64,11 +65,16 @@ def sheets(table: pd.DataFrame, layout: Layout, orders: dict[str, list[str]], sh
     keys = [layout.sections, layout.rows, layout.columns, "metric"]
     text = {tuple(key): value for *key, value in table[[*keys, "text"]].itertuples(index=False)}
     columns = orders[layout.columns]
-    width = max(1, COLUMNS_NUMBERS // len(layout.metrics))
+    pieces = -(-len(columns) * len(layout.metrics) // COLUMNS_NUMBERS)
+    blocks = [list(map(str, block)) for block in np.array_split(columns, pieces)]
     return [
-        _sheet(text, layout, {**orders, layout.columns: columns[start : start + width]}, sheet)
-        for start in range(0, len(columns), width)
+        _sheet(text, layout, {**orders, layout.columns: block}, replace(sheet, title=_part(sheet, place, pieces)))
+        for place, block in enumerate(blocks, start=1)
     ]
+
+
+def _part(sheet: Sheet, place: int, pieces: int) -> str:
+    return f"{sheet.title}, part {place} of {pieces}" if pieces > 1 else sheet.title
 
 
 def _sheet(

@@ -62,7 +62,7 @@ def write_report(source: Source, folder: Path) -> Written:
         for table in made:
             _write_table(table, stage)
         drawn = [_write_picture(picture, stage) for picture in pictures(source)]
-        write_page(source, made, [picture for picture in drawn if picture.figure], stage / PAGE)
+        write_page(source, made, drawn, stage / PAGE)
         paths = _publish(stage, folder)
     notes = [Text(picture.note) for picture in drawn if picture.note]
     shown = Group(tables.terminal(made[0].sheets), *notes)

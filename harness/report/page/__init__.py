@@ -21,14 +21,13 @@ from harness.report.tabled import Tabled
 
 FOLDER = files("harness.report.page")
 SCRIPTS = ("table.js", "record.js", "page.js")
+PIXELS = 140
+"""Of a figure's inch on the page."""
 
 
 def write_page(source: Source, tables: list[Tabled], drawn: list[Picture], path: Path) -> None:
     """Write the page beside the figures, whose PNG files lie in ``path``'s folder already."""
-    figures = [
-        {"title": p.title, "caption": p.caption, "name": p.stem, "png": _base64(path.with_name(f"{p.stem}.png"))}
-        for p in drawn
-    ]
+    figures = [_figure(picture, path.parent) for picture in drawn if picture.figure is not None]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.tests["best"] = lambda text: isinstance(text, Best)
     environment.tests["second"] = lambda text: isinstance(text, Second)
@@ -45,6 +44,15 @@ def write_page(source: Source, tables: list[Tabled], drawn: list[Picture], path:
         studies=[_study(study.path) for study in source.studies],
     )
     path.write_text(text, encoding="utf-8")
+
+
+def _figure(picture: Picture, folder: Path) -> dict[str, Any]:
+    assert picture.figure is not None
+    return {
+        **{"title": picture.title, "caption": picture.caption, "name": picture.stem},
+        "png": base64.b64encode((folder / f"{picture.stem}.png").read_bytes()).decode("ascii"),
+        "width": round(PIXELS * picture.figure.get_figwidth()),
+    }
 
 
 def _data(source: Source) -> dict[str, Any]:
@@ -72,6 +80,3 @@ def _json(value: Any) -> str:
 def _read(name: str) -> str:
     return FOLDER.joinpath(name).read_text(encoding="utf-8")
 
-
-def _base64(path: Path) -> str:
-    return base64.b64encode(path.read_bytes()).decode("ascii")

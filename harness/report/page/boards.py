@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.report.parts import NO_DEFENSE, Part, budgets, oracles
+from harness.report.parts import NO_DEFENSE, Part, budgets, display, oracles
 from harness.report.quantities import METRICS, QUANTITIES
 from harness.report.source import Source
 from harness.report.statistics import REASONS, summarize
@@ -45,7 +45,8 @@ def _part(part: Part) -> list[dict[str, Any]]:
         for group in lines.values()
     ]
     labels, apart = budgets(frame), oracles(frame)
-    return sorted(rows, key=lambda row: _rank(row, labels, apart))
+    ordered = sorted(rows, key=lambda row: _rank(row, labels, apart))
+    return [{**row, "defense": display(row["defense"])} for row in ordered]
 
 
 def _poolings(frame: pd.DataFrame) -> list[list[str]]:

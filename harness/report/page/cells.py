@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.report.parts import display
 from harness.report.quantities import QUANTITIES
 from harness.report.source import Source
 from harness.report.statistics import distinct, left_out
@@ -16,10 +17,12 @@ NUMBERS = ["acc", "asr", "ra", "der", "rir", "arr", "rdr", "seconds", "peak_mem_
 
 
 def cell_rows(source: Source) -> dict[str, Any]:
-    """Return columns and rows; ``state`` is ok, gate (left out with its victim) or the status."""
-    cells = distinct(source.frame)
+    """Return columns and rows in order of the plan; ``state`` is ok, gate (left out with its victim) or the status."""
+    planned = source.frame["key"].drop_duplicates()
+    cells = distinct(source.frame).set_index("key").loc[planned].reset_index()
     cells["state"] = left_out(cells).where(lambda reason: reason.ne(""), "ok")
     cells["rate"] = cells["rate"].map(lambda rate: f"{100 * rate:g} %")
+    cells["defense"] = cells["defense"].map(display)
     cells["target"] = cells["target"].astype(str)
     columns = ["key", *TEXTS, "state", *NUMBERS, "victim"]
     rows = [[_plain(value) for value in row] for row in cells[columns].itertuples(index=False)]

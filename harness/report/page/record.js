@@ -20,34 +20,36 @@ function heading(text) {
 }
 
 /* One logged scalar: a line over the entries of the log, with its least and greatest value. */
-function chart(name, values) {
-  const known = values.filter((value) => value !== null);
+function chart(name, logged) {
+  const known = logged.filter((value) => value !== null);
   const low = Math.min(...known), high = Math.max(...known);
-  const x = (at) => 2 + (236 * at) / Math.max(1, values.length - 1);
+  const x = (at) => 2 + (236 * at) / Math.max(1, known.length - 1);
   const y = (value) => 58 - (54 * (value - low)) / (high - low || 1);
-  const points = values.map((value, at) => (value === null ? null : [x(at), y(value)]));
+  const points = known.map((value, at) => [x(at), y(value)]);
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 240 60");
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `${name}: from ${values.at(0)} to ${values.at(-1)}, between ${low} and ${high}`);
+  svg.setAttribute("aria-label", `${name}: from ${known.at(0)} to ${known.at(-1)}, between ${low} and ${high}`);
   const path = document.createElementNS(SVG, "path");
-  const there = points.filter(Boolean);
-  path.setAttribute("d", there.map(([px, py], at) => `${at ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`).join(""));
+  path.setAttribute("d", points.map(([px, py], at) => `${at ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`).join(""));
   path.setAttribute("fill", "none");
   path.setAttribute("stroke", "var(--accent)");
   path.setAttribute("stroke-width", "1.5");
-  if (there.length === 1) path.setAttribute("d", `M${there[0][0]} ${there[0][1]}h3`);
+  if (points.length === 1) path.setAttribute("d", `M${points[0][0]} ${points[0][1]}h3`);
   svg.append(path);
   const range = low === high ? `${low}` : `${low} … ${high}`;
   return element("figure", {}, svg, element("figcaption", {}, element("span", {}, name), element("span", {}, range)));
 }
 
 function scores(record) {
-  const shares = new Set(["acc", "asr", "ra", "der", "rir", "arr", "rdr", "acc_before", "asr_before", "ra_before"]);
-  const said = (name, value) => (shares.has(name) ? `${(100 * value).toFixed(2)} %` : value);
-  const own = Object.entries(record.scores ?? {}).map(([name, value]) => [name, said(name, value)]);
+  const order = ["acc", "asr", "ra", "acc_before", "asr_before", "ra_before", "der", "rir", "arr", "rdr"];
+  const said = (name, value) => (order.includes(name) ? `${(100 * value).toFixed(2)} %` : value);
+  const called = (name) => (order.includes(name) ? name.replace(/^[a-z]+/, (word) => word.toUpperCase()).replace("_", " ") : name);
+  const place = (name) => (order.includes(name) ? order.indexOf(name) : order.length);
+  const own = Object.entries(record.scores ?? {}).sort(([a], [b]) => place(a) - place(b))
+    .map(([name, value]) => [called(name), said(name, value)]);
   const others = Object.entries(record.companions ?? {}).flatMap(([who, numbers]) =>
-    Object.entries(numbers).map(([name, value]) => [`${name} (${who})`, said(name, value)]));
+    Object.entries(numbers).map(([name, value]) => [`${called(name)}, ${who}`, said(name, value)]));
   return facts([...own, ...others]);
 }
 

@@ -48,6 +48,7 @@ class Grid {
       asked = true;
       requestAnimationFrame(() => { asked = false; this.draw(); });
     }, { passive: true });
+    new ResizeObserver(() => this.draw()).observe(box);
     addEventListener("beforeprint", () => this.draw(true));
     addEventListener("afterprint", () => this.draw());
   }
