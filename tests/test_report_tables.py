@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from report_frames import fail, frame
+from report_frames import fail, frame, source
 from rich.console import Console
 
-from harness.report.board import HEADER, board
+from harness.report.board import HEADER, board, leaderboard
 from harness.report.parts import split
 from harness.report.tables import escape, latex, markdown, terminal
 from harness.report.write import write_report
@@ -31,7 +31,7 @@ def golden_frame():
 
 
 def boards(cells):
-    return [board(part) for part in split(cells)]
+    return [board(part, leaderboard(part)) for part in split(cells)]
 
 
 def rendered(cells, width=80):
@@ -44,7 +44,7 @@ def rendered(cells, width=80):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    write_report(golden_frame().sample(frac=1, random_state=7), folder)
+    write_report(source(golden_frame().sample(frac=1, random_state=7)), folder)
     return folder
 
 

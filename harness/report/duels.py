@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from harness.report.paired import SIGNIFICANT, comparisons, ranks, scopes
@@ -24,8 +26,7 @@ def rank_numbers(frame: pd.DataFrame) -> pd.DataFrame:
     return _everywhere(frame, ranks)
 
 
-def _everywhere(frame: pd.DataFrame, numbers: object) -> pd.DataFrame:
-    assert callable(numbers)
+def _everywhere(frame: pd.DataFrame, numbers: Callable[[pd.DataFrame, str], pd.DataFrame]) -> pd.DataFrame:
     tables = [
         numbers(cells, metric).assign(scope=scope, metric=metric)
         for scope, cells in scopes(frame, budgets(frame))
@@ -100,4 +101,4 @@ def _duel(duel: dict[object, object]) -> Row:
     difference, effect, p = (float(str(duel[name])) for name in ("difference", "effect", "p_holm"))
     said = "–" if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "<0.001"
     sure = Best(said) if p < SIGNIFICANT else said
-    return (str(duel["other"]), n, wins, ties, losses, number(100 * difference), f"{effect:.2f}", sure)
+    return (str(duel["other"]), n, wins, ties, losses, number(100 * difference), number(effect, 2), sure)

@@ -17,7 +17,7 @@ COLUMNS_NUMBERS = 12
 """Columns of numbers that a page's width takes."""
 MARKS = (
     "Best in bold, second underlined, among defenses that need clean images alone. "
-    "*: fewer cells than planned; a word instead of a number: why there is none."
+    "†: fewer cells than planned; a word instead of a number: why there is none."
 )
 
 
@@ -53,7 +53,7 @@ def _noted(text: str, row: dict[str, object]) -> str:
     """Return the number's text with what is missing from it, or the reason why there is no number."""
     if not row["n_cells"]:
         return max(REASONS, key=lambda reason: int(str(row[reason])))
-    return type(text)(f"{text}*") if row["n_cells"] != row["n_planned"] else text
+    return type(text)(f"{text}†") if row["n_cells"] != row["n_planned"] else text
 
 
 def sheets(table: pd.DataFrame, layout: Layout, orders: dict[str, list[str]], sheet: Sheet) -> list[Sheet]:

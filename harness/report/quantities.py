@@ -42,9 +42,9 @@ def with_changes(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**changes)
 
 
-def number(value: float) -> str:
-    """Return a number with one decimal and a real minus sign; a dash where there is none."""
-    return "–" if pd.isna(value) else f"{value:z.1f}".replace("-", "−")
+def number(value: float, decimals: int = 1) -> str:
+    """Return a number with a real minus sign; a dash where there is none."""
+    return "–" if pd.isna(value) else f"{value:z.{decimals}f}".replace("-", "−")
 
 
 def percent(mean: float, high: float = float("nan")) -> str:

@@ -29,6 +29,7 @@ _LATEX = str.maketrans(
         "·": r"$\cdot$",
         "–": "--",
         "−": "$-$",
+        "†": r"$\dagger$",
         "Δ": r"$\Delta$",
         **{character: f"\\{character}" for character in "&%$#_{}"},
     }

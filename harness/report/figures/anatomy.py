@@ -6,6 +6,7 @@ victims of the first seed, at the largest clean budget. Beside each network stan
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -65,20 +66,16 @@ def _specimens(part: Part, source: Source) -> dict[str, list[Specimen]]:
     return found
 
 
-def _layers(gates: Arrays, kind: str) -> dict[str, np.ndarray[Any, Any]]:
+def layers(gates: Arrays, kind: str) -> dict[str, np.ndarray[Any, Any]]:
     """Return the gates of one kind by layer, in the order of the network."""
     start = f"{kind}."
     names = [name for name in gates if name.startswith(start)]
-    return {name.removeprefix(start): gates[name].ravel() for name in sorted(names, key=_depth)}
+    return {name.removeprefix(start): gates[name].ravel() for name in sorted(names, key=_natural)}
 
 
-def _depth(name: str) -> tuple[Any, ...]:
-    """Order layers by name as numbers count; the stem first, shortcuts after their block."""
-    words = name.split(".")[1:]
-    words = words[1:] if words and words[0] == "net" else words
-    head = words[0] if words else ""
-    numbered = any(letter.isdigit() for letter in head.removesuffix("1")) or head.startswith("layer")
-    return (numbered, *[(0, int(word), "") if word.isdigit() else (1, 0, word) for word in words])
+def _natural(name: str) -> list[str | int]:
+    """Order names as numbers count: layer2 before layer10, and so from input to output in most networks."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def anatomy_data(specimens: list[Specimen]) -> pd.DataFrame:
@@ -92,15 +89,15 @@ def anatomy_data(specimens: list[Specimen]) -> pd.DataFrame:
         }
         for one in specimens
         for kind, suffix in KINDS.items()
-        for layer, gate in _layers(one.gates, kind).items()
+        for layer, gate in layers(one.gates, kind).items()
     ]
     return pd.DataFrame(rows)
 
 
 def draw(specimens: list[Specimen]) -> Figure:
     """Return the figure: one row of panels per attack, one column per kind of gates."""
-    kinds = [kind for kind in KINDS if any(_layers(one.gates, kind) for one in specimens)]
-    depth = len(_layers(specimens[0].gates, "mask"))
+    kinds = [kind for kind in KINDS if any(layers(one.gates, kind) for one in specimens)]
+    depth = len(layers(specimens[0].gates, "mask"))
     with mpl.rc_context(RC):
         width = PAGE_WIDTH if len(kinds) > 1 else 0.6 * PAGE_WIDTH
         height = len(specimens) * (0.35 + max(0.8, 0.095 * depth))
@@ -116,15 +113,15 @@ def draw(specimens: list[Specimen]) -> Figure:
 
 
 def _panel(axes: Axes, one: Specimen, kind: str, *, named: bool) -> Any:
-    layers = _layers(one.gates, kind)
-    strips = np.stack([_strip(gate, one.gates[f"mask.{name}"].ravel()) for name, gate in layers.items()])
+    found = layers(one.gates, kind)
+    strips = np.stack([_strip(gate, one.gates[f"mask.{name}"].ravel()) for name, gate in found.items()])
     image = axes.imshow(strips, aspect="auto", cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=5.5)
     axes.set_xticks([])
-    axes.set_yticks(range(len(layers)), [name.removeprefix("net.") for name in layers] if named else [""] * len(layers))
-    for place, gate in enumerate(layers.values()):
+    axes.set_yticks(range(len(found)), [name.removeprefix("net.") if named else "" for name in found])
+    for place, gate in enumerate(found.values()):
         count = f"{int((gate < 0.5).sum())}/{len(gate)}"
         axes.annotate(count, (1, place), xycoords=("axes fraction", "data"), xytext=(2, 0), fontsize=5.5,
                       textcoords="offset points", va="center")

@@ -29,7 +29,7 @@ def pictures(source: Source) -> Iterator[Picture]:
 def front(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the points that no other beats in both, by rising ASR: columns asr_mean and acc_mean."""
     ordered = rows.sort_values(["asr_mean", "acc_mean"], ascending=[True, False])
-    before = ordered["acc_mean"].cummax().shift(fill_value=float("-inf"))
+    before = ordered["acc_mean"].astype(float).cummax().shift(fill_value=float("-inf"))
     return ordered[ordered["acc_mean"].gt(before)]
 
 

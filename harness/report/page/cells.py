@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from harness.report.parts import display
+from harness.report.parts import budgets, display
 from harness.report.quantities import QUANTITIES
 from harness.report.source import Source
 from harness.report.statistics import distinct, left_out
@@ -17,9 +17,11 @@ NUMBERS = ["acc", "asr", "ra", "der", "rir", "arr", "rdr", "seconds", "peak_mem_
 
 
 def cell_rows(source: Source) -> dict[str, Any]:
-    """Return columns and rows in order of the plan; ``state`` is ok, gate (left out with its victim) or the status."""
-    planned = source.frame["key"].drop_duplicates()
-    cells = distinct(source.frame).set_index("key").loc[planned].reset_index()
+    """Return columns and rows, the smallest budget first; ``state`` is ok, gate (left out with its victim) or the status."""
+    order = budgets(source.frame)
+    cells = distinct(source.frame).sort_values(
+        "budget", key=lambda column: column.map(order.index), kind="stable"
+    )
     cells["state"] = left_out(cells).where(lambda reason: reason.ne(""), "ok")
     cells["rate"] = cells["rate"].map(lambda rate: f"{100 * rate:g} %")
     cells["defense"] = cells["defense"].map(display)
