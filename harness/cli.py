@@ -13,6 +13,8 @@ import click
 from harness.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
 
     from harness.launch.schedule import Latest, Mode

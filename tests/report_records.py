@@ -32,13 +32,13 @@ ATTACK = '''"""Made-up attack."""
 from harness.contract import attack
 
 
-@attack(trigger=lambda images, state: images, paper="An Attack, arXiv 2101.0000{number}", year=2021, version=1)
+@attack(trigger=lambda images, state: images, paper="Attack, arXiv 2101.0000{number}", year=2021, version=1)
 def method(train, goal, hyper, ctx):
     return None
 '''
 
 
-def fabricate(
+def fabricate(  # noqa: PLR0917
     folder, defenses=3, attacks=2, spcs=(2, 10), seeds=(0, 1), rates=(0.1,), widths=(8,), version=1, extra=""
 ):
     """Write a study and its records below ``folder``; return the plan and the store.
@@ -49,7 +49,9 @@ def fabricate(
     path = _write_study(Path(folder), defenses, attacks, spcs, seeds, rates, widths, version, extra)
     study = load_study(path, None, default_cache())
     store = Store(Path(folder) / "out" / "store")
-    victims = {key: _victim(victim, store, bad=at == 1) for at, (key, victim) in enumerate(study.victims().items())}
+    victims = {
+        key: _victim(victim, store, bad=at == 1) for at, (key, victim) in enumerate(study.victims().items())
+    }
     ends = {3: "error", 4: "timeout"}
     cells = [
         _cell(cell, victims[cell.victim.key], store, ends.get(at, "ok"))
@@ -62,7 +64,7 @@ def fabricate(
     return study, store
 
 
-def _write_study(folder, defenses, attacks, spcs, seeds, rates, widths, version, extra):
+def _write_study(folder, defenses, attacks, spcs, seeds, rates, widths, version, extra):  # noqa: PLR0917
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(defenses):
         about = {
@@ -117,21 +119,32 @@ def _cell(cell, victim, store, status):
     strength = 0.0 if cell.defense.name == "none" else _noise(cell.defense.name).random()
     strength = float(np.clip(strength + 0.08 * np.log10(cell.budget.spc / 10) + 0.05 * noise.normal(), 0, 1))
     before = Scores(**{name: victim["result"][name] for name in Scores._fields})
-    after = Scores(0.95 - 0.1 * strength / cell.budget.spc - 0.01 * noise.random(), 0.99 - 0.98 * strength, 0.9 * strength)
+    after = Scores(
+        0.95 - 0.1 * strength / cell.budget.spc - 0.01 * noise.random(),
+        0.99 - 0.98 * strength,
+        0.9 * strength,
+    )
     moved = np.arange(TEST)[np.arange(TEST) % 10 != 0] % 10
     hit = np.random.default_rng(int(10 * after.asr)).random(len(moved)) < round(after.asr, 1)
-    artifacts = {"predictions": store.put({"triggered": np.where(hit, 0, moved).astype(np.uint16)}, compress=True)}
+    artifacts = {
+        "predictions": store.put({"triggered": np.where(hit, 0, moved).astype(np.uint16)}, compress=True)
+    }
     companions = {}
     if cell.defense.name == "method_00":
         gates = {name: _noise(victim["key"], name).random(n).astype(np.float32) for name, n in LAYERS.items()}
         kinds = {"mask": lambda x: x, "inverse": lambda x: 1 - x}
-        artifacts["method"] = store.put({f"{k}.{n}": f(x) for n, x in gates.items() for k, f in kinds.items()})
+        artifacts["method"] = store.put(
+            {f"{k}.{n}": f(x) for n, x in gates.items() for k, f in kinds.items()}
+        )
         companions["inverse"] = {"acc": 0.2, "asr": 0.97, "ra": 0.0}
     result = {
         **after._asdict(),
         **combined(before, after),
         **{f"{name}_before": value for name, value in before._asdict().items()},
-        **{"n_clean": 10 * cell.budget.spc, "seconds": 0.2 + 40 * strength * noise.random() + cell.budget.spc / 10},
+        **{
+            "n_clean": 10 * cell.budget.spc,
+            "seconds": 0.2 + 40 * strength * noise.random() + cell.budget.spc / 10,
+        },
         **{"peak_mem_mb": 300.0, "companions": companions, "artifacts": artifacts},
     }
     return _record(Task(cell.victim, cell), "ok", result, noise)
@@ -148,5 +161,9 @@ def _record(task, status, result, noise):
         "finished": "2026-01-01T00:00:00+00:00",
     }
     if status != "ok":
-        return {**record, "error": f"ValueError: it broke <b>& badly</b> ({status})", "traceback": "Traceback: line 1\n  line 2"}
+        return {
+            **record,
+            "error": f"ValueError: it broke <b>& badly</b> ({status})",
+            "traceback": "Traceback: line 1\n  line 2",
+        }
     return {**record, "result": result}

@@ -38,7 +38,11 @@ def original(folder):
 
 def worse(by, noise=0.0, defense="method_02"):
     def change(record):
-        if record["kind"] == "cell" and record["status"] == "ok" and record["spec"]["defense"]["name"] == defense:
+        if (
+            record["kind"] == "cell"
+            and record["status"] == "ok"
+            and record["spec"]["defense"]["name"] == defense
+        ):
             record["result"]["acc"] -= by + noise * record["spec"]["seed"]
 
     return change
@@ -69,7 +73,9 @@ def test_a_loss_within_the_spread_of_its_seeds_is_not(folder):
     compared = compare_stores(original(folder), changed(folder, "noisy", worse(-0.01, 0.02)))
     assert not compared.regressed
     rows = compared.numbers
-    (row,) = rows[rows["defense"].eq("method_02") & rows["budget"].eq("SPC 10") & rows["metric"].eq("acc")].to_dict("records")
+    (row,) = rows[
+        rows["defense"].eq("method_02") & rows["budget"].eq("SPC 10") & rows["metric"].eq("acc")
+    ].to_dict("records")
     assert row["verdict"] == "within its interval"
     assert row["mean"] == pytest.approx(-0.01)
     assert row["high"] - row["mean"] == pytest.approx(4.302653 * 0.02 / 3**0.5, rel=1e-5)
@@ -92,7 +98,11 @@ def test_a_lower_asr_is_no_regression(folder):
 
 def test_a_cell_that_fails_now_is_a_regression(folder):
     def change(record):
-        if record["kind"] == "cell" and record["spec"]["defense"]["name"] == "method_02" and record["spec"]["seed"] == 0:
+        if (
+            record["kind"] == "cell"
+            and record["spec"]["defense"]["name"] == "method_02"
+            and record["spec"]["seed"] == 0
+        ):
             record.update(status="crash", error="gone")
 
     compared = compare_stores(original(folder), changed(folder, "crash", change))
@@ -110,7 +120,9 @@ def test_one_seed_is_never_significant(tmp_path):
 
 def test_cells_of_another_version_are_still_the_same_cells(folder, tmp_path):
     fabricate(tmp_path / "b", seeds=(0, 1, 2), version=2)
-    result = CliRunner().invoke(cli, ["compare", str(folder / "a" / "out"), str(tmp_path / "b" / "out")], standalone_mode=False)
+    result = CliRunner().invoke(
+        cli, ["compare", str(folder / "a" / "out"), str(tmp_path / "b" / "out")], standalone_mode=False
+    )
     assert result.return_value == 0, result.output
     assert "defense method_00: version 1 in A, version 2 in B" in " ".join(result.output.split())
     assert "0 only in A, 0 only in B" in result.output
@@ -118,7 +130,9 @@ def test_cells_of_another_version_are_still_the_same_cells(folder, tmp_path):
 
 def test_the_exit_code_is_1_on_a_significant_regression(folder):
     changed(folder, "exit", worse(0.05))
-    result = CliRunner().invoke(cli, ["compare", str(folder / "a" / "out"), str(folder / "exit" / "out")], standalone_mode=False)
+    result = CliRunner().invoke(
+        cli, ["compare", str(folder / "a" / "out"), str(folder / "exit" / "out")], standalone_mode=False
+    )
     assert result.return_value == 1
     assert "worse, significant" in " ".join(result.output.split())
 

@@ -8,12 +8,12 @@ import pytest
 from report_frames import fail, frame, source
 from report_records import LAYERS, fabricate
 
+from harness.registry import ROOT
 from harness.report.figures import anatomy, classes, gallery, rates
 from harness.report.names import FIGURES
 from harness.report.picture import pictures
 from harness.report.source import gather
 from harness.report.style import PAGE_WIDTH
-from harness.registry import ROOT
 
 FOLDER = ROOT / "harness" / "report" / "figures"
 
@@ -60,13 +60,23 @@ def test_no_text_is_clipped_and_no_labels_of_an_axis_overlap(drawn):
         width, height = picture.figure.bbox.size
         for axes in [axes for axes in picture.figure.axes if axes.get_visible() and axes.axison]:
             ticks = [tick_labels(axes.xaxis), tick_labels(axes.yaxis)]
-            for text in [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts, *itertools.chain(*ticks)]:
+            for text in [
+                axes.title,
+                axes.xaxis.label,
+                axes.yaxis.label,
+                *axes.texts,
+                *itertools.chain(*ticks),
+            ]:
                 if text.get_visible() and text.get_text():
                     box = text.get_window_extent()
                     assert -1 <= box.x0 < box.x1 <= width + 1, (picture.stem, text.get_text())
                     assert -1 <= box.y0 < box.y1 <= height + 1, (picture.stem, text.get_text())
             for labels in ticks:
-                boxes = [label.get_window_extent() for label in labels if label.get_text() and not label.get_rotation()]
+                boxes = [
+                    label.get_window_extent()
+                    for label in labels
+                    if label.get_text() and not label.get_rotation()
+                ]
                 for a, b in itertools.pairwise(boxes):
                     assert not a.overlaps(b) or a.height * b.height == 0, (picture.stem, a, b)
 

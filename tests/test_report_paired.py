@@ -56,7 +56,9 @@ def test_six_wins_of_six_by_hand():
 
 def test_holm_by_hand():
     # sorted .01 .02 .03 .5: times 4 3 2 1 = .04 .06 .06 .5, never falling
-    assert holm([0.03, np.nan, 0.01, 0.5, 0.02]) == pytest.approx([0.06, np.nan, 0.04, 0.5, 0.06], nan_ok=True)
+    assert holm([0.03, np.nan, 0.01, 0.5, 0.02]) == pytest.approx(
+        [0.06, np.nan, 0.04, 0.5, 0.06], nan_ok=True
+    )
     assert holm([0.9, 0.8]) == pytest.approx([1, 1])
     assert len(holm([])) == 0
 

@@ -56,7 +56,9 @@ def test_several_models_have_a_figure_each_and_old_figures_go(tmp_path):
     assert sorted(contents(tmp_path)) == sorted(path.name for path in written.paths)
 
 
-@pytest.mark.parametrize("cells", [pd.DataFrame(columns=[*COLUMNS, *CHANGES]), frame().iloc[:0]], ids=["untyped", "typed"])
+@pytest.mark.parametrize(
+    "cells", [pd.DataFrame(columns=[*COLUMNS, *CHANGES]), frame().iloc[:0]], ids=["untyped", "typed"]
+)
 def test_an_empty_frame_says_so(tmp_path, cells):
     written = write_report(source(cells), tmp_path)
     assert [path.name for path in written.paths] == BOARD

@@ -36,7 +36,7 @@ class Compared(NamedTuple):
     """What became of B, held against A."""
 
     numbers: pd.DataFrame
-    """One row per data, model, budget, defense and metric: before, after, mean difference, interval, verdict."""
+    """One row per data, model, budget, defense and metric: before, after, mean difference, verdict."""
     fell: list[str]
     """Names of the cells that finished in A and failed in B."""
     regressed: bool
@@ -51,15 +51,20 @@ def compare_stores(before: Store, after: Store) -> Compared:
     """
     a, b = side(before.latest()), side(after.latest())
     both = a.cells.index.intersection(b.cells.index)
-    status = pd.DataFrame({"a": a.cells.loc[both]["status"], "b": b.cells.loc[both]["status"]}) if len(both) else None
-    if status is None or not status.eq("ok").all(axis="columns").any():
+    ended = {name: _statuses(of, both) for name, of in (("a", a), ("b", b))}
+    done = both[ended["a"].eq("ok") & ended["b"].eq("ok")]
+    if done.empty:
         raise UserError(f"{before.folder} and {after.folder} have no finished cell in common")
-    done = status.index[status.eq("ok").all(axis="columns")]
-    fell = sorted(a.cells.loc[status.index[status["a"].eq("ok") & status["b"].isin(FAILED)], "name"])
+    fell = sorted(a.cells.loc[both[ended["a"].eq("ok") & ended["b"].isin(FAILED)], "name"])
     numbers = differences(a.cells.loc[done], b.cells.loc[done])
     regressed = bool(fell) or bool(numbers["verdict"].eq("worse, significant").any())
-    head = f"{len(done)} cells finished in both; {len(a.cells) - len(both)} only in A, {len(b.cells) - len(both)} only in B."
+    alone = f"{len(a.cells) - len(both)} only in A, {len(b.cells) - len(both)} only in B"
+    head = f"{len(done)} cells finished in both; {alone}."
     return Compared(numbers, fell, regressed, _shown(head, numbers, fell, versions_text(a, b)))
+
+
+def _statuses(of: Side, meanings: pd.Index[str]) -> pd.Series[str]:
+    return of.cells.loc[meanings, "status"] if len(meanings) else pd.Series([], dtype=object)
 
 
 def differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
@@ -99,7 +104,11 @@ def _listed(of: Side, name: str) -> str:
 def _shown(head: str, numbers: pd.DataFrame, fell: list[str], versions: list[str]) -> RenderableType:
     moved = numbers[~numbers["verdict"].isin(["same", "within its interval"])]
     still = len(numbers) - len(moved)
-    lines = [head, *(f"Other version: {line}" for line in versions), *(f"Failed in B only: {name}" for name in fell)]
+    lines = [
+        head,
+        *(f"Other version: {line}" for line in versions),
+        *(f"Failed in B only: {name}" for name in fell),
+    ]
     if moved.empty:
         return Group(*map(Text, [*lines, f"None of {len(numbers)} numbers moved beyond its interval."]))
     sections = [
@@ -107,8 +116,8 @@ def _shown(head: str, numbers: pd.DataFrame, fell: list[str], versions: list[str
         for place, rows in moved.groupby(["data", "model"])
     ]
     caption = (
-        f"Shares in percent, B - A with its 95 % interval, over the cells of both. {still} other numbers are the "
-        f"same or within their interval. significant: at level {LEVEL:g} over all numbers together."
+        f"Shares in percent, B - A with its 95 % interval, over the cells of both. {still} other numbers "
+        f"are the same or within their interval. significant: at level {LEVEL:g} over all numbers together."
     )
     sheet = Sheet(title="What moved", header=HEADER, sections=sections, caption=caption)
     return Group(*map(Text, lines), terminal([sheet]))
@@ -117,7 +126,9 @@ def _shown(head: str, numbers: pd.DataFrame, fell: list[str], versions: list[str
 def _row(line: dict[object, object]) -> Row:
     metric = str(line["metric"])
     factor = 100 if QUANTITIES[metric].share else 1
-    before, after, mean, high = (factor * float(str(line[name])) for name in ("before", "after", "mean", "high"))
+    before, after, mean, high = (
+        factor * float(str(line[name])) for name in ("before", "after", "mean", "high")
+    )
     half = "" if pd.isna(high) else f" ± {number(high - mean)}"
     place = (str(line["defense"]), str(line["budget"]), QUANTITIES[metric].label)
     shown = (number(before), number(after), f"{number(mean)}{half}")

@@ -67,16 +67,14 @@ def rank_sheets(numbers: pd.DataFrame) -> list[Sheet]:
 def duel_sheets(numbers: pd.DataFrame, chosen: str) -> list[Sheet]:
     """Return the chosen method against every other: one sheet per scope, one section per metric."""
     caption = (
-        f"On the same victims and budgets; one difference per victim, in points, positive in favour of {chosen}. "
-        "effect: rank-biserial correlation. p: Wilcoxon signed-rank test, Holm's correction over all pairs "
+        f"On the same victims and budgets; one difference per victim, in points, positive in favour of "
+        f"{chosen}. effect: rank-biserial correlation. p: Wilcoxon signed-rank test, Holm's correction over all pairs "
         f"of defenses; bold below {SIGNIFICANT:g}."
     )
     found = []
     for scope, rows in numbers.groupby("scope", sort=False):
         sections = [
-            Section(
-                label=QUANTITIES[metric].label, rows=_duels(rows[rows["metric"].eq(metric)], chosen)
-            )
+            Section(label=QUANTITIES[metric].label, rows=_duels(rows[rows["metric"].eq(metric)], chosen))
             for metric in COMPARED
         ]
         kept = [section for section in sections if section.rows]

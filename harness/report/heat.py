@@ -46,5 +46,5 @@ def _numbers(axes: Axes, values: Any) -> None:
 def colour_bar(figure: Figure, image: Any, axes: Any, label: str) -> None:
     """Add the scale beside the panels."""
     bar = figure.colorbar(image, ax=axes, label=label, fraction=0.03, pad=0.01, aspect=25)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.grid(visible=False)

@@ -1,9 +1,10 @@
-"""Tables with a block of numbers per column: attacks by defenses, defenses by data and model, cost by budget."""
+"""Tables with a block of numbers per column: attacks by defenses, defenses by model, cost by budget."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,21 +39,21 @@ def texts(table: pd.DataFrame, apart: set[str]) -> pd.Series[str]:
     ``apart`` and the undefended model are shown but not ranked.
     """
     place = [name for name in table.columns[: table.columns.get_loc("metric")] if name != "defense"]
-    found = pd.Series("", index=table.index, dtype=object)
+    found: dict[Any, str] = {}
     for _, group in table.groupby([*place, "metric"], sort=False, dropna=False):
         metric = str(group["metric"].iloc[0])
         plain = [shown(metric, mean) for mean in group["mean"]]
         rivals = group["mean"].mask(group["defense"].isin([NO_DEFENSE, *apart]))
         ranked = marked(plain, rivals.tolist(), QUANTITIES[metric].better)
         rows = group.to_dict("records")
-        found.loc[group.index] = [_noted(text, row) for text, row in zip(ranked, rows, strict=True)]
-    return found
+        found.update(zip(group.index, map(_noted, ranked, rows), strict=True))
+    return pd.Series(found, dtype=object)
 
 
-def _noted(text: str, row: dict[str, object]) -> str:
+def _noted(text: str, row: Mapping[Any, Any]) -> str:
     """Return the number's text with what is missing from it, or the reason why there is no number."""
     if not row["n_cells"]:
-        return max(REASONS, key=lambda reason: int(str(row[reason])))
+        return max(REASONS, key=lambda reason: int(row[reason]))
     return type(text)(f"{text}†") if row["n_cells"] != row["n_planned"] else text
 
 
@@ -68,7 +69,9 @@ def sheets(table: pd.DataFrame, layout: Layout, orders: dict[str, list[str]], sh
     pieces = -(-len(columns) * len(layout.metrics) // COLUMNS_NUMBERS)
     blocks = [list(map(str, block)) for block in np.array_split(columns, pieces)]
     return [
-        _sheet(text, layout, {**orders, layout.columns: block}, replace(sheet, title=_part(sheet, place, pieces)))
+        _sheet(
+            text, layout, {**orders, layout.columns: block}, replace(sheet, title=_part(sheet, place, pieces))
+        )
         for place, block in enumerate(blocks, start=1)
     ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
@@ -41,7 +42,7 @@ def points(part: Part, pair: Pair) -> pd.DataFrame:
         side = table[table["metric"].eq(metric)].set_index(by)
         factor = 100 if QUANTITIES[metric].share else 1
         limits = (0, 100) if QUANTITIES[metric].share else (0, None)
-        sides[metric] = (factor * side[numbers]).clip(*limits).rename(columns=lambda name, of=metric: f"{of}_{name}")
+        sides[metric] = (factor * side[numbers]).clip(*limits).add_prefix(f"{metric}_")
     counts = table[table["metric"].eq(pair.y)].set_index(by)[["n_seeds", "n_cells", "n_planned"]]
     return sides[pair.x].join(sides[pair.y]).join(counts).reset_index()
 
@@ -75,12 +76,12 @@ def _panel(axes: Axes, rows: pd.DataFrame, part: Part, look: dict[str, Look], pa
         method = str(row["defense"])
         style = _reference() if method == NO_DEFENSE else {**look[method].line(), "linestyle": ""}
         x, y = row[f"{pair.x}_mean"], row[f"{pair.y}_mean"]
-        bar = {"color": style["color"], "linewidth": 0.6, "alpha": 0.45}
+        bar: dict[str, Any] = {"color": style["color"], "linewidth": 0.6, "alpha": 0.45}
         axes.hlines(y, row[f"{pair.x}_low"], row[f"{pair.x}_high"], **bar)
         axes.vlines(x, row[f"{pair.y}_low"], row[f"{pair.y}_high"], **bar)
         axes.plot([x], [y], label=labelled(method, hollow), zorder=3, **style)
     pair.finish(axes, rows[~rows["defense"].isin(hollow)])
 
 
-def _reference() -> dict[str, object]:
+def _reference() -> dict[str, Any]:
     return {"color": "0.35", "marker": "x", "linestyle": "", "markeredgewidth": 1.2}

@@ -65,9 +65,7 @@ def cost_sheets(part: Part) -> list[Sheet]:
     orders = {"all": [""], "defense": sorted(set(table["defense"])), "budget": budgets(part.frame)}
     layout = Layout(sections="all", rows="defense", columns="budget", metrics=COST)
     caption = f"Seconds of the defense, and its peak memory in MB. {MARKS}"
-    return sheets(
-        table, layout, orders, heading(part.title, "defense", caption, left_out_text(part.frame))
-    )
+    return sheets(table, layout, orders, heading(part.title, "defense", caption, left_out_text(part.frame)))
 
 
 def attack_numbers(frame: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:

@@ -89,7 +89,9 @@ def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> Non
     """
     entries: dict[Any, Any]
     if handles is None:
-        entries = {name: artist for axes in figure.axes for artist, name in zip(*_labelled(axes), strict=True)}
+        entries = {
+            name: artist for axes in figure.axes for artist, name in zip(*_labelled(axes), strict=True)
+        }
     else:
         entries = {artist.get_label(): artist for artist in handles}
     columns = _columns(list(entries), figure.get_figwidth() / PAGE_WIDTH)
@@ -119,9 +121,9 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     with mpl.rc_context(RC):
         figure.draw_without_rendering()  # lays the figure out, once for both files
         figure.set_layout_engine("none")
-        FigureCanvasPdf(figure).print_pdf(
+        FigureCanvasPdf(figure).print_pdf(  # type: ignore[no-untyped-call]
             pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None}
         )
         figure.set_dpi(PNG_DPI)
-        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return [pdf, png]

@@ -53,5 +53,3 @@ def _paired(source: Source) -> Iterator[Tabled]:
     pairs = comparison_numbers(source.frame)
     if len(pairs):
         yield Tabled("comparisons", duel_sheets(pairs, chosen), pairs)
-
-

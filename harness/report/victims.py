@@ -15,7 +15,7 @@ HEADER = ("attack", "rate %", "target", "ACC", "ASR", "RA", "passed")
 
 
 def victim_numbers(victims: pd.DataFrame) -> pd.DataFrame:
-    """Return the statistics of the victims per attack and poison rate, whether they passed the gate or not."""
+    """Return the statistics of the victims per attack and poison rate, those that failed the gate included."""
     cells = victims.assign(defense="", budget="", gate=float("nan"))
     return summarize(cells, PLACE, SCORES)
 
@@ -32,12 +32,13 @@ def victim_sheets(victims: pd.DataFrame) -> list[Sheet]:
 
 
 def _rows(part: Part) -> list[Row]:
-    table = victim_numbers(part.frame).set_index([*PLACE, "metric"])
+    table = victim_numbers(part.frame).to_dict("records")
+    lines = {tuple(line[name] for name in (*PLACE, "metric")): line for line in table}
     rows = []
     for place, group in part.frame.groupby(PLACE, dropna=False):
-        numbers = [table.loc[(*place, metric)] for metric in SCORES]
+        numbers = [lines[(*place, metric)] for metric in SCORES]
         passed = f"{int(group['gate'].astype(object).eq(True).sum())}/{len(group)}"
         attack, rate, target = place[3:]
         means = [percent(row["mean"], row["high"]) for row in numbers]
-        rows.append((str(attack), f"{100 * rate:g}", str(target), *means, passed))
+        rows.append((str(attack), f"{100 * float(str(rate)):g}", str(target), *means, passed))
     return rows

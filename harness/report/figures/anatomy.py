@@ -1,4 +1,4 @@
-"""Mask anatomy: which channels of which layer a defense keeps, in its mask and, where it has one, the inverse.
+"""Mask anatomy: which channels of which layer a defense keeps, in its mask and in the inverse mask.
 
 Drawn for every defense that keeps gates as artifacts named ``mask.<layer>`` and ``inverse.<layer>``, on the
 victims of the first seed, at the largest clean budget. Beside each network stands what it can still do.
@@ -44,9 +44,10 @@ def pictures(source: Source) -> Iterator[Picture]:
             first = specimens[0].cell
             shown = ", ".join(str(one.cell["attack"]) for one in specimens[:ATTACKS])
             caption = (
-                f"{defense} at {first['budget']}, seed {first['seed']}, on {shown}. Each row is a layer, from input "
-                "to output, each column a channel; dark is cut, bright is kept. A layer's channels stand in one order "
-                "in both panels, from what the mask cuts to what it keeps. The numbers count gates below 0.5."
+                f"{defense} at {first['budget']}, seed {first['seed']}, on {shown}. Each row is a layer, "
+                "from input to output, each column a channel; dark is cut, bright is kept. A layer's channels "
+                "stand in one order in both panels, from what the mask cuts to what it keeps. The numbers "
+                "count gates below 0.5."
             )
             title = f"Mask anatomy of {defense}, {part.title}"
             yield Picture(_safe(stem), title, caption, anatomy_data(specimens), draw(specimens[:ATTACKS]))
@@ -82,7 +83,10 @@ def anatomy_data(specimens: list[Specimen]) -> pd.DataFrame:
     """Return one row per attack, kind and layer: channels, gates below 0.5 and whose, mean gate; scores."""
     rows = [
         {
-            **{name: one.cell[name] for name in ("data", "model", "defense", "attack", "rate", "budget", "seed")},
+            **{
+                name: one.cell[name]
+                for name in ("data", "model", "defense", "attack", "rate", "budget", "seed")
+            },
             **{"kind": kind, "layer": layer, "channels": len(gate), "below_half": int((gate < 0.5).sum())},
             **{"mean_gate": float(gate.mean()), "which": " ".join(map(str, np.flatnonzero(gate < 0.5)))},
             **{name: one.cell.get(f"{name}{suffix}", np.nan) for name in ("acc", "asr", "ra")},
@@ -107,7 +111,7 @@ def draw(specimens: list[Specimen]) -> Figure:
             for kind, axes in zip(kinds, row, strict=True):
                 image = _panel(axes, one, kind, named=axes is row[0])
         bar = figure.colorbar(image, ax=grid, label="gate", fraction=0.02, pad=0.01, aspect=30)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         bar.ax.grid(visible=False)
     return figure
 
@@ -123,8 +127,15 @@ def _panel(axes: Axes, one: Specimen, kind: str, *, named: bool) -> Any:
     axes.set_yticks(range(len(found)), [name.removeprefix("net.") if named else "" for name in found])
     for place, gate in enumerate(found.values()):
         count = f"{int((gate < 0.5).sum())}/{len(gate)}"
-        axes.annotate(count, (1, place), xycoords=("axes fraction", "data"), xytext=(2, 0), fontsize=5.5,
-                      textcoords="offset points", va="center")
+        axes.annotate(
+            count,
+            (1, place),
+            xycoords=("axes fraction", "data"),
+            xytext=(2, 0),
+            fontsize=5.5,
+            textcoords="offset points",
+            va="center",
+        )
     suffix = KINDS[kind]
     scores = "  ".join(f"{name.upper()} {100 * one.cell[f'{name}{suffix}']:.1f}" for name in ("acc", "asr"))
     axes.set_title(f"{one.cell['attack']}, {kind}: {scores}")

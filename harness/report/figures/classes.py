@@ -26,8 +26,8 @@ def pictures(source: Source) -> Iterator[Picture]:
         data = class_data(part, source)
         if len(data):
             caption = (
-                f"ASR in percent by true class at {budgets(part.frame)[-1]}, means over attacks, poison rates and "
-                "seeds; low (dark) is good. The target class has no triggered images."
+                f"ASR in percent by true class at {budgets(part.frame)[-1]}, means over attacks, poison "
+                "rates and seeds; low (dark) is good. The target class has no triggered images."
             )
             title = f"ASR per source class, {part.title}"
             yield Picture(stem("classes", part, source), title, caption, data, draw(data, part))

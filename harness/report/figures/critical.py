@@ -35,15 +35,15 @@ def pictures(source: Source) -> Iterator[Picture]:
         return
     groups = cliques(found["defense"].tolist(), comparisons(source.frame, METRIC))
     caption = (
-        f"Mean ranks by DER on {found['n_victims'].iloc[0]} victims on which every defense here finished; 1 is "
-        "best. A bar joins defenses of which no two differ significantly (Wilcoxon signed-rank over victims, "
+        f"Mean ranks by DER on {found['n_victims'].iloc[0]} victims on which every defense here finished; 1 "
+        "is best. A bar joins defenses of which no two differ significantly (Wilcoxon signed-rank over victims, "
         f"Holm's correction, level {SIGNIFICANT:g}). Oracle methods take no part."
     )
     yield Picture("critical", "Critical differences", caption, found, draw(found, groups))
 
 
 def cliques(order: list[str], pairs: pd.DataFrame) -> Groups:
-    """Return the longest runs of the ranking, as first and last place, in which no pair differs significantly."""
+    """Return the longest runs of the ranking, first and last place, in which no pair differs significantly."""
     sure = pairs[pairs["p_holm"].lt(SIGNIFICANT)]
     apart = {frozenset(pair) for pair in sure[["first", "second"]].itertuples(index=False)}
     runs: Groups = []
@@ -100,7 +100,14 @@ def _levels(groups: Groups) -> list[int]:
 
 def _bar(axes: Axes, first: float, last: float, depth: float) -> None:
     reach = 0.006 * (axes.get_xlim()[1] - axes.get_xlim()[0])
-    axes.plot([first - reach, last + reach], [depth] * 2, color="0.25", linewidth=2.4, solid_capstyle="round", clip_on=False)
+    axes.plot(
+        [first - reach, last + reach],
+        [depth] * 2,
+        color="0.25",
+        linewidth=2.4,
+        solid_capstyle="round",
+        clip_on=False,
+    )
 
 
 def _name(axes: Axes, text: str, rank: float, depth: float, *, left: bool) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from harness.report.picture import Picture
 from harness.report.source import Arrays, Source
@@ -73,15 +74,15 @@ def gallery_data(samples: list[Sample]) -> pd.DataFrame:
 
 
 def draw(samples: list[Sample]) -> Figure:
-    """Return the figure: bands of pictures, three rows each, several pictures per attack where few attacks."""
+    """Return the figure: bands of pictures, three rows each; few attacks have several pictures each."""
     each = max(1, COLUMNS // len(samples))
     places = [(sample, image) for sample in samples for image in range(min(each, len(sample.clean)))]
     bands = -(-len(places) // COLUMNS)
     columns = min(COLUMNS, len(places))
     with mpl.rc_context(RC):
         size = PAGE_WIDTH / (COLUMNS + 0.6)
-        figure = Figure(figsize=((columns + 0.6) * size, bands * (3 * size + 0.3)), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)  # type: ignore[union-attr]
+        figure = Figure(figsize=((columns + 0.6) * size, bands * (3 * size + 0.3)))
+        figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0))
         grid = figure.subplots(3 * bands, columns, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
@@ -99,7 +100,9 @@ def _column(panels: Any, sample: Sample, image: int, *, first: bool) -> None:
     for axes, name, pixels in zip(panels, ROWS, (clean, triggered, scaled), strict=True):
         _image(axes, pixels)
         if first:
-            axes.text(-0.08, 0.5, name, transform=axes.transAxes, rotation=90, ha="right", va="center", fontsize=7)
+            axes.text(
+                -0.08, 0.5, name, transform=axes.transAxes, rotation=90, ha="right", va="center", fontsize=7
+            )
     if image == 0:
         panels[0].set_title(sample.label, fontsize=7, loc="left")
 

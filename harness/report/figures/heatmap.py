@@ -16,8 +16,8 @@ from harness.report.statistics import summarize
 from harness.report.style import PAGE_WIDTH, RC, labelled
 
 CAPTION = (
-    "ASR in percent, means over seeds; low (dark) is good. Columns: the undefended model, then the lowest mean "
-    "ASR first, oracle methods last. A dash on grey: no finished cell."
+    "ASR in percent, means over seeds; low (dark) is good. Columns: the undefended model, then the lowest "
+    "mean ASR first, oracle methods last. A dash on grey: no finished cell."
 )
 
 
@@ -33,9 +33,7 @@ def pictures(source: Source) -> Iterator[Picture]:
 
 def heat_data(part: Part) -> pd.DataFrame:
     """Return the statistics of ASR per budget, poison rate, attack and defense."""
-    return summarize(
-        part.frame, ["data", "model", "recipe", "budget", "rate", "attack", "defense"], ["asr"]
-    )
+    return summarize(part.frame, ["data", "model", "recipe", "budget", "rate", "attack", "defense"], ["asr"])
 
 
 def draw(data: pd.DataFrame, part: Part) -> Figure:

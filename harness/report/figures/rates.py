@@ -27,9 +27,7 @@ def pictures(source: Source) -> Iterator[Picture]:
         if part.frame["rate"].nunique() > 1:
             data = rate_data(part)
             figure = draw(data, part, source.looks)
-            yield Picture(
-                stem("rates", part, source), f"Poison rates, {part.title}", CAPTION, data, figure
-            )
+            yield Picture(stem("rates", part, source), f"Poison rates, {part.title}", CAPTION, data, figure)
 
 
 def rate_data(part: Part) -> pd.DataFrame:

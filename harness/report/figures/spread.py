@@ -19,8 +19,8 @@ from harness.report.statistics import distinct, left_out
 from harness.report.style import PAGE_WIDTH, RC, SHADES, labelled, legend_below
 
 CAPTION = (
-    "One point per victim (attack, poison rate, seed); boxes span the quartiles with the median, whiskers reach "
-    "the outermost victims. The best median ASR is on top, the undefended model at the bottom."
+    "One point per victim (attack, poison rate, seed); boxes span the quartiles with the median, whiskers "
+    "reach the outermost victims. The best median ASR is on top, the undefended model at the bottom."
 )
 
 
@@ -53,7 +53,7 @@ def draw(data: pd.DataFrame, part: Part) -> Figure:
             for place, label in enumerate(labels):
                 rows = data[data["budget"].eq(label)]
                 shift = 0.8 * ((place + 0.5) / len(labels) - 0.5)
-                groups = [(names.index(n) + shift, 100 * v) for n, v in rows.groupby("defense")[metric]]
+                groups = [(names.index(str(n)) + shift, 100 * v) for n, v in rows.groupby("defense")[metric]]
                 _boxes(axes, groups, 0.5 / len(labels), colours[label])
             axes.set(title=f"{name} (%)", ylim=(len(names) - 0.5, -0.5))
             axes.set_yticks(range(len(names)), [labelled(name, hollow) for name in names])

@@ -79,4 +79,3 @@ def _json(value: Any) -> str:
 
 def _read(name: str) -> str:
     return FOLDER.joinpath(name).read_text(encoding="utf-8")
-

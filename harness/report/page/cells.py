@@ -12,12 +12,27 @@ from harness.report.quantities import QUANTITIES
 from harness.report.source import Source
 from harness.report.statistics import distinct, left_out
 
-TEXTS = ["data", "model", "recipe", "attack", "rate", "target", "defense", "family", "needs", "budget", "seed"]
+TEXTS = [
+    "data",
+    "model",
+    "recipe",
+    "attack",
+    "rate",
+    "target",
+    "defense",
+    "family",
+    "needs",
+    "budget",
+    "seed",
+]
 NUMBERS = ["acc", "asr", "ra", "der", "rir", "arr", "rdr", "seconds", "peak_mem_mb"]
 
 
 def cell_rows(source: Source) -> dict[str, Any]:
-    """Return columns and rows, the smallest budget first; ``state`` is ok, gate (left out with its victim) or the status."""
+    """Return columns and rows, the smallest budget first.
+
+    ``state`` is ok, gate (left out with its victim) or the status.
+    """
     order = budgets(source.frame)
     cells = distinct(source.frame).sort_values(
         "budget", key=lambda column: column.map(order.index), kind="stable"
