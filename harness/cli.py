@@ -13,8 +13,6 @@ import click
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console
 
     from harness.launch.schedule import Latest, Mode
@@ -165,7 +163,7 @@ def _report(plans: list[Study], out: Path, against: str | None = None) -> int:
     return max(_exit_code(plan, source.records) for plan in plans)
 
 
-def _exit_code(plan: Study, latest: Mapping[str, Any]) -> int:
+def _exit_code(plan: Study, latest: Latest) -> int:
     from harness.run import FAILED, state
 
     return SOME_FAILED if any(state(plan, latest).cells[status] for status in FAILED) else OK

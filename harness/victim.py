@@ -141,7 +141,8 @@ def _verify(attacked: Attacked, saved: dict[str, Any]) -> None:
         if len(expected) != len(out) or _margin(out, expected)[changed].gt(ROUNDING).any():
             raise VictimRefusedError(
                 f"the loaded victim predicts {int(changed.sum())} of {len(out)} {split} images "
-                "otherwise than its record says: its weights, normalisation, trigger or data are not what they were"
+                "otherwise than its record says: its weights, normalisation, trigger or data are not what "
+                "they were"
             )
 
 

@@ -40,7 +40,8 @@ def source(cells, figures=("curves",), **options):
     victims = cells.drop_duplicates("victim").sort_values("victim").drop(columns=["key", "seconds"])
     victims = victims.assign(status="ok", error="", poisoned=10.0, seconds=1.0)
     victims = victims.rename(columns={"victim": "key"})
-    scores = {name: victims[f"{name}_before"] for name in ("acc", "asr", "ra")}
+    before = cells.groupby("victim")[["acc_before", "asr_before", "ra_before"]].max().astype(float)
+    scores = {name: victims["key"].map(before[f"{name}_before"]) for name in ("acc", "asr", "ra")}
     return Source(frame=cells, victims=victims.assign(**scores), figures=figures, **options)
 
 

@@ -68,7 +68,8 @@ def duel_sheets(numbers: pd.DataFrame, chosen: str) -> list[Sheet]:
     """Return the chosen method against every other: one sheet per scope, one section per metric."""
     caption = (
         f"On the same victims and budgets; one difference per victim, in points, positive in favour of "
-        f"{chosen}. effect: rank-biserial correlation. p: Wilcoxon signed-rank test, Holm's correction over all pairs "
+        f"{chosen}. effect: rank-biserial correlation. p: Wilcoxon signed-rank test, Holm's correction "
+        "over all pairs "
         f"of defenses; bold below {SIGNIFICANT:g}."
     )
     found = []

@@ -1,4 +1,4 @@
-"""Plans and their records become DataFrames: a row per planned cell, a row per victim, whatever became of it."""
+"""Plans and their records become DataFrames: a row per planned cell or victim, whatever became of it."""
 
 from __future__ import annotations
 

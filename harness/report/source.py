@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -30,7 +30,7 @@ class Source:
     victims: pd.DataFrame
     """One row per victim."""
     studies: tuple[Study, ...] = ()
-    records: Mapping[str, Record] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
     store: Store | None = None
     figures: tuple[str, ...] = FIGURES
     """Which figures, in order."""

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from harness.report.parts import display
 
 PAGE_WIDTH = 7.0  # inches: both columns of a two-column paper
-PNG_DPI = 300
+PNG_DPI = 200
 COLUMN_WIDTH = 3.4  # inches: one of them
 
 RC: Any = {

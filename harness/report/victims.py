@@ -15,7 +15,7 @@ HEADER = ("attack", "rate %", "target", "ACC", "ASR", "RA", "passed")
 
 
 def victim_numbers(victims: pd.DataFrame) -> pd.DataFrame:
-    """Return the statistics of the victims per attack and poison rate, those that failed the gate included."""
+    """Return the statistics per attack and poison rate, of victims that failed the gate too."""
     cells = victims.assign(defense="", budget="", gate=float("nan"))
     return summarize(cells, PLACE, SCORES)
 

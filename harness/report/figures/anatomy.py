@@ -44,10 +44,10 @@ def pictures(source: Source) -> Iterator[Picture]:
             first = specimens[0].cell
             shown = ", ".join(str(one.cell["attack"]) for one in specimens[:ATTACKS])
             caption = (
-                f"{defense} at {first['budget']}, seed {first['seed']}, on {shown}. Each row is a layer, "
-                "from input to output, each column a channel; dark is cut, bright is kept. A layer's channels "
-                "stand in one order in both panels, from what the mask cuts to what it keeps. The numbers "
-                "count gates below 0.5."
+                f"{defense} at {first['budget']}, seed {first['seed']}, on {shown}. Each row is a "
+                "layer, from input to output, each column a channel; dark is cut, bright is kept. A layer's "
+                "channels stand in one order in both panels, from what the mask cuts to what it keeps. "
+                "The numbers count gates below 0.5."
             )
             title = f"Mask anatomy of {defense}, {part.title}"
             yield Picture(_safe(stem), title, caption, anatomy_data(specimens), draw(specimens[:ATTACKS]))

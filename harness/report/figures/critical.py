@@ -36,14 +36,15 @@ def pictures(source: Source) -> Iterator[Picture]:
     groups = cliques(found["defense"].tolist(), comparisons(source.frame, METRIC))
     caption = (
         f"Mean ranks by DER on {found['n_victims'].iloc[0]} victims on which every defense here finished; 1 "
-        "is best. A bar joins defenses of which no two differ significantly (Wilcoxon signed-rank over victims, "
+        "is best. A bar joins defenses of which no two differ significantly (Wilcoxon signed-rank over "
+        "victims, "
         f"Holm's correction, level {SIGNIFICANT:g}). Oracle methods take no part."
     )
     yield Picture("critical", "Critical differences", caption, found, draw(found, groups))
 
 
 def cliques(order: list[str], pairs: pd.DataFrame) -> Groups:
-    """Return the longest runs of the ranking, first and last place, in which no pair differs significantly."""
+    """Return the longest runs of the ranking (first and last place) in which no pair differs for sure."""
     sure = pairs[pairs["p_holm"].lt(SIGNIFICANT)]
     apart = {frozenset(pair) for pair in sure[["first", "second"]].itertuples(index=False)}
     runs: Groups = []
