@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from harness.report.paired import SIGNIFICANT, comparisons, ranks, scopes
+from harness.report.paired import SIGNIFICANT, comparisons, competitors, ranks, scopes
 from harness.report.parts import budgets
 from harness.report.quantities import COMPARED, QUANTITIES, number
 from harness.report.sheet import Best, Row, Section, Sheet, marked
@@ -29,7 +29,7 @@ def rank_numbers(frame: pd.DataFrame) -> pd.DataFrame:
 def _everywhere(frame: pd.DataFrame, numbers: Callable[[pd.DataFrame, str], pd.DataFrame]) -> pd.DataFrame:
     tables = [
         numbers(cells, metric).assign(scope=scope, metric=metric)
-        for scope, cells in scopes(frame, budgets(frame))
+        for scope, cells in scopes(competitors(frame), budgets(frame))
         for metric in COMPARED
     ]
     if not tables:

@@ -89,17 +89,22 @@ def holm(p: Sequence[float] | Floats) -> Floats:
     return corrected
 
 
-def values(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return one row per victim and budget, one column per defense that gave any number; else NaN."""
+def competitors(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return, once, every cell that counts and whose defense competes: what is compared and ranked below."""
     cells = distinct(frame)
     apart = {NO_DEFENSE, *oracles(frame)}
-    counted = cells[left_out(cells).eq("") & ~cells["defense"].isin(apart) & cells[metric].notna()]
-    return counted.pivot_table(index=["victim", "budget"], columns="defense", values=metric, aggfunc="first")
+    return cells[left_out(cells).eq("") & ~cells["defense"].isin(apart)]
 
 
-def comparisons(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+def values(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return one row per victim and budget, one column per defense that gave any number; else NaN."""
+    counted = cells[cells[metric].notna()]
+    return counted.pivot(index=["victim", "budget"], columns="defense", values=metric)
+
+
+def comparisons(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return one row per two defenses: first, second, the fields of ``Comparison``, p and p_holm."""
-    table = values(frame, metric)
+    table = values(cells, metric)
     pairs = list(itertools.combinations(table.columns, 2))
     victims = pd.factorize(table.index.get_level_values("victim"))[0]
     columns = {name: table[name].to_numpy() * QUANTITIES[metric].better for name in table.columns}
@@ -119,13 +124,13 @@ def _per_victim(gap: Floats, victims: NDArray[np.int64]) -> Floats:
     return np.round(total[n > 0] / n[n > 0], 12)
 
 
-def ranks(frame: pd.DataFrame, metric: str) -> pd.DataFrame:
+def ranks(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return defense, rank (the mean; 1 is best), n_victims and n_blocks, best first.
 
     A block is a victim at a budget on which all of these defenses finished; a victim weighs the same
     however many blocks it has.
     """
-    complete = values(frame, metric).dropna()
+    complete = values(cells, metric).dropna()
     within = complete.rank(axis="columns", ascending=QUANTITIES[metric].better < 0)
     per_victim = within.groupby("victim").mean()
     found = pd.DataFrame({"rank": per_victim.mean(), "n_victims": len(per_victim), "n_blocks": len(complete)})

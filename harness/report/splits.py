@@ -20,17 +20,18 @@ def attack_sheets(part: Part, order: pd.DataFrame) -> list[Sheet]:
 
     The defenses stand as in ``order``, the part's leaderboard. The row ``mean`` weighs every attack the same.
     """
+    each = summarize(part.frame, ["budget", "rate", "attack", "defense"], SCORES)
+    mean = summarize(part.frame, ["budget", "rate", "defense"], SCORES).assign(attack=MEAN)
+    whole = pd.concat([each, mean[each.columns]], ignore_index=True)
+    whole["rate"] = whole["rate"].map(_rate)
+    whole["text"] = texts(whole, oracles(part.frame))
     found = []
     for budget in budgets(part.frame):
         frame = part.frame[part.frame["budget"].eq(budget)]
-        each = summarize(frame, ["rate", "attack", "defense"], SCORES)
-        mean = summarize(frame, ["rate", "defense"], SCORES).assign(attack=MEAN)
-        table = pd.concat([each, mean[each.columns]], ignore_index=True)
-        table["rate"] = table["rate"].map(_rate)
-        table["text"] = texts(table, oracles(part.frame))
+        table = whole[whole["budget"].eq(budget)]
         orders = {
             "rate": list(dict.fromkeys(table["rate"])),
-            "attack": [*sorted(set(each["attack"])), *[MEAN] * (each["attack"].nunique() > 1)],
+            "attack": [*sorted(set(frame["attack"])), *[MEAN] * (frame["attack"].nunique() > 1)],
             "defense": ordered(order.loc[order["budget"].eq(budget), "defense"].tolist(), table, "defense"),
         }
         layout = Layout(sections="rate", rows="attack", columns="defense", metrics=SCORES)

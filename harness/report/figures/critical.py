@@ -16,7 +16,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.report.paired import SIGNIFICANT, comparisons, ranks
+from harness.report.paired import SIGNIFICANT, comparisons, competitors, ranks
 from harness.report.picture import Picture
 from harness.report.source import Source
 from harness.report.style import RC
@@ -30,10 +30,11 @@ Groups = list[tuple[int, int]]
 
 def pictures(source: Source) -> Iterator[Picture]:
     """Yield one figure over all data sets, models, attacks and budgets, if two defenses can be ranked."""
-    found = ranks(source.frame, METRIC)
+    cells = competitors(source.frame)
+    found = ranks(cells, METRIC)
     if len(found) < 2:
         return
-    groups = cliques(found["defense"].tolist(), comparisons(source.frame, METRIC))
+    groups = cliques(found["defense"].tolist(), comparisons(cells, METRIC))
     caption = (
         f"Mean ranks by DER on {found['n_victims'].iloc[0]} victims on which every defense here finished; 1 "
         "is best. A bar joins defenses of which no two differ significantly (Wilcoxon signed-rank over "
