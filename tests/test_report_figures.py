@@ -51,7 +51,7 @@ def tick_labels(axis):
     """Return the tick labels that are drawn: those within the axis."""
     low, high = sorted(axis.get_view_interval())
     there = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-    return [tick.label1 if tick.label1.get_visible() else tick.label2 for tick in there]
+    return [label for tick in there for label in (tick.label1, tick.label2) if label.get_visible()]
 
 
 def test_no_text_is_clipped_and_no_labels_of_an_axis_overlap(drawn):
