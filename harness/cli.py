@@ -14,6 +14,7 @@ from harness.cli_parts import (
     DATA_ROOT,
     OK,
     OUT,
+    SOME_FAILED,
     STUDY,
     console,
     exit_code,
@@ -29,7 +30,6 @@ from harness.errors import UserError
 if TYPE_CHECKING:
     from harness.launch.schedule import Mode
     from harness.plan import Study
-    from harness.records import Latest
     from harness.run import Options
     from harness.store import Store
 
@@ -101,12 +101,12 @@ def run(study: Path, mode: Mode, dry_run: bool, out: Path, data_root: Path | Non
     if how["launcher"] == "slurm":
         return _submit(plan, store, options, how["sbatch"], out)
     try:
-        latest = run_study(plan, store, options, console(stderr=True))
+        run_study(plan, store, options, console(stderr=True))
     except Interrupted as stopped:
         print_state(plan, store.latest())
         click.echo(f"ended by {stopped}; finished cells are kept, run again to go on", err=True)
         return stopped.code
-    return _report(plan, latest, out)
+    return _report([plan], out)
 
 
 def _submit(plan: Study, store: Store, options: Options, sbatch: str, out: Path) -> int:
@@ -114,7 +114,7 @@ def _submit(plan: Study, store: Store, options: Options, sbatch: str, out: Path)
 
     sent = submit(plan, store, options, sbatch)
     if not sent.arrays:
-        return _report(plan, store.latest(), out)
+        return _report([plan], out)
     _echo(f"submitted {sent.victims} victims and {sent.cells} cells as arrays {', '.join(sent.arrays)}")
     _echo(f"follow them with: defuse status {plan.path} --out {out} --watch")
     return OK
@@ -141,15 +141,26 @@ def status(study: Path, out: Path, data_root: Path | None, watch: bool) -> int:
 
 
 @cli.command()
-@STUDY
+@click.argument("studies", metavar="STUDY...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--against", metavar="DEFENSE", help="Count wins against it [default: the best ranked].")
 @OUT
 @DATA_ROOT
-def report(study: Path, out: Path, data_root: Path | None) -> int:
-    """Write tables and figures of STUDY from its records."""
+def report(studies: tuple[Path, ...], against: str | None, out: Path, data_root: Path | None) -> int:
+    """Write tables, figures and the page of one or several studies from their records."""
+    return _report([_plan(study, data_root) for study in studies], out, against)
+
+
+@cli.command()
+@click.argument("before", metavar="A", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("after", metavar="B", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def compare(before: Path, after: Path) -> int:
+    """Compare the records of two --out folders; exit code 1 when B is significantly worse than A."""
+    from harness.report.compare import compare_stores
     from harness.run import store_of
 
-    plan = _plan(study, data_root)
-    return _report(plan, store_of(out).latest(), out)
+    compared = compare_stores(store_of(before), store_of(after))
+    console().print(compared.terminal)
+    return SOME_FAILED if compared.regressed else OK
 
 
 @cli.command("list")
@@ -187,20 +198,18 @@ def show(study: Path, cell: str, out: Path, data_root: Path | None) -> int:
     return OK
 
 
-def _report(plan: Study, latest: Latest, out: Path) -> int:
-    from functools import partial
-
-    from harness.report.frame import build_frame
-    from harness.report.victims import victim_frame, write_victims
+def _report(plans: list[Study], out: Path, against: str | None = None) -> int:
+    from harness.report.source import gather
     from harness.report.write import write_report
+    from harness.run import store_of
 
-    frame = build_frame(plan, latest)
-    victims = partial(write_victims, victim_frame(plan, latest), frame, str(plan.gate))
-    written = write_report(frame, out / plan.name, victims)
+    source = gather(plans, store_of(out), against)
+    written = write_report(source, out / "+".join(plan.name for plan in plans))
     console().print(written.terminal)
-    for path in written.paths:
+    for path in written.first:
         _echo(str(path))
-    return exit_code(plan, latest)
+    _echo(f"and {len(written.paths) - len(written.first)} more files in {written.page.parent}")
+    return max(exit_code(plan, source.records) for plan in plans)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from harness.data.budget import BudgetSpec
 from harness.data.info import DataInfo
 from harness.keys import digest, seed
 from harness.recipe import Recipe
+from harness.report.names import FIGURES
 
 TRAINING = 1
 """Version of the training loop: raised when the same spec would train another victim."""
@@ -202,6 +203,8 @@ class Study:
     """Seconds that one victim or cell may take; None means no limit."""
     clean: dict[str, Victim] = field(default_factory=dict)
     """The clean model that a victim is held against, by the victim's key, where the study has one."""
+    figures: tuple[str, ...] = FIGURES
+    """Which figures its report has, in order."""
 
     def victims(self) -> dict[str, Victim]:
         """Return the victims that any cell needs, by key, clean models before those that need them."""

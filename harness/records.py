@@ -117,18 +117,18 @@ def write_packed(lines: list[Line], path: Path) -> None:
 
 
 class Latest(MutableMapping[str, Record]):
-    """The newest record of every key, without scalars. Parsed when asked for: most of them never are."""
+    """The newest record of every key, parsed when asked for: most of them never are."""
 
-    def __init__(self, lines: Iterable[Line] = ()) -> None:
+    def __init__(self, lines: Iterable[Line] = (), *, scalars: bool = False) -> None:
+        """Keep the newest of ``lines``; their scalars, which are most of them, only where asked."""
         self._lines: dict[str, Line] = {}
         for line in lines:
             known = self._lines.get(line.key)
             if known is None or known.finished <= line.finished:
-                self._lines[line.key] = Line(*line[:5], b"[]")
+                self._lines[line.key] = line if scalars else Line(*line[:5], b"[]")
 
     def __getitem__(self, key: str) -> Record:
-        record: Record = json.loads(self._lines[key].text.decode())
-        return record
+        return self._lines[key].record()
 
     def __setitem__(self, key: str, record: Record) -> None:
         self._lines[key] = as_line({**record, "scalars": []})

@@ -94,9 +94,9 @@ class Store:
         for line in self.lines():
             yield line.record()
 
-    def latest(self) -> Latest:
-        """Return the newest record of every key, without scalars."""
-        return Latest(self.lines())
+    def latest(self, *, scalars: bool = False) -> Latest:
+        """Return the newest record of every key, with its scalars where they are asked for."""
+        return Latest(self.lines(), scalars=scalars)
 
     def newest(self, key: str) -> Record | None:
         """Return the newest record of a key, with its scalars; None when it has none."""

@@ -20,6 +20,7 @@ from harness.errors import UserError, nearest
 from harness.plan import Cell, Choice, Study, Victim
 from harness.recipe import RECIPES, Recipe
 from harness.registry import Method, describe
+from harness.report.names import FIGURES
 from harness.studyfile import Skip, StudyFile
 from harness.yamlfile import YamlFile
 
@@ -70,6 +71,7 @@ class _Reader:
         for key in ("rates", "seeds"):
             self.distinct(key, getattr(file, key))
         self.budgets_fit(data, budgets)
+        self.figures(file.figures)
         target = self.target(file.target, data)
         if self.faults:
             return None
@@ -87,12 +89,13 @@ class _Reader:
         ]
         self.skips_match(file.skip, cells)
         return Study(
-            file.name or self.file.path.stem,
-            str(self.file.path.resolve()),
-            cells,
-            file.gate,
-            file.timeout,
-            clean_models(victims, file.gate),
+            name=file.name or self.file.path.stem,
+            path=str(self.file.path.resolve()),
+            cells=cells,
+            gate=file.gate,
+            timeout=file.timeout,
+            clean=clean_models(victims, file.gate),
+            figures=tuple(file.figures),
         )
 
     def schema(self) -> StudyFile | None:
@@ -185,6 +188,12 @@ class _Reader:
                 fault = budget.fault(info.train_counts)
                 if fault:
                     self.fault(("budgets", i), f"{info.name}: {fault}")
+
+    def figures(self, names: list[str]) -> None:
+        for i, name in enumerate(names):
+            if name not in FIGURES:
+                self.fault(("figures", i), f"unknown figure {name!r}{nearest(name, FIGURES)}")
+        self.distinct("figures", names)
 
     def target(self, target: Any, data: list[DataInfo]) -> Target:
         if target == "all-to-all":

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from annotated_types import Ge, MinLen
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from harness.contract import Positive
 from harness.plan import Cell, Gate
+from harness.report.names import FIGURES
 
 AtLeastOne = Annotated[list[Any], MinLen(1)]
 
@@ -22,7 +23,13 @@ def _rate(value: float) -> float:
     raise ValueError("a share below 1, or a whole number of samples, is needed")
 
 
-Rate = Annotated[float, AfterValidator(_rate)]
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a share below 1, or a whole number of samples, is needed")
+    return value
+
+
+Rate = Annotated[float, BeforeValidator(_no_bool), AfterValidator(_rate)]
 """A share of the training samples, or their number."""
 Rates = Annotated[list[Rate], MinLen(1)]
 Seed = Annotated[int, Ge(0)]
@@ -75,3 +82,4 @@ class StudyFile:
     gate: Gate = field(default_factory=Gate)
     timeout: Positive | None = None
     skip: list[Skip] = field(default_factory=list)
+    figures: list[str] = field(default_factory=lambda: list(FIGURES))

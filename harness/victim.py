@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -26,6 +27,8 @@ from harness.stealth import stealth
 from harness.store import Store
 from harness.train import fit
 
+SAMPLES = 8
+"""Test images that are kept with and without the trigger, one per class, for pictures."""
 ROUNDING = 1e-3
 """Two logits closer than this may change places between machines."""
 
@@ -78,7 +81,10 @@ def train_victim(
         **counts,
         **stealth(data.test_images[attacked.test.chosen], attacked.test.triggered)._asdict(),
         "precision": "bf16" if uses_bf16(victim.recipe, ctx.device) else "fp32",
-        "artifacts": _saved(attacked, attack.state, poison, store),
+        "artifacts": {
+            **_saved(attacked, attack.state, poison, store),
+            "samples": store.put(_samples(attacked)),
+        },
     }
 
 
@@ -107,9 +113,22 @@ def _saved(
     saved = {
         "model": store.put(arrays(attacked.model.state_dict())),
         "trigger": store.put(arrays(state)),
-        "predictions": store.put(attacked.before.predictions(), compress=True),
+        "predictions": store.put({**attacked.before.predictions(), **_truth(attacked.test)}, compress=True),
     }
     return {**saved, "poison": store.put(arrays(poison), compress=True)} if poison else saved
+
+
+def _truth(test: EvaluationSet) -> dict[str, Any]:
+    """Return the labels that every prediction on this victim's test images is held against."""
+    return {f"truth_{name}": labels.astype(np.uint16) for name, labels in test.truth._asdict().items()}
+
+
+def _samples(attacked: Attacked) -> dict[str, Any]:
+    """Return a few test images, clean and triggered (uint8, (n, C, H, W)), of different true classes."""
+    test = attacked.test
+    places = torch.from_numpy(np.unique(test.truth.triggered, return_index=True)[1][:SAMPLES])
+    pair = {"clean": test.clean[test.chosen][places], "triggered": test.triggered[places]}
+    return {**arrays(pair), "truth": test.truth.triggered[places]}
 
 
 def arrays(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:

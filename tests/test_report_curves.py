@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from harness.report.curves import PANELS, curve_data, draw, samples_per_class, unplaced
+from harness.report.figures.curves import curve_data, draw, samples_per_class, unplaced
+from harness.report.lines import PANELS
 from harness.report.parts import split
 from harness.report.statistics import summarize
 from harness.report.style import looks, save

@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from harness.report.board import HEADER, board
+from harness.report.board import HEADER, board, leaderboard
+from harness.report.names import TABLES
 from harness.report.parts import split
+from harness.report.tabled import all_tables
 from harness.report.tables import escape, latex, markdown, terminal
 from harness.report.write import write_report
-from tests.report_frames import fail, frame
+from tests.report_frames import fail, frame, source
 
 GOLDEN = Path(__file__).parent / "golden"
 BOOKTABS = r"""\IfFileExists{booktabs.sty}{\usepackage{booktabs}}{% in Debian, not part of texlive-latex-base
@@ -31,7 +33,7 @@ def golden_frame():
 
 
 def boards(cells):
-    return [board(part) for part in split(cells)]
+    return [board(part, leaderboard(part)) for part in split(cells)]
 
 
 def rendered(cells, width=80):
@@ -44,7 +46,7 @@ def rendered(cells, width=80):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    write_report(golden_frame().sample(frac=1, random_state=7), folder)
+    write_report(source(golden_frame().sample(frac=1, random_state=7)), folder)
     return folder
 
 
@@ -139,12 +141,27 @@ def test_a_long_board_is_split_into_floats_that_fit_a_page():
 
 @pytest.mark.parametrize(("defense", "model", "fits"), [("ft", "vgg_16&co", True), (AWKWARD, "vgg", False)])
 def test_latex_compiles(tmp_path, defense, model, fits):
+    cells = pd.concat([frame(("none", defense), models=(model,)), golden_frame()])
+    compiled(tmp_path, latex(boards(cells)), fits=fits)
+
+
+def test_every_table_of_a_report_compiles_and_fits_the_page(tmp_path):
+    names = tuple(f"method_{number:02}" for number in range(9))
+    cells = frame(("none", *names), (2, 10, 100), models=("preactresnet18", "vgg19_bn"))
+    tables = [table for table in all_tables(source(cells)) if table.name != "leaderboard"]
+    assert [table.name for table in tables] == [
+        name for name in TABLES if name not in {"leaderboard", "clean"}
+    ]
+    compiled(tmp_path, "\n".join(latex(table.sheets) for table in tables), fits=True)
+
+
+def compiled(tmp_path, text, *, fits):
+    """Compile a document with this text, and see whether it is wider than the page."""
     if shutil.which("pdflatex") is None:
         assert "CI" not in os.environ, "pdflatex is missing: install texlive-latex-base"
         pytest.skip("pdflatex is not installed")
-    cells = pd.concat([frame(("none", defense), models=(model,)), golden_frame()])
     document = "\\documentclass{article}\n%s\n\\begin{document}\n%s\\end{document}\n"
-    (tmp_path / "board.tex").write_text(document % (BOOKTABS, latex(boards(cells))), encoding="utf-8")
+    (tmp_path / "board.tex").write_text(document % (BOOKTABS, text), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "board.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stdout[-2000:]

@@ -72,7 +72,7 @@ class Schedule:
         open_ = [victim for victim in self._needed(study) if self._is_open(victim, wish, at_hand)]
         if self.waiting or open_:
             self.costs.learn(latest)
-        self.victims = deque(sorted(open_, key=self._load, reverse=True))
+        self.victims = deque(sorted(open_, key=lambda v: (v.is_clean, self._load(v)), reverse=True))
         self.unfinished = {victim.key for victim in open_}
         """Victims that have yet to end."""
         self.total_victims = len(open_)
@@ -102,7 +102,7 @@ class Schedule:
 
     def _load(self, victim: Victim) -> float:
         """Return what a victim and its cells cost together."""
-        cells = sum(self.costs.rank(self._describe.cell(cell)) for cell in self.waiting[victim.key])
+        cells = sum(self.costs.rank(self._describe.cell(cell)) for cell in self.waiting.get(victim.key, ()))
         return self.costs.rank(self._describe.victim(victim)) + cells
 
     def left(self) -> float | None:

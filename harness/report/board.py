@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pandas as pd
 
 from harness.report.parts import NO_DEFENSE, Part, budgets, display, oracles
+from harness.report.quantities import METRICS, number, percent
+from harness.report.sheet import Section, Sheet
 from harness.report.statistics import REASONS, distinct, failed_gate, left_out, summarize
+from harness.report.tables import NOTHING
 
 SHARES = ["acc", "asr", "ra", "der"]
-METRICS = [*SHARES, "rir", "arr", "rdr", "seconds", "peak_mem_mb"]
 HEADER = ("defense", "ACC", "ASR", "RA", "DER", "sec", "n")
-NOTHING = "Nothing to average yet."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """The rows of one budget: the methods that need clean images alone, or the oracle methods."""
-
-    label: str
-    rows: list[tuple[str, ...]]  # as many texts as HEADER
-
-
-@dataclass(frozen=True, kw_only=True)
-class Board:
-    """One data set and model; never averaged with another."""
-
-    title: str
-    caption: str  # what the numbers are
-    sections: list[Section]
-    left_out: str  # what they don't contain
-
-
-def board(part: Part) -> Board:
-    """Return the part's leaderboard."""
-    table = leaderboard(part)
+def board(part: Part, table: pd.DataFrame) -> Sheet:
+    """Return the part's leaderboard from its numbers: one data set and model, never averaged with another."""
     apart = oracles(part.frame)
     sections = []
     for budget in budgets(part.frame):
@@ -44,8 +24,12 @@ def board(part: Part) -> Board:
         sections.append(Section(label=budget, rows=_rows(rows[~oracle])))
         sections.append(Section(label=f"{budget} oracle", rows=_rows(rows[oracle])))
     kept = [section for section in sections if section.rows]
-    return Board(
-        title=part.title, caption=_caption(part.frame), sections=kept, left_out=_left_out(part.frame)
+    return Sheet(
+        title=part.title,
+        header=HEADER,
+        sections=kept,
+        caption=_caption(part.frame),
+        left_out=left_out_text(part.frame),
     )
 
 
@@ -83,19 +67,10 @@ def _rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
     rows = []
     for defense in table["defense"].unique():
         line = table[table["defense"].eq(defense)].set_index("metric")
-        shares = [_percent(line["mean"][metric], line["high"][metric]) for metric in SHARES]
+        shares = [percent(line["mean"][metric], line["high"][metric]) for metric in SHARES]
         n = f"{line['n_cells']['acc']}/{line['n_planned']['acc']}"
-        rows.append((display(defense), *shares, _number(line["mean"]["seconds"]), n))
+        rows.append((display(defense), *shares, number(line["mean"]["seconds"]), n))
     return rows
-
-
-def _percent(mean: float, high: float) -> str:
-    half = 100 * (high - mean)
-    return _number(100 * mean) + ("" if pd.isna(half) else f" ± {half:.{1 if half < 99.95 else 0}f}")
-
-
-def _number(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:.1f}"
 
 
 def _caption(frame: pd.DataFrame) -> str:
@@ -111,7 +86,7 @@ def _caption(frame: pd.DataFrame) -> str:
     return f"{text} Oracle: methods that are given real triggers." if oracles(frame) else text
 
 
-def _left_out(frame: pd.DataFrame) -> str:
+def left_out_text(frame: pd.DataFrame) -> str:
     """Return the sentence that counts the cells outside every mean, by reason."""
     cells = distinct(frame)
     reasons = left_out(cells)

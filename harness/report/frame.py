@@ -1,69 +1,104 @@
-"""A plan and its records become one DataFrame: one row per planned cell, whatever became of it."""
+"""Plans and their records become DataFrames: a row per planned cell or victim, whatever became of it."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import pandas as pd
 
 from harness.plan import Cell, Study, Victim
 from harness.records import Record
+from harness.registry import describe
+from harness.report.gate import clean_acc, gate, verdict
+from harness.report.labels import Labels
+from harness.report.quantities import with_changes
 
+SCORES = ("acc", "asr", "ra")
 MEASURED = (
-    "acc",
-    "asr",
-    "ra",
-    "acc_before",
-    "asr_before",
-    "ra_before",
-    "der",
-    "rir",
-    "arr",
-    "rdr",
-    "seconds",
-    "peak_mem_mb",
-    "changed",
+    *SCORES,
+    *(f"{name}_before" for name in SCORES),
+    *("der", "rir", "arr", "rdr", "seconds", "peak_mem_mb", "changed"),
 )
+VICTIM = ("study", "data", "model", "recipe", "attack", "rate", "target")
 COLUMNS = (
-    *("study", "data", "model", "recipe", "attack", "rate", "target", "defense", "needs", "budget", "spc"),
-    *("n_clean", "seed", "status", "gate"),
+    *VICTIM,
+    *("defense", "family", "needs", "budget", "spc", "n_clean", "seed", "status", "gate"),
     *MEASURED,
-    *("acc_inverse", "asr_inverse", "ra_inverse", "asr_triggers", "ra_triggers", "victim", "key", "error"),
+    *(f"{name}_inverse" for name in SCORES),
+    *("asr_triggers", "ra_triggers", "victim", "key", "error"),
 )
+STEALTH = ("psnr", "ssim", "linf")
+VICTIM_COLUMNS = (
+    *(*VICTIM, "seed", "status", "gate", *SCORES, "clean_acc", *STEALTH, "poisoned", "verdict"),
+    *("seconds", "key", "error"),
+)
+NAN = float("nan")
 
 
-def build_frame(study: Study, latest: Mapping[str, Record]) -> pd.DataFrame:
-    """Return one row per planned cell with the columns COLUMNS; metrics are NaN unless status is ok."""
-    victims = {cell.victim.key: cell.victim for cell in study.cells}
-    gates = {key: gate(study, victim, latest) for key, victim in victims.items()}
-    rows = [_row(study, cell, latest.get(cell.key, {}), gates[cell.victim.key]) for cell in study.cells]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+def build_frame(studies: Sequence[Study], latest: Mapping[str, Record]) -> pd.DataFrame:
+    """Return one row per planned cell with COLUMNS and the changes; metrics are NaN unless status is ok."""
+    labels = Labels(studies)
+    rows = [
+        _cell(study, cell, latest, labels) | {"gate": gates.get(cell.victim.key, NAN)}
+        for study in studies
+        for gates in [{key: gate(study, victim, latest) for key, victim in study.victims().items()}]
+        for cell in study.cells
+    ]
+    return with_changes(pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
-def _row(study: Study, cell: Cell, record: Record, gate: bool | float) -> dict[str, Any]:
+def build_victims(studies: Sequence[Study], latest: Mapping[str, Record]) -> pd.DataFrame:
+    """Return one row per victim with VICTIM_COLUMNS; its own scores, before any defense."""
+    labels = Labels(studies)
+    known = {key: (study, victim) for study in studies for key, victim in study.victims().items()}
+    rows = [_victim(study, victim, latest, labels) for study, victim in known.values()]
+    return pd.DataFrame(rows, columns=list(VICTIM_COLUMNS))
+
+
+def _head(study: Study, victim: Victim, labels: Labels) -> dict[str, Any]:
+    return {
+        "study": study.name,
+        **labels.of_victim(study, victim),
+        "rate": victim.share,
+        "target": victim.target,
+        "seed": victim.seed,
+    }
+
+
+def _victim(study: Study, victim: Victim, latest: Mapping[str, Record], labels: Labels) -> dict[str, Any]:
+    record = latest.get(victim.key, {"status": "missing"})
+    result = record.get("result", {})
+    return {
+        **_head(study, victim, labels),
+        "status": record["status"],
+        "gate": gate(study, victim, latest),
+        **{name: result.get(name, NAN) for name in (*SCORES, *STEALTH, "poisoned")},
+        "clean_acc": clean_acc(study, victim, latest),
+        "verdict": verdict(study, victim, latest),
+        "seconds": record.get("wall_seconds", NAN),
+        "key": victim.key,
+        "error": record.get("error", ""),
+    }
+
+
+def _cell(study: Study, cell: Cell, latest: Mapping[str, Record], labels: Labels) -> dict[str, Any]:
+    record = latest.get(cell.key, {})
     result = record.get("result", {})
     inverse = result.get("companions", {}).get("inverse", {})
     victim = cell.victim
     return {
-        "study": study.name,
-        "data": victim.data.name,
-        "model": victim.model.label,
-        "recipe": victim.recipe_name,
-        "attack": victim.attack.label,
-        "rate": victim.share,
-        "target": victim.target,
-        "defense": cell.defense.label,
+        **_head(study, victim, labels),
+        "defense": labels.of_defense(study, cell.defense),
+        "family": _family(cell.defense.ref),
         "needs": cell.needs,
         "budget": cell.budget.label(),
-        "spc": float("nan") if cell.budget.spc is None else float(cell.budget.spc),
+        "spc": NAN if cell.budget.spc is None else float(cell.budget.spc),
         "n_clean": sum(cell.budget.counts(victim.data.train_counts)),
-        "seed": cell.seed,
         "status": "skip" if cell.skip is not None else record.get("status", "missing"),
-        "gate": gate,
-        **{name: result.get(name, float("nan")) for name in MEASURED},
-        **{f"{name}_inverse": inverse.get(name, float("nan")) for name in ("acc", "asr", "ra")},
+        **{name: result.get(name, NAN) for name in MEASURED},
+        **{f"{name}_inverse": inverse.get(name, NAN) for name in SCORES},
         **{f"{name}_triggers": _mean_of(result, name) for name in ("asr", "ra")},
         "victim": victim.key,
         "key": cell.key,
@@ -71,23 +106,12 @@ def _row(study: Study, cell: Cell, record: Record, gate: bool | float) -> dict[s
     }
 
 
+@cache
+def _family(ref: str) -> str:
+    return describe("defense", ref).about.family
+
+
 def _mean_of(result: dict[str, Any], name: str) -> float:
     """Return a clean model's mean score under the triggers that it was scored with, else NaN."""
     scores = [score[name] for score in result.get("triggers", {}).values()]
-    return sum(scores) / len(scores) if scores else float("nan")
-
-
-def gate(study: Study, victim: Victim, latest: Mapping[str, Record]) -> bool | float:
-    """Tell whether a victim counts in averages; NaN while that is unknown. A clean model never does."""
-    record = latest.get(victim.key)
-    if record is None or record["status"] != "ok":
-        return float("nan")
-    if victim.is_clean:
-        return False
-    clean = study.clean.get(victim.key)
-    reference = (
-        None if clean is None else latest.get(clean.key, {}).get("result", {}).get("acc", float("nan"))
-    )
-    if reference is not None and math.isnan(reference):
-        return float("nan")
-    return study.gate.passed(record["result"]["acc"], record["result"]["asr"], reference)
+    return sum(scores) / len(scores) if scores else NAN

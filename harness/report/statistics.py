@@ -29,8 +29,12 @@ CONDITION = ["data", "model", "recipe", "attack", "rate", "target", "defense", "
 REASONS = ["gate", "skip", "error", "timeout", "crash", "oom", "missing", "undefined"]
 
 
-def summarize(frame: pd.DataFrame, by: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+def summarize(
+    frame: pd.DataFrame, by: Sequence[str], metrics: Sequence[str], level: float = 0.95
+) -> pd.DataFrame:
     """Return one row per group of ``by`` and metric, in the metric's own unit, groups in sorted order.
+
+    ``level`` is the probability that an interval holds.
 
     Columns: ``by``, metric, mean, low, high (NaN when nothing is known), n_seeds, n_conditions, n_cells
     (used), n_planned, then one count per entry of ``REASONS``; n_cells and the counts add up to n_planned.
@@ -42,7 +46,7 @@ def summarize(frame: pd.DataFrame, by: Sequence[str], metrics: Sequence[str]) ->
     cells["condition"] = _number(cells, CONDITION)
     cells["group"] = _number(cells, list(by))
     heads = cells.drop_duplicates("group").set_index("group")[list(by)]
-    parts = [heads.join(_summary(cells, metric)).assign(metric=metric) for metric in metrics]
+    parts = [heads.join(_summary(cells, metric, level)).assign(metric=metric) for metric in metrics]
     order = [
         *by,
         "metric",
@@ -93,20 +97,30 @@ def _number(cells: pd.DataFrame, columns: list[str]) -> pd.Series[int]:
     return cells.groupby(columns, dropna=False, sort=False).ngroup()
 
 
-def _summary(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
+def _summary(cells: pd.DataFrame, metric: str, level: float) -> pd.DataFrame:
     """Return mean, interval and counts of one metric, indexed by group."""
     undefined = cells["reason"].eq("") & cells[metric].isna()
     reason = cells["reason"].mask(undefined, "undefined")
-    counts = pd.crosstab(cells["group"], reason).reindex(columns=["", *REASONS], fill_value=0)
-    counts["n_planned"] = counts.sum(axis="columns")
+    counts = _counts(cells["group"], reason)
     used = cells[reason.eq("")].assign(value=cells[metric].astype(float))
-    table = counts.rename(columns={"": "n_cells"}).join(_intervals(used))
+    table = counts.rename(columns={"": "n_cells"}).join(_intervals(used, level))
     whole = ["n_seeds", "n_conditions"]
     table[whole] = table[whole].fillna(0).astype(int)
     return table
 
 
-def _intervals(used: pd.DataFrame) -> pd.DataFrame:
+def _counts(group: pd.Series[int], reason: pd.Series[str]) -> pd.DataFrame:
+    """Return how many cells of each group have each reason, and n_planned; groups are numbered from 0."""
+    columns = ["", *REASONS]
+    codes = pd.Categorical(reason, categories=columns).codes.astype(int)
+    width, height = len(columns), int(group.max()) + 1 if len(group) else 0
+    flat = np.bincount(group.to_numpy(dtype=int) * width + codes, minlength=width * height)
+    counts = pd.DataFrame(flat.reshape(height, width), columns=columns)
+    counts.index.name = "group"
+    return counts.assign(n_planned=counts.sum(axis="columns"))
+
+
+def _intervals(used: pd.DataFrame, level: float) -> pd.DataFrame:
     """Return mean, low, high, n_seeds and n_conditions by group; the formula is the module's."""
     value = used.groupby(["group", "condition", "seed"])["value"].mean()
     condition = value.groupby(["group", "condition"])
@@ -116,7 +130,7 @@ def _intervals(used: pd.DataFrame) -> pd.DataFrame:
     score = (value - condition.transform("mean")) / seeds * np.sqrt(seeds / (seeds - 1).clip(lower=1))
     by_seed = score.groupby(["group", "seed"]).sum()
     error = np.sqrt(by_seed.pow(2).groupby("group").sum()) / n_conditions
-    half = error * stats.t.ppf(0.975, condition.size().groupby("group").min() - 1)
+    half = error * stats.t.ppf((1 + level) / 2, condition.size().groupby("group").min() - 1)
     n_seeds = by_seed.groupby("group").size()
     columns = {"mean": mean, "low": mean - half, "high": mean + half}
     return pd.DataFrame({**columns, "n_seeds": n_seeds, "n_conditions": n_conditions})

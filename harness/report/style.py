@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
+from harness.report.parts import display
+
 PAGE_WIDTH = 7.0  # inches: both columns of a two-column paper
+PNG_DPI = 200
+COLUMN_WIDTH = 3.4  # inches: one of them
 
 RC: Any = {
     "font.size": 8,
@@ -31,7 +39,6 @@ RC: Any = {
     "lines.linewidth": 1.1,
     "lines.markersize": 3.8,
     "pdf.fonttype": 42,  # TrueType, as publishers ask
-    "savefig.dpi": 300,
 }
 
 _LEGEND_ROW = 0.16  # inches
@@ -39,6 +46,9 @@ _LEGEND_WIDTH = 130  # characters in a page's width
 _LEGEND_HANDLE = 9  # characters that a line sample and its margins take
 
 REFERENCE: dict[str, Any] = {"color": "0.35", "linestyle": (0, (4, 2)), "linewidth": 1.0}
+
+SHADES = mpl.colormaps["cividis"]
+"""For shares: readable with any colour vision, and in grey."""
 
 # Okabe and Ito's palette without black and yellow: told apart with any colour vision.
 _COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
@@ -67,10 +77,24 @@ def looks(methods: list[str], hollow: set[str]) -> dict[str, Look]:
     return {method: Look(colour, marker, dash, method in hollow) for method, colour, marker, dash in rows}
 
 
-def legend_below(figure: Figure) -> None:
-    """Add one legend of all that is labelled in any panel, below the panels, and the height that it takes."""
-    entries = {label: handle for axes in figure.axes for handle, label in zip(*_labelled(axes), strict=True)}
-    columns = _columns(list(entries))
+def labelled(method: str, hollow: set[str]) -> str:
+    """Return a method's name as figures show it."""
+    return f"{display(method)} (oracle)" if method in hollow else display(method)
+
+
+def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> None:
+    """Add one legend below the panels, and the height that it takes.
+
+    It has the given handles, or all that is labelled in any panel.
+    """
+    entries: dict[Any, Any]
+    if handles is None:
+        entries = {
+            name: artist for axes in figure.axes for artist, name in zip(*_labelled(axes), strict=True)
+        }
+    else:
+        entries = {artist.get_label(): artist for artist in handles}
+    columns = _columns(list(entries), figure.get_figwidth() / PAGE_WIDTH)
     figure.set_figheight(figure.get_figheight() + _LEGEND_ROW * -(-len(entries) // columns))
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
 
@@ -79,11 +103,14 @@ def _labelled(axes: Axes) -> tuple[list[Any], list[Any]]:
     return axes.get_legend_handles_labels()
 
 
-def _columns(labels: list[str]) -> int:
-    """Return the most columns, at most six, whose longest labels fit beside each other."""
+def _columns(labels: list[str], width: float) -> int:
+    """Return the most columns, at most six, whose longest labels fit beside each other.
+
+    ``width`` is the figure's, as a share of a page's.
+    """
     for columns in range(min(6, len(labels)), 1, -1):
         longest = [max(map(len, column)) for column in np.array_split(labels, columns)]
-        if sum(longest) + _LEGEND_HANDLE * columns <= _LEGEND_WIDTH:
+        if sum(longest) + _LEGEND_HANDLE * columns <= _LEGEND_WIDTH * width:
             return columns
     return 1
 
@@ -92,6 +119,11 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     """Write ``stem``.pdf and ``stem``.png without dates or versions, so that equal data give equal files."""
     pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
     with mpl.rc_context(RC):
-        figure.savefig(pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None})
-        figure.savefig(png, metadata={"Software": None})
+        figure.draw_without_rendering()  # lays the figure out, once for both files
+        figure.set_layout_engine("none")
+        FigureCanvasPdf(figure).print_pdf(  # type: ignore[no-untyped-call]
+            pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None}
+        )
+        figure.set_dpi(PNG_DPI)
+        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return [pdf, png]

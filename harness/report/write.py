@@ -1,9 +1,9 @@
-"""The report of a study: every file of it, or none."""
+"""The report of one study or several: every file of it, or none."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,13 @@ import pandas as pd
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from harness.plan import NO_ATTACK
-from harness.report import curves, tables
-from harness.report.board import board, leaderboard
-from harness.report.parts import NO_DEFENSE, Part, oracles, split
-from harness.report.style import Look, looks, save
+from harness.report import tables
+from harness.report.names import FIGURES, TABLES
+from harness.report.page import write_page
+from harness.report.picture import Picture, pictures
+from harness.report.source import Source
+from harness.report.style import save
+from harness.report.tabled import Tabled, all_tables
 
 RECORD_ORDER = [
     "study",
@@ -31,6 +33,9 @@ RECORD_ORDER = [
     "seed",
     "key",
 ]
+PAGE = "report.html"
+BOARD = "leaderboard.md"
+TABLE_ENDINGS = (".csv", ".md", ".tex")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,63 +43,58 @@ class Written:
     """What a report wrote, and its leaderboard for the terminal."""
 
     paths: list[Path]
+    page: Path
+    first: list[Path]
+    """What to open first: the board, the first figure, the page."""
     terminal: RenderableType
 
 
-def write_report(frame: pd.DataFrame, folder: Path, victims: Callable[[Path], None] | None = None) -> Written:
-    """Write records, leaderboard and figures of ``frame`` (one row per planned cell) into ``folder``.
+def write_report(source: Source, folder: Path) -> Written:
+    """Write records, tables, figures and the page into ``folder``.
 
     Clean models are in the records, but on no board; ``victims`` writes what there is to say of victims.
 
     Everything is made beside the old report and then moved over it, file by file: a report that fails
-    midway leaves the old one as it was. Figures of an earlier report that this one lacks are removed.
-    Raises OSError when the folder can't be written, ValueError for a cell with an unknown status.
+    midway leaves the old one as it was. Figures and tables of an earlier report that this one lacks are
+    removed. Raises OSError when the folder can't be written, ValueError for a cell with an unknown status,
+    UserError for a damaged artifact.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    parts = split(frame[frame["attack"].ne(NO_ATTACK)])
     with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as name:
         stage = Path(name)
-        _write_records(frame, stage)
-        if victims is not None:
-            victims(stage)
-        shown = _write_boards(frame, parts, stage)
-        notes = _write_curves(parts, looks(_methods(frame), oracles(frame)), stage)
+        _write_records(source.frame, stage / "records.csv")
+        made = list(all_tables(source))
+        for table in made:
+            _write_table(table, stage)
+        drawn = [_write_picture(picture, stage) for picture in pictures(source)]
+        write_page(source, made, drawn, stage / PAGE)
         paths = _publish(stage, folder)
-    return Written(paths=paths, terminal=Group(shown, *map(Text, notes)))
+    notes = [Text(picture.note) for picture in drawn if picture.note]
+    shown = Group(tables.terminal(made[0].sheets), *notes)
+    figures = [folder / f"{picture.stem}.pdf" for picture in drawn if picture.figure is not None][:1]
+    first = [folder / BOARD, *figures, folder / PAGE]
+    return Written(paths=paths, page=folder / PAGE, first=first, terminal=shown)
 
 
-def _methods(frame: pd.DataFrame) -> list[str]:
-    return sorted(set(frame["defense"]) - {NO_DEFENSE})
-
-
-def _write_records(frame: pd.DataFrame, folder: Path) -> None:
+def _write_records(frame: pd.DataFrame, path: Path) -> None:
     ordered = frame.sort_values(
         RECORD_ORDER, key=lambda column: column.astype(str) if column.name == "target" else column
     )
-    ordered.to_csv(folder / "records.csv", index=False, lineterminator="\n")
+    ordered.to_csv(path, index=False, lineterminator="\n")
 
 
-def _write_boards(frame: pd.DataFrame, parts: list[Part], folder: Path) -> RenderableType:
-    boards = [board(part) for part in parts]
-    numbers = pd.concat(map(leaderboard, parts)) if parts else leaderboard(Part("", "", frame))
-    _write_numbers(numbers, folder / "leaderboard.csv")
-    (folder / "leaderboard.md").write_text(tables.markdown(boards), encoding="utf-8")
-    (folder / "leaderboard.tex").write_text(tables.latex(boards), encoding="utf-8")
-    return tables.terminal(boards)
+def _write_table(table: Tabled, folder: Path) -> None:
+    if table.numbers is not None:
+        _write_numbers(table.numbers, folder / f"{table.name}.csv")
+    for ending, text in (("md", tables.markdown(table.sheets)), ("tex", tables.latex(table.sheets))):
+        (folder / f"{table.name}.{ending}").write_text(text, encoding="utf-8")
 
 
-def _write_curves(parts: list[Part], look: dict[str, Look], folder: Path) -> list[str]:
-    """Write one figure per part, with its data; return what a reader must know that they don't show."""
-    notes = []
-    for part in parts:
-        stem = folder / (f"curves_{part.slug}" if len(parts) > 1 else "curves")
-        if missing := curves.unplaced(part):
-            notes.append(f"Figure {stem.name}: {', '.join(missing)} left out, samples per class unknown.")
-        data = curves.curve_data(part)
-        if figure := curves.draw(data, part, look):
-            save(figure, stem)
-            _write_numbers(data, stem.with_name(f"{stem.name}.csv"))
-    return notes
+def _write_picture(picture: Picture, folder: Path) -> Picture:
+    if picture.figure is not None:
+        save(picture.figure, folder / picture.stem)
+        _write_numbers(picture.data, folder / f"{picture.stem}.csv")
+    return picture
 
 
 def _write_numbers(table: pd.DataFrame, path: Path) -> None:
@@ -105,6 +105,15 @@ def _write_numbers(table: pd.DataFrame, path: Path) -> None:
 def _publish(stage: Path, folder: Path) -> list[Path]:
     """Move every staged file into the folder; return the new paths in order of their names."""
     paths = [made.replace(folder / made.name) for made in sorted(stage.iterdir())]
-    for old in set(folder.glob("curves*")) - set(paths):
+    for old in set(_earlier(folder)) - set(paths):
         old.unlink()
     return paths
+
+
+def _earlier(folder: Path) -> Iterator[Path]:
+    """Yield the figures and tables in the folder, whichever report wrote them."""
+    for name in FIGURES:
+        for ending in ("pdf", "png", "csv"):
+            yield from folder.glob(f"{name}.{ending}")
+            yield from folder.glob(f"{name}_*.{ending}")
+    yield from (path for name in TABLES for path in folder.glob(f"{name}.*") if path.suffix in TABLE_ENDINGS)

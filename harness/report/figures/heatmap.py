@@ -1,0 +1,67 @@
+"""Attacks by defenses: ASR as a heat-map, one panel per clean budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from harness.report.heat import ROW, colour_bar, draw_heat
+from harness.report.parts import NO_DEFENSE, Part, budgets, oracles
+from harness.report.picture import Picture, stem
+from harness.report.source import Source
+from harness.report.statistics import summarize
+from harness.report.style import PAGE_WIDTH, RC, labelled
+
+CAPTION = (
+    "ASR in percent, means over seeds; low (dark) is good. Columns: the undefended model, then the lowest "
+    "mean ASR first, oracle methods last. A dash on grey: no finished cell."
+)
+
+
+def pictures(source: Source) -> Iterator[Picture]:
+    """Yield one figure per data set and model."""
+    for part in source.parts:
+        data = heat_data(part)
+        figure = draw(data, part) if data["mean"].notna().any() else None
+        yield Picture(
+            stem("heatmap", part, source), f"ASR by attack and defense, {part.title}", CAPTION, data, figure
+        )
+
+
+def heat_data(part: Part) -> pd.DataFrame:
+    """Return the statistics of ASR per budget, poison rate, attack and defense."""
+    return summarize(part.frame, ["data", "model", "recipe", "budget", "rate", "attack", "defense"], ["asr"])
+
+
+def draw(data: pd.DataFrame, part: Part) -> Figure:
+    """Return the figure of ``heat_data``."""
+    several = data["rate"].nunique() > 1
+    rate = data["rate"].map(lambda rate: f" {100 * rate:g} %" if several else "")
+    placed = data.assign(row=data["attack"] + rate, percent=100 * data["mean"])
+    columns = _columns(placed, oracles(part.frame))
+    labels = budgets(part.frame)
+    rows = placed["row"].nunique()
+    narrow = 1.3 + 0.3 * len(columns) if len(columns) < 15 else PAGE_WIDTH
+    with mpl.rc_context(RC):
+        height = 0.75 + len(labels) * (0.3 + ROW * rows)
+        figure = Figure(figsize=(max(3.4, narrow), height), layout="constrained")
+        panels = figure.subplots(len(labels), 1, squeeze=False, sharex=True)[:, 0]
+        for axes, label in zip(panels, labels, strict=True):
+            table = placed[placed["budget"].eq(label)].pivot_table(
+                index="row", columns="defense", values="percent", dropna=False, sort=False
+            )
+            shown = table.reindex(columns=columns).rename(
+                columns=lambda name: labelled(name, oracles(part.frame))
+            )
+            image = draw_heat(axes, shown)
+            axes.set(title=label)
+        colour_bar(figure, image, list(panels), "ASR (%)")
+    return figure
+
+
+def _columns(data: pd.DataFrame, apart: set[str]) -> list[str]:
+    mean = data.groupby("defense")["percent"].mean()
+    return sorted(mean.index, key=lambda name: (name != NO_DEFENSE, name in apart, mean[name], name))

@@ -1,0 +1,60 @@
+"""Poison-rate curves: ACC, ASR and RA against the share of the training set that is poisoned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from harness.report.lines import PANELS, floor, panel
+from harness.report.parts import Part, budgets, oracles
+from harness.report.picture import Picture, stem
+from harness.report.source import Source
+from harness.report.statistics import summarize
+from harness.report.style import PAGE_WIDTH, RC, Look, legend_below
+
+CAPTION = (
+    "Means over attacks and seeds, with 95 % intervals, against the poison rate; one row per clean budget. "
+    "The dashed line is the undefended model."
+)
+
+
+def pictures(source: Source) -> Iterator[Picture]:
+    """Yield one figure per data set and model that was attacked at two poison rates or more."""
+    for part in source.parts:
+        if part.frame["rate"].nunique() > 1:
+            data = rate_data(part)
+            figure = draw(data, part, source.looks)
+            yield Picture(stem("rates", part, source), f"Poison rates, {part.title}", CAPTION, data, figure)
+
+
+def rate_data(part: Part) -> pd.DataFrame:
+    """Return the statistics (shares) per budget, poison rate, defense and metric."""
+    by = ["data", "model", "recipe", "defense", "budget", "rate"]
+    return summarize(part.frame, by, list(PANELS)).sort_values(["defense", "metric", "budget", "rate"])
+
+
+def draw(data: pd.DataFrame, part: Part, look: dict[str, Look]) -> Figure | None:
+    """Return the figure of ``rate_data``, or None when there is no number to draw."""
+    labels = [label for label in budgets(part.frame) if _drawn(data, label, look)]
+    if not labels:
+        return None
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=(PAGE_WIDTH, 0.3 + 1.75 * len(labels)), layout="constrained")
+        grid = figure.subplots(len(labels), 3, squeeze=False, sharex=True)
+        for label, row in zip(labels, grid, strict=True):
+            for axes, (metric, name) in zip(row, PANELS.items(), strict=True):
+                rows = data[data["budget"].eq(label) & data["metric"].eq(metric)]
+                panel(axes, rows.assign(x=100 * rows["rate"]), look, oracles(part.frame))
+                axes.set(title=f"{name} (%), {label}", ylim=(floor(data, metric), 100))
+        for axes in grid[-1]:
+            axes.set_xlabel("poison rate (%)")
+        legend_below(figure)
+    return figure
+
+
+def _drawn(data: pd.DataFrame, label: str, look: dict[str, Look]) -> bool:
+    rows = data["budget"].eq(label) & data["defense"].isin(look)
+    return bool(data.loc[rows, "mean"].notna().any())

@@ -1,0 +1,91 @@
+"""The spread over victims: box plots of ACC, ASR and RA, one per defense and clean budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from harness.report.lines import PANELS
+from harness.report.parts import NO_DEFENSE, Part, budgets, oracles
+from harness.report.picture import Picture, stem
+from harness.report.source import Source
+from harness.report.statistics import distinct, left_out
+from harness.report.style import PAGE_WIDTH, RC, SHADES, labelled, legend_below
+
+CAPTION = (
+    "One point per victim (attack, poison rate, seed); boxes span the quartiles with the median, whiskers "
+    "reach the outermost victims. The best median ASR is on top, the undefended model at the bottom."
+)
+
+
+def pictures(source: Source) -> Iterator[Picture]:
+    """Yield one figure per data set and model."""
+    for part in source.parts:
+        data = spread_data(part)
+        figure = draw(data, part) if len(data) else None
+        title = f"Spread over victims, {part.title}"
+        yield Picture(stem("spread", part, source), title, CAPTION, data, figure)
+
+
+def spread_data(part: Part) -> pd.DataFrame:
+    """Return ACC, ASR and RA (shares) of every cell that counts."""
+    cells = distinct(part.frame)
+    columns = ["data", "model", "recipe", "attack", "rate", "target", "defense", "budget", "seed", *PANELS]
+    return cells.loc[left_out(cells).eq(""), columns].reset_index(drop=True)
+
+
+def draw(data: pd.DataFrame, part: Part) -> Figure:
+    """Return the figure of ``spread_data``."""
+    names, labels = _order(data), [b for b in budgets(part.frame) if data["budget"].eq(b).any()]
+    colours = {b: SHADES(0.1 + 0.7 * i / max(1, len(labels) - 1)) for i, b in enumerate(labels)}
+    hollow = oracles(part.frame)
+    with mpl.rc_context(RC):
+        height = 0.45 + len(names) * max(0.17, 0.1 * len(labels))
+        figure = Figure(figsize=(PAGE_WIDTH, height), layout="constrained")
+        panels = figure.subplots(1, 3, sharey=True)
+        for axes, (metric, name) in zip(panels, PANELS.items(), strict=True):
+            for place, label in enumerate(labels):
+                rows = data[data["budget"].eq(label)]
+                shift = 0.8 * ((place + 0.5) / len(labels) - 0.5)
+                groups = [(names.index(str(n)) + shift, 100 * v) for n, v in rows.groupby("defense")[metric]]
+                _boxes(axes, groups, 0.5 / len(labels), colours[label])
+            axes.set(title=f"{name} (%)", ylim=(len(names) - 0.5, -0.5))
+            axes.set_yticks(range(len(names)), [labelled(name, hollow) for name in names])
+            axes.tick_params(axis="y", length=0)
+        handles = [Patch(facecolor=colours[label], label=label) for label in labels]
+        legend_below(figure, handles)
+    return figure
+
+
+def _boxes(
+    axes: Axes, groups: list[tuple[float, pd.Series[float]]], width: float, colour: tuple[float, ...]
+) -> None:
+    """Draw one budget's boxes and points: where each stands, and its values in percent."""
+    there = [(place, values.dropna()) for place, values in groups if values.notna().any()]
+    axes.boxplot(
+        [values.to_numpy() for _, values in there],
+        positions=[place for place, _ in there],
+        orientation="horizontal",
+        widths=width,
+        whis=(0, 100),
+        showcaps=False,
+        patch_artist=True,
+        manage_ticks=False,
+        boxprops={"facecolor": (*colour[:3], 0.45), "edgecolor": colour, "linewidth": 0.6},
+        whiskerprops={"color": colour, "linewidth": 0.6},
+        medianprops={"color": "black", "linewidth": 0.9},
+    )
+    x = np.concatenate([values for _, values in there])
+    y = np.repeat([place for place, _ in there], [len(values) for _, values in there])
+    axes.plot(x, y, ".", color=colour, markersize=1.8, clip_on=False)
+
+
+def _order(data: pd.DataFrame) -> list[str]:
+    median = data.groupby("defense")["asr"].median()
+    return sorted(median.index, key=lambda name: (name == NO_DEFENSE, median[name], name))

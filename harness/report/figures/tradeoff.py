@@ -1,0 +1,41 @@
+"""ACC against ASR with the Pareto front: what a lower ASR costs in clean accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from harness.report.picture import Picture, stem
+from harness.report.scatter import Pair, draw, points
+from harness.report.source import Source
+
+CAPTION = (
+    "ACC against ASR, means with 95 % intervals; the upper left corner is best. The grey line is the Pareto "
+    "front of the methods that need clean images alone."
+)
+
+
+def pictures(source: Source) -> Iterator[Picture]:
+    """Yield one figure per data set and model."""
+    pair = Pair(x="asr", y="acc", finish=_finish)
+    for part in source.parts:
+        data = points(part, pair)
+        figure = draw(data, part, source.looks, pair)
+        yield Picture(stem("tradeoff", part, source), f"ACC and ASR, {part.title}", CAPTION, data, figure)
+
+
+def front(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the points that no other beats in both, by rising ASR: columns asr_mean and acc_mean."""
+    ordered = rows.sort_values(["asr_mean", "acc_mean"], ascending=[True, False])
+    before = ordered["acc_mean"].astype(float).cummax().shift(fill_value=float("-inf"))
+    return ordered[ordered["acc_mean"].gt(before)]
+
+
+def _finish(axes: Axes, rows: pd.DataFrame) -> None:
+    best = front(rows)
+    axes.step(best["asr_mean"], best["acc_mean"], where="post", color="0.6", linewidth=0.9, zorder=1)
+    axes.set(xlabel="ASR (%)", ylabel="ACC (%)", xlim=(-4, 104))
+    lowest = min(rows["acc_mean"].min(), axes.get_ylim()[1])
+    axes.set_ylim(max(0, min(axes.get_ylim()[0], lowest - 2)), min(101.5, axes.get_ylim()[1]))

@@ -1,0 +1,76 @@
+"""Lines with bands: ACC, ASR and RA against something on a log axis, one line per defense."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, NullLocator
+
+from harness.report.parts import NO_DEFENSE, display
+from harness.report.style import REFERENCE, Look, labelled
+
+PANELS = {"acc": "ACC", "asr": "ASR", "ra": "RA"}
+
+
+def panel(axes: Axes, data: pd.DataFrame, look: dict[str, Look], hollow: set[str]) -> None:
+    """Draw one metric: reference, bands, lines, then the axis around the values of ``x`` that occur.
+
+    ``data`` has the columns defense, x, mean, low, high (shares). No defense is the reference: a level line
+    where its x is NaN.
+    """
+    percent = data.assign(**{name: 100 * data[name] for name in ("mean", "low", "high")})
+    idle = percent["defense"].eq(NO_DEFENSE)
+    _reference(axes, percent[idle & percent["mean"].notna()])
+    drawn = percent[~idle & percent["x"].notna() & percent["mean"].notna()]
+    methods = sorted(set(drawn["defense"]))
+    for place, method in enumerate(methods):
+        curve = drawn[drawn["defense"].eq(method)]
+        alpha = min(0.14, 1 / len(methods))  # many bands, each fainter
+        dodge = _dodge(place, len(methods), curve)
+        _curve(axes, curve, look[method], labelled(method, hollow), dodge, alpha)
+    _axis(axes, percent["x"].dropna())
+
+
+def floor(data: pd.DataFrame, metric: str) -> float:
+    """Return where the axis starts: 0, but for ACC, whose few points of difference matter, near the data."""
+    if metric != "acc":
+        return 0.0
+    rows = data[data["metric"].eq("acc")]
+    lowest = min(rows["mean"].min(), rows["low"].fillna(1).min())
+    return float(np.clip(10 * np.floor(10 * lowest - 0.1), 0, 90))
+
+
+def _reference(axes: Axes, rows: pd.DataFrame) -> None:
+    for mean in rows.loc[rows["x"].isna(), "mean"]:
+        axes.axhline(mean, label=display(NO_DEFENSE), **REFERENCE)
+    curve = rows[rows["x"].notna()]
+    if len(curve):
+        axes.plot(curve["x"], curve["mean"], label=display(NO_DEFENSE), clip_on=False, **REFERENCE)
+
+
+def _curve(axes: Axes, curve: pd.DataFrame, look: Look, label: str, dodge: float, alpha: float) -> None:
+    """Draw a line with its band, or one point with its error bar."""
+    x, low, high = curve["x"] * dodge, curve["low"].clip(0, 100), curve["high"].clip(0, 100)
+    if len(curve) > 1:
+        axes.fill_between(x, low, high, color=look.color, alpha=alpha, linewidth=0)
+    else:
+        axes.vlines(x, low, high, color=look.color, linewidth=0.8)
+    axes.plot(x, curve["mean"], label=label, clip_on=False, zorder=3, **look.line())
+
+
+def _dodge(place: int, number: int, curve: pd.DataFrame) -> float:
+    """Return the factor on x that sets lone points side by side; lines stay where they are."""
+    if len(curve) > 1 or number == 1:
+        return 1.0
+    width = min(1.0, number / 10)  # in octaves
+    return float(2 ** (width * (place / (number - 1) - 0.5)))
+
+
+def _axis(axes: Axes, x: pd.Series[float]) -> None:
+    ticks = sorted(set(x))
+    axes.set_xscale("log")
+    axes.set_xlim(ticks[0] / 1.6, ticks[-1] * 1.6)
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

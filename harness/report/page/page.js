@@ -1,0 +1,141 @@
+"use strict";
+/* The page: one bar of filters over the leaderboard and the cells, the theme, the records. */
+
+const ALL = "all";
+const { boards, cells } = JSON.parse(document.getElementById("data").textContent);
+const cellRows = cells.rows.map((row) => Object.fromEntries(cells.columns.map((name, at) => [name, row[at]])));
+const FILTERS = [
+  ["data", "Data"], ["model", "Model"], ["recipe", "Recipe"], ["budget", "Clean budget"], ["attack", "Attack"],
+  ["rate", "Poison rate"], ["family", "Family"], ["needs", "Needs"], ["defense", "Defense"], ["state", "State of cells"],
+];
+const chosen = new Map();
+const form = document.getElementById("filters");
+
+function fixed(value, share) {
+  if (value === null || value === undefined) return "–";
+  return (share ? 100 * value : value).toFixed(1).replace(/^-(0\.0)$/, "$1").replace("-", "−");
+}
+
+function widest(label, texts) {
+  return Math.max(label.length + 1, ...texts.map((text) => String(text).length));
+}
+
+function text(name, label, rows) {
+  const texts = [...new Set(rows.map((row) => row[name]))];
+  const right = texts.every((value) => typeof value === "number");
+  return { label, right, width: widest(label, texts), value: (row) => row[name], show: (row) => String(row[name]) };
+}
+
+/* Rows that pool more than one attack or rate are wanted where no single one is chosen. */
+function pooled(name) {
+  return boards.rows.some((row) => row[name] === ALL);
+}
+
+function boardColumns() {
+  const rows = boards.rows;
+  const numbers = boards.metrics.map(([, label, better, share], at) => ({
+    label, right: true, down: better > 0, width: share ? 11 : 12,
+    title: better > 0 ? "higher is better" : "lower is better",
+    value: (row) => row.numbers[at][0],
+    show: (row) => {
+      const [mean, half] = row.numbers[at];
+      return half === null ? fixed(mean, share) : [fixed(mean, share), element("small", {}, ` ±${fixed(half, share)}`)];
+    },
+  }));
+  const count = {
+    label: "n", right: true, width: 8, value: (row) => row.n,
+    show: (row) => element("button", {
+      type: "button", class: "plain", title: Object.entries(row.out).map(([why, n]) => `${n} ${why}`).join(", ") || "all used",
+      onclick: () => see(row),
+    }, `${row.n}/${row.planned}`),
+  };
+  const names = [["defense", "defense"], ["budget", "budget"]];
+  for (const name of ["data", "model", "recipe"]) if (new Set(rows.map((row) => row[name])).size > 1) names.push([name, name]);
+  const after = [text("family", "family", rows), text("needs", "needs", rows)];
+  const [shares, cost] = [numbers.slice(0, 4), numbers.slice(4)];
+  return [...names.map(([name, label]) => text(name, label, rows)), ...shares, count, ...cost, ...after];
+}
+
+function cellColumns() {
+  const open = {
+    label: "cell", width: 9, value: (row) => row.key,
+    show: (row) => element("a", { href: `#cell-${row.key}` }, row.key.slice(0, 8)),
+  };
+  const names = ["defense", "budget", "attack", "rate", "data", "model", "recipe", "target"];
+  const several = names.filter((name) => name === "defense" || new Set(cellRows.map((row) => row[name])).size > 1);
+  const state = {
+    label: "state", width: widest("state", cellRows.map((row) => row.state)), value: (row) => row.state,
+    show: (row) => (row.state === "ok" ? "ok" : element("span", { class: "bad" }, row.state)),
+  };
+  const numbers = Object.entries(cells.metrics).map(([name, [label, share]]) => ({
+    label, right: true, width: 8, value: (row) => row[name], show: (row) => fixed(row[name], share),
+  }));
+  return [open, ...several.map((name) => text(name, name, cellRows)), text("seed", "seed", cellRows), state, ...numbers];
+}
+
+const board = new Grid(document.getElementById("board-table"), boardColumns());
+const list = new Grid(document.getElementById("cells-table"), cellColumns());
+
+function agrees(row, names) {
+  return names.every((name) => !chosen.has(name) || String(row[name]) === chosen.get(name));
+}
+
+function apply() {
+  const word = form.elements.word.value.trim().toLowerCase();
+  const spelled = (row) => !word || row.defense.toLowerCase().includes(word);
+  const fields = FILTERS.map(([name]) => name);
+  const plain = fields.filter((name) => !["attack", "rate", "state"].includes(name));
+  const slice = (row) => ["attack", "rate"].every((name) => !pooled(name) || row[name] === (chosen.get(name) ?? ALL));
+  const boardRows = boards.rows.filter((row) => agrees(row, plain) && slice(row) && spelled(row));
+  const found = cellRows.filter((row) => agrees(row, fields) && spelled(row));
+  board.fill(boardRows);
+  list.fill(found);
+  document.getElementById("board-count").textContent = `${boardRows.length} rows`;
+  document.getElementById("cells-count").textContent = `${found.length} of ${cellRows.length} cells`;
+}
+
+/* Narrow the filters to one row of the board and go to its cells. */
+function see(row) {
+  for (const name of ["data", "model", "recipe", "budget", "defense"]) choose(name, String(row[name]));
+  apply();
+  document.getElementById("cells").scrollIntoView();
+}
+
+function choose(name, value) {
+  if (value) chosen.set(name, value);
+  else chosen.delete(name);
+  if (form.elements[name]) form.elements[name].value = value;
+}
+
+function setUpFilters() {
+  for (const [name, label] of FILTERS) {
+    const values = [...new Set(cellRows.map((row) => String(row[name])))];
+    if (values.length < 2) continue;
+    values.sort(new Intl.Collator("en", { numeric: true }).compare);
+    const select = element("select", { name }, element("option", { value: "" }, "all"),
+      ...values.map((value) => element("option", { value }, value)));
+    select.addEventListener("change", () => { choose(name, select.value); apply(); });
+    form.append(element("label", {}, label, select));
+  }
+  const word = element("input", { name: "word", type: "search", placeholder: "defense …" });
+  word.addEventListener("input", apply);
+  form.append(element("label", {}, "Search", word));
+  form.append(element("button", { type: "reset" }, "Clear"));
+  form.addEventListener("reset", () => { chosen.clear(); setTimeout(apply); });
+  form.addEventListener("submit", (event) => event.preventDefault());
+}
+
+function setUpTheme() {
+  const button = document.getElementById("theme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const dark = () => (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
+  const name = () => { button.textContent = dark() ? "Light" : "Dark"; };
+  button.addEventListener("click", () => { document.documentElement.dataset.theme = dark() ? "light" : "dark"; name(); });
+  system.addEventListener("change", name);
+  name();
+}
+
+setUpFilters();
+setUpTheme();
+apply();
+setUpRecords(new Map(cellRows.map((row) => [row.key, row])));

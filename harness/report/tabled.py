@@ -1,0 +1,60 @@
+"""The tables of a report: each is numbers, for a program, and sheets, for a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pandas as pd
+
+from harness.report.board import board, leaderboard
+from harness.report.clean import clean_numbers, clean_sheets
+from harness.report.duels import best_ranked, comparison_numbers, duel_sheets, rank_numbers, rank_sheets
+from harness.report.parts import Part
+from harness.report.quantities import METRICS
+from harness.report.sheet import Sheet
+from harness.report.source import Source
+from harness.report.splits import attack_numbers, attack_sheets, cost_sheets, split_sheets
+from harness.report.victims import victim_sheets
+
+
+class Tabled(NamedTuple):
+    """One table, as it is written into files of its name."""
+
+    name: str
+    sheets: list[Sheet]
+    numbers: pd.DataFrame | None
+    """None: they stand in another table's file."""
+
+
+def all_tables(source: Source) -> Iterator[Tabled]:
+    """Yield every table, the leaderboard first; one without rows is left out, but for the leaderboard."""
+    parts, frame = source.parts, source.attacked
+    boards = [(part, leaderboard(part)) for part in parts or [Part("", "", frame)]]
+    numbers = pd.concat([table for _, table in boards])
+    yield Tabled("leaderboard", [board(*pair) for pair in boards if parts], numbers)
+    if parts:
+        sheets = [sheet for pair in boards for sheet in attack_sheets(*pair)]
+        yield Tabled("attacks", sheets, attack_numbers(frame, METRICS))
+    if len(parts) > 1:
+        yield Tabled("splits", split_sheets(parts, frame), None)
+    if parts:
+        yield Tabled("resources", [sheet for part in parts for sheet in cost_sheets(part)], None)
+    if len(source.victims):
+        yield Tabled("victims", victim_sheets(source.victims), source.victims)
+    if len(frame) < len(source.frame):
+        clean = clean_numbers(source.frame)
+        yield Tabled("clean", clean_sheets(clean), clean)
+    if parts:
+        yield from _paired(source)
+
+
+def _paired(source: Source) -> Iterator[Tabled]:
+    ranks = rank_numbers(source.attacked)
+    chosen = source.against or best_ranked(ranks)
+    if chosen is None:
+        return
+    yield Tabled("ranks", rank_sheets(ranks), ranks)
+    pairs = comparison_numbers(source.attacked)
+    if len(pairs):
+        yield Tabled("comparisons", duel_sheets(pairs, chosen), pairs)

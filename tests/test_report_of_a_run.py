@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+from click.testing import CliRunner
+
+from harness.cli import cli
+from harness.store import Store
+
+STUDY = """
+data: [digits]
+models: [preactresnet18: {width: 4}]
+recipe: {fast: {epochs: 1}}
+attacks: [badnets]
+defenses: [none, ft: {epochs: 1}]
+budgets: [{spc: 2}]
+seeds: [0]
+gate: {asr: 0}
+figures: [classes, gallery]
+"""
+
+
+def test_a_run_keeps_the_images_and_labels_that_its_figures_need(tmp_path):
+    (tmp_path / "small.yaml").write_text(STUDY)
+    command = [
+        "run",
+        str(tmp_path / "small.yaml"),
+        "--out",
+        str(tmp_path / "out"),
+        "--inline",
+        "--device",
+        "cpu",
+    ]
+    result = CliRunner().invoke(cli, command, standalone_mode=False)
+    assert result.return_value == 0, result.output
+    store = Store(tmp_path / "out" / "store")
+    victim = next(record for record in store.latest().values() if record["kind"] == "victim")
+    samples = store.get(victim["result"]["artifacts"]["samples"])
+    assert samples["clean"].shape == samples["triggered"].shape == (8, *samples["clean"].shape[1:])
+    assert samples["truth"].tolist() == [1, 2, 3, 4, 5, 6, 7, 8]  # the target class 0 has no triggered images
+    changed = (samples["clean"] != samples["triggered"]).any(axis=(0, 1))
+    assert changed[-3:, -3:].any()
+    assert not changed[:-3].any()
+    kept = store.get(victim["result"]["artifacts"]["predictions"])
+    assert np.mean(kept["triggered"] == kept["truth_wanted"]) == victim["result"]["asr"]
+    assert np.mean(kept["clean"] == kept["truth_clean"]) == victim["result"]["acc"]
+    folder = tmp_path / "out" / "small"
+    assert {path.name for path in folder.glob("*.pdf")} == {"classes.pdf", "gallery.pdf"}
+    assert (folder / "report.html").exists()
