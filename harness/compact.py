@@ -7,12 +7,14 @@ import re
 import socket
 import time
 import uuid
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.plan import Study
 from harness.records import Line, read_lines, write_packed
-from harness.store import Store, part_of, publish
+from harness.store import Store, part_of
 
 IDLE = 3600.0
 """Seconds after which a file that another machine wrote is taken for finished."""
@@ -36,35 +38,51 @@ def compact(study: Study, store: Store) -> Packed:
     """
     keys = {cell.key for cell in study.cells} | set(study.victims())
     name = re.sub(r"\W+", "_", study.name)
-    mine: dict[Line, None] = {}
-    rest: dict[Line, None] = {}
-    sources: dict[Path, int] = {}
-    for path in store.record_files():
-        if _finished(path) and (path.suffix == ".jsonl" or path.name.startswith(f"{name}-")):
-            size, lines = path.stat().st_size, dict.fromkeys(read_lines(path))
-            ours = {line: None for line in lines if line.key in keys}
-            if ours:
-                sources[path] = size
-                mine |= ours
-                rest |= {line: None for line in lines if line not in ours}
-    if not mine or (len(sources) == 1 and next(iter(sources)).suffix == ".parquet"):
+    closed = [path for path in store.record_files() if _finished(path)]
+    candidates = [path for path in closed if path.suffix == ".jsonl" or path.name.startswith(f"{name}-")]
+    sizes = {path: path.stat().st_size for path in candidates if _holds(path, keys)}
+    if all(path.suffix == ".parquet" for path in sizes) and len(sizes) < 2:
         return Packed(0, 0, None)
     target = store.records_folder / f"{name}-{uuid.uuid4().hex[:8]}.parquet"
     with part_of(target) as part:
-        write_packed(list(mine), part)
-    if rest:
-        write_lines(store, "rest", list(rest))
-    for path, size in sources.items():
+        count = write_packed((line for line in _lines(sizes) if line.key in keys), part)
+    write_lines(store, "rest", (line for line in _lines(sizes) if line.key not in keys))
+    for path, size in sizes.items():
         if path.stat().st_size == size:
             path.unlink()
-    return Packed(len(mine), len(sources), target)
+    return Packed(count, len(sizes), target)
 
 
-def write_lines(store: Store, name: str, lines: list[Line]) -> None:
-    """Write records as a new file of JSON lines, whole or not at all."""
+def _holds(path: Path, keys: set[str]) -> bool:
+    return any(line.key in keys for line in read_lines(path, scalars=False))
+
+
+def _lines(paths: Iterable[Path]) -> Iterator[Line]:
+    return distinct(line for path in paths for line in read_lines(path))
+
+
+def distinct(lines: Iterable[Line], known: Iterable[Line] = ()) -> Iterator[Line]:
+    """Yield the lines that are not among the known ones, each once."""
+    seen = {(line.key, line.finished, hash(line)) for line in known}
+    for line in lines:
+        mark = (line.key, line.finished, hash(line))
+        if mark not in seen:
+            seen.add(mark)
+            yield line
+
+
+def write_lines(store: Store, name: str, lines: Iterator[Line]) -> int:
+    """Write records as a new file of JSON lines, whole or not at all; return how many. No file for none."""
+    first = next(lines, None)
+    if first is None:
+        return 0
     store.records_folder.mkdir(parents=True, exist_ok=True)
-    target = store.records_folder / f"{name}-{uuid.uuid4().hex[:8]}.jsonl"
-    publish(target, b"".join(line.encoded() + b"\n" for line in lines))
+    target, count = store.records_folder / f"{name}-{uuid.uuid4().hex[:8]}.jsonl", 0
+    with part_of(target) as part, part.open("wb") as file:
+        for line in chain([first], lines):
+            file.write(line.encoded() + b"\n")
+            count += 1
+    return count
 
 
 def _finished(path: Path) -> bool:

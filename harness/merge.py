@@ -6,7 +6,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.compact import write_lines
+from harness.compact import distinct, write_lines
 from harness.errors import UserError
 from harness.store import Store, publish
 
@@ -41,11 +41,8 @@ def merge(into: Store, other: Store, *, mixed: bool = False) -> Merged:
     for path in lacking:
         other.get(path.name)  # it is whole
         _copy(path, into.path_of(path.name))
-    known = set(into.lines())
-    fresh = [line for line in dict.fromkeys(other.lines()) if line not in known]
-    if fresh:
-        write_lines(into, "merged", fresh)
-    return Merged(len(fresh), len(lacking))
+    fresh = write_lines(into, "merged", distinct(other.lines(), into.lines()))
+    return Merged(fresh, len(lacking))
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, MutableMapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from harness.errors import UserError
 Record = dict[str, Any]
 
 HEAD = ("key", "kind", "status", "finished")
+GROUP = 4096
+"""Records of a parquet file that are in memory at a time."""
 _HEAD = re.compile(rb"\{" + rb", ".join(rb'"%s": "([^"\\]*)"' % name.encode() for name in HEAD) + rb", ")
 _CUT = b', "scalars": '
 _NO_CUT = b', "scalars" : '
@@ -33,7 +36,7 @@ class Line(NamedTuple):
     finished: str
     text: bytes
     """The record without its scalars."""
-    scalars: bytes
+    scalars: bytes = b"[]"
 
     def record(self) -> Record:
         """Return the whole record."""
@@ -71,15 +74,15 @@ def parsed(line: bytes) -> Line:
     return Line(key, kind, status, finished, text + b"}", scalars[:-1])
 
 
-def read_lines(path: Path) -> Iterator[Line]:
-    """Yield every whole line of a record file, JSON lines or parquet.
+def read_lines(path: Path, *, scalars: bool = True) -> Iterator[Line]:
+    """Yield every whole line of a record file, JSON lines or parquet; from parquet, scalars if asked for.
 
     Raises:
         FileNotFoundError: the file is gone.
         UserError: a line that is broken without being its file's last.
     """
     if path.suffix == ".parquet":
-        yield from _read_packed(path)
+        yield from _read_packed(path, scalars)
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -91,17 +94,18 @@ def read_lines(path: Path) -> Iterator[Line]:
                 raise UserError(f"{path}:{number}: not a record: {error}") from error
 
 
-def _read_packed(path: Path) -> Iterator[Line]:
+def _read_packed(path: Path, scalars: bool) -> Iterator[Line]:
     import pyarrow.parquet
 
+    names = list(Line._fields if scalars else Line._fields[:-1])
     with pyarrow.parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(columns=list(Line._fields)):
-            columns = [batch.column(name).to_pylist() for name in Line._fields]
+        for batch in file.iter_batches(GROUP, columns=names):
+            columns = [batch.column(name).to_pylist() for name in names]
             yield from map(Line, *columns)
 
 
-def write_packed(lines: list[Line], path: Path) -> None:
-    """Write lines into a new parquet file."""
+def write_packed(lines: Iterable[Line], path: Path) -> int:
+    """Write lines into a new parquet file, GROUP by GROUP; return how many."""
     import pyarrow
     import pyarrow.parquet
 
@@ -110,10 +114,13 @@ def write_packed(lines: list[Line], path: Path) -> None:
         [(name, raw if name in {"text", "scalars"} else text) for name in Line._fields],
         metadata={"schema": "defuse records 1"},
     )
-    columns = list(zip(*lines, strict=True)) or [()] * len(Line._fields)
-    pyarrow.parquet.write_table(
-        pyarrow.table([list(x) for x in columns], schema=schema), path, compression="zstd"
-    )
+    written, remaining = 0, iter(lines)
+    with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as file:
+        while group := list(islice(remaining, GROUP)):
+            columns = [list(column) for column in zip(*group, strict=True)]
+            file.write_table(pyarrow.table(columns, schema=schema))
+            written += len(group)
+    return written
 
 
 class Latest(MutableMapping[str, Record]):
@@ -125,7 +132,7 @@ class Latest(MutableMapping[str, Record]):
         for line in lines:
             known = self._lines.get(line.key)
             if known is None or known.finished <= line.finished:
-                self._lines[line.key] = line if scalars else Line(*line[:5], b"[]")
+                self._lines[line.key] = line if scalars else Line(*line[:5])
 
     def __getitem__(self, key: str) -> Record:
         return self._lines[key].record()

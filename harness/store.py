@@ -72,7 +72,7 @@ class Store:
         found = self.records_folder.glob("*")
         return sorted(path for path in found if path.suffix in {".jsonl", ".parquet"} and path.name[0] != ".")
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self, *, scalars: bool = True) -> Iterator[Line]:
         """Yield every whole record as it lies on disk, file by file; a record may come twice.
 
         A file that was packed away meanwhile is found again in the file that it was packed into.
@@ -85,7 +85,7 @@ class Store:
             for path in fresh:
                 read.add(path)
                 try:
-                    yield from read_lines(path)
+                    yield from read_lines(path, scalars=scalars)
                 except FileNotFoundError:
                     continue
 
@@ -96,7 +96,7 @@ class Store:
 
     def latest(self, *, scalars: bool = False) -> Latest:
         """Return the newest record of every key, with its scalars where they are asked for."""
-        return Latest(self.lines(), scalars=scalars)
+        return Latest(self.lines(scalars=scalars), scalars=scalars)
 
     def newest(self, key: str) -> Record | None:
         """Return the newest record of a key, with its scalars; None when it has none."""
@@ -163,8 +163,6 @@ def publish(path: Path, data: bytes) -> None:
     """Write a file beside its place and move it there, so that it is whole or absent."""
     with part_of(path) as part, part.open("wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @contextmanager
@@ -173,6 +171,8 @@ def part_of(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -110,7 +110,8 @@ def test_the_command_line_is_frozen():
     assert surface == {
         "run": sorted([*where, *run]),
         "status": sorted([*where, "--watch"]),
-        "report": where,
+        "report": ["--against", "--data-root", "--out", "studies"],
+        "compare": ["after", "before"],
         "show": sorted([*where, "cell"]),
         "list": sorted(["--json", "kind"]),
         "compact": where,
@@ -123,7 +124,7 @@ def test_the_columns_of_records_csv_are_frozen():
     from harness.report.frame import COLUMNS
 
     assert ",".join(COLUMNS) == (
-        "study,data,model,recipe,attack,rate,target,defense,needs,budget,spc,n_clean,seed,status,gate,"
+        "study,data,model,recipe,attack,rate,target,defense,family,needs,budget,spc,n_clean,seed,status,gate,"
         "acc,asr,ra,acc_before,asr_before,ra_before,der,rir,arr,rdr,seconds,peak_mem_mb,"
         "changed,acc_inverse,asr_inverse,ra_inverse,asr_triggers,ra_triggers,victim,key,error"
     )
