@@ -64,7 +64,8 @@ def test_the_newest_record_of_a_key_counts():
     lines = [as_line(record(finished=f"2026-01-0{day}", day=day)) for day in (2, 3, 1)]
     latest = Latest(lines)
     assert latest["a"]["day"] == 3
-    assert "scalars" not in latest["a"]
+    assert latest["a"]["scalars"] == []
+    assert Latest(lines, scalars=True)["a"]["scalars"] == lines[1].record()["scalars"] != []
     assert (latest.status("a"), latest.finished("a")) == ("ok", "2026-01-03")
     assert (latest.status("b"), latest.finished("b")) == ("missing", "")
     latest["b"] = record("b", status="oom")

@@ -147,7 +147,7 @@ def test_own_defenses_join_the_matrix_and_failures_are_records(tmp_path):
         "error": 3,
         "timeout": 1,
     }  # nothing vanishes
-    frame = build_frame(study, store_of(tmp_path / "out").latest()).set_index("defense")
+    frame = build_frame([study], store_of(tmp_path / "out").latest()).set_index("defense")
     assert frame.loc["fine", "acc"] == frame.loc["none", "acc"]
     assert frame.loc["raises", "error"] == "RuntimeError: it broke here"
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from test_layouts import gtsrb
 
 from harness.augment import Augment
 from harness.contract import Budget
@@ -13,6 +12,7 @@ from harness.data.options import DataOptions
 from harness.data.resident import load_resident
 from harness.data.tracks import tracks
 from harness.toolbox.validation import hold_out
+from tests.test_layouts import gtsrb
 from tests.victim_parts import context
 
 
