@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import MISSING, Field, asdict, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -84,15 +85,23 @@ def _terms(row: dict[str, Any]) -> str:
     return f"{row['family']}; needs {row['needs']}{least}; runs on {', '.join(row['architectures'])}"
 
 
+def _is_called(cell: Cell, asked: list[str]) -> bool:
+    """Tell whether a cell's name holds all words; a number must be the one behind the same word."""
+    name = cell.name.lower().split()
+    pairs = set(pairwise(name))
+    numbers = [(word, after) for word, after in pairwise(asked) if after[0].isdigit()]
+    words = [word for word in asked if not word[0].isdigit()]
+    return pairs.issuperset(numbers) and all(any(word in part for part in name) for word in words)
+
+
 def found_cell(study: Study, asked: str) -> Cell:
     """Return the one cell whose key starts with ``asked``, or whose name holds all of its words.
 
     Raises:
         UserError: none, or several; names them.
     """
-    words = asked.lower().split()
     by_key = [cell for cell in study.cells if cell.key.startswith(asked)]
-    cells = by_key or [cell for cell in study.cells if all(word in cell.name.lower() for word in words)]
+    cells = by_key or [cell for cell in study.cells if _is_called(cell, asked.lower().split())]
     if len(cells) == 1:
         return cells[0]
     if not cells:

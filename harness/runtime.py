@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import resource
+from pathlib import Path
 
 import torch
 
@@ -55,7 +56,7 @@ def uses_bf16(recipe: Recipe, device: torch.device) -> bool:
 
 def environment(device: torch.device) -> dict[str, str | int]:
     """Return what a record says of the machine."""
-    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "cpu"
+    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     return {
         "device": device.type,
         "hardware": hardware,
@@ -63,6 +64,15 @@ def environment(device: torch.device) -> dict[str, str | int]:
         "torch": str(torch.__version__),
         "python": platform.python_version(),
     }
+
+
+def _cpu_name() -> str:
+    """Return the processor's model and the widest instructions that torch uses on it."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = models[0] if models else platform.processor() or platform.machine()
+    return f"{model}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def reset_peak_memory(device: torch.device) -> None:

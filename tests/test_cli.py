@@ -49,7 +49,7 @@ def test_run_status_report_show(defuse, tmp_path):
     code, said, _ = defuse("status", study, "--out", out)
     assert (code, said) == (0, "small: 2 cells: 2 ok\nsmall: 1 victims: 1 ok\n")
     assert defuse("report", study, "--out", out)[0] == 0
-    code, said, _ = defuse("show", study, "ft", "--out", out)
+    code, said, _ = defuse("show", study, "badnets ft SPC 2 seed 0", "--out", out)
     assert json.loads(said)["spec"]["defense"]["hyper"]["epochs"] == 2
 
 
@@ -76,6 +76,7 @@ def test_failed_cells_give_exit_code_1(defuse, tmp_path):
         (["run", "{study}", "--wrokers", "2"], "No such option '--wrokers'"),
         (["list", "atacks"], "'atacks' is not one of"),
         (["show", "{study}", "imz"], "no cell of small is called 'imz'"),
+        (["show", "{study}", "seed 1"], "no cell of small is called 'seed 1'"),
         (["show", "{study}", "seed"], "2 cells of small are called 'seed'; say more:"),
         (["frobnicate"], "No such command 'frobnicate'"),
     ],

@@ -47,7 +47,9 @@ def read_hub(source: Source) -> Raw:
         UserError: the hub cannot be reached, or a column is missing or not what it should be.
     """
     from datasets import exceptions, load_dataset
+    from huggingface_hub.utils import logging as hub_logging
 
+    hub_logging.set_verbosity_error()  # of each retry it would tell; the last error is told below
     entry = source.entry
     try:
         loaded = load_dataset(entry.hub, entry.config, split=list(entry.splits))
