@@ -9,11 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from torch import nn
-from torchvision.models.vision_transformer import VisionTransformer
-from torchvision.transforms import Resize
 
 from harness.contract import Count, model
-from harness.toolbox.stem import with_channels
+from harness.toolbox.transformer import Sizes, vision_transformer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +31,5 @@ class Hyper:
 )
 def vit_b_16(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights."""
-    net = VisionTransformer(
-        image_size=hyper.size,
-        patch_size=16,
-        num_layers=hyper.layers,
-        num_heads=hyper.heads,
-        hidden_dim=hyper.width,
-        mlp_dim=4 * hyper.width,
-        num_classes=classes,
-    )
-    resize = Resize((hyper.size, hyper.size), antialias=True)
-    return nn.Sequential(resize, with_channels(net, channels))
+    sizes = Sizes(hyper.size, 16, hyper.layers, hyper.heads, hyper.width)
+    return vision_transformer(channels, classes, sizes)
