@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.contract import Budget, Context, Positive, defense
-from harness.toolbox.batchnorm import cut_outliers, norms
+from harness.contract import Budget, Context, Positive, Repaired, defense
+from harness.toolbox.batchnorm import cut_outliers, kept_masks, norms
 
 Moments = tuple[torch.Tensor, torch.Tensor]
 """Mean and variance per channel, (channels,) each."""
@@ -42,8 +42,8 @@ class Hyper:
     version=1,
     requires="batchnorm",
 )
-def bnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
-    """Cut outlying channels and return the plain model."""
+def bnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+    """Cut outlying channels and return the plain model with what it keeps."""
     clean = clean_moments(model, budget.images)
     for i, (name, norm) in enumerate(norms(model)):
         assert norm.running_mean is not None
@@ -52,7 +52,7 @@ def bnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Modu
         running = norm.running_mean, norm.running_var + norm.eps
         cut = cut_outliers(norm, divergence((mean, var + norm.eps), running), hyper.u)
         ctx.log(i, cut=int(cut.sum()))
-    return model
+    return Repaired(model, artifacts=kept_masks(model))
 
 
 @torch.no_grad()

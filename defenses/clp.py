@@ -19,8 +19,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from harness.contract import Budget, Context, Positive, defense
-from harness.toolbox.batchnorm import cut_outliers, pairs
+from harness.contract import Budget, Context, Positive, Repaired, defense
+from harness.toolbox.batchnorm import cut_outliers, kept_masks, pairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +38,12 @@ class Hyper:
     version=1,
     requires="batchnorm",
 )
-def clp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
-    """Cut outlying channels and return the plain model."""
+def clp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+    """Cut outlying channels and return the plain model with what it keeps."""
     for i, (convolution, norm) in enumerate(pairs(model)):
         cut = cut_outliers(norm, lipschitz(convolution, norm), hyper.u)
         ctx.log(i, cut=int(cut.sum()))
-    return model
+    return Repaired(model, artifacts=kept_masks(model))
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from harness.contract import Budget, Context, Share, defense
+from harness.contract import Budget, Context, Repaired, Share, defense
 from harness.toolbox.settings import FineTuning
 from harness.toolbox.training import fine_tuned
 from harness.toolbox.validation import accuracy, hold_out
@@ -44,20 +44,20 @@ class Hyper(FineTuning):
     version=1,
     least_spc=2,
 )
-def fp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
-    """Prune dormant features of the last linear layer, fine-tune, and return the plain model."""
+def fp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+    """Prune dormant features of the last linear layer and fine-tune; return the plain model and its mask."""
     train, val = hold_out(budget, hyper.val_share, ctx)
-    linear = _last_linear(model)
+    name, linear = _last_linear(model)
     order = _mean_inputs(model, linear, train).argsort()
     keep = _pruned(model, linear, order, val, hyper, ctx)
     prune.custom_from_mask(linear, "weight", keep.expand_as(linear.weight))
     fine_tuned(model, (train.images, train.labels), hyper, train.augment, ctx)
     prune.remove(linear, "weight")
-    return model
+    return Repaired(model, artifacts={f"mask.{name}": keep})
 
 
-def _last_linear(model: nn.Module) -> nn.Linear:
-    linears = [module for module in model.modules() if isinstance(module, nn.Linear)]
+def _last_linear(model: nn.Module) -> tuple[str, nn.Linear]:
+    linears = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     if not linears:
         raise ValueError("Fine-Pruning prunes the inputs of the last linear layer; this model has none")
     return linears[-1]

@@ -53,6 +53,11 @@ def zero_scales(model: nn.Module, below_or_at: float, masks: Masks) -> int:
     return count
 
 
+def kept_masks(model: nn.Module) -> Masks:
+    """Return which channels a pruned model keeps, as artifacts: ``mask.<layer>``, (channels,) of 0 and 1."""
+    return {f"mask.{name}": (layer.weight.detach() != 0).float() for name, layer in norms(model)}
+
+
 def pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, _BatchNorm]]:
     """Yield every convolution that a batch norm of as many channels comes next to, in order of definition.
 
