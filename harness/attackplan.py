@@ -133,4 +133,4 @@ def triggers_for(victim: Victim, victims: list[Victim]) -> tuple[Victim, ...]:
         best = chosen.get(other.attack.label)
         if alike and not other.is_clean and (best is None or other.share > best.share):
             chosen[other.attack.label] = other
-    return tuple(chosen.values()) if victim.is_clean else ()
+    return tuple(chosen.values())

@@ -83,8 +83,9 @@ class _Reader:
             for info, (model, _) in itertools.product(data, models)
         ]
         victims = all_victims(grounds, attacks, target)
+        triggers = {victim.key: triggers_for(victim, victims) for victim in victims if victim.is_clean}
         cells = [
-            _cell(victim, defense, budget, file.skip, triggers_for(victim, victims))
+            _cell(victim, defense, budget, file.skip, triggers.get(victim.key, ()))
             for victim, budget, defense in itertools.product(victims, budgets, defenses)
         ]
         self.skips_match(file.skip, cells)
