@@ -31,7 +31,7 @@ from harness.contract import (
 )
 from harness.predict import quantised
 from harness.toolbox.images import image_or_noise
-from harness.toolbox.poison import draw
+from harness.toolbox.poison import blend, draw
 from harness.train import as_float
 
 
@@ -53,13 +53,8 @@ class Hyper:
     """An image file to blend in instead, resized to the data set's images."""
 
 
-def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Blend the whole pattern: images (N, C, H, W), pattern (C, H, W), alpha (1,)."""
-    return images + state["alpha"] * (state["pattern"] - images)
-
-
 @attack(
-    trigger=stamp,
+    trigger=blend,
     paper="Revisiting the Assumption of Latent Separability for Backdoor Defenses, arXiv 2205.13613",
     year=2023,
     version=1,

@@ -16,7 +16,7 @@ import torch
 
 from harness.contract import Context, Goal, NonNegativeCount, Poison, Share, TrainingSet, attack
 from harness.toolbox.images import image_or_noise
-from harness.toolbox.poison import dirty_label
+from harness.toolbox.poison import blend, dirty_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +31,8 @@ class Hyper:
     """An image file to blend in instead, resized to the data set's images."""
 
 
-def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Blend: images (N, C, H, W), pattern (C, H, W), alpha (1,)."""
-    return images + state["alpha"] * (state["pattern"] - images)
-
-
 @attack(
-    trigger=stamp,
+    trigger=blend,
     paper="Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning, arXiv 1712.05526",
     year=2017,
     version=1,
@@ -47,4 +42,4 @@ def blended(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poiso
     """Blend the pattern into a share of the training images and relabel them."""
     pattern = image_or_noise(hyper.image, train.images.shape[1:], hyper.pattern_seed).to(ctx.device)
     state = {"pattern": pattern, "alpha": torch.tensor([hyper.alpha], device=ctx.device)}
-    return dirty_label(train, goal, lambda images: stamp(images, state), state, ctx)
+    return dirty_label(train, goal, lambda images: blend(images, state), state, ctx)

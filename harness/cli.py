@@ -17,13 +17,13 @@ from harness.cli_parts import (
     SOME_FAILED,
     STUDY,
     console,
+    echo,
     exit_code,
+    plan_of,
     print_plan,
     print_queue,
     print_state,
 )
-from harness.cli_parts import echo as _echo
-from harness.cli_parts import plan_of as _plan
 from harness.cli_store import compact, gc, merge
 from harness.errors import UserError
 
@@ -91,7 +91,7 @@ def run(study: Path, mode: Mode, dry_run: bool, out: Path, data_root: Path | Non
     from harness.launch.stop import Interrupted
     from harness.run import Options, run_study, store_of
 
-    plan = _plan(study, data_root)
+    plan = plan_of(study, data_root)
     store, wish = store_of(out), Wish(mode=mode)
     if dry_run:
         print_plan(plan, store.latest(), wish)
@@ -115,8 +115,8 @@ def _submit(plan: Study, store: Store, options: Options, sbatch: str, out: Path)
     sent = submit(plan, store, options, sbatch)
     if not sent.arrays:
         return _report([plan], out)
-    _echo(f"submitted {sent.victims} victims and {sent.cells} cells as arrays {', '.join(sent.arrays)}")
-    _echo(f"follow them with: defuse status {plan.path} --out {out} --watch")
+    echo(f"submitted {sent.victims} victims and {sent.cells} cells as arrays {', '.join(sent.arrays)}")
+    echo(f"follow them with: defuse status {plan.path} --out {out} --watch")
     return OK
 
 
@@ -129,7 +129,7 @@ def status(study: Path, out: Path, data_root: Path | None, watch: bool) -> int:
     """Show how far STUDY is, and its jobs in the queue."""
     from harness.run import store_of
 
-    plan, store = _plan(study, data_root), store_of(out)
+    plan, store = plan_of(study, data_root), store_of(out)
     if watch:
         from harness.watch import follow
 
@@ -147,7 +147,7 @@ def status(study: Path, out: Path, data_root: Path | None, watch: bool) -> int:
 @DATA_ROOT
 def report(studies: tuple[Path, ...], against: str | None, out: Path, data_root: Path | None) -> int:
     """Write tables, figures and the page of one or several studies from their records."""
-    return _report([_plan(study, data_root) for study in studies], out, against)
+    return _report([plan_of(study, data_root) for study in studies], out, against)
 
 
 @cli.command()
@@ -171,7 +171,7 @@ def list_(kind: str | None, as_json: bool) -> int:
     from harness.listing import as_text, entries
 
     found = entries(kind)
-    _echo(json.dumps(found, indent=2) if as_json else as_text(found))
+    echo(json.dumps(found, indent=2) if as_json else as_text(found))
     return OK
 
 
@@ -185,7 +185,7 @@ def show(study: Path, cell: str, out: Path, data_root: Path | None) -> int:
     from harness.listing import found_cell
     from harness.run import store_of
 
-    plan = _plan(study, data_root)
+    plan = plan_of(study, data_root)
     wanted = found_cell(plan, cell)
     missing = {
         "key": wanted.key,
@@ -194,7 +194,7 @@ def show(study: Path, cell: str, out: Path, data_root: Path | None) -> int:
         "status": wanted.skip or "missing",
     }
     record = store_of(out).newest(wanted.key)
-    _echo(json.dumps(missing if record is None else record, indent=2))
+    echo(json.dumps(missing if record is None else record, indent=2))
     return OK
 
 
@@ -207,8 +207,8 @@ def _report(plans: list[Study], out: Path, against: str | None = None) -> int:
     written = write_report(source, out / "+".join(plan.name for plan in plans))
     console().print(written.terminal)
     for path in written.first:
-        _echo(str(path))
-    _echo(f"and {len(written.paths) - len(written.first)} more files in {written.page.parent}")
+        echo(str(path))
+    echo(f"and {len(written.paths) - len(written.first)} more files in {written.page.parent}")
     return max(exit_code(plan, source.records) for plan in plans)
 
 

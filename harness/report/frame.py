@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -40,13 +40,14 @@ NAN = float("nan")
 def build_frame(studies: Sequence[Study], latest: Mapping[str, Record]) -> pd.DataFrame:
     """Return one row per planned cell with COLUMNS and the changes; metrics are NaN unless status is ok."""
     labels = Labels(studies)
-    rows = [
-        _cell(study, cell, latest, labels) | {"gate": gates.get(cell.victim.key, NAN)}
-        for study in studies
-        for gates in [{key: gate(study, victim, latest) for key, victim in study.victims().items()}]
-        for cell in study.cells
-    ]
+    rows = [row for study in studies for row in _cells(study, latest, labels)]
     return with_changes(pd.DataFrame(rows, columns=list(COLUMNS)))
+
+
+def _cells(study: Study, latest: Mapping[str, Record], labels: Labels) -> Iterator[dict[str, Any]]:
+    gates = {key: gate(study, victim, latest) for key, victim in study.victims().items()}
+    for cell in study.cells:
+        yield _cell(study, cell, latest, labels) | {"gate": gates.get(cell.victim.key, NAN)}
 
 
 def build_victims(studies: Sequence[Study], latest: Mapping[str, Record]) -> pd.DataFrame:

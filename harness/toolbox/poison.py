@@ -28,6 +28,11 @@ def dirty_label(
     )
 
 
+def blend(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Mix a pattern into images: images (N, C, H, W), pattern (C, H, W), alpha (1,), its weight."""
+    return images + state["alpha"] * (state["pattern"] - images)
+
+
 def draw_target(
     train: TrainingSet, goal: Goal, rate_of: Literal["all", "class"], ctx: Context
 ) -> torch.Tensor:
