@@ -117,7 +117,11 @@ def test_the_command_line_is_frozen():
         "compact": where,
         "merge": sorted(["--mixed-versions", "into", "other"]),
         "gc": sorted(["--data-root", "--delete", "--out", "studies"]),
+        "import": [],
     }
+    backdoorbench = cli.commands["import"].commands["backdoorbench"]
+    options = sorted(option for parameter in backdoorbench.params for option in parameter.opts)
+    assert options == ["--data-root", "--device", "--out", "records"]
 
 
 def test_the_columns_of_records_csv_are_frozen():
