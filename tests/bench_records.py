@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +42,9 @@ class World:
         return {"squares": {"path": str(self.root), "mean": list(MEAN), "std": list(STD)}}
 
 
+@functools.cache
 def make_world(root: Path) -> World:
-    """Write the data set and train the model; both take seconds."""
+    """Write the data set and train the model, once per folder; both take seconds."""
     write_squares(root)
     options = DataOptions(path=str(root), mean=MEAN, std=STD)
     info = prepare("squares", options, None, default_cache())

@@ -24,7 +24,7 @@ from tests.bench_records import MODEL, TARGET, write_record
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    made = bench_records.make_world(tmp_path_factory.mktemp("squares"))
+    made = bench_records.make_world(tmp_path_factory.getbasetemp() / "squares")
     assert made.scores["acc"] > 0.7, made.scores
     assert made.scores["asr"] > 0.7, made.scores
     return made

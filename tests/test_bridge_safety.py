@@ -27,7 +27,7 @@ from tests.bench_records import MODEL, TARGET, write_record
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    return bench_records.make_world(tmp_path_factory.mktemp("squares"))
+    return bench_records.make_world(tmp_path_factory.getbasetemp() / "squares")
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +261,7 @@ EDITS = {
     "wrong shape": (reshaped, "mis-shaped linear.weight (7, 7), not (3, 32)"),
     "wrong name": (renamed, "missing linear.weight; unexpected linear.wait"),
     "weights missing": (lambda x: x.update(model={}), "no state dict in it"),
-    "index beyond the data": (move_index, "an index out of range: 0 to 99, but squares has 36 test images"),
+    "index beyond the data": (move_index, "an index out of range: 1 to 99, but squares has 36 test images"),
     "index beyond its own": (beyond_indicator, "an index out of range: 5000 to 5000 of 36 samples"),
     "an entry missing": (
         lambda x: x["bd_test"]["bd_data_container"]["data_dict"].clear(),
@@ -276,7 +276,7 @@ EDITS = {
     "other classes": (lambda x: x.update(num_classes=10), "10 classes of images [3, 8, 8]"),
     "a path out of the record": (
         lambda x: set_path(x, "./record/../../../../etc/passwd"),
-        "no file",
+        "does not end as <set>/<label>/<index>.png",
     ),
     "a path that climbs": (
         lambda x: set_path(x, "x/../secret.png"),
