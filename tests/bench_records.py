@@ -203,7 +203,7 @@ def result(world: World, folder: Path, **how: Any) -> dict[str, Any]:
 
 def write_record(world: World, folder: Path, **how: Any) -> Path:
     """Write a whole record and return its folder; ``how`` as for ``result``, and changes: keys to replace."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     content = result(world, folder, **how) | how.get("changes", {})
     torch.save(content, folder / "attack_result.pt")
     if how.get("cross"):
