@@ -130,7 +130,7 @@ def test_a_difference_from_the_records_own_table_is_shown(world, tmp_path):
         write_record(world, tmp_path / "record" / "other", key=int),
         {**world.scores, "asr": world.scores["asr"] - 0.25},
     )
-    path = study(tmp_path, [recorded(world, "record/*")])
+    path = study(tmp_path, [recorded(world, "record/*")], figures=[])
     small.run(path, tmp_path / "out")
     done = CliRunner().invoke(
         cli, ["report", str(path), "--out", str(tmp_path / "out")], standalone_mode=False
@@ -162,6 +162,7 @@ def test_a_foreign_and_a_trained_victim_in_one_study(world, tmp_path):
         target=TARGET,
         defenses=["none", {"ft": {"epochs": 1}}, "oracle"],
         seeds=[0, 1],
+        figures=["gallery", "rates"],
     )
     latest = small.run(path, tmp_path / "out")
     plan = load_study(path, None, default_cache())
