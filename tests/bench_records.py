@@ -145,9 +145,9 @@ def first_format(changed: dict[int, tuple[Image.Image, int, int]]) -> dict[str, 
     rows = list(changed.values())
     return {
         "x": [row[0] for row in rows],
-        "y": [row[1] for row in rows],
-        "original_index": list(changed),
-        "original_targets": [row[2] for row in rows],
+        "y": np.array([row[1] for row in rows]),
+        "original_index": np.array(list(changed)),
+        "original_targets": np.array([row[2] for row in rows]),
     }
 
 
