@@ -1,0 +1,81 @@
+"""The benchmarks compare the same work, and their table says what was measured. No time is asserted here."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.benchmarks import peak
+from tests.benchmarks.__main__ import COLUMNS, TASKS, machine, rows_of, table
+from tests.benchmarks.side import Row, agreement, side_by_side
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_agrees_with_its_reference_and_gives_rows(name):
+    rows = rows_of(name, tiny=True)
+    assert rows
+    for row in rows:
+        assert row.ours > 0
+        assert row.least is None or row.reference is not None, "a ratio needs a reference"
+        assert row.share is None or 0 < row.share < math.inf
+    lines = table(rows).splitlines()
+    assert len(lines) == 2 + len(rows)
+    assert all(line.count(" | ") == len(COLUMNS) - 1 for line in lines)
+
+
+def test_another_result_is_no_comparison():
+    same = torch.ones(3)
+    assert agreement(same, same + 1e-7, 1e-6).endswith("of 1e-06")
+    with pytest.raises(ValueError, match=r"0\.5 apart, more than 0\.1"):
+        agreement(same, same + 0.5, 0.1)
+    with pytest.raises(ValueError, match="nan apart"):
+        agreement(same, same * math.nan, 0.1)
+    with pytest.raises(ValueError, match="differ in shape"):
+        agreement(same, same[:2], 0.1)
+
+
+def test_both_sides_run_in_turns_after_a_first_run_each():
+    seen: list[str] = []
+    sides = side_by_side(lambda: seen.append("a") or 1, lambda: seen.append("b") or 2, repeats=2)
+    assert seen == ["a", "b"] * 3
+    assert (sides.reference, sides.ours) == (1, 2)
+
+
+def test_bars_are_ratios_or_seconds():
+    fast = Row(task="t", ours=1.0, reference=3.0, least=2)
+    assert (fast.ratio, fast.bar) == (3.0, ">= 2 x: met")
+    assert Row(task="t", ours=2.0, reference=3.0, least=2).bar == ">= 2 x: MISSED"
+    assert Row(task="t", ours=2.0, most=1).bar == "< 1 s: MISSED"
+
+
+def test_operations_are_counted_by_hand_and_the_machine_is_named():
+    a, b = torch.ones(4, 5), torch.ones(5, 6)
+    assert peak.operations(lambda: a @ b) == 2 * 4 * 5 * 6
+    said = machine()
+    assert f"torch {torch.__version__}" in said
+    assert "peak of convolutions" in said
+
+
+def test_freed_memory_is_kept():
+    code = """
+import resource
+from harness.runtime import set_up
+set_up(1)
+import torch
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(2_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print(faults())
+"""
+    if sys.platform != "linux":
+        pytest.skip("glibc's mallopt is what is tested")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100, "20 tensors of 8 MB have some 40,000 pages"
