@@ -33,7 +33,7 @@ class Hyper:
 def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     """Replace the pixels under the mask: images (N, C, H, W), patch (C, H, W), mask (1, H, W)."""
     inside = (state["mask"] > 0).to(images.dtype)
-    return images * (1 - inside) + state["patch"] * inside  # the same as torch.where, which is slow on a CPU
+    return torch.lerp(images, state["patch"], inside)  # exact at 0 and 1, and faster than torch.where
 
 
 @attack(

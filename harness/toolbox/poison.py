@@ -30,7 +30,7 @@ def dirty_label(
 
 def blend(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     """Mix a pattern into images: images (N, C, H, W), pattern (C, H, W), alpha (1,), its weight."""
-    return images + state["alpha"] * (state["pattern"] - images)
+    return (state["pattern"] - images).mul_(state["alpha"]).add_(images)
 
 
 def draw_target(

@@ -1,7 +1,7 @@
 """The table: ``python -m tests.benchmarks [NAME...]``, each task against a plain reference.
 
-A reference is written in the straightforward style of today's toolboxes. Seconds are medians of runs in turns
-in one process. Ratios carry over to other machines, seconds do not.
+A reference is written in the straightforward style of today's toolboxes. Seconds are medians of runs in
+turns in one process, on a CPU with one thread, as a worker has. Ratios carry over to other machines.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def rows_of(name: str, *, tiny: bool = False) -> list[Row]:
 
 def main(names: Sequence[str]) -> None:
     """Measure and print."""
-    set_up(cores())
+    set_up(cores() if torch.cuda.is_available() else 1)
     sys.stdout.write(machine() + "\n\n")
     rows = []
     for name in names or TASKS:

@@ -1,4 +1,7 @@
-"""Evaluation: the clean and the triggered test set, from 8-bit images to ACC and ASR."""
+"""Evaluation: the clean and the triggered test set, from 8-bit images to ACC, ASR and RA.
+
+The reference reads the triggered images twice, once for ASR and once for RA, as toolboxes do.
+"""
 
 from __future__ import annotations
 
@@ -17,30 +20,34 @@ def rows(*, tiny=False):
     loaders = plain_loaders(test, labels)
 
     def reference():
-        return torch.cat([plain.evaluate(theirs, batches, peak.device())[1] for batches in loaders])
+        passes = [plain.evaluate(theirs, batches, peak.device()) for batches in loaders]
+        return torch.cat([logits for _, logits in passes[:2]]), torch.tensor([share for share, _ in passes])
 
     def ours():
         found = evaluate(net, scene.evaluation_set(test, labels, stamp))
-        return torch.cat([found.clean, found.triggered])
+        return torch.cat([found.clean, found.triggered]), torch.tensor(found.scores)
 
     both = side_by_side(reference, ours, size.repeats)
+    agreement(both.reference[1], both.ours[1], 1e-6)
     work = peak.operations(ours)
     return [
         Row(
-            task=f"clean and triggered evaluation, width {size.width}, {len(both.ours):,} images",
+            task=f"clean and triggered evaluation, width {size.width}, {len(both.ours[0]):,} images",
             reference=both.reference_s,
             ours=both.ours_s,
             least=2,
             share=work / both.ours_s / peak.convolutions(),
-            agreement=agreement(both.reference, both.ours, 1e-4),
+            agreement=agreement(both.reference[0], both.ours[0], 1e-4),
         )
     ]
 
 
 def plain_loaders(test, labels):
-    """Return the reference's loaders of the clean and of the triggered test set."""
+    """Return the reference's loaders for ACC, ASR and RA."""
     chosen, change = labels != scene.TARGET, plain.patched()
     clean = plain.Pictures(test, labels, plain.normalised)
-    wanted = torch.full_like(labels[chosen], scene.TARGET)
-    triggered = plain.Pictures(test[chosen], wanted, lambda picture: plain.normalised(change(picture)))
-    return plain.loader(clean), plain.loader(triggered)
+    triggered = [
+        plain.Pictures(test[chosen], wanted, lambda picture: plain.normalised(change(picture)))
+        for wanted in (torch.full_like(labels, scene.TARGET)[chosen], labels[chosen])
+    ]
+    return [plain.loader(pictures) for pictures in (clean, *triggered)]

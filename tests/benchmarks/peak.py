@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
+
+from tests.benchmarks.side import clock
 
 RUNS = 5
 
@@ -49,9 +50,7 @@ def matrices(dtype: torch.dtype = torch.float32) -> float:
 def _best(work: Callable[[], torch.Tensor]) -> float:
     seconds = []
     for _ in range(RUNS):
-        start = time.perf_counter()
+        start = clock()
         work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(clock() - start)
     return operations(work) / min(seconds)

@@ -1,4 +1,4 @@
-"""Triggers, from 8-bit images to what a network takes: image by image, and in batches on the device."""
+"""Triggers, from 8-bit images to the batches that a network takes: image by image, and a batch at a time."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ def rows(*, tiny=False):
 
 
 def _row(name, tiny):
-    test, labels = scene.images(100 if tiny else 10_000)
+    test, labels = scene.images(100 if tiny else 1000)
     stamp, state = scene.stamp_of(name)
     change = changes(name, state)
     pictures = plain.Pictures(test, labels, lambda picture: TF.to_tensor(change(picture)))
-    both = side_by_side(
-        partial(_reference, pictures), partial(_ours, test.to(peak.device()), stamp), 1 if tiny else 3
-    )
+    reference, ours = partial(_reference, pictures), partial(_ours, test.to(peak.device()), stamp)
+    both = side_by_side(lambda: _used(reference()), lambda: _used(ours()), 1 if tiny else 15)
     return Row(
         task=f"trigger of {name}, {len(test):,} images",
         reference=both.reference_s,
         ours=both.ours_s,
         least=20,
-        agreement=agreement(both.reference, both.ours.cpu(), LEVEL),
+        agreement=agreement(torch.cat([*reference()]), torch.cat([*ours()]).cpu(), LEVEL),
     )
 
 
@@ -47,8 +46,13 @@ def changes(name, state):
 
 
 def _reference(pictures):
-    return torch.cat([images for images, _ in plain.loader(pictures)])
+    return (images for images, _ in plain.loader(pictures))
 
 
 def _ours(test, stamp):
-    return stamped(test, stamp).float().div_(255)
+    return (chunk.float().div_(255) for chunk in stamped(test, stamp).split(plain.BATCH))
+
+
+def _used(batches):
+    """Take every batch and keep none, as a network does; return how many there were."""
+    return sum(1 for _ in batches)
