@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.benchmarks import peak
+from tests.benchmarks import peak, remaining, scene
 from tests.benchmarks.__main__ import COLUMNS, TASKS, machine, rows_of, table
 from tests.benchmarks.side import Row, agreement, side_by_side
 
@@ -51,6 +51,14 @@ def test_bars_are_ratios_or_seconds():
     assert (fast.ratio, fast.bar) == (3.0, ">= 2 x: met")
     assert Row(task="t", ours=2.0, reference=3.0, least=2).bar == ">= 2 x: MISSED"
     assert Row(task="t", ours=2.0, most=1).bar == "< 1 s: MISSED"
+
+
+def test_a_profile_names_every_operation_and_its_share():
+    _, work = list(remaining.tasks(scene.TINY))[1]
+    found = remaining.shares(work)
+    assert "aten::mkldnn_convolution" in found or torch.cuda.is_available()
+    assert sum(found.values()) == pytest.approx(1)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
 def test_operations_are_counted_by_hand_and_the_machine_is_named():

@@ -65,7 +65,7 @@ def context():
 def stamp_of(name):
     """Return the trigger of an attack with its default hyperparameters, and its state."""
     method = load("attack", name)
-    train = TrainingSet(*images(100), CLASSES)
+    train = TrainingSet(*(x.to(peak.device()) for x in images(100)), CLASSES)
     state = method.function(train, Goal(TARGET, 0.1, CLASSES), method.hyper(), context()).state
     return lambda x: method.about.trigger(x, state), state
 
