@@ -1,6 +1,7 @@
 """The mathematics of each defense, against closed forms, hand counts and finite differences."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from torch.nn import functional as F
 
 from defenses.anp import Hyper as AnpHyper
 from defenses.anp import worst_noise
-from defenses.bnp import clean_moments, divergence
+from defenses.bnp import Hyper as BnpHyper
+from defenses.bnp import bnp, clean_moments, divergence
 from defenses.clp import lipschitz
 from defenses.fst import Hyper as FstHyper
 from defenses.fst import classifier, fst
@@ -24,6 +26,7 @@ from defenses.sau import jensen_shannon, shared_examples
 from defenses.sau import outer_loss as sau_loss
 from defenses.tsbd import Hyper as TsbdHyper
 from defenses.tsbd import zero_most_changed
+from harness.augment import Augment
 from harness.contract import Context
 from harness.metrics import auroc
 from harness.models.preactresnet18 import PreActResNet
@@ -134,6 +137,19 @@ def test_bnp_moments_are_those_of_the_layer_input():
     (mean, var) = clean_moments(net, images, chunk=7)["norm"]
     assert torch.allclose(mean, before.mean((0, 2, 3)), atol=1e-5)
     assert torch.allclose(var, before.var((0, 2, 3), unbiased=False), atol=1e-5)
+
+
+def test_bnp_looks_at_augmented_images_as_the_running_statistics_did():
+    class Black(Augment):
+        def __call__(self, images, generator):
+            return torch.zeros_like(images)
+
+    def kept(budget):
+        return bnp(planted(), budget, BnpHyper(), ctx()).artifacts["mask.norm"].tolist()
+
+    plain = clean_budget(5)
+    assert kept(replace(plain, augment=Black())) == kept(replace(plain, images=0 * plain.images))
+    assert kept(replace(plain, augment=Black())) != kept(plain)
 
 
 def test_only_outliers_are_cut():
