@@ -25,6 +25,7 @@ from defenses.sau import Hyper as SauHyper
 from defenses.sau import jensen_shannon, shared_examples
 from defenses.sau import outer_loss as sau_loss
 from defenses.tsbd import Hyper as TsbdHyper
+from defenses.tsbd import unlearned as unlearned_for_tsbd
 from defenses.tsbd import zero_most_changed
 from harness.augment import Augment
 from harness.contract import Context
@@ -40,6 +41,7 @@ from harness.toolbox.invertible import Masks, agree, disagree, unselected
 from harness.toolbox.perturb import descend, sign_descent
 from harness.toolbox.sam import ascent, displaced
 from harness.toolbox.training import Loop, batches, train
+from harness.toolbox.validation import accuracy
 from tests.planted_models import CLASSES, clean_budget, planted, planted_transformer, stamp
 
 
@@ -216,6 +218,12 @@ def test_grad_prune_cuts_the_trigger_filters_of_a_planted_backdoor_first():
     assert {index for _, index in cut} == {30, 31}
     assert net.norm.weight[30:].tolist() == [0, 0]
     assert net.conv.weight[30:].abs().sum() == 0
+
+
+def test_tsbd_unlearns_until_the_clean_task_is_gone():
+    budget, hyper = clean_budget(5), TsbdHyper(unlearn_lr=2e-5, unlearn_to=0.6)
+    assert accuracy(planted(), budget) > 0.6
+    assert accuracy(unlearned_for_tsbd(planted(), budget, hyper, ctx()), budget) <= 0.6
 
 
 def test_tsbd_zeroes_what_changed_most_in_the_filters_that_changed_most():
