@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli_export import export
 from harness.cli_parts import (
     DATA_ROOT,
     OK,
@@ -45,6 +46,7 @@ def cli() -> None:
 cli.add_command(compact)
 cli.add_command(merge)
 cli.add_command(gc)
+cli.add_command(export)
 
 
 def _numbers(ctx: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...] | None:

@@ -117,7 +117,11 @@ def test_the_command_line_is_frozen():
         "compact": where,
         "merge": sorted(["--mixed-versions", "into", "other"]),
         "gc": sorted(["--data-root", "--delete", "--out", "studies"]),
+        "export": [],
     }
+    export = cli.commands["export"].commands["backdoorbench"]
+    options = sorted(option for parameter in export.params for option in parameter.opts)
+    assert options == sorted([*where, "--victim", "--to", "--device"])
 
 
 def test_the_columns_of_records_csv_are_frozen():
