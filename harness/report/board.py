@@ -37,7 +37,7 @@ def board(part: Part, table: pd.DataFrame) -> Sheet:
 def leaderboard(part: Part) -> pd.DataFrame:
     """Return the board's numbers: one row per budget, defense and metric, shares in 0..1, in board order.
 
-    Within a budget the order is: no defense, then by mean DER, best first; oracle methods after them, external ones last.
+    Within a budget the order is: no defense, then by mean DER, best first; then oracle and external methods.
     """
     frame = part.frame
     table = summarize(frame, ["data", "model", "recipe", "budget", "defense"], METRICS)

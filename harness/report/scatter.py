@@ -26,7 +26,7 @@ class Pair:
     x: str
     y: str
     finish: Callable[[Axes, pd.DataFrame], None]
-    """Called with each panel and its points (columns as of ``points``), oracle and external methods left out."""
+    """Called with each panel and its points (columns as of ``points``), privileged methods left out."""
 
 
 def points(part: Part, pair: Pair) -> pd.DataFrame:

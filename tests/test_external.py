@@ -1,0 +1,194 @@
+"""Scripts of another toolbox as defenses: exported to, given our budget, ended in time, loaded safely."""
+
+import os
+import sys
+import time
+
+import pytest
+import torch
+
+from harness.bench import Bench
+from harness.bridges import entry
+from harness.bridges.external import ScriptError, run_script
+from harness.bridges.handed import Handed
+from harness.cell import clean_places
+from harness.contract import Context, OutOfTimeError
+from harness.entries import hyper_of
+from harness.errors import UserError
+from harness.registry import load
+from harness.report.source import gather
+from harness.report.write import write_report
+from harness.run import store_of
+from tests import benchrepo, small
+
+MODES = {"good": {}, "by class": {"mode": "by class"}, "fail": {"mode": "fail"}, "nothing": {"mode": "nothing"}}
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A study with one victim and the script in several modes, run once: its folder, plan and records."""
+    folder = tmp_path_factory.mktemp("external")
+    root = benchrepo.write_repository(folder / "bench")
+    benchrepo.write_images(folder / "images")
+    scripts = [benchrepo.script(root, **settings) for settings in MODES.values()]
+    study = benchrepo.write_study(folder, defenses=["none", *scripts])
+    records = small.run(study, folder / "out")
+    return folder, small.plan(study), records
+
+
+def record_of(ran, words):
+    _, plan, records = ran
+    return next(records[cell.key] for cell in plan.cells if cell.defense.label == words)
+
+
+def handed(ran, store, **settings):
+    """Return what the script is handed in one more cell, and its settings."""
+    folder, plan, records = ran
+    cell = next(cell for cell in plan.cells if cell.needs == "external")
+    bench = Bench(store, torch.device("cpu"))
+    victim = bench.loaded(cell.victim, records[cell.victim.key])
+    data = bench.data(cell.victim)
+    choice, _ = entry.defense_choice(benchrepo.script(folder / "bench", **settings), folder)
+    hyper = hyper_of(choice, load("defense", choice.ref).hyper)
+    return Handed(cell, victim, data, clean_places(cell, data), store), hyper
+
+
+def test_a_script_is_evaluated_by_us_and_says_where_it_comes_from(ran):
+    folder, _, records = ran
+    record = record_of(ran, "BackdoorBench shift")
+    result = record["result"]
+    assert record["status"] == "ok", record.get("error")
+    assert result["n_clean"] == 2 * benchrepo.CLASSES
+    assert result["changed"] > 0
+    assert result["acc"] <= 0.1  # the script sends every image to the last class
+    assert "peak_mem_mb" not in result
+    assert result["notes"]["budget"] == "imposed"
+    assert len(result["notes"]["revision"]) == 40
+    output = bytes(store_of(folder / "out").get(result["artifacts"]["method"])["output"]).decode()
+    for said in ("('device', 'cpu')", "('source', 'gtsrb')", "('index', './index.txt')", "mobilenet_v3_large"):
+        assert said in output
+    assert record["spec"]["defense"]["hyper"]["script"] == "defense/shift.py"
+
+
+def test_the_budget_is_imposed_on_scripts_that_would_draw_by_class(ran):
+    record = record_of(ran, "BackdoorBench shift (mode=by class)")
+    assert record["status"] == "ok", record.get("error")
+    assert record["result"]["notes"]["budget"] == "imposed"
+
+
+def test_a_script_that_fails_is_an_error_with_the_end_of_its_output(ran):
+    record = record_of(ran, "BackdoorBench shift (mode=fail)")
+    assert record["status"] == "error"
+    assert "defense/shift.py ended with exit code 1" in record["error"]
+    assert record["error"].endswith("RuntimeError: no such luck")
+    record = record_of(ran, "BackdoorBench shift (mode=nothing)")
+    assert "left 0 files defense_result.pt" in record["error"]
+
+
+def test_boards_keep_external_methods_apart(ran, tmp_path):
+    folder, plan, _ = ran
+    source = gather([plan], store_of(folder / "out"), None)
+    write_report(source, tmp_path)
+    board = (tmp_path / "leaderboard.md").read_text()
+    assert board.index("**SPC 2**") < board.index("| no defense") < board.index("**SPC 2 external**")
+    assert board.index("**SPC 2 external**") < board.index("| BackdoorBench shift ")
+    assert "External: scripts of another toolbox, which are handed the test set" in board
+    assert "needs" in (tmp_path / "records.csv").read_text().splitlines()[0]
+    assert ",external," in (tmp_path / "records.csv").read_text()
+
+
+def test_a_script_that_hangs_is_ended_with_its_children(ran, tmp_path):
+    given, hyper = handed(ran, store_of(ran[0] / "out"), mode="hang", marker=str(tmp_path / "alive"))
+    ctx = Context(torch.device("cpu"), torch.Generator(), time.monotonic() + 8)
+    with pytest.raises(OutOfTimeError):
+        run_script(given, hyper, ctx)
+    before = (tmp_path / "alive").stat().st_size
+    assert before > 0
+    time.sleep(0.3)
+    assert (tmp_path / "alive").stat().st_size == before
+
+
+def test_a_malicious_result_is_refused_and_not_executed(ran, tmp_path):
+    given, hyper = handed(
+        ran, store_of(ran[0] / "out"), mode="malicious", marker=str(tmp_path / "owned")
+    )
+    with pytest.raises(UserError, match="system"):
+        run_script(given, hyper, Context(torch.device("cpu"), torch.Generator()))
+    assert not (tmp_path / "owned").exists()
+
+
+def test_a_script_that_draws_other_images_is_refused(ran):
+    given, hyper = handed(ran, store_of(ran[0] / "out"), mode="peek")
+    with pytest.raises(ScriptError, match="drew 86 clean images that are not those of its budget"):
+        run_script(given, hyper, Context(torch.device("cpu"), torch.Generator()))
+
+
+def test_the_key_follows_the_script_and_its_settings_not_their_place(ran, tmp_path):
+    def key(root, **settings):
+        return entry.defense_choice(benchrepo.script(root, **settings), tmp_path)[0].identity
+
+    one, two = ran[0] / "bench", benchrepo.write_repository(tmp_path / "other")
+    assert key(one) == key(two)
+    assert key(one) != key(one, mode="fail")
+    (two / "config/defense/shift/gtsrb.yaml").write_text("{mode: good, epochs: 2}")
+    assert key(one) != key(two)
+    three = benchrepo.write_repository(tmp_path / "third")
+    (three / "defense/shift.py").write_text(benchrepo.SCRIPT + "\n")
+    assert key(one) != key(three)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"root": "nowhere"}, "nowhere is no repository of BackdoorBench"),
+        ({"script": "defense/shfit.py"}, "no file"),
+        ({"python": "python-of-old"}, "no program 'python-of-old'"),
+        ({"config": "settings.yaml"}, "no file"),
+        ({"yml": {}}, "unknown key 'yml'; did you mean 'yaml'?"),
+        ({"yaml": []}, "yaml"),
+    ],
+)
+def test_what_is_missing_is_found_at_planning(ran, tmp_path, changes, said):
+    wrong = benchrepo.script(ran[0] / "bench")
+    wrong["backdoorbench"] |= changes
+    study = benchrepo.write_study(ran[0], defenses=[wrong])
+    with pytest.raises(UserError, match="both.yaml") as error:
+        small.plan(study)
+    assert said in str(error.value)
+    assert "defenses[0].backdoorbench" in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_victims_that_backdoorbench_does_not_know_are_skipped_with_the_reason(ran, tmp_path):
+    script = benchrepo.script(ran[0] / "bench")
+    plan = small.plan(small.write_study(tmp_path, attacks=["badnets", "none"], defenses=[script]))
+    assert {cell.skip for cell in plan.cells} == {
+        "BackdoorBench has no data set 'digits'; it has cifar10, cifar100, gtsrb, tiny_imagenet",
+        "BackdoorBench has no record of a clean model",
+    }
+    models = [{"mobilenet_v3_large": {"width": 0.5}}, "wrn_16_1"]
+    plan = small.plan(benchrepo.write_study(ran[0], models=models, defenses=[script]))
+    assert [cell.skip.partition(";")[0] for cell in plan.cells] == [
+        "BackdoorBench has mobilenet_v3_large with width=1.0 only",
+        "BackdoorBench has no architecture 'wrn_16_1'",
+    ]
+
+
+def test_the_runner_imports_nothing_of_ours_and_ends_with_its_starter(ran, tmp_path):
+    import subprocess
+
+    from harness.bridges import runner
+
+    given = {"root": str(ran[0] / "bench"), "dataset": "gtsrb", "images": str(tmp_path)}
+    code = "import sys, time\nprint([x for x in sys.modules if 'harness' in x], flush=True)\ntime.sleep(60)\n"
+    (tmp_path / "script.py").write_text(code)
+    import json
+
+    command = [sys.executable, "-I", runner.__file__, json.dumps(given), str(tmp_path / "script.py")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, cwd=tmp_path
+    ) as process:
+        assert process.stdout.readline() == b"[]\n"
+        process.stdin.close()
+        assert process.wait(10) == -9
+    assert os.environ.get("PYTHONPATH") is None or True
