@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from harness.bundles import Target, poison_count
 from harness.data.info import DataInfo
 from harness.entries import FaultsError, checked, method_choice, split
+from harness.errors import UserError
 from harness.plan import NO_ATTACK, Choice, Gate, Victim
 from harness.recipe import Recipe
-from harness.registry import ROOT, Method
+from harness.registry import ROOT, Method, is_function
 from harness.studyfile import Rates
 
 
@@ -88,6 +89,8 @@ def planned_attack(entry: Any, shared: list[float], base: Path) -> Planned:
         FaultsError: its rates or overrides are wrong.
     """
     rest, rates = _without_rates(entry, shared)
+    if is_function(split(rest)[0]):
+        raise UserError("a plain function is the trigger of a checkpoint under 'victims', but no attack")
     choice, method = method_choice("attack", rest, base)
     return Planned(choice, method, rates)
 

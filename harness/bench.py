@@ -82,6 +82,10 @@ def run_task(task: Task, bench: Bench) -> Record:
 
 def _result(task: Task, bench: Bench, ctx: Context) -> dict[str, Any]:
     data = bench.data(task.victim)
+    if task.victim.source is not None and task.cell is None:
+        from harness.bridges.importer import import_victim
+
+        return import_victim(task.victim, data, ctx, bench.store)
     if task.cell is None:
         needed = task.victim.clean
         clean = None if needed is None else bench.loaded(needed, task.others[needed.key]).model

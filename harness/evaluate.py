@@ -47,14 +47,20 @@ class Evaluation(NamedTuple):
 
 def evaluation_set(data: Resident, goal: Goal, stamp: Stamp) -> EvaluationSet:
     """Stamp every test image whose label the attacker wants changed; the others are in neither ASR nor RA."""
-    wanted = goal.labels(data.test_labels)
-    chosen = wanted != data.test_labels
+    indices = (goal.labels(data.test_labels) != data.test_labels).nonzero()[:, 0]
+    return given_set(data, goal, indices, stamped(data.test_images[indices], stamp))
+
+
+def given_set(data: Resident, goal: Goal, indices: torch.Tensor, triggered: torch.Tensor) -> EvaluationSet:
+    """Take triggered copies, uint8 (n, C, H, W), of the test images at ``indices``, int64 (n,), ascending."""
+    labels = data.test_labels[indices]
     truth = Truth(
         clean=data.test_labels.cpu().numpy(),
-        triggered=data.test_labels[chosen].cpu().numpy(),
-        wanted=wanted[chosen].cpu().numpy(),
+        triggered=labels.cpu().numpy(),
+        wanted=goal.labels(labels).cpu().numpy(),
     )
-    triggered = stamped(data.test_images[chosen], stamp)
+    chosen = torch.zeros_like(data.test_labels, dtype=torch.bool)
+    chosen[indices] = True
     return EvaluationSet(data.test_images, triggered, truth, data.info.classes, chosen)
 
 

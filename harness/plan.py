@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from harness.bundles import Target
 from harness.contract import Share
@@ -18,6 +18,8 @@ TRAINING = 1
 """Version of the training loop: raised when the same spec would train another victim."""
 EVALUATION = 1
 """Version of the evaluation: raised when the same model would get other numbers."""
+IMPORTING = 1
+"""Version of the import of foreign victims: raised when the same files would become another victim."""
 NO_ATTACK = "none"
 """The attack whose victims are clean models."""
 
@@ -36,9 +38,19 @@ class Choice:
     """What goes into a key: name, version, hyperparameters; a file is its digest."""
 
 
+class Source(NamedTuple):
+    """The files of a foreign victim: a model that was trained elsewhere."""
+
+    kind: Literal["backdoorbench", "checkpoint"]
+    path: str
+    """A record's folder, or a file of weights; not part of a key."""
+    digest: str
+    """Of what the files hold."""
+
+
 @dataclass(frozen=True)
 class Victim:
-    """A model to be attacked: one training run."""
+    """A model to be attacked, by one training run; or one that was attacked elsewhere, and is imported."""
 
     data: DataInfo
     model: Choice
@@ -49,12 +61,17 @@ class Victim:
     """A share of the training samples below 1, else their number; 0 for a clean model."""
     target: Target
     seed: int
+    """Of a foreign victim: the seed of its cells, of which its own key knows nothing."""
     clean: Victim | None = None
     """The clean model that the attack needs, where it needs one."""
+    source: Source | None = None
+    """Where a foreign victim comes from; None for one that is trained here."""
 
     @cached_property
     def spec(self) -> dict[str, Any]:
         """Everything that decides the trained model, as JSON values."""
+        if self.source is not None:
+            return self._foreign(self.source)
         needed = {} if self.clean is None else {"clean": self.clean.key}
         return {
             "training": TRAINING,
@@ -66,6 +83,18 @@ class Victim:
             "target": self.target,
             "seed": self.seed,
             **needed,
+        }
+
+    def _foreign(self, source: Source) -> dict[str, Any]:
+        return {
+            "importing": IMPORTING,
+            "source": {"kind": source.kind, "digest": source.digest},
+            "data": self.data.identity(),
+            "model": self.model.identity,
+            "recipe": None,
+            "attack": self.attack.identity,
+            "rate": self.rate,
+            "target": self.target,
         }
 
     @cached_property
@@ -100,10 +129,15 @@ class Victim:
         return self.attack.name == NO_ATTACK
 
     @property
+    def keeps_trigger(self) -> bool:
+        """Whether there is a trigger function, and not only triggered test images."""
+        return self.source is None or self.source.kind != "backdoorbench"
+
+    @property
     def name(self) -> str:
         """A readable name, unique within its study."""
         rate = (
-            () if self.is_clean else (f"rate {self.rate:g}" if self.rate < 1 else f"{self.rate:g} samples",)
+            () if not self.rate else (f"rate {self.rate:g}" if self.rate < 1 else f"{self.rate:g} samples",)
         )
         return " / ".join((self.data.name, self.model.label, self.attack.label, *rate, f"seed {self.seed}"))
 

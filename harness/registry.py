@@ -81,7 +81,7 @@ def describe(kind: Kind, ref: str, base: Path | None = None) -> Method:
     """Return what a method declares, without importing torch.
 
     An architecture may also be ``path/to/file.py:function``, an undecorated ``function(channels, classes)``
-    that returns a network.
+    that returns a network; the trigger of a foreign victim likewise, ``function(images) -> images``.
 
     Raises:
         UserError: unknown name, missing file, or a file that declares no method of this kind.
@@ -108,23 +108,39 @@ def load(kind: Kind, ref: str) -> Method:
     return _method(kind, path, module) if factory is None else _plain(kind, path, module, factory)
 
 
+def is_function(ref: str) -> bool:
+    """Tell whether a reference names a plain function: ``path/to/file.py:function``."""
+    return _parted(ref)[1] is not None
+
+
 def _plain(kind: Kind, path: Path, module: ModuleType, factory: str) -> Method:
-    """Return an architecture that is a plain function of its file."""
+    """Return an architecture, or the trigger of a foreign victim, that is a plain function of its file."""
     build = getattr(module, factory, None)
-    if kind != "model":
-        raise UserError(f"{path}:{factory}: only an architecture can be a plain function; drop ':{factory}'")
+    if kind == "defense":
+        raise UserError(
+            f"{path}:{factory}: only an architecture or a trigger can be a plain function; drop ':{factory}'"
+        )
     if not callable(build):
         known = [name for name, x in vars(module).items() if inspect.isfunction(x)]
         raise UserError(f"{path}: no function {factory!r}{nearest(factory, known)}")
     return Method(
         name=factory,
         ref=f"{path}:{factory}",
-        about=Declaration(kind=kind, paper="", year=0),
+        about=Declaration(kind=kind, paper="", year=0, trigger=lambda images, state: build(images)),
         hyper=NoHyper,
         version=f"sha256:{file_digest(path)[:16]}",
         summary=(inspect.getdoc(build) or "").partition("\n")[0],
-        function=lambda channels, classes, hyper: build(channels, classes),
+        function=_trigger_alone
+        if kind == "attack"
+        else lambda inputs, classes, hyper: build(inputs, classes),
     )
+
+
+def _trigger_alone(train: Any, *_: object) -> Any:
+    """Attack nothing: for a foreign victim whose trigger is a plain function."""
+    from harness.toolbox.poison import trigger_only
+
+    return trigger_only(train, {})
 
 
 def _method(kind: Kind, path: Path, module: ModuleType) -> Method:

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 from harness.attackplan import Ground, Planned, all_victims, clean_models, planned_attack, triggers_for
 from harness.bridges.entry import defense_choice
+from harness.bridges.foreign import for_seeds, foreign_victims
 from harness.bridges.known import unfit
+from harness.bridges.setting import Setting
 from harness.bundles import Target
 from harness.contract import Declaration, Kind
 from harness.data.budget import BudgetSpec
@@ -73,7 +75,10 @@ class _Reader:
         budgets = self.each("budgets", file.budgets, self.budget)
         for key in ("rates", "seeds"):
             self.distinct(key, getattr(file, key))
-        self.budgets_fit(data, budgets)
+        setting = Setting(self.file.path.parent, self.cache.parent / "foreign", self.data, data)
+        found = self.each("victims", file.victims, lambda entry: foreign_victims(entry, setting))
+        foreign = for_seeds([victim for several in found for victim in several], file.seeds)
+        self.budgets_fit(data + [victim.data for victim in foreign], budgets)
         self.figures(file.figures)
         target = self.target(file.target, data)
         if self.faults:
@@ -89,7 +94,7 @@ class _Reader:
         triggers = {victim.key: triggers_for(victim, victims) for victim in victims if victim.is_clean}
         cells = [
             _cell(victim, defense, budget, file, triggers.get(victim.key, ()))
-            for victim, budget, defense in itertools.product(victims, budgets, defenses)
+            for victim, budget, defense in itertools.product(victims + foreign, budgets, defenses)
         ]
         self.skips_match(file.skip, cells)
         return Study(
@@ -110,6 +115,8 @@ class _Reader:
             self.fault((), f"a study is a mapping with the keys {known}")
             return None
         file, faults = checked(StudyFile, self.file.content)
+        for key in () if file is None else file.lacking():
+            faults.append(((key,), f"{key!r} is missing"))
         for place, text in faults:
             self.fault(place, text)
         return file  # type: ignore[no-any-return]
@@ -265,6 +272,8 @@ def _unfit(cell: Cell, about: Declaration) -> str | None:
     layers = describe("model", cell.victim.model.ref).about.layers
     if about.requires is not None and about.requires not in layers:
         return f"works on {about.requires}; {cell.victim.model.label} has none"
+    if about.needs == "triggers" and not cell.victim.keeps_trigger:
+        return f"needs the trigger; of {cell.victim.attack.label} there are only triggered test images"
     given = min(cell.budget.counts(cell.victim.data.train_counts))
     if given < about.least_spc:
         return f"needs at least {about.least_spc} images per class; {cell.budget.label()} gives {given}"

@@ -69,12 +69,14 @@ class Skip:
 class StudyFile:
     """What a study file may say. Lists multiply; an entry is a name, or a name with overrides."""
 
-    data: AtLeastOne
-    models: AtLeastOne
-    attacks: AtLeastOne
     defenses: AtLeastOne
     budgets: AtLeastOne
     seeds: Annotated[list[Seed], MinLen(1)]
+    data: AtLeastOne = field(default_factory=list)
+    models: AtLeastOne = field(default_factory=list)
+    attacks: AtLeastOne = field(default_factory=list)
+    victims: AtLeastOne = field(default_factory=list)
+    """Models that were trained elsewhere; a study of these alone needs no data, models and attacks."""
     name: str | None = None
     recipe: Any = "paper"
     rates: Rates = field(default_factory=lambda: [0.1])
@@ -85,3 +87,8 @@ class StudyFile:
     """Whether the weights of every repaired model are kept, to be exported."""
     skip: list[Skip] = field(default_factory=list)
     figures: list[str] = field(default_factory=lambda: list(FIGURES))
+
+    def lacking(self) -> list[str]:
+        """Return the keys that are missing: all three, unless there are victims and no attacks."""
+        needed = ("data", "models", "attacks") if self.attacks or not self.victims else ()
+        return [key for key in needed if not getattr(self, key)]

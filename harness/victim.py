@@ -14,7 +14,7 @@ from torch import nn
 
 from harness.contract import Context, Poison
 from harness.data.resident import Resident
-from harness.evaluate import Evaluation, EvaluationSet, evaluate, evaluation_set
+from harness.evaluate import Evaluation, EvaluationSet, evaluate, evaluation_set, given_set
 from harness.keys import seed
 from harness.network import build
 from harness.plan import Victim
@@ -75,17 +75,10 @@ def train_victim(
         fit(model, samples, victim.recipe, data.augment, ctx, tally.counted(attack))
         poison = {}
         counts = tally.per_epoch(len(data.train_labels))
-    attacked = _attacked(victim, model, attack.state, data)
-    return {
-        **attacked.before.scores._asdict(),
-        **counts,
-        **stealth(data.test_images[attacked.test.chosen], attacked.test.triggered)._asdict(),
-        "precision": "bf16" if uses_bf16(victim.recipe, ctx.device) else "fp32",
-        "artifacts": {
-            **_saved(attacked, attack.state, poison, store),
-            "samples": store.put(_samples(attacked)),
-        },
-    }
+    test = evaluation_set(data, goal_of(victim), stamp_of(victim, attack.state))
+    attacked = Attacked(model, stamp_of(victim, attack.state), test, evaluate(model, test))
+    precision = "bf16" if uses_bf16(victim.recipe, ctx.device) else "fp32"
+    return {**counts, "precision": precision, **kept(attacked, attack.state, poison, store)}
 
 
 def _poisoned(data: Resident, poison: Poison) -> tuple[torch.Tensor, torch.Tensor]:
@@ -95,27 +88,28 @@ def _poisoned(data: Resident, poison: Poison) -> tuple[torch.Tensor, torch.Tenso
     return images, labels
 
 
-def _attacked(victim: Victim, model: nn.Module, state: dict[str, torch.Tensor], data: Resident) -> Attacked:
-    stamp = _stamp(victim, state)
-    test = evaluation_set(data, goal_of(victim), stamp)
-    return Attacked(model, stamp, test, evaluate(model, test))
-
-
-def _stamp(victim: Victim, state: dict[str, torch.Tensor]) -> Stamp:
+def stamp_of(victim: Victim, state: dict[str, torch.Tensor]) -> Stamp:
+    """Return a victim's trigger with its state."""
     trigger: Callable[..., torch.Tensor] | None = load("attack", victim.attack.ref).about.trigger
     assert trigger is not None
     return partial(trigger, state=state)
 
 
-def _saved(
+def kept(
     attacked: Attacked, state: dict[str, torch.Tensor], poison: dict[str, torch.Tensor], store: Store
-) -> dict[str, str]:
+) -> dict[str, Any]:
+    """Save a victim; return its scores, how visible its trigger is, and the names of its artifacts."""
+    test = attacked.test
     saved = {
         "model": store.put(arrays(attacked.model.state_dict())),
         "trigger": store.put(arrays(state)),
-        "predictions": store.put({**attacked.before.predictions(), **_truth(attacked.test)}, compress=True),
+        "predictions": store.put({**attacked.before.predictions(), **_truth(test)}, compress=True),
+        "samples": store.put(_samples(attacked)),
     }
-    return {**saved, "poison": store.put(arrays(poison), compress=True)} if poison else saved
+    if poison:
+        saved["poison"] = store.put(arrays(poison), compress=True)
+    visible = stealth(test.clean[test.chosen], test.triggered)
+    return {**attacked.before.scores._asdict(), **visible._asdict(), "artifacts": saved}
 
 
 def _truth(test: EvaluationSet) -> dict[str, Any]:
@@ -149,20 +143,26 @@ def load_victim(
     model = build(victim.model, victim.data)
     model.load_state_dict({name: torch.from_numpy(x) for name, x in store.get(artifacts["model"]).items()})
     model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = _state(record, device, store)
-    attacked = _attacked(victim, model, state, data)
+    test = load_trigger(victim, record, data, store)
+    stamp = stamp_of(victim, _state(record, device, store))
+    attacked = Attacked(model, stamp, test, evaluate(model, test))
     verify(attacked, store.get(artifacts["predictions"]))
     return attacked
 
 
 def load_trigger(victim: Victim, record: Record, data: Resident, store: Store) -> EvaluationSet:
-    """Return the test set with a victim's trigger, to score other models with.
+    """Return the test set with a victim's trigger, as it is made or, of a foreign victim, as it was kept.
 
     Raises:
         UserError: the trigger's artifact is missing or damaged.
     """
-    state = _state(record, data.test_images.device, store)
-    return evaluation_set(data, goal_of(victim), _stamp(victim, state))
+    artifacts, device = record["result"]["artifacts"], data.test_images.device
+    if "triggered" in artifacts:
+        images = store.get(artifacts["triggered"])
+        indices, triggered = (torch.from_numpy(images[name]).to(device) for name in ("indices", "images"))
+        return given_set(data, goal_of(victim), indices, triggered)
+    state = _state(record, device, store)
+    return evaluation_set(data, goal_of(victim), stamp_of(victim, state))
 
 
 def _state(record: Record, device: torch.device, store: Store) -> dict[str, torch.Tensor]:

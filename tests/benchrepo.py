@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 CLASSES = 43
-SCRIPT = '''
+SCRIPT = """
 import argparse, os, sys, time
 import numpy as np
 import yaml
@@ -68,11 +68,11 @@ if args.mode == "malicious":
             return os.system, ("touch " + args.marker,)
     result["extra"] = Evil()
 torch.save(result, place + "defense_result.pt")
-'''
-CHOOSE = '''
+"""
+CHOOSE = """
 def choose_by_class(args, dataset):
     raise AssertionError("it would draw its own")
-'''
+"""
 
 
 def write_repository(root: Path) -> Path:
@@ -80,7 +80,7 @@ def write_repository(root: Path) -> Path:
     files = {
         "utils/save_load_attack.py": "",
         "utils/choose_index.py": CHOOSE,
-        "dataset/GTSRB.py": "class GTSRB:\n    def __init__(self, *_, **__):\n        raise FileNotFoundError\n",
+        "dataset/GTSRB.py": "class GTSRB:\n    def __init__(self, *_, **__):\n        raise OSError\n",
         "defense/shift.py": SCRIPT,
         "config/defense/shift/config.yaml": "{mode: good, source: config}",
         "config/defense/shift/gtsrb.yaml": "{mode: good, source: gtsrb, device: nowhere, index: }",
@@ -96,7 +96,7 @@ def write_repository(root: Path) -> Path:
 
 
 def write_images(folder: Path) -> Path:
-    """Write 43 classes of four training and two test images, each class with a colour, and return the folder."""
+    """Write 43 classes, each of a colour, of four training and two test images; return the folder."""
     draws = np.random.default_rng(0)
     for split, count in (("train", 4), ("test", 2)):
         for label in range(CLASSES):

@@ -44,6 +44,7 @@ def source(cells, figures=("curves",), **options):
     before = cells.groupby("victim")[["acc_before", "asr_before", "ra_before"]].max().astype(float)
     scores = {name: victims["key"].map(before[f"{name}_before"]) for name in ("acc", "asr", "ra")}
     stealth = {"clean_acc": 0.96, "psnr": 30.0, "ssim": 0.95, "linf": 255.0}
+    victims = victims.assign(**{f"{name}_reported": float("nan") for name in scores})
     verdict = victims["gate"].map({True: "passed", False: "not planted"})
     victims = victims.assign(**scores, **stealth, verdict=verdict)
     return Source(frame=cells, victims=victims[list(VICTIM_COLUMNS)], figures=figures, **options)

@@ -117,11 +117,18 @@ def test_the_command_line_is_frozen():
         "compact": where,
         "merge": sorted(["--mixed-versions", "into", "other"]),
         "gc": sorted(["--data-root", "--delete", "--out", "studies"]),
+        "import": [],
         "export": [],
     }
-    export = cli.commands["export"].commands["backdoorbench"]
-    options = sorted(option for parameter in export.params for option in parameter.opts)
-    assert options == sorted([*where, "--victim", "--to", "--device"])
+    groups = {name: cli.commands[name].commands["backdoorbench"] for name in ("import", "export")}
+    options = {
+        name: sorted(option for parameter in group.params for option in parameter.opts)
+        for name, group in groups.items()
+    }
+    assert options == {
+        "import": ["--data-root", "--device", "--out", "records"],
+        "export": sorted([*where, "--victim", "--to", "--device"]),
+    }
 
 
 def test_the_columns_of_records_csv_are_frozen():

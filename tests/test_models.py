@@ -12,6 +12,7 @@ from harness.victim import train_victim
 from tests.victim_parts import QUICK, context, resident, victim
 
 MODELS = names("model")
+NAMESAKES = ["convnext_tiny", "densenet161", "efficientnet_b3", "mobilenet_v3_large", "vgg19", "vgg19_bn"]
 FACTORY = """
 import torch
 from torch import nn
@@ -48,7 +49,7 @@ def test_every_weight_learns(name, channels):
     assert still == []
 
 
-@pytest.mark.parametrize("name", ["efficientnet_b3", "mobilenet_v3_large", "vgg19_bn"])
+@pytest.mark.parametrize("name", NAMESAKES)
 def test_state_dicts_are_torchvisions(name):
     with torch.device("meta"):
         theirs = getattr(torchvision.models, name)(num_classes=10).state_dict()
@@ -79,7 +80,7 @@ def test_a_plain_function_that_is_not_there(tmp_path):
     (tmp_path / "nets.py").write_text(FACTORY)
     with pytest.raises(UserError, match=r"nets.py: no function 'tinny'; did you mean 'tiny'"):
         describe("model", "nets.py:tinny", tmp_path)
-    with pytest.raises(UserError, match="only an architecture can be a plain function"):
-        describe("attack", "nets.py:tiny", tmp_path)
+    with pytest.raises(UserError, match="only an architecture or a trigger can be a plain function"):
+        describe("defense", "nets.py:tiny", tmp_path)
     with pytest.raises(UserError, match="no file"):
         describe("model", "net.py:tiny", tmp_path)

@@ -11,7 +11,7 @@ import torch
 
 from harness.bench import Bench
 from harness.bridges import oldpickle
-from harness.bridges.exchange import incoming_weights, outgoing
+from harness.bridges.exchange import incoming, outgoing
 from harness.bridges.known import data_name, unfit
 from harness.bridges.poisoned import poisoned_training
 from harness.bridges.writing import Source, model_part, write_record
@@ -77,7 +77,7 @@ def _export(study: Study, victim: Victim, home: Path, bench: Bench, latest: Late
     folder = write_record(Source(victim, attacked, training), home, record_name(victim))
     yield f"{folder}: {victim.name}"
     if training is None:
-        yield f"{folder}: no bd_train: {victim.attack.label} poisons every batch anew"
+        yield f"{folder}: without bd_train: there are no fixed poisoned training images"
     for cell in study.cells:
         if cell.victim.key == victim.key and cell.skip is None and cell.defense.name != NO_DEFENSE:
             yield _export_defended(cell, attacked, folder, bench, latest)
@@ -85,23 +85,31 @@ def _export(study: Study, victim: Victim, home: Path, bench: Bench, latest: Late
 
 def _export_defended(cell: Cell, attacked: Attacked, record: Path, bench: Bench, latest: Latest) -> str:
     """Write a kept model that still gives the predictions of its record, and say what was done."""
-    folder = record / "defense" / _slug(f"{cell.defense.label}_{cell.budget.label()}")
     if latest.status(cell.key) != "ok":
         return f"not exported: {cell.name}: its record is {latest.status(cell.key)}"
     artifacts = latest[cell.key]["result"]["artifacts"]
     if "model" not in artifacts:
         return f"not exported: {cell.name}: its model was not kept; set keep_models: true, run --mode force"
+    kept = {name: torch.from_numpy(x) for name, x in bench.store.get(artifacts["model"]).items()}
     try:
-        arrays = bench.store.get(artifacts["model"])
-        weights = outgoing({name: torch.from_numpy(x) for name, x in arrays.items()}, cell.victim)
-        net = incoming_weights(weights, cell.victim).to(bench.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        again = replace(attacked, model=net, before=evaluate(net, attacked.test))
-        verify(again, bench.store.get(artifacts["predictions"]))
+        weights = outgoing(kept, cell.victim)
+        _verify(cell, weights, attacked, bench, artifacts["predictions"])
     except (UserError, VictimRefusedError) as error:
         return f"not exported: {cell.name}: its weights alone are not its model: {error}"
+    folder = record / "defense" / _slug(f"{cell.defense.label}_{cell.budget.label()}")
     folder.mkdir(parents=True, exist_ok=True)
     oldpickle.save(model_part(weights, cell.victim), folder / "defense_result.pt")
     return f"{folder}: {cell.name}"
+
+
+def _verify(
+    cell: Cell, weights: dict[str, torch.Tensor], attacked: Attacked, bench: Bench, predictions: str
+) -> None:
+    """Hold what is to be written against the predictions of the model that was evaluated."""
+    net = incoming(weights, cell.victim, "the kept model")
+    net.to(bench.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    again = replace(attacked, model=net, before=evaluate(net, attacked.test))
+    verify(again, bench.store.get(predictions))
 
 
 def record_name(victim: Victim) -> str:

@@ -18,7 +18,7 @@ import yaml
 
 from harness.bridges import runner
 from harness.bridges.entry import config_files
-from harness.bridges.exchange import incoming
+from harness.bridges.exchange import read_result
 from harness.bridges.handed import Handed
 from harness.bridges.known import data_name
 from harness.bridges.poisoned import poisoned_training
@@ -52,7 +52,7 @@ def run_script(given: Handed, hyper: Any, ctx: Context) -> Repaired:
         ended = run(_command(given, hyper), home, _variables(), ctx)
         result = _result(home, hyper, ended)
         imposed = _imposed(home, given, hyper)
-        model = incoming(result, given.cell.victim).to(ctx.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = read_result(result, given.cell.victim).to(ctx.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     notes = {"revision": revision(Path(hyper.root)), "budget": imposed}
     output = torch.frombuffer(bytearray(ended.output or b"\n"), dtype=torch.uint8)
     return Repaired(model, artifacts={"output": output}, notes=notes)

@@ -61,13 +61,13 @@ def poisoned_training(
 ) -> Poisoned | None:
     """Return the poisoned training images, made anew by the attack: the store keeps their places only.
 
-    None for an attack that controls training, which poisons every batch anew.
+    None for an attack that controls training, which poisons every batch anew, and for a foreign victim.
 
     Raises:
         UserError: the attack now poisons other images than the victim's record says.
     """
     name = latest[victim.key]["result"]["artifacts"].get("poison")
-    if name is None:
+    if name is None or victim.source is not None:
         return None
     clean = None
     if victim.clean is not None:

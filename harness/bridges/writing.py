@@ -7,14 +7,16 @@ BackdoorBench's scripts are started. There is no cross_test_dataset: no test ima
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import torch
 
 from harness.bridges import oldpickle
-from harness.bridges.exchange import Weights, outgoing
+from harness.bridges.exchange import outgoing
 from harness.bridges.known import data_name
 from harness.bridges.poisoned import Poisoned, poisoned_test, save
 from harness.errors import UserError
@@ -69,7 +71,7 @@ def write_record(source: Source, home: Path, name: str) -> Path:
     return folder
 
 
-def model_part(weights: Weights, victim: Victim) -> dict[str, Any]:
+def model_part(weights: Mapping[str, torch.Tensor], victim: Victim) -> dict[str, Any]:
     """Return what attack_result.pt and defense_result.pt say of a model."""
     return {
         "model_name": victim.model.name,

@@ -32,7 +32,7 @@ COLUMNS = (
 STEALTH = ("psnr", "ssim", "linf")
 VICTIM_COLUMNS = (
     *(*VICTIM, "seed", "status", "gate", *SCORES, "clean_acc", *STEALTH, "poisoned", "verdict"),
-    *("seconds", "key", "error"),
+    *("seconds", "key", "error", *(f"{name}_reported" for name in SCORES)),
 )
 NAN = float("nan")
 
@@ -81,6 +81,7 @@ def _victim(study: Study, victim: Victim, latest: Mapping[str, Record], labels: 
         "seconds": record.get("wall_seconds", NAN),
         "key": victim.key,
         "error": record.get("error", ""),
+        **{f"{name}_reported": result.get("reported", {}).get(name, NAN) for name in SCORES},
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.report.frame import SCORES
 from harness.report.parts import Part, split
 from harness.report.quantities import number
 from harness.report.sheet import Row, Section, Sheet
@@ -21,12 +22,34 @@ CAPTION = (
     "steps) between clean and triggered test images; sec: seconds of training. gate: passed, or not "
     "planted, with how many of the victims where they differ; what is not planted is in no mean of a defense."
 )
+TOLD = (
+    "ACC, ASR and RA in percent: as evaluated here, as the last line of the record's own attack_df.csv has it, "
+    "and the first less the second."
+)
 
 
 def victim_sheets(victims: pd.DataFrame) -> list[Sheet]:
     """Return one sheet, with one section per data set and model."""
     sections = [Section(label=part.title, rows=_rows(part)) for part in split(victims)]
-    return [Sheet(title="Victims", header=HEADER, sections=sections, caption=CAPTION)] if sections else []
+    sheets = [Sheet(title="Victims", header=HEADER, sections=sections, caption=CAPTION)] if sections else []
+    told = victims[victims[[f"{name}_reported" for name in SCORES]].notna().any(axis=1)]
+    return [*sheets, _told(told)] if len(told) else sheets
+
+
+def _told(victims: pd.DataFrame) -> Sheet:
+    """Return the sheet of imported victims: our numbers beside those of their own record."""
+    rows = [
+        (str(line["attack"]), *(text for name in SCORES for text in _compared(line, name)))
+        for _, line in victims.iterrows()
+    ]
+    header = ("attack", *(text for name in SCORES for text in (name.upper(), "record's", "difference")))
+    sections = [Section(label="", rows=rows)]
+    return Sheet(title="Imported victims", header=header, sections=sections, caption=TOLD)
+
+
+def _compared(line: pd.Series[float], name: str) -> tuple[str, str, str]:
+    ours, theirs = 100 * line[name], 100 * line[f"{name}_reported"]
+    return number(ours), number(theirs), number(ours - theirs)
 
 
 def _rows(part: Part) -> list[Row]:

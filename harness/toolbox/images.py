@@ -17,11 +17,23 @@ def read_image(path: Path, shape: torch.Size) -> torch.Tensor:
     """
     channels, height, width = shape
     with Image.open(path) as image:
-        fitted = image.convert("L" if channels == 1 else "RGB").resize(
-            (width, height), Image.Resampling.BILINEAR
-        )
-    pixels = torch.from_numpy(np.array(fitted)).float() / 255
-    return pixels.view(height, width, channels).permute(2, 0, 1).contiguous()
+        converted = image.convert("L" if channels == 1 else "RGB")
+        return _as_float(converted.resize((width, height), Image.Resampling.BILINEAR), channels)
+
+
+def read_pixels(path: Path, channels: int) -> torch.Tensor:
+    """Return an image file in its own size as float (C, H, W) in [0, 1].
+
+    Raises:
+        OSError: not an image.
+    """
+    with Image.open(path) as image:
+        return _as_float(image.convert("L" if channels == 1 else "RGB"), channels)
+
+
+def _as_float(image: Image.Image, channels: int) -> torch.Tensor:
+    pixels = torch.from_numpy(np.array(image)).float() / 255
+    return pixels.view(image.height, image.width, channels).permute(2, 0, 1).contiguous()
 
 
 def image_or_noise(path: Path | None, shape: torch.Size, seed: int) -> torch.Tensor:

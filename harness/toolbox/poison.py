@@ -28,8 +28,14 @@ def dirty_label(
     )
 
 
+def trigger_only(train: TrainingSet, state: dict[str, torch.Tensor]) -> Poison:
+    """Poison nothing: for a clean model, and for one that was trained elsewhere."""
+    nothing = train.labels[:0]
+    return Poison(nothing, train.images[:0], nothing, state)
+
+
 def blend(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Mix a pattern into images: images (N, C, H, W), pattern (C, H, W), alpha (1,), its weight."""
+    """Mix a pattern (C, H, W) into images (N, C, H, W); alpha is its weight, (1,) or (1, H, W)."""
     return images + state["alpha"] * (state["pattern"] - images)
 
 

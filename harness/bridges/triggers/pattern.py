@@ -1,0 +1,31 @@
+"""A pattern as large as the image, with a mask of its weight. The model was trained elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.contract import Context, Goal, Poison, TrainingSet, attack
+from harness.toolbox.images import read_image
+from harness.toolbox.poison import blend, trigger_only
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """Two image files, resized to the data set's images."""
+
+    image: Path
+    """The pattern."""
+    mask: Path
+    """Its weight, in grey: black leaves a pixel as it is, white replaces it."""
+
+
+@attack(trigger=blend, paper="", year=0, version=1, all_to_all=True)
+def pattern(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
+    """Make the trigger; nothing is poisoned."""
+    shape = train.images.shape[1:]
+    state = {
+        "pattern": read_image(hyper.image, shape).to(ctx.device),
+        "alpha": read_image(hyper.mask, train.images[0, :1].shape).to(ctx.device),
+    }
+    return trigger_only(train, state)
