@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from harness.cell import clean_places
 from harness.contract import Context, OutOfTimeError
 from harness.entries import hyper_of
 from harness.errors import UserError
+from harness.launch.snapshot import take
 from harness.registry import load
 from harness.report.board import board, leaderboard
 from harness.report.paired import competitors
@@ -100,14 +102,22 @@ def test_boards_keep_external_methods_apart(ran):
     assert "BackdoorBench shift" not in set(competitors(part.frame)["defense"])
 
 
+class UntilThere(Context):
+    """A context whose deadline passes when a file is there, however slow the machine is."""
+
+    def check(self):
+        if self.path.exists():
+            raise OutOfTimeError("it is there")
+
+
 def test_a_script_that_hangs_is_ended_with_its_children(ran, tmp_path):
     given, hyper = handed(ran, store_of(ran[0] / "out"), mode="hang", marker=str(tmp_path / "alive"))
-    ctx = Context(torch.device("cpu"), torch.Generator(), time.monotonic() + 8)
+    ctx = UntilThere(torch.device("cpu"), torch.Generator())
+    object.__setattr__(ctx, "path", tmp_path / "alive")
     with pytest.raises(OutOfTimeError):
         run_script(given, hyper, ctx)
     before = (tmp_path / "alive").stat().st_size
-    assert before > 0
-    time.sleep(0.3)
+    time.sleep(0.5)
     assert (tmp_path / "alive").stat().st_size == before
 
 
@@ -136,6 +146,37 @@ def test_the_key_follows_the_script_and_its_settings_not_their_place(ran, tmp_pa
     three = benchrepo.write_repository(tmp_path / "third")
     (three / "defense/shift.py").write_text(benchrepo.SCRIPT + "\n")
     assert key(one) != key(three)
+
+
+def test_a_python_is_found_beside_the_study_or_on_the_path(ran, tmp_path, monkeypatch):
+    def python(asked):
+        wanted = benchrepo.script(ran[0] / "bench")
+        wanted["backdoorbench"]["python"] = asked
+        return entry.defense_choice(wanted, tmp_path)[0].hyper["python"]
+
+    (tmp_path / "venv").mkdir()
+    (tmp_path / "venv" / "python").symlink_to(sys.executable)
+    monkeypatch.chdir(tmp_path)
+    assert python("venv/python") == str(tmp_path / "venv" / "python")  # the link itself: it names the venv
+    monkeypatch.setenv("PATH", str(tmp_path / "venv"))
+    assert python("python") == str(tmp_path / "venv" / "python")
+    assert python(None) == sys.executable
+
+
+def test_a_script_stays_where_it_is_when_a_study_is_sent_away(ran, tmp_path):
+    _, plan, _ = ran
+    sent, _ = take(plan, tmp_path)
+    for before, after in zip(plan.cells, sent.cells, strict=True):
+        assert after.key == before.key
+        assert after.defense.hyper == before.defense.hyper
+
+
+def test_a_script_that_has_changed_since_planning_is_not_run(ran, tmp_path):
+    given, hyper = handed(ran, store_of(ran[0] / "out"))
+    changed = benchrepo.write_repository(tmp_path / "changed")
+    (changed / "defense/shift.py").write_text("raise SystemExit")
+    with pytest.raises(ScriptError, match="has changed since the study was read"):
+        run_script(given, replace(hyper, root=str(changed)), Context(torch.device("cpu"), torch.Generator()))
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,8 @@ def _python(asked: str | None, base: Path) -> str:
     """Return the program's path; a bare name is looked up as the shell does. Links stay: they name a venv."""
     if asked is None:
         return sys.executable
-    return shutil.which(asked) or str(base.absolute() / Path(asked).expanduser())
+    path = Path(asked).expanduser()
+    return (shutil.which(asked) or asked) if path.name == asked else str(base.absolute() / path)
 
 
 def _missing(found: dict[str, Any], asked: str | None) -> list[Fault]:

@@ -25,7 +25,7 @@ from harness.bridges.poisoned import poisoned_training
 from harness.bridges.process import Ended, run
 from harness.bridges.writing import Source, write_record
 from harness.contract import Context, Repaired
-from harness.keys import seed
+from harness.keys import file_digest, seed
 
 NAME = "victim"
 """Of the record, below the scratch folder."""
@@ -46,6 +46,8 @@ def run_script(given: Handed, hyper: Any, ctx: Context) -> Repaired:
         UserError: what it left is refused.
         OutOfTimeError: the deadline passed.
     """
+    if file_digest(Path(hyper.root) / hyper.script) != given.cell.defense.identity["hyper"]["digest"]:
+        raise ScriptError(f"{hyper.script} has changed since the study was read; run it anew")
     with tempfile.TemporaryDirectory(prefix="defuse-") as scratch:
         home = Path(scratch).resolve()
         prepare(given, hyper, home, ctx)
