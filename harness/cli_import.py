@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.store import Store
 
 NOTABLE = 0.0005
-"""A difference from the record's own numbers from which it is pointed out: what rounding to 0.1 points hides."""
+"""A difference from the record's own numbers from which on it is shown: 0.05 points."""
 
 
 @click.group("import")
@@ -30,7 +30,7 @@ def import_() -> None:
 @DATA_ROOT
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 def backdoorbench(records: tuple[str, ...], out: Path, data_root: Path | None, device: str) -> int:
-    """Import RECORDs of BackdoorBench, folders with an attack_result.pt, and compare with their own numbers."""
+    """Import RECORDs of BackdoorBench (folders) and compare with the numbers that they hold."""
     from harness.run import store_of
 
     victims = _planned(records, data_root)

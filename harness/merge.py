@@ -64,7 +64,8 @@ def _versions_of(kind: str, spec: dict[str, Any]) -> list[tuple[str, Any]]:
         defense = spec["defense"]
         return [(f"defense {defense['name']}", defense["version"]), ("evaluation", spec["evaluation"])]
     methods = [(f"{what} {spec[what]['name']}", spec[what]["version"]) for what in ("attack", "model")]
-    return [*methods, ("training", spec["training"])]
+    made = "training" if "training" in spec else "importing"
+    return [*methods, (made, spec[made])]
 
 
 def _same_versions(into: Store, other: Store) -> None:

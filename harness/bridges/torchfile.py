@@ -61,7 +61,8 @@ def load_file(path: Path) -> Any:
         with torch.serialization.safe_globals([(x, name) for name, x in STANDINS.items()]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except (*BROKEN, safetensors.SafetensorError) as error:
-        what = (str(error) or type(error).__name__).splitlines()[0]
+        said = str(error).rpartition("WeightsUnpickler error: ")[2].strip() or type(error).__name__
+        what = said.splitlines()[0]
         raise UserError(f"{path}: damaged, or no file of torch.save or safetensors ({what})") from error
 
 

@@ -48,7 +48,8 @@ def _plain(identity: dict[str, Any]) -> dict[str, Any]:
 
 def _meaning(cell: dict[str, Any], victim: dict[str, Any]) -> str:
     """Return what a cell asks for, without the versions of what answers."""
-    asked = {name: victim[name] for name in ("data", "recipe", "rate", "target", "seed")}
+    asked = {name: victim[name] for name in ("data", "recipe", "rate", "target")}
+    asked |= {"seed": cell["seed"], "source": victim.get("source", "")}
     methods = {name: _plain(victim[name]) for name in ("model", "attack")}
     return canonical([asked, methods, _plain(cell["defense"]), cell["budget"]])
 
@@ -56,7 +57,8 @@ def _meaning(cell: dict[str, Any], victim: dict[str, Any]) -> str:
 def _versions(cell: dict[str, Any], victim: dict[str, Any]) -> list[tuple[str, str]]:
     methods = {"defense": cell["defense"], "attack": victim["attack"], "model": victim["model"]}
     named = [(f"{kind} {identity['name']}", identity["version"]) for kind, identity in methods.items()]
-    return [*named, ("training", str(victim["training"])), ("evaluation", str(cell["evaluation"]))]
+    made = "training" if "training" in victim else "importing"
+    return [*named, (made, str(victim[made])), ("evaluation", str(cell["evaluation"]))]
 
 
 def _row(record: Record, victim: Record) -> dict[str, Any]:
@@ -67,7 +69,7 @@ def _row(record: Record, victim: Record) -> dict[str, Any]:
     return {
         **{"study": "", "data": data, "model": model, "recipe": digest(setting)[:6]},
         **{"attack": f"{attack} {digest(_plain(spec['attack']))[:6]}", "rate": spec["rate"]},
-        **{"target": spec["target"], "defense": defense, "budget": budget, "seed": spec["seed"]},
+        **{"target": spec["target"], "defense": defense, "budget": budget, "seed": record["spec"]["seed"]},
         **{"status": record["status"], "gate": NAN, "key": record["key"], "name": record["name"]},
         **{name: result.get(name, NAN) for name in MEASURED},
     }

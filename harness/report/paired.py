@@ -97,9 +97,12 @@ def competitors(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def values(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return one row per victim and budget, one column per defense that gave any number; else NaN."""
+    """Return one row per victim, budget and seed, one column per defense that gave any number; else NaN.
+
+    A victim that was trained here has one seed; one that was imported is repaired with each of the study's.
+    """
     counted = cells[cells[metric].notna()]
-    return counted.pivot(index=["victim", "budget"], columns="defense", values=metric)
+    return counted.pivot(index=["victim", "budget", "seed"], columns="defense", values=metric)
 
 
 def comparisons(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -127,7 +130,7 @@ def _per_victim(gap: Floats, victims: NDArray[np.int64]) -> Floats:
 def ranks(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return defense, rank (the mean; 1 is best), n_victims and n_blocks, best first.
 
-    A block is a victim at a budget on which all of these defenses finished; a victim weighs the same
+    A block is a victim at a budget and seed on which all of these defenses finished; a victim weighs the same
     however many blocks it has.
     """
     complete = values(cells, metric).dropna()

@@ -23,7 +23,7 @@ CAPTION = (
     "planted, with how many of the victims where they differ; what is not planted is in no mean of a defense."
 )
 TOLD = (
-    "ACC, ASR and RA in percent: as evaluated here, as the last line of the record's own attack_df.csv has it, "
+    "ACC, ASR and RA in percent: as evaluated here, as the last line of the record's own attack_df.csv says, "
     "and the first less the second."
 )
 
