@@ -94,6 +94,19 @@ def test_the_longest_comes_first_by_what_earlier_cells_cost(plan):
     assert schedule.left() == 0
 
 
+def test_what_was_just_learned_counts_and_the_larger_budget_is_the_longer(plan):
+    schedule = Schedule(
+        plan, latest_of({k: x for k, x in known(plan, 0).items() if x["kind"] == "victim"}), Wish()
+    )
+    order = []
+    while task := schedule.next(order[-1].victim.key if order else None):
+        cost = 1.0 if task.cell is None else SECONDS[task.cell.defense.name] * task.cell.budget.spc
+        schedule.ended(task, ok(task, cost))
+        order.append(task)
+    first = [(x.cell.defense.name, x.cell.budget.spc) for x in order[2:8]]
+    assert first == [("none", 10), ("ft", 10), ("ft", 2), ("fp", 10), ("fp", 2), ("none", 2)]
+
+
 def test_costs_fall_back_from_the_same_cell_to_the_same_defense_to_any():
     costs = Costs()
     assert costs.of(("x", "ft", "cell")) is None
@@ -143,7 +156,7 @@ def test_a_victim_whose_files_are_gone_is_trained_again(plan):
 
 
 def test_victims_alone_are_trained_where_asked(plan):
-    schedule = Schedule(plan, Latest(), Wish(victims_only=True))
+    schedule = Schedule(plan, Latest(), Wish(up_to="victims"))
     assert (schedule.total_victims, schedule.total_cells) == (3, 0)
     assert [task.cell for step in drained(schedule) for task in step if task] == [None] * 3
 

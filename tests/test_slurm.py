@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.data.cache import default_cache
 from harness.errors import UserError
@@ -119,6 +120,27 @@ def test_arrays_survive_a_cancelled_and_a_preempted_job(cluster, study, tmp_path
     assert chaos.checked(out, "no such mark") == {"ok": 6}
     assert chaos.run(study, tmp_path / "local").returncode == 0
     assert chaos.results(out) == chaos.results(tmp_path / "local")
+
+
+def test_clean_models_are_trained_once_and_before_what_needs_them(cluster, tmp_path):
+    study, out = chaos.study(tmp_path, bad=()), tmp_path / "out"
+    content = {
+        **yaml.safe_load(study.read_text()),
+        "attacks": ["badnets", "blended"],
+        "gate": {"acc_margin": 0.1},
+    }
+    study.write_text(yaml.safe_dump(content))
+    said = submit(study, out)
+    assert said.startswith("submitted 3 victims and 4 cells as arrays")
+    assert said.splitlines()[0].count(",") == 2
+    until(lambda: not jobs())
+    assert chaos.checked(out, "no such mark") == {"ok": 4}
+    victims = {
+        x["name"]: x["finished"] for x in Store(out / "store").latest().values() if x["kind"] == "victim"
+    }
+    clean, *others = sorted(victims, key=victims.__getitem__)
+    assert "/ none /" in clean
+    assert len(others) == 2
 
 
 def test_a_part_that_is_requeued_is_the_same_part(study, tmp_path):

@@ -14,6 +14,7 @@ from harness.plan import Cell, Study, Victim
 from harness.records import Latest, Record
 
 Mode = Literal["run", "retry", "force", "read-only"]
+Stage = Literal["clean models", "victims", "cells"]
 ANY_TIME = "9999"
 
 
@@ -32,7 +33,8 @@ class Wish:
 
     mode: Mode = "run"
     since: str = ANY_TIME
-    victims_only: bool = False
+    up_to: Stage = "cells"
+    """How far: clean models that other victims need, all victims, or the cells too."""
 
     def wants(self, key: str, latest: Latest) -> bool:
         """Tell whether a key is to be worked on."""
@@ -45,9 +47,9 @@ class Wish:
 
 @dataclass
 class _Ready:
-    """The open cells of a victim at hand, the longest first, and their cost in seconds."""
+    """The open cells of a victim at hand, the largest budget first, and their cost in seconds."""
 
-    cells: deque[Cell]
+    cells: list[Cell]
     cost: float
 
 
@@ -62,23 +64,24 @@ class Schedule:
         self.latest = latest
         self.costs = Costs()
         self._describe = Describer()
-        self._victims_only = wish.victims_only
+        self._with_cells = wish.up_to == "cells"
         self.waiting: dict[str, list[Cell]] = defaultdict(list)
         """Open cells by victim, until the victim is ready."""
         self.ready: dict[str, _Ready] = {}
         for cell in study.cells:
             if cell.skip is None and wish.wants(cell.key, latest):
                 self.waiting[cell.victim.key].append(cell)
-        open_ = [victim for victim in self._needed(study) if self._is_open(victim, wish, at_hand)]
+        needed = [x for x in self._needed(study) if x.is_clean or wish.up_to != "clean models"]
+        open_ = [victim for victim in needed if self._is_open(victim, wish, at_hand)]
         if self.waiting or open_:
             self.costs.learn(latest)
         self.victims = deque(sorted(open_, key=lambda v: (v.is_clean, self._load(v)), reverse=True))
         self.unfinished = {victim.key for victim in open_}
         """Victims that have yet to end."""
         self.total_victims = len(open_)
-        self.total_cells = 0 if self._victims_only else sum(map(len, self.waiting.values()))
+        self.total_cells = sum(map(len, self.waiting.values())) if self._with_cells else 0
         self.open: Counter[Kinds] = Counter(map(self._describe.victim, open_))
-        if not self._victims_only:
+        if self._with_cells:
             self.open.update(self._describe.cell(x) for cells in self.waiting.values() for x in cells)
         self.fallen = self._release()
         """Records of what fell with a victim that had failed before."""
@@ -102,7 +105,7 @@ class Schedule:
 
     def _load(self, victim: Victim) -> float:
         """Return what a victim and its cells cost together."""
-        cells = sum(self.costs.rank(self._describe.cell(cell)) for cell in self.waiting.get(victim.key, ()))
+        cells = sum(map(self._cost, self.waiting.get(victim.key, ())))
         return self.costs.rank(self._describe.victim(victim)) + cells
 
     def left(self) -> float | None:
@@ -131,8 +134,9 @@ class Schedule:
             return None
         key = held if held in self.ready else max(self.ready, key=lambda key: self.ready[key].cost)
         ready = self.ready[key]
-        cell = ready.cells.popleft()
-        ready.cost -= self.costs.rank(self._describe.cell(cell))
+        longest = max(range(len(ready.cells)), key=lambda i: self._cost(ready.cells[i]))
+        cell = ready.cells.pop(longest)
+        ready.cost -= self._cost(cell)
         if not ready.cells:
             del self.ready[key]
         return Task(cell.victim, cell, self.latest[key], self.timeout, self._records(cell.triggers))
@@ -155,7 +159,7 @@ class Schedule:
     def _release(self) -> list[Record]:
         """Make the cells ready whose victims have ended; return the records of what can't be done."""
         fallen = [x for victim in list(self.victims) for x in self._fall(victim)]
-        if self._victims_only:
+        if not self._with_cells:
             return fallen
         for key, cells in list(self.waiting.items()):
             sources = (key, *(victim.key for victim in cells[0].triggers))
@@ -169,9 +173,12 @@ class Schedule:
         return fallen
 
     def _make_ready(self, victim_key: str, cells: list[Cell]) -> None:
-        costs = {cell.key: self.costs.rank(self._describe.cell(cell)) for cell in cells}
-        order = sorted(cells, key=lambda cell: costs[cell.key], reverse=True)
-        self.ready[victim_key] = _Ready(deque(order), sum(costs.values()))
+        counts = cells[0].victim.data.train_counts
+        order = sorted(cells, key=lambda cell: sum(cell.budget.counts(counts)), reverse=True)
+        self.ready[victim_key] = _Ready(order, sum(map(self._cost, cells)))
+
+    def _cost(self, cell: Cell) -> float:
+        return self.costs.rank(self._describe.cell(cell))
 
     def _fall(self, victim: Victim) -> list[Record]:
         """Give up a victim whose clean model has failed."""

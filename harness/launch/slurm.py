@@ -1,6 +1,7 @@
 """The SLURM launcher: array jobs through submitit, each of which runs a part of a study as a local run.
 
-Victims are a first array, one job each; cells, packed by victim, a second one that depends on it. The store
+Clean models that other victims need are a first array, one job each; the other victims a second one, and
+cells, packed by victim, a third; each depends on those before it. The store
 is the only state, so that a job which is killed, preempted or requeued goes on where it was, and a second
 submission contains what is still missing. A job of cells whose victim was never trained trains it.
 """
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import UserError
 from harness.launch.sbatch import Parameters, parsed
-from harness.launch.schedule import Wish, now
+from harness.launch.schedule import Stage, Wish, now
 from harness.launch.snapshot import take
 from harness.plan import Cell, Study
 from harness.records import Latest
@@ -87,14 +88,23 @@ def submit(study: Study, store: Store, options: Options, asked: str) -> Submitte
         return Submitted(0, 0, [])
     folder = _folder(store)
     frozen, code = take(replace(study, cells=[x for cells in open_cells.values() for x in cells]), folder)
-    parts = _by_victim(frozen)
-    untrained = [part for part in parts if _untrained(part, latest, options.wish, store)]
     queueing = _Queueing(folder / "jobs", {**parameters, "job_name": job_name(study, store)}, code)
-    where = store.folder.resolve()
-    training = options._replace(wish=replace(wish, victims_only=True))
-    first = queueing.arrays([Part(part, where, training) for part in untrained], [])
-    second = queueing.arrays([Part(part, where, options._replace(wish=wish)) for part in parts], first)
-    return Submitted(len(untrained), len(frozen.cells), first + second)
+
+    def missing(parts: dict[str, Study]) -> dict[str, Study]:
+        return {key: part for key, part in parts.items() if _untrained(key, latest, options.wish, store)}
+
+    by_victim, clean = _by_victim(frozen), missing(_by_clean_model(frozen))
+    victims = {key: part for key, part in missing(by_victim).items() if key not in clean}
+    stages: list[tuple[Stage, dict[str, Study]]] = [
+        ("clean models", clean),
+        ("victims", victims),
+        ("cells", by_victim),
+    ]
+    sent: list[str] = []
+    for stage, parts in stages:
+        how = options._replace(wish=replace(wish, up_to=stage))
+        sent += queueing.arrays([Part(part, store.folder.resolve(), how) for part in parts.values()], sent)
+    return Submitted(len(clean) + len(victims), len(frozen.cells), sent)
 
 
 def _open(study: Study, latest: Latest, wish: Wish) -> dict[str, list[Cell]]:
@@ -105,15 +115,24 @@ def _open(study: Study, latest: Latest, wish: Wish) -> dict[str, list[Cell]]:
     return found
 
 
-def _by_victim(study: Study) -> list[Study]:
+def _by_victim(study: Study) -> dict[str, Study]:
     cells: dict[str, list[Cell]] = defaultdict(list)
     for cell in study.cells:
         cells[cell.victim.key].append(cell)
-    return [replace(study, cells=found) for found in cells.values()]
+    return {key: replace(study, cells=found) for key, found in cells.items()}
 
 
-def _untrained(part: Study, latest: Latest, wish: Wish, store: Store) -> bool:
-    key = part.cells[0].victim.key
+def _by_clean_model(study: Study) -> dict[str, Study]:
+    """Return, for every clean model that a victim needs, a part of the study that leads to it."""
+    parts: dict[str, Study] = {}
+    for cell in study.cells:
+        for clean in (cell.victim.clean, study.clean.get(cell.victim.key)):
+            if clean is not None:
+                parts.setdefault(clean.key, replace(study, cells=[cell]))
+    return parts
+
+
+def _untrained(key: str, latest: Latest, wish: Wish, store: Store) -> bool:
     if wish.wants(key, latest):
         return True
     return latest.status(key) == "ok" and not store.holds(latest[key])

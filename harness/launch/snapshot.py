@@ -7,7 +7,7 @@ import uuid
 from dataclasses import replace
 from pathlib import Path
 
-from harness.plan import Choice, Study
+from harness.plan import Choice, Study, Victim
 from harness.registry import ROOT
 
 PACKAGES = ("attacks", "defenses", "harness")
@@ -53,23 +53,31 @@ def _publish(part: Path, target: Path) -> None:
 
 def _with_own_files(study: Study, folder: Path) -> Study:
     """Return the study with the user's own method files, and the files they name, read from copies."""
-    known: dict[int, Choice] = {}
+    choices: dict[int, Choice] = {}
+    victims: dict[int, Victim] = {}
 
     def frozen(choice: Choice) -> Choice:
-        if id(choice) not in known:
-            known[id(choice)] = _with_own_file(choice, folder)
-        return known[id(choice)]
+        if id(choice) not in choices:
+            choices[id(choice)] = _with_own_file(choice, folder)
+        return choices[id(choice)]
 
-    victims = {
-        id(cell.victim): replace(
-            cell.victim, model=frozen(cell.victim.model), attack=frozen(cell.victim.attack)
+    def trained(victim: Victim) -> Victim:
+        if id(victim) not in victims:
+            clean = None if victim.clean is None else trained(victim.clean)
+            model, attack = frozen(victim.model), frozen(victim.attack)
+            victims[id(victim)] = replace(victim, model=model, attack=attack, clean=clean)
+        return victims[id(victim)]
+
+    cells = [
+        replace(
+            cell,
+            victim=trained(cell.victim),
+            defense=frozen(cell.defense),
+            triggers=tuple(map(trained, cell.triggers)),
         )
         for cell in study.cells
-    }
-    cells = [
-        replace(cell, victim=victims[id(cell.victim)], defense=frozen(cell.defense)) for cell in study.cells
     ]
-    return replace(study, cells=cells)
+    return replace(study, cells=cells, clean={key: trained(x) for key, x in study.clean.items()})
 
 
 def _with_own_file(choice: Choice, folder: Path) -> Choice:

@@ -62,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         plan, store = study(Path(name), 0), Store(Path(name) / "store")
         hardware, quiet = Hardware("cpu", workers=1), Console(file=io.StringIO())
-        training = Options(Wish(victims_only=True), hardware)
+        training = Options(Wish(up_to="victims"), hardware)
         run_study(plan, store, training, quiet)
         store.append = Timed(store.append, time.perf_counter)
         start = time.process_time()
