@@ -2,7 +2,7 @@
 
 Threat model: none is enforced. The script is handed the victim with its triggered test set and, where there
 is one, its poisoned training set, so boards keep it apart as external. Of clean training images it is given
-the study's budget, by its setting ``index``. Seconds include the start of its process and its own tests.
+the study's budget, by its setting ``index``. Seconds include the export and its own tests.
 """
 
 from __future__ import annotations

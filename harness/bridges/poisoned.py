@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,7 +73,7 @@ def poisoned_training(
     clean = None
     if victim.clean is not None:
         clean = load_victim(victim.clean, latest[victim.clean.key], data, ctx.device, store).model
-    poison = attack_data(victim, data, clean, ctx, store)
+    poison = attack_data(victim, data, clean, replace(ctx, scalars=[]), store)
     known = store.get(name)
     if not isinstance(poison, Poison) or not _same(poison, [*known["indices"], *known["covers"]]):
         raise UserError(f"{victim.name}: the attack poisons other images than its record says; train it anew")
