@@ -75,9 +75,7 @@ class _Reader:
         budgets = self.each("budgets", file.budgets, self.budget)
         for key in ("rates", "seeds"):
             self.distinct(key, getattr(file, key))
-        setting = Setting(self.file.path.parent, self.cache.parent / "foreign", self.data, data)
-        found = self.each("victims", file.victims, lambda entry: foreign_victims(entry, setting))
-        foreign = for_seeds([victim for several in found for victim in several], file.seeds)
+        foreign = self.foreign(file, data)
         self.budgets_fit(data + [victim.data for victim in foreign], budgets)
         self.figures(file.figures)
         target = self.target(file.target, data)
@@ -156,6 +154,11 @@ class _Reader:
             return planned
         labelled = _labelled([(attack.choice, attack.method) for attack in planned], entries)
         return [replace(x, choice=choice) for x, (choice, _) in zip(planned, labelled, strict=True)]
+
+    def foreign(self, file: StudyFile, data: list[DataInfo]) -> list[Victim]:
+        setting = Setting(self.file.path.parent, self.cache.parent / "foreign", self.data, data)
+        found = self.each("victims", file.victims, lambda entry: foreign_victims(entry, setting))
+        return for_seeds([victim for several in found for victim in several], file.seeds)
 
     def attacks_fit(self, attacks: list[Planned], data: list[DataInfo], target: Target) -> None:
         for i, attack in enumerate(attacks):

@@ -69,12 +69,12 @@ class Skip:
 class StudyFile:
     """What a study file may say. Lists multiply; an entry is a name, or a name with overrides."""
 
-    defenses: AtLeastOne
-    budgets: AtLeastOne
-    seeds: Annotated[list[Seed], MinLen(1)]
     data: AtLeastOne = field(default_factory=list)
     models: AtLeastOne = field(default_factory=list)
     attacks: AtLeastOne = field(default_factory=list)
+    defenses: AtLeastOne
+    budgets: AtLeastOne
+    seeds: Annotated[list[Seed], MinLen(1)]
     victims: AtLeastOne = field(default_factory=list)
     """Models that were trained elsewhere; a study of these alone needs no data, models and attacks."""
     name: str | None = None

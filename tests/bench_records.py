@@ -145,9 +145,9 @@ def first_format(changed: dict[int, tuple[Image.Image, int, int]]) -> dict[str, 
     rows = list(changed.values())
     return {
         "x": [row[0] for row in rows],
-        "y": [row[1] for row in rows],
-        "original_index": list(changed),
-        "original_targets": [row[2] for row in rows],
+        "y": np.array([row[1] for row in rows]),
+        "original_index": np.array(list(changed)),
+        "original_targets": np.array([row[2] for row in rows]),
     }
 
 
@@ -203,7 +203,7 @@ def result(world: World, folder: Path, **how: Any) -> dict[str, Any]:
 
 def write_record(world: World, folder: Path, **how: Any) -> Path:
     """Write a whole record and return its folder; ``how`` as for ``result``, and changes: keys to replace."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     content = result(world, folder, **how) | how.get("changes", {})
     torch.save(content, folder / "attack_result.pt")
     if how.get("cross"):

@@ -10,12 +10,17 @@ import yaml
 from click.testing import CliRunner
 from PIL import Image
 
+from harness.bridges.look import parts
+from harness.bridges.record import Samples
 from harness.cli import cli
 from harness.data.cache import default_cache, prepare
+from harness.data.info import open_arrays
 from harness.data.options import DataOptions
 from harness.entries import method_choice
 from harness.errors import UserError
+from harness.merge import merge
 from harness.network import build
+from harness.report.compare import compare_stores
 from harness.run import store_of
 from harness.study import load_study
 from tests import bench_records, small
@@ -125,7 +130,7 @@ def test_a_difference_from_the_records_own_table_is_shown(world, tmp_path):
         write_record(world, tmp_path / "record" / "other", key=int),
         {**world.scores, "asr": world.scores["asr"] - 0.25},
     )
-    path = study(tmp_path, [recorded(world, "record/*")])
+    path = study(tmp_path, [recorded(world, "record/*")], figures=[])
     small.run(path, tmp_path / "out")
     done = CliRunner().invoke(
         cli, ["report", str(path), "--out", str(tmp_path / "out")], standalone_mode=False
@@ -157,6 +162,7 @@ def test_a_foreign_and_a_trained_victim_in_one_study(world, tmp_path):
         target=TARGET,
         defenses=["none", {"ft": {"epochs": 1}}, "oracle"],
         seeds=[0, 1],
+        figures=["gallery", "rates"],
     )
     latest = small.run(path, tmp_path / "out")
     plan = load_study(path, None, default_cache())
@@ -178,6 +184,10 @@ def test_a_foreign_and_a_trained_victim_in_one_study(world, tmp_path):
     assert done.exit_code == 0, done.output
     board = (tmp_path / "out" / "foreign" / "leaderboard.md").read_text(encoding="utf-8")
     assert "imported" in board
+    joined = store_of(tmp_path / "joined")
+    assert merge(joined, store_of(tmp_path / "out")).records == lines
+    same = compare_stores(joined, store_of(tmp_path / "out"))
+    assert not same.regressed
 
 
 def test_the_command_imports_at_once_and_a_study_finds_it_done(tmp_path):
@@ -200,6 +210,42 @@ def test_the_command_imports_at_once_and_a_study_finds_it_done(tmp_path):
     (record,) = store_of(tmp_path / "out").records()
     plan = load_study(study(tmp_path, [{"backdoorbench": "record/*"}]), root, default_cache())
     assert list(plan.victims()) == [record["key"]]
+
+
+@pytest.mark.parametrize("target", [TARGET, "all-to-all"])
+def test_backdoors_and_cross_samples_are_told_apart(target):
+    labels = np.array([0, 1, 2, 0, 1, 2])
+    sent = np.array([TARGET] * 3) if target == TARGET else (labels[:3] + 1) % 3
+
+    def found(wanted):
+        train = Samples(np.arange(6) * 10, wanted, labels, [])
+        return [part.tolist() for part in parts(train, labels, target)]
+
+    with_cross = found(np.concatenate([sent, labels[3:]]))
+    if target == TARGET:
+        assert with_cross == [[0, 20], [30, 50], [10, 40]]
+    else:
+        assert with_cross == [[0, 10, 20], [30, 40, 50], []]
+
+
+def test_a_clean_label_attack_poisons_the_target_class_alone():
+    labels = np.full(4, TARGET)
+    assert [len(x) for x in parts(Samples(np.arange(4), labels, labels, []), labels, TARGET)] == [4, 0, 0]
+
+
+def test_a_record_that_sends_every_class_to_the_next(world, tmp_path):
+    truth = open_arrays(world.info).test_labels.tolist()
+    images = [x for x, _, _ in bench_records.test_set(world).values()]
+    changed = {i: (images[0], (label + 1) % 3, label) for i, label in enumerate(truth)}
+    folder = tmp_path / "record" / "all2all"
+    saved = bench_records.state(folder, "bd_test_dataset", changed, len(truth))
+    write_record(world, folder, ram=True, changes={"bd_test": saved, "bd_train": None})
+    result = victim_of(study(tmp_path, [recorded(world, folder)]), tmp_path / "out")
+    assert (result["poisoned"], result["acc"]) == (None, world.scores["acc"])
+    kept = store_of(tmp_path / "out").get(result["artifacts"]["triggered"])
+    assert kept["images"].shape == (36, 3, 8, 8)
+    (record,) = [x for x in store_of(tmp_path / "out").records() if x["kind"] == "victim"]
+    assert record["spec"]["target"] == "all-to-all"
 
 
 # Checkpoints

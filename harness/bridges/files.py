@@ -22,7 +22,7 @@ def records_at(pattern: str, base: Path) -> list[Path]:
     Raises:
         UserError: none.
     """
-    whole = base / Path(pattern).expanduser()
+    whole = (base / Path(pattern).expanduser()).absolute()
     if any(sign in pattern for sign in "*?["):
         found = whole.relative_to(whole.anchor)
         records = sorted(x for x in Path(whole.anchor).glob(str(found)) if (x / RESULT).is_file())

@@ -10,6 +10,7 @@ Paths are taken as relative to the record's folder, wherever it lies now.
 from __future__ import annotations
 
 import csv
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -147,7 +148,8 @@ def _numbers(value: Any) -> Labels:
     """Return an array, a list or a tensor of whole numbers as int64 (n,)."""
     plain = value.values if isinstance(value, ForeignArray) else value
     found = np.asarray(plain if isinstance(plain, Sequence | np.ndarray) else plain.tolist())
-    whole = found.astype(np.int64)
+    with np.errstate(invalid="ignore"):
+        whole = found.astype(np.int64)
     if found.ndim != 1 or not np.array_equal(whole, found):
         raise ValueError("whole numbers in one row are needed")
     return whole
@@ -159,11 +161,9 @@ def reported(folder: Path) -> dict[str, float]:
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        rows = list(csv.DictReader(file))
-    said = {
-        name: (rows[-1] if rows else {}).get(f"test_{name}") for name in ("acc", "asr", "ra", "cross_acc")
-    }
-    return {name.removesuffix("_acc"): x for name, text in said.items() if (x := _share(text)) is not None}
+        (last,) = deque(csv.DictReader(file), maxlen=1) or ({},)
+    columns = {name: f"test_{name}" for name in ("acc", "asr", "ra")} | {"cross": "test_cross_acc"}
+    return {name: x for name, column in columns.items() if (x := _share(last.get(column))) is not None}
 
 
 def _share(text: str | None) -> float | None:

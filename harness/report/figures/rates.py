@@ -23,11 +23,16 @@ CAPTION = (
 
 def pictures(source: Source) -> Iterator[Picture]:
     """Yield one figure per data set and model that was attacked at two poison rates or more."""
-    for part in source.parts:
+    for part in map(_known, source.parts):
         if part.frame["rate"].nunique() > 1:
             data = rate_data(part)
             figure = draw(data, part, source.looks)
             yield Picture(stem("rates", part, source), f"Poison rates, {part.title}", CAPTION, data, figure)
+
+
+def _known(part: Part) -> Part:
+    """Return a part without the victims whose rate is unknown, as that of an imported one can be."""
+    return part._replace(frame=part.frame[part.frame["rate"].gt(0)])
 
 
 def rate_data(part: Part) -> pd.DataFrame:
