@@ -1,10 +1,10 @@
-# Two commands, each with all of its own set-up: make quickstart, make test.
+# Each with all of its own set-up: make quickstart, make test, make bench.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: quickstart test lint clean
+.PHONY: quickstart test bench lint clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -17,6 +17,9 @@ quickstart: $(STAMP)
 
 test: lint
 	$(BIN)/python -m pytest -n auto
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.benchmarks
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -32,7 +32,8 @@ class Hyper:
 
 def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     """Replace the pixels under the mask: images (N, C, H, W), patch (C, H, W), mask (1, H, W)."""
-    return torch.where(state["mask"] > 0, state["patch"], images)
+    inside = (state["mask"] > 0).to(images.dtype)
+    return torch.lerp(images, state["patch"], inside)  # exact at 0 and 1, and faster than torch.where
 
 
 @attack(

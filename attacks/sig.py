@@ -32,7 +32,7 @@ class Hyper:
 
 def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     """Add the stripes: images (N, C, H, W), pattern (W,)."""
-    return (images + state["pattern"]).clamp(0, 1)
+    return (images + state["pattern"]).clamp_(0, 1)
 
 
 @attack(

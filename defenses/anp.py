@@ -9,7 +9,10 @@ cut (scale set to zero). The settings are those of the IMS comparison (arXiv 250
 alpha 0.2, 2,000 iterations of SGD lr 0.01 with momentum 0.9, batch 256, training augmentation, batch
 statistics of the batch; thresholds 0, 0.05 ... 0.90, the last one whose clean validation accuracy is within
 10 % of the start. Departures: the noise is clipped to eps, as in the paper (the public code lets it reach
-2 eps); accuracy is held against validation accuracy before pruning (theirs against test accuracy).
+2 eps); a batch holds distinct images, so at most the whole budget (theirs draws 256 with replacement, which
+shows a small budget many times over in every step, at that many times the cost); accuracy is held against
+validation accuracy before pruning (theirs against test accuracy), on images that are not augmented (theirs
+are).
 """
 
 from __future__ import annotations

@@ -5,11 +5,13 @@ clean samples only.
 
 Batch norm's running statistics were gathered on poisoned training data. For every channel, the divergence
 KL(N(mean, var of clean data) || N(running mean, running var)) is taken over all clean samples and positions;
-channels above mean + u standard deviations of their layer are cut: scale and shift zero. u = 3, as in the IMS
-comparison (arXiv 2509.15497). Threat model and data are the comparison's: clean samples alone (upstream
-BackdoorBench passes poisoned data too). Departures: log(sd_run / sd) as the divergence has it (the public
-code takes log(var_run / var), twice that); statistics of all clean samples (theirs are those of the last
-batch); batch norm's eps is added to both variances, so that a dead channel gives no infinity.
+channels above mean + u standard deviations of their layer are cut: scale and shift zero. u = 3 and training
+augmentation, as in the IMS comparison (arXiv 2509.15497): the running statistics were gathered under it too,
+and without it the divergence would also be that of the augmentation. Threat model and data are the
+comparison's: clean samples alone (upstream BackdoorBench passes poisoned data too). Departures: log(sd_run /
+sd) as the divergence has it (the public code takes log(var_run / var), twice that); statistics of all clean
+samples (theirs are those of the last batch); batch norm's eps is added to both variances, so that a dead
+channel gives no infinity.
 """
 
 from __future__ import annotations
@@ -39,12 +41,12 @@ class Hyper:
     paper="Pre-activation Distributions Expose Backdoor Neurons, NeurIPS 2022",
     year=2022,
     family="pruning",
-    version=1,
+    version=2,
     requires="batchnorm",
 )
 def bnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
     """Cut outlying channels and return the plain model with what it keeps."""
-    clean = clean_moments(model, budget.images)
+    clean = clean_moments(model, budget.augment(budget.images, ctx.generator))
     for i, (name, norm) in enumerate(norms(model)):
         assert norm.running_mean is not None
         assert norm.running_var is not None

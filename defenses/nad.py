@@ -10,7 +10,8 @@ lr 0.01, momentum 0.9, weight decay 5e-4, batch 256, training augmentation, p 2,
 earlier map to the later. The maps are the last ones at each of the last three resolutions: the last three
 stages of a residual network, as in the paper. Departures: on PreActResNet18 the comparison's third map is the
 pooled one, of a single position, whose attention is constant, so that two maps teach there; on other
-architectures it takes the last map alone, here all have three.
+architectures it takes the last map alone, here all have three; running statistics move once per step (theirs
+anew with every map, each of which is another run of the student).
 """
 
 from __future__ import annotations

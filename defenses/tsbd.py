@@ -7,7 +7,7 @@ A copy unlearns the clean budget by gradient ascent, until its accuracy is at mo
 is the sum of its weights' absolute changes. Of the filters with the largest changes (a share n of all, those
 of shortcuts left out), the weights that changed most (a share m of theirs) are set to zero in the victim.
 Then it is fine-tuned with the gradient (1 - alpha) g(w) + alpha g(w + r g / ||g||), the norm taken per
-tensor. The settings are the authors': ascent with SGD lr 1e-4, momentum 0.9, at most 20 epochs; n 0.15, m
+tensor. The settings are the authors': ascent with SGD lr 1e-4, momentum 0.9, at most 1,000 epochs; n 0.15, m
 0.7; SGD lr 0.01, momentum 0.9, 21 epochs, r 0.05, alpha 0.7; batch 256, training augmentation. Departures: n
 is fixed (their script tries eleven values and reports each on test data); both gradients see the same running
 statistics, which move once per step.
@@ -37,7 +37,8 @@ SHORTCUTS = ("shortcut", "downsample")
 class Hyper:
     """Unlearning, zeroing, and fine-tuning."""
 
-    unlearn_epochs: Count = 20
+    unlearn_epochs: Count = 1000
+    """At most."""
     unlearn_lr: Positive = 1e-4
     unlearn_to: Share = 0.1
     """Accuracy on the clean budget at which unlearning ends."""
@@ -59,7 +60,7 @@ class Hyper:
     "Activeness, arXiv 2405.20291",
     year=2024,
     family="fine-tuning",
-    version=1,
+    version=2,
     requires="convolutions",
 )
 def tsbd(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:

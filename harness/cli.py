@@ -26,6 +26,7 @@ from harness.cli_parts import (
     print_queue,
     print_state,
 )
+from harness.cli_report import report_anew, report_if_needed
 from harness.cli_store import compact, gc, merge
 from harness.errors import UserError
 
@@ -105,12 +106,12 @@ def run(study: Path, mode: Mode, dry_run: bool, out: Path, data_root: Path | Non
     if how["launcher"] == "slurm":
         return _submit(plan, store, options, how["sbatch"], out)
     try:
-        run_study(plan, store, options, console(stderr=True))
+        latest = run_study(plan, store, options, console(stderr=True))
     except Interrupted as stopped:
         print_state(plan, store.latest())
         click.echo(f"ended by {stopped}; finished cells are kept, run again to go on", err=True)
         return stopped.code
-    return _report([plan], out)
+    return report_if_needed(plan, latest, out)
 
 
 def _submit(plan: Study, store: Store, options: Options, sbatch: str, out: Path) -> int:
@@ -118,7 +119,7 @@ def _submit(plan: Study, store: Store, options: Options, sbatch: str, out: Path)
 
     sent = submit(plan, store, options, sbatch)
     if not sent.arrays:
-        return _report([plan], out)
+        return report_if_needed(plan, store.latest(), out)
     echo(f"submitted {sent.victims} victims and {sent.cells} cells as arrays {', '.join(sent.arrays)}")
     echo(f"follow them with: defuse status {plan.path} --out {out} --watch")
     return OK
@@ -151,7 +152,7 @@ def status(study: Path, out: Path, data_root: Path | None, watch: bool) -> int:
 @DATA_ROOT
 def report(studies: tuple[Path, ...], against: str | None, out: Path, data_root: Path | None) -> int:
     """Write tables, figures and the page of one or several studies from their records."""
-    return _report([plan_of(study, data_root) for study in studies], out, against)
+    return report_anew([plan_of(study, data_root) for study in studies], out, against)
 
 
 @cli.command()
@@ -200,20 +201,6 @@ def show(study: Path, cell: str, out: Path, data_root: Path | None) -> int:
     record = store_of(out).newest(wanted.key)
     echo(json.dumps(missing if record is None else record, indent=2))
     return OK
-
-
-def _report(plans: list[Study], out: Path, against: str | None = None) -> int:
-    from harness.report.source import gather
-    from harness.report.write import write_report
-    from harness.run import store_of
-
-    source = gather(plans, store_of(out), against)
-    written = write_report(source, out / "+".join(plan.name for plan in plans))
-    console().print(written.terminal)
-    for path in written.first:
-        echo(str(path))
-    echo(f"and {len(written.paths) - len(written.first)} more files in {written.page.parent}")
-    return max(exit_code(plan, source.records) for plan in plans)
 
 
 def main() -> None:

@@ -152,6 +152,10 @@ class Latest(MutableMapping[str, Record]):
     def __len__(self) -> int:
         return len(self._lines)
 
+    def text(self, key: str) -> bytes:
+        """Return a key's record as it lies on disk, without its scalars; empty when it has none."""
+        return self._lines[key].text if key in self._lines else b""
+
     def status(self, key: str) -> str:
         """Return the status of a key; ``missing`` when it has no record."""
         return self._lines[key].status if key in self._lines else "missing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import platform
 import resource
@@ -11,6 +12,9 @@ import torch
 
 from harness.errors import UserError
 from harness.recipe import Recipe
+
+KEEP = {-3: 2**25, -1: 2**31 - 1, -2: 2**26}
+"""For glibc's mallopt: the size from which memory is mapped anew, what is kept of freed memory, growth."""
 
 
 def device_named(name: str) -> torch.device:
@@ -32,11 +36,19 @@ def device_named(name: str) -> torch.device:
 def set_up(threads: int) -> None:
     """Fix thread count and kernels, so that the same seeds give the same bits on the same machine."""
     torch.set_num_threads(threads)
+    _keep_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
+
+
+def _keep_memory() -> None:
+    """Let glibc keep freed memory: else large tensors' pages go back, to be zeroed anew a moment later."""
+    if platform.libc_ver()[0] == "glibc":
+        for parameter, value in KEEP.items():
+            ctypes.CDLL(None).mallopt(parameter, value)
 
 
 def reseed(generator: torch.Generator, seed: int) -> None:

@@ -1,6 +1,7 @@
 """The mathematics of each defense, against closed forms, hand counts and finite differences."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from torch.nn import functional as F
 
 from defenses.anp import Hyper as AnpHyper
 from defenses.anp import worst_noise
-from defenses.bnp import clean_moments, divergence
+from defenses.bnp import Hyper as BnpHyper
+from defenses.bnp import bnp, clean_moments, divergence
 from defenses.clp import lipschitz
 from defenses.fst import Hyper as FstHyper
 from defenses.fst import classifier, fst
@@ -23,7 +25,9 @@ from defenses.sau import Hyper as SauHyper
 from defenses.sau import jensen_shannon, shared_examples
 from defenses.sau import outer_loss as sau_loss
 from defenses.tsbd import Hyper as TsbdHyper
+from defenses.tsbd import unlearned as unlearned_for_tsbd
 from defenses.tsbd import zero_most_changed
+from harness.augment import Augment
 from harness.contract import Context
 from harness.metrics import auroc
 from harness.models.preactresnet18 import PreActResNet
@@ -37,6 +41,7 @@ from harness.toolbox.invertible import Masks, agree, disagree, unselected
 from harness.toolbox.perturb import descend, sign_descent
 from harness.toolbox.sam import ascent, displaced
 from harness.toolbox.training import Loop, batches, train
+from harness.toolbox.validation import accuracy
 from tests.planted_models import CLASSES, clean_budget, planted, planted_transformer, stamp
 
 
@@ -136,6 +141,19 @@ def test_bnp_moments_are_those_of_the_layer_input():
     assert torch.allclose(var, before.var((0, 2, 3), unbiased=False), atol=1e-5)
 
 
+def test_bnp_looks_at_augmented_images_as_the_running_statistics_did():
+    class Black(Augment):
+        def __call__(self, images, generator):
+            return torch.zeros_like(images)
+
+    def kept(budget):
+        return bnp(planted(), budget, BnpHyper(), ctx()).artifacts["mask.norm"].tolist()
+
+    plain = clean_budget(5)
+    assert kept(replace(plain, augment=Black())) == kept(replace(plain, images=0 * plain.images))
+    assert kept(replace(plain, augment=Black())) != kept(plain)
+
+
 def test_only_outliers_are_cut():
     norm = nn.BatchNorm2d(20)
     values = torch.ones(20)
@@ -200,6 +218,12 @@ def test_grad_prune_cuts_the_trigger_filters_of_a_planted_backdoor_first():
     assert {index for _, index in cut} == {30, 31}
     assert net.norm.weight[30:].tolist() == [0, 0]
     assert net.conv.weight[30:].abs().sum() == 0
+
+
+def test_tsbd_unlearns_until_the_clean_task_is_gone():
+    budget, hyper = clean_budget(5), TsbdHyper(unlearn_lr=2e-5, unlearn_to=0.6)
+    assert accuracy(planted(), budget) > 0.6
+    assert accuracy(unlearned_for_tsbd(planted(), budget, hyper, ctx()), budget) <= 0.6
 
 
 def test_tsbd_zeroes_what_changed_most_in_the_filters_that_changed_most():

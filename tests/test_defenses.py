@@ -48,6 +48,7 @@ BRIEF = {
     "ims_vit": {"initial_rounds": 5, "rounds": 3, "inner_steps": 2},
     "nc": {"inversion_epochs": 3, "inversion_steps": 2, "epochs": 3},
     "grad_prune_synthetic": {"inversion_epochs": 3, "inversion_steps": 2, "tuning_epochs": 3},
+    "tsbd": {"unlearn_epochs": 20},
 }
 """Where removal is not asked for, but bits, types and access."""
 

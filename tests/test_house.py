@@ -29,6 +29,7 @@ LIGHT = [
     "launch.schedule",
     "launch.progress",
     "report.frame",
+    "report.fresh",
     "report.write",
 ]
 METHODS_MAY = ("contract", "recipe", "train", "augment", "predict", "toolbox", "registry")

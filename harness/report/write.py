@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from harness.report import tables
-from harness.report.names import FIGURES, TABLES
+from harness.report.names import BOARD, FIGURES, PAGE, TABLES
 from harness.report.page import write_page
 from harness.report.picture import Picture, pictures
 from harness.report.source import Source
@@ -33,8 +33,6 @@ RECORD_ORDER = [
     "seed",
     "key",
 ]
-PAGE = "report.html"
-BOARD = "leaderboard.md"
 TABLE_ENDINGS = (".csv", ".md", ".tex")
 
 

@@ -36,7 +36,7 @@ def trigger_only(train: TrainingSet, state: dict[str, torch.Tensor]) -> Poison:
 
 def blend(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     """Mix a pattern (C, H, W) into images (N, C, H, W); alpha is its weight, (1,) or (1, H, W)."""
-    return images + state["alpha"] * (state["pattern"] - images)
+    return (state["pattern"] - images).mul_(state["alpha"]).add_(images)
 
 
 def draw_target(

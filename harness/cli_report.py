@@ -1,0 +1,43 @@
+"""How the commands write a report, or find that it is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.cli_parts import console, echo, exit_code
+
+if TYPE_CHECKING:
+    from harness.plan import Study
+    from harness.records import Latest
+
+
+def report_if_needed(plan: Study, latest: Latest, out: Path) -> int:
+    """Write the report, or show its board where nothing has changed since it was written."""
+    from harness.report.fresh import inputs, up_to_date
+    from harness.report.names import BOARD, PAGE
+
+    folder = out / plan.name
+    if not up_to_date(folder, inputs([plan], latest)):
+        return report_anew([plan], out)
+    echo((folder / BOARD).read_text(encoding="utf-8"))
+    echo(f"nothing to do, and {folder / PAGE} is up to date")
+    return exit_code(plan, latest)
+
+
+def report_anew(plans: list[Study], out: Path, against: str | None = None) -> int:
+    """Write the report of one study or several, and return the exit code."""
+    from harness.report.fresh import inputs, note
+    from harness.report.source import gather
+    from harness.report.write import write_report
+    from harness.run import store_of
+
+    source = gather(plans, store_of(out), against)
+    folder = out / "+".join(plan.name for plan in plans)
+    written = write_report(source, folder)
+    note(folder, inputs(plans, source.records, against), written.paths)
+    console().print(written.terminal)
+    for path in written.first:
+        echo(str(path))
+    echo(f"and {len(written.paths) - len(written.first)} more files in {folder}")
+    return max(exit_code(plan, source.records) for plan in plans)

@@ -1,0 +1,54 @@
+"""Where our own seconds go: the operations of a task by their share of its time, from torch.profiler.
+
+Run by hand: ``python -m tests.benchmarks.remaining``.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from harness.predict import logits
+from harness.recipe import Recipe
+from harness.runtime import set_up, uses_bf16
+from tests.benchmarks import peak, scene, training
+
+TOP = 8
+
+
+def shares(work):
+    """Return the share of each operation, its callees apart, the largest first."""
+    activity, field = ProfilerActivity.CPU, "self_cpu_time_total"
+    if torch.cuda.is_available():
+        activity, field = ProfilerActivity.CUDA, "self_device_time_total"
+    work()
+    with profile(activities=[activity]) as found:
+        work()
+    seconds = {row.key: getattr(row, field) for row in found.key_averages()}
+    total = sum(seconds.values())
+    return {name: seconds[name] / total for name in sorted(seconds, key=seconds.get, reverse=True)}
+
+
+def tasks(size):
+    default = "bf16" if uses_bf16(Recipe(), peak.device()) else "fp32"
+    net, images = scene.whole(size.width).eval(), scene.images(size.test)[0].to(peak.device())
+    yield (
+        f"an epoch of victim training, width {size.width}, {default}",
+        partial(training._ours, size, default),
+    )
+    yield f"evaluation, width {size.width}, fp32", partial(logits, net, images)
+
+
+def main():
+    """Profile and print."""
+    set_up(1)
+    for name, work in tasks(scene.Size()):
+        found = list(shares(work).items())[:TOP]
+        sys.stdout.write(f"{name}: " + ", ".join(f"{op} {share:.0%}" for op, share in found) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Start-up and bookkeeping: what a user waits for before any work is done, by the wall's clock.
+
+The shortest of some runs is taken: what else goes on on the machine only adds to it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests import small
+from tests.benchmarks.side import Row
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = "from harness.cli import main; main()"
+WORKER = """
+import multiprocessing.connection, sys
+from pathlib import Path
+from harness.launch.seat import Seat
+from harness.launch.slots import Slot
+seat = Seat(Slot("cpu", 1, "cpu 0"), Path(sys.argv[1]))
+seat._start()
+while not seat.ready:
+    multiprocessing.connection.wait(seat.signs())
+    assert not seat.dead(), seat.stop()
+    seat.answer()
+seat.stop()
+"""
+
+
+def rows(*, tiny=False):
+    repeats = 1 if tiny else 5
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        finished = (small.write_study(folder, figures=["curves"]), "--out", folder / "out")
+        _seconds(COMMAND, "run", *finished, "--inline", "--device", "cpu")
+        return [
+            _row("defuse list", 0.7, repeats, COMMAND, "list"),
+            _row("defuse run, of a finished study", 1, repeats, COMMAND, "run", *finished),
+            _row("a worker is ready, its pool's start included", 5, repeats, WORKER, folder),
+        ]
+
+
+def _row(task, most, repeats, code, *arguments):
+    return Row(task=task, ours=min(_seconds(code, *arguments) for _ in range(repeats)), most=most)
+
+
+def _seconds(code, *arguments):
+    """Return how long Python code takes in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        check=True,
+    )
+    return time.perf_counter() - start

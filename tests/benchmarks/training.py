@@ -1,0 +1,92 @@
+"""An epoch of victim training: against the plain reference, and against the network on fixed tensors."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch.nn import functional as F
+
+from harness.augment import Augment
+from harness.recipe import Recipe
+from harness.runtime import uses_bf16
+from harness.train import fit
+from tests.benchmarks import peak, plain, scene
+from tests.benchmarks.evaluation import plain_loaders
+from tests.benchmarks.side import Row, agreement, side_by_side
+
+
+def rows(*, tiny=False):
+    size = scene.size(tiny)
+    default = "bf16" if uses_bf16(Recipe(), peak.device()) else "fp32"
+    against = [_against_plain(size, precision, default) for precision in dict.fromkeys(("fp32", default))]
+    return [*against, _against_network(size, default)]
+
+
+def _against_plain(size, precision, default):
+    images, labels = scene.images(size.train)
+    tests = plain_loaders(*scene.images(size.test, seed=1))[:2]  # ASR and RA from one pass while training
+    pictures = plain.Pictures(images, labels, plain.augmented)
+
+    def reference():
+        draws = plain.Draws(size.train, scene.context().generator)
+        net = scene.bare(size.width)
+        loss = plain.train(net, plain.loader(pictures, batch_sampler=draws), peak.device())
+        for batches in tests:
+            plain.evaluate(net, batches, peak.device())
+        return torch.tensor(loss)
+
+    both = side_by_side(reference, partial(_ours, size, precision), size.repeats)
+    return Row(
+        task=f"an epoch of victim training, width {size.width}, ours in {precision}, reference in fp32",
+        reference=both.reference_s,
+        ours=both.ours_s,
+        least=1.5 if precision == default else None,
+        share=_share(size, precision, both.ours_s),
+        agreement=agreement(both.reference, both.ours, 1e-3 if precision == "fp32" else 3e-2),
+    )
+
+
+def _ours(size, precision):
+    """Train for an epoch and return the mean loss."""
+    samples, ctx = tuple(x.to(peak.device()) for x in scene.images(size.train)), scene.context()
+    recipe, augment = Recipe(epochs=1, batch=plain.BATCH, precision=precision), Augment(plain.CROP, True)
+    fit(scene.whole(size.width), samples, recipe, augment, ctx)
+    return torch.tensor(ctx.scalars[-1]["loss"])
+
+
+def _against_network(size, precision):
+    """Compare with the steps alone, on one batch that is at hand; there is no result to hold equal."""
+    both = side_by_side(
+        partial(_bare, size, precision, size.train // plain.BATCH),
+        partial(_ours, size, precision),
+        size.repeats,
+    )
+    return Row(
+        task=f"the same, against the network alone on one fixed batch, both in {precision}",
+        reference=both.reference_s,
+        ours=both.ours_s,
+        least=0.6,
+        share=_share(size, precision, both.ours_s),
+    )
+
+
+def _bare(size, precision, steps):
+    net = scene.whole(size.width).train()
+    x = torch.rand(plain.BATCH, 3, 32, 32, device=peak.device()).contiguous(memory_format=torch.channels_last)
+    y = torch.zeros(plain.BATCH, dtype=torch.int64, device=peak.device())
+    optimiser = torch.optim.SGD(net.parameters(), 0.01, 0.9, weight_decay=5e-4)
+    for _ in range(steps):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            loss = F.cross_entropy(net(x), y)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return loss.detach()
+
+
+def _share(size, precision, seconds):
+    steps = size.train // plain.BATCH
+    work = steps * peak.operations(partial(_bare, size, "fp32", 1))
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    return work / seconds / peak.convolutions(dtype)

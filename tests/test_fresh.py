@@ -1,0 +1,86 @@
+"""A finished study is read, not done again: its report is written anew only when something has changed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.cli import cli
+from harness.report.fresh import MADE_FROM
+from harness.run import store_of
+from tests import small
+
+ROOT = Path(__file__).parent.parent
+COMMAND = """
+import sys
+from harness.cli import main
+try:
+    main()
+except SystemExit as end:
+    heavy = {"torch", "pandas", "matplotlib"} & set(sys.modules)
+    sys.exit(f"heavy: {heavy}" if heavy else end.code)
+"""
+
+
+@pytest.fixture
+def again(capsys):
+    """Call a command on a finished study; return whether its report was left alone or written."""
+
+    def call(path: Path, out: Path, *command: str) -> str:
+        page = out / "small" / "report.html"
+        before = page.stat().st_mtime_ns
+        name, *options = command or ("run",)
+        assert cli([name, str(path), "--out", str(out), *options], standalone_mode=False) == 0
+        said = capsys.readouterr().out
+        written = page.stat().st_mtime_ns != before
+        assert written != (f"{page} is up to date" in said)
+        assert "SPC 2" in said, "the board is shown in any case"
+        return "written" if written else "left alone"
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished")
+    path = small.write_study(folder, figures=["curves"])
+    small.run(path, folder / "out")
+    assert cli(["report", str(path), "--out", str(folder / "out")], standalone_mode=False) == 0
+    return path, folder / "out"
+
+
+def test_nothing_is_done_and_nothing_heavy_imported_where_nothing_changed(finished):
+    path, out = finished
+    command = [sys.executable, "-c", COMMAND, "run", str(path), "--out", str(out)]
+    before = {file: file.stat().st_mtime_ns for file in (out / "small").iterdir()}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {file: file.stat().st_mtime_ns for file in (out / "small").iterdir()} == before
+
+
+def test_a_report_that_was_asked_for_is_written(finished, again):
+    path, out = finished
+    assert again(path, out, "report") == "written"
+    assert again(path, out) == "left alone"
+    assert again(path, out, "report", "--against", "ft") == "written"
+    assert again(path, out) == "written", "its wins are counted against another defense"
+
+
+@pytest.mark.parametrize("name", ["curves.pdf", MADE_FROM])
+def test_a_file_that_is_gone_is_written_again(finished, again, name):
+    path, out = finished
+    (out / "small" / name).unlink()
+    assert again(path, out) == "written"
+    assert (out / "small" / name).exists()
+
+
+def test_a_record_or_a_study_that_changed_is_reported(finished, again):
+    path, out = finished
+    store = store_of(out)
+    record = next(record for record in store.records() if record["kind"] == "cell")
+    store.append({**record, "finished": "9", "result": {**record["result"], "acc": 0.5}})
+    assert again(path, out) == "written"
+    path.write_text(path.read_text(encoding="utf-8") + "gate: {asr: 0.123}\n", encoding="utf-8")
+    assert again(path, out) == "written"
+    assert again(path, out) == "left alone"
