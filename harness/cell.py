@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from harness.bridges.handed import Handed
 from harness.contract import Budget, Context, Repaired
 from harness.data.budget import draw
 from harness.data.resident import Resident
@@ -36,7 +37,12 @@ def run_cell(cell: Cell, victim: Attacked, data: Resident, ctx: Context, store: 
     reseed(ctx.generator, seed(cell.repair_key, "defense"))
     reset_peak_memory(ctx.device)
     start = time.perf_counter()
-    returned = method.function(victim.private_copy(), budget, hyper_of(cell.defense, method.hyper), ctx)
+    hyper = hyper_of(cell.defense, method.hyper)
+    if cell.needs == "external":
+        handed = Handed(cell, victim, data, clean_places(cell, data), store)
+        returned = method.function(handed, hyper, ctx)
+    else:
+        returned = method.function(victim.private_copy(), budget, hyper, ctx)
     _wait_for(ctx.device)
     seconds, peak = time.perf_counter() - start, peak_memory_mb(ctx.device)
     repaired = _repaired(returned)
@@ -47,17 +53,20 @@ def run_cell(cell: Cell, victim: Attacked, data: Resident, ctx: Context, store: 
         **{f"{name}_before": x for name, x in victim.before.scores._asdict().items()},
         "n_clean": len(budget),
         "seconds": seconds,
-        "peak_mem_mb": peak,
+        **({} if cell.needs == "external" else {"peak_mem_mb": peak}),
+        **({"notes": repaired.notes} if repaired.notes else {}),
         "changed": float((after.clean.argmax(1) != victim.before.clean.argmax(1)).float().mean()),
         "triggers": trigger_scores(repaired.model, victim.others),
         "companions": {name: _beside(net, after, victim) for name, net in repaired.companions.items()},
-        "artifacts": _saved(repaired, after, store),
+        "artifacts": _saved(cell, repaired, after, store),
     }
 
 
-def _saved(repaired: Repaired, after: Evaluation, store: Store) -> dict[str, str]:
-    """Save predictions, what the method kept, and the weights of every companion."""
+def _saved(cell: Cell, repaired: Repaired, after: Evaluation, store: Store) -> dict[str, str]:
+    """Save predictions, the weights where they are asked for, what the method kept, and every companion."""
     saved = {"predictions": store.put(after.predictions(), compress=True)}
+    if cell.keep:
+        saved["model"] = store.put(arrays(repaired.model.state_dict()))
     if repaired.artifacts:
         saved["method"] = store.put(arrays(repaired.artifacts))
     for name, net in repaired.companions.items():
@@ -81,14 +90,19 @@ def _beside(net: nn.Module, after: Evaluation, victim: Attacked) -> dict[str, fl
 
 def clean_budget(cell: Cell, victim: Attacked, data: Resident) -> Budget:
     """Draw the cell's clean samples; an oracle also gets triggered copies of them, with true labels."""
-    labels = data.train_labels.cpu().numpy()
-    chosen = torch.from_numpy(draw(labels, cell.budget, cell.budget_seed)).to(data.train_images.device)
+    chosen = clean_places(cell, data)
     images = as_float(data.train_images[chosen])
     triggered = None
     if cell.needs == "triggers":
         triggered = as_float(quantised(victim.stamp(images)))
     groups = None if data.train_groups is None else data.train_groups[chosen]
     return Budget(images, data.train_labels[chosen], data.info.classes, data.augment, triggered, groups)
+
+
+def clean_places(cell: Cell, data: Resident) -> torch.Tensor:
+    """Return the places of the cell's clean samples in the training set, int64 (n,)."""
+    labels = data.train_labels.cpu().numpy()
+    return torch.from_numpy(draw(labels, cell.budget, cell.budget_seed)).to(data.train_images.device)
 
 
 def _repaired(returned: object) -> Repaired:

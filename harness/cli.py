@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli_export import export
 from harness.cli_import import import_
 from harness.cli_parts import (
     DATA_ROOT,
@@ -47,6 +48,7 @@ def cli() -> None:
 cli.add_command(compact)
 cli.add_command(merge)
 cli.add_command(gc)
+cli.add_command(export)
 cli.add_command(import_)
 
 

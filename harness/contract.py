@@ -36,7 +36,7 @@ NonNegativeCount = Annotated[int, Ge(0)]
 Levels = Annotated[int, Interval(ge=2, le=256)]
 
 Kind = Literal["attack", "defense", "model"]
-Needs = Literal["clean", "triggers"]
+Needs = Literal["clean", "triggers", "external"]
 Layer = Literal["convolutions", "batchnorm", "encoder-blocks"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -98,7 +98,8 @@ class Limits(TypedDict, total=False):
     """What a defense asks for; a cell that cannot give it is skipped at planning, with the reason."""
 
     needs: Needs
-    """"clean" by default, or "triggers" for an oracle that is handed triggered copies of its budget."""
+    """"clean" by default, "triggers" for an oracle that is handed triggered copies of its budget, "external"
+    for a bridge to another toolbox, which hands over the test set too."""
     least_spc: int
     """The fewest images per class that it can run on: 1 by default, 2 where it holds out validation data."""
     requires: Layer | None
@@ -213,3 +214,5 @@ class Repaired:
     """Small tensors to keep: masks, scores."""
     companions: dict[str, nn.Module] = field(default_factory=dict)
     """Other networks whose ACC, ASR and RA belong in the record (the inverse network of IMS)."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """What the record says besides, of a method that is not all here (the commit of an external script)."""

@@ -85,13 +85,13 @@ def _terms(row: dict[str, Any]) -> str:
     return f"{row['family']}; needs {row['needs']}{least}; runs on {', '.join(row['architectures'])}"
 
 
-def _is_called(cell: Cell, asked: list[str]) -> bool:
-    """Tell whether a cell's name holds all words; a number must be the one behind the same word."""
-    name = cell.name.lower().split()
-    pairs = set(pairwise(name))
+def is_called(name: str, asked: list[str]) -> bool:
+    """Tell whether a name holds all words; a number must be the one behind the same word."""
+    parts = name.lower().split()
+    pairs = set(pairwise(parts))
     numbers = [(word, after) for word, after in pairwise(asked) if after[0].isdigit()]
     words = [word for word in asked if not word[0].isdigit()]
-    return pairs.issuperset(numbers) and all(any(word in part for part in name) for word in words)
+    return pairs.issuperset(numbers) and all(any(word in part for part in parts) for word in words)
 
 
 def found_cell(study: Study, asked: str) -> Cell:
@@ -101,7 +101,7 @@ def found_cell(study: Study, asked: str) -> Cell:
         UserError: none, or several; names them.
     """
     by_key = [cell for cell in study.cells if cell.key.startswith(asked)]
-    cells = by_key or [cell for cell in study.cells if _is_called(cell, asked.lower().split())]
+    cells = by_key or [cell for cell in study.cells if is_called(cell.name, asked.lower().split())]
     if len(cells) == 1:
         return cells[0]
     if not cells:

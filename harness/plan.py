@@ -154,6 +154,8 @@ class Cell:
     """Why the cell is not run; None when it is."""
     triggers: tuple[Victim, ...] = ()
     """Of a clean model: the victims whose triggers it is scored with."""
+    keep: bool = False
+    """Whether the repaired model's weights are kept."""
 
     @property
     def seed(self) -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.attackplan import Ground, Planned, all_victims, clean_models, planned_attack, triggers_for
+from harness.bridges.entry import defense_choice
 from harness.bridges.foreign import for_seeds, foreign_victims
+from harness.bridges.known import unfit
 from harness.bridges.setting import Setting
 from harness.bundles import Target
 from harness.contract import Declaration, Kind
@@ -88,7 +91,7 @@ class _Reader:
         victims = all_victims(grounds, attacks, target)
         triggers = {victim.key: triggers_for(victim, victims) for victim in victims if victim.is_clean}
         cells = [
-            _cell(victim, defense, budget, file.skip, triggers.get(victim.key, ()))
+            _cell(victim, defense, budget, file, triggers.get(victim.key, ()))
             for victim, budget, defense in itertools.product(victims + foreign, budgets, defenses)
         ]
         self.skips_match(file.skip, cells)
@@ -138,7 +141,8 @@ class _Reader:
 
     def methods(self, kind: Kind, entries: list[Any]) -> Chosen:
         key = f"{kind}s"
-        chosen = self.each(key, entries, lambda entry: method_choice(kind, entry, self.file.path.parent))
+        resolve = defense_choice if kind == "defense" else partial(method_choice, kind)
+        chosen = self.each(key, entries, lambda entry: resolve(entry, self.file.path.parent))
         if self.faults:
             return chosen
         return _labelled(chosen, entries)
@@ -254,18 +258,20 @@ def _cell(
     victim: Victim,
     defense: tuple[Choice, Method],
     budget: BudgetSpec,
-    skips: list[Skip],
+    file: StudyFile,
     triggers: tuple[Victim, ...],
 ) -> Cell:
     choice, method = defense
-    cell = Cell(victim, choice, method.about.needs, budget, triggers=triggers)
-    reason = next((skip.reason for skip in skips if skip.agrees(cell)), None)
+    cell = Cell(victim, choice, method.about.needs, budget, triggers=triggers, keep=file.keep_models)
+    reason = next((skip.reason for skip in file.skip if skip.agrees(cell)), None)
     reason = reason or _unfit(cell, method.about)
     return cell if reason is None else replace(cell, skip=reason)
 
 
 def _unfit(cell: Cell, about: Declaration) -> str | None:
     """Return why a defense cannot run on this model or budget, by what both declare."""
+    if about.needs == "external":
+        return unfit(cell.victim)
     layers = describe("model", cell.victim.model.ref).about.layers
     if about.requires is not None and about.requires not in layers:
         return f"works on {about.requires}; {cell.victim.model.label} has none"

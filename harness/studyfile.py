@@ -83,6 +83,8 @@ class StudyFile:
     target: Any = 0
     gate: Gate = field(default_factory=Gate)
     timeout: Positive | None = None
+    keep_models: bool = False
+    """Whether the weights of every repaired model are kept, to be exported."""
     skip: list[Skip] = field(default_factory=list)
     figures: list[str] = field(default_factory=lambda: list(FIGURES))
 

@@ -146,7 +146,7 @@ def load_victim(
     test = load_trigger(victim, record, data, store)
     stamp = stamp_of(victim, _state(record, device, store))
     attacked = Attacked(model, stamp, test, evaluate(model, test))
-    _verify(attacked, store.get(artifacts["predictions"]))
+    verify(attacked, store.get(artifacts["predictions"]))
     return attacked
 
 
@@ -170,7 +170,12 @@ def _state(record: Record, device: torch.device, store: Store) -> dict[str, torc
     return {name: torch.from_numpy(x).to(device) for name, x in arrays.items()}
 
 
-def _verify(attacked: Attacked, saved: dict[str, Any]) -> None:
+def verify(attacked: Attacked, saved: dict[str, Any]) -> None:
+    """Hold a loaded model's predictions against saved ones.
+
+    Raises:
+        VictimRefusedError: another prediction than the saved one, by more than rounding.
+    """
     for split, out in (("clean", attacked.before.clean), ("triggered", attacked.before.triggered)):
         expected = torch.from_numpy(saved[split].astype("int64"))
         changed = out.argmax(1) != expected

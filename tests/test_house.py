@@ -119,10 +119,17 @@ def test_the_command_line_is_frozen():
         "merge": sorted(["--mixed-versions", "into", "other"]),
         "gc": sorted(["--data-root", "--delete", "--out", "studies"]),
         "import": [],
+        "export": [],
     }
-    backdoorbench = cli.commands["import"].commands["backdoorbench"]
-    options = sorted(option for parameter in backdoorbench.params for option in parameter.opts)
-    assert options == ["--data-root", "--device", "--out", "records"]
+    groups = {name: cli.commands[name].commands["backdoorbench"] for name in ("import", "export")}
+    options = {
+        name: sorted(option for parameter in group.params for option in parameter.opts)
+        for name, group in groups.items()
+    }
+    assert options == {
+        "import": ["--data-root", "--device", "--out", "records"],
+        "export": sorted([*where, "--victim", "--to", "--device"]),
+    }
 
 
 def test_the_columns_of_records_csv_are_frozen():

@@ -81,7 +81,8 @@ def measured_mb(study: Study, latest: Latest) -> float | None:
             victim = record["spec"]["victim"]
             if victim not in same:
                 same[victim] = victim in latest and canonical(latest[victim]["spec"]["model"]) in models
-            peaks += [float(record["result"]["peak_mem_mb"])] if same[victim] else []
+            peak = record["result"].get("peak_mem_mb")
+            peaks += [float(peak)] if same[victim] and peak is not None else []
     return max(peaks, default=None)
 
 

@@ -81,7 +81,8 @@ def _with_own_files(study: Study, folder: Path) -> Study:
 
 
 def _with_own_file(choice: Choice, folder: Path) -> Choice:
-    inputs = {name: x for name, x in choice.hyper.items() if choice.identity["hyper"][name] != x}
+    said = choice.identity["hyper"]  # a file by its digest; what is no part of a key stays where it is
+    inputs = {name: x for name, x in choice.hyper.items() if isinstance(x, str) and said.get(name, x) != x}
     hyper = {**choice.hyper, **{name: str(_copy_of(Path(x), folder)) for name, x in inputs.items()}}
     ref = str(_copy_of(Path(choice.ref), folder)) if choice.ref.endswith(".py") else choice.ref
     return replace(choice, ref=ref, hyper=hyper)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness.report.parts import NO_DEFENSE, Part, budgets, display, oracles
+from harness.report.parts import NO_DEFENSE, PRIVILEGES, SECTIONS, Part, budgets, display, privileged
 from harness.report.quantities import METRICS, number, percent
 from harness.report.sheet import Section, Sheet
 from harness.report.statistics import REASONS, distinct, failed_gate, left_out, summarize
@@ -16,13 +16,14 @@ HEADER = ("defense", "ACC", "ASR", "RA", "DER", "sec", "n")
 
 def board(part: Part, table: pd.DataFrame) -> Sheet:
     """Return the part's leaderboard from its numbers: one data set and model, never averaged with another."""
-    apart = oracles(part.frame)
+    apart = privileged(part.frame)
     sections = []
     for budget in budgets(part.frame):
         rows = table[table["budget"].eq(budget)]
-        oracle = rows["defense"].isin(apart)
-        sections.append(Section(label=budget, rows=_rows(rows[~oracle])))
-        sections.append(Section(label=f"{budget} oracle", rows=_rows(rows[oracle])))
+        group = rows["defense"].map(lambda name: apart.get(name, ""))
+        sections += [
+            Section(label=f"{budget} {name}".strip(), rows=_rows(rows[group.eq(name)])) for name in SECTIONS
+        ]
     kept = [section for section in sections if section.rows]
     return Sheet(
         title=part.title,
@@ -36,7 +37,7 @@ def board(part: Part, table: pd.DataFrame) -> Sheet:
 def leaderboard(part: Part) -> pd.DataFrame:
     """Return the board's numbers: one row per budget, defense and metric, shares in 0..1, in board order.
 
-    Within a budget the order is: no defense, then by mean DER, best first; oracle methods after all others.
+    Within a budget the order is: no defense, then by mean DER, best first; then oracle and external methods.
     """
     frame = part.frame
     table = summarize(frame, ["data", "model", "recipe", "budget", "defense"], METRICS)
@@ -53,7 +54,7 @@ def _ordered(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
     rank = pd.DataFrame(
         {
             "budget": table["budget"].map(labels.index),
-            "oracle": table["needs"].eq("triggers"),
+            "section": table["needs"].map(lambda needs: SECTIONS.index(PRIVILEGES.get(needs, ""))),
             "method": table["defense"].ne(NO_DEFENSE),
             "worse": -der.reindex(pd.MultiIndex.from_frame(table[["budget", "defense"]])).to_numpy(),
             "defense": table["defense"],
@@ -74,7 +75,7 @@ def _rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
 
 
 def _caption(frame: pd.DataFrame) -> str:
-    """Return what was averaged, how the rows are sorted, and what oracle means, if there are any."""
+    """Return what was averaged, how the rows are sorted, and what sections mean, if there are any."""
     attacks = ", ".join(sorted(frame["attack"].unique()))
     rates = ", ".join(f"{100 * rate:g}" for rate in sorted(frame["rate"].unique()))
     seeds = frame["seed"].nunique()
@@ -83,7 +84,11 @@ def _caption(frame: pd.DataFrame) -> str:
         f"Percent: means over {attacks} at poison rate {rates} %; {spread}. sec: seconds of the defense. "
         "n: cells used of cells planned. Sorted by DER within a budget."
     )
-    return f"{text} Oracle: methods that are given real triggers." if oracles(frame) else text
+    given = {
+        "oracle": " Oracle: methods that are given real triggers.",
+        "external": " External: scripts of another toolbox, which are handed the test set as well.",
+    }
+    return text + "".join(given[name] for name in SECTIONS if name in privileged(frame).values())
 
 
 def left_out_text(frame: pd.DataFrame) -> str:

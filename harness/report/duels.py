@@ -58,7 +58,7 @@ def rank_sheets(numbers: pd.DataFrame) -> list[Sheet]:
         )
     caption = (
         "Mean rank over victims on which every defense here finished; 1 is best, ties share their mean. "
-        "The undefended model, oracle methods and victims that failed the gate take no part."
+        "The undefended model, oracle and external methods, and victims that failed the gate take no part."
     )
     header = ("defense", *[QUANTITIES[name].label for name in COMPARED])
     return [Sheet(title="Mean ranks", header=header, sections=sections, caption=caption)] if sections else []

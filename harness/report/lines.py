@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,7 +15,7 @@ from harness.report.style import REFERENCE, Look, labelled
 PANELS = {"acc": "ACC", "asr": "ASR", "ra": "RA"}
 
 
-def panel(axes: Axes, data: pd.DataFrame, look: dict[str, Look], hollow: set[str]) -> None:
+def panel(axes: Axes, data: pd.DataFrame, look: dict[str, Look], hollow: Mapping[str, str]) -> None:
     """Draw one metric: reference, bands, lines, then the axis around the values of ``x`` that occur.
 
     ``data`` has the columns defense, x, mean, low, high (shares). No defense is the reference: a level line

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +32,7 @@ class Layout:
     metrics: tuple[str, ...]
 
 
-def texts(table: pd.DataFrame, apart: set[str]) -> pd.Series[str]:
+def texts(table: pd.DataFrame, apart: Collection[str]) -> pd.Series[str]:
     """Return each number of a summary as a text, the best and second best defense of each place marked.
 
     ``table`` has one row per defense, metric and place (all other columns before ``metric``). The defenses

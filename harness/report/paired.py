@@ -9,7 +9,7 @@ family: all pairs of one scope and metric. The effect size is the matched-pairs 
 
 A rank is taken within one victim and budget on which every ranked defense finished; ties share their mean.
 Victims that failed the gate are left out, and so is the undefended model, a reference and not a competitor,
-and the oracle methods, which are given more than the others.
+and the oracle and external methods, which are given more than the others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from harness.report.parts import NO_DEFENSE, oracles
+from harness.report.parts import NO_DEFENSE, privileged
 from harness.report.quantities import QUANTITIES
 from harness.report.statistics import distinct, left_out
 
@@ -92,7 +92,7 @@ def holm(p: Sequence[float] | Floats) -> Floats:
 def competitors(frame: pd.DataFrame) -> pd.DataFrame:
     """Return, once, every cell that counts and whose defense competes: what is compared and ranked below."""
     cells = distinct(frame)
-    apart = {NO_DEFENSE, *oracles(frame)}
+    apart = {NO_DEFENSE, *privileged(frame)}
     return cells[left_out(cells).eq("") & ~cells["defense"].isin(apart)]
 
 

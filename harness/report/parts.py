@@ -8,6 +8,10 @@ from typing import NamedTuple
 import pandas as pd
 
 NO_DEFENSE = "none"
+PRIVILEGES = {"triggers": "oracle", "external": "external"}
+"""What boards call a method that needs more than a clean budget."""
+SECTIONS = ("", *PRIVILEGES.values())
+"""Of a board, in order."""
 
 
 class Part(NamedTuple):
@@ -35,9 +39,10 @@ def budgets(frame: pd.DataFrame) -> list[str]:
     return [str(label) for label in sizes.sort_values(kind="stable").index]
 
 
-def oracles(frame: pd.DataFrame) -> set[str]:
-    """Return the defenses that are given real triggers."""
-    return set(frame.loc[frame["needs"].eq("triggers"), "defense"])
+def privileged(frame: pd.DataFrame) -> dict[str, str]:
+    """Return the defenses that are given more than a clean budget, and what they are called for it."""
+    more = frame[frame["needs"].isin(PRIVILEGES)].drop_duplicates("defense")
+    return dict(zip(more["defense"], more["needs"].map(PRIVILEGES), strict=True))
 
 
 def display(defense: str) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.report.parts import NO_DEFENSE, Part, budgets, oracles
+from harness.report.parts import NO_DEFENSE, Part, budgets, privileged
 from harness.report.quantities import QUANTITIES
 from harness.report.statistics import summarize
 from harness.report.style import PAGE_WIDTH, RC, Look, labelled, legend_below
@@ -26,7 +26,7 @@ class Pair:
     x: str
     y: str
     finish: Callable[[Axes, pd.DataFrame], None]
-    """Called with each panel and its points (columns as of ``points``), oracle methods left out."""
+    """Called with each panel and its points (columns as of ``points``), privileged methods left out."""
 
 
 def points(part: Part, pair: Pair) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def draw(data: pd.DataFrame, part: Part, look: dict[str, Look], pair: Pair) -> F
 
 
 def _panel(axes: Axes, rows: pd.DataFrame, part: Part, look: dict[str, Look], pair: Pair) -> None:
-    hollow = oracles(part.frame)
+    hollow = privileged(part.frame)
     for row in rows.sort_values("defense").to_dict("records"):
         method = str(row["defense"])
         style = _reference() if method == NO_DEFENSE else {**look[method].line(), "linestyle": ""}

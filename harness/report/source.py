@@ -15,7 +15,7 @@ from harness.plan import NO_ATTACK, Study
 from harness.records import Latest
 from harness.report.frame import build_frame, build_victims
 from harness.report.names import FIGURES
-from harness.report.parts import NO_DEFENSE, Part, oracles, split
+from harness.report.parts import NO_DEFENSE, Part, privileged, split
 from harness.report.style import Look, looks
 from harness.store import Store
 
@@ -56,7 +56,7 @@ class Source:
     @cached_property
     def looks(self) -> dict[str, Look]:
         """How each defense is drawn."""
-        return looks(self.methods, oracles(self.frame))
+        return looks(self.methods, privileged(self.frame))
 
     def artifact(self, key: str, name: str) -> Arrays | None:
         """Return an artifact of a record, or None where there is no such record or it keeps none.

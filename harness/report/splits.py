@@ -6,7 +6,7 @@ import pandas as pd
 
 from harness.report.board import left_out_text
 from harness.report.matrix import MARKS, Layout, heading, ordered, sheets, texts
-from harness.report.parts import Part, budgets, oracles
+from harness.report.parts import Part, budgets, privileged
 from harness.report.sheet import Sheet
 from harness.report.statistics import summarize
 
@@ -24,7 +24,7 @@ def attack_sheets(part: Part, order: pd.DataFrame) -> list[Sheet]:
     mean = summarize(part.frame, ["budget", "rate", "defense"], SCORES).assign(attack=MEAN)
     whole = pd.concat([each, mean[each.columns]], ignore_index=True)
     whole["rate"] = whole["rate"].map(_rate)
-    whole["text"] = texts(whole, oracles(part.frame))
+    whole["text"] = texts(whole, privileged(part.frame))
     found = []
     for budget in budgets(part.frame):
         frame = part.frame[part.frame["budget"].eq(budget)]
@@ -46,7 +46,7 @@ def split_sheets(parts: list[Part], frame: pd.DataFrame) -> list[Sheet]:
     pieces = [summarize(part.frame, ["budget", "defense"], SCORES).assign(part=part.title) for part in parts]
     table = pd.concat(pieces, ignore_index=True)
     table.insert(0, "part", table.pop("part"))
-    table["text"] = texts(table, oracles(frame))
+    table["text"] = texts(table, privileged(frame))
     orders = {
         "budget": budgets(frame),
         "defense": sorted(set(table["defense"])),
@@ -62,7 +62,7 @@ def cost_sheets(part: Part) -> list[Sheet]:
     """Return seconds and peak memory of every defense at every budget."""
     table = summarize(part.frame, ["budget", "defense"], COST).assign(all="")
     table.insert(0, "all", table.pop("all"))
-    table["text"] = texts(table, oracles(part.frame))
+    table["text"] = texts(table, privileged(part.frame))
     orders = {"all": [""], "defense": sorted(set(table["defense"])), "budget": budgets(part.frame)}
     layout = Layout(sections="all", rows="defense", columns="budget", metrics=COST)
     caption = f"Seconds of the defense, and its peak memory in MB. {MARKS}"

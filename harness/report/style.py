@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,7 +62,7 @@ class Look(NamedTuple):
     color: str
     marker: str
     linestyle: Any
-    hollow: bool  # oracle methods
+    hollow: bool  # oracle and external methods
 
     def line(self) -> dict[str, Any]:
         """Return the keywords for a matplotlib line."""
@@ -70,16 +70,16 @@ class Look(NamedTuple):
         return {"color": self.color, "marker": self.marker, "linestyle": self.linestyle, "mfc": face}
 
 
-def looks(methods: list[str], hollow: set[str]) -> dict[str, Look]:
+def looks(methods: list[str], hollow: Collection[str]) -> dict[str, Look]:
     """Return a look per method; colour, marker and dash cycle with different periods, so no two agree."""
     dashes = [dash for dash in _DASHES for _ in _COLOURS]
     rows = zip(sorted(methods), cycle(_COLOURS), cycle(_MARKERS), cycle(dashes), strict=False)
     return {method: Look(colour, marker, dash, method in hollow) for method, colour, marker, dash in rows}
 
 
-def labelled(method: str, hollow: set[str]) -> str:
+def labelled(method: str, hollow: Mapping[str, str]) -> str:
     """Return a method's name as figures show it."""
-    return f"{display(method)} (oracle)" if method in hollow else display(method)
+    return f"{display(method)} ({hollow[method]})" if method in hollow else display(method)
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> None:

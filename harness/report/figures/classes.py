@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.report.heat import ROW, colour_bar, draw_heat
-from harness.report.parts import NO_DEFENSE, Part, budgets, oracles
+from harness.report.parts import NO_DEFENSE, Part, budgets, privileged
 from harness.report.picture import Picture, stem
 from harness.report.source import Arrays, Source
 from harness.report.statistics import distinct, left_out
@@ -62,7 +62,7 @@ def _hits(cell: dict[Any, Any], victim: Arrays | None, arrays: Arrays | None) ->
 
 def draw(data: pd.DataFrame, part: Part) -> Figure:
     """Return the figure of ``class_data``: rows defenses, the lowest mean first, columns classes."""
-    apart = oracles(part.frame)
+    apart = privileged(part.frame)
     table = 100 * data.pivot_table(index="defense", columns="class", values="asr")
     mean = table.mean(axis="columns")
     order = sorted(table.index, key=lambda name: (name != NO_DEFENSE, name in apart, mean[name], name))

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.report.lines import PANELS, floor, panel
-from harness.report.parts import NO_DEFENSE, Part, budgets, oracles
+from harness.report.parts import NO_DEFENSE, Part, budgets, privileged
 from harness.report.picture import Picture, stem
 from harness.report.source import Source
 from harness.report.statistics import summarize
@@ -18,7 +18,7 @@ from harness.report.style import PAGE_WIDTH, RC, Look, legend_below
 
 CAPTION = (
     "Means over attacks, poison rates and seeds, with 95 % intervals, against the clean budget. The dashed "
-    "line is the undefended model. Hollow markers: oracle methods."
+    "line is the undefended model. Hollow markers: oracle and external methods."
 )
 
 
@@ -75,7 +75,7 @@ def draw(data: pd.DataFrame, part: Part, look: dict[str, Look]) -> Figure | None
         figure = Figure(figsize=(PAGE_WIDTH, 2.15), layout="constrained")
         for axes, (metric, name) in zip(figure.subplots(1, 3), PANELS.items(), strict=True):
             rows = data[data["metric"].eq(metric)].rename(columns={"spc": "x"})
-            panel(axes, rows, look, oracles(part.frame))
+            panel(axes, rows, look, privileged(part.frame))
             axes.set(title=f"{name} (%)", xlabel="clean samples per class", ylim=(floor(data, metric), 100))
         legend_below(figure)
     return figure

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.report.heat import ROW, colour_bar, draw_heat
-from harness.report.parts import NO_DEFENSE, Part, budgets, oracles
+from harness.report.parts import NO_DEFENSE, Part, budgets, privileged
 from harness.report.picture import Picture, stem
 from harness.report.source import Source
 from harness.report.statistics import summarize
@@ -17,7 +17,7 @@ from harness.report.style import PAGE_WIDTH, RC, labelled
 
 CAPTION = (
     "ASR in percent, means over seeds; low (dark) is good. Columns: the undefended model, then the lowest "
-    "mean ASR first, oracle methods last. A dash on grey: no finished cell."
+    "mean ASR first, oracle and external methods last. A dash on grey: no finished cell."
 )
 
 
@@ -41,7 +41,7 @@ def draw(data: pd.DataFrame, part: Part) -> Figure:
     several = data["rate"].nunique() > 1
     rate = data["rate"].map(lambda rate: f" {100 * rate:g} %" if several else "")
     placed = data.assign(row=data["attack"] + rate, percent=100 * data["mean"])
-    columns = _columns(placed, oracles(part.frame))
+    columns = _columns(placed, privileged(part.frame))
     labels = budgets(part.frame)
     rows = placed["row"].nunique()
     narrow = 1.3 + 0.3 * len(columns) if len(columns) < 15 else PAGE_WIDTH
@@ -54,7 +54,7 @@ def draw(data: pd.DataFrame, part: Part) -> Figure:
                 index="row", columns="defense", values="percent", dropna=False, sort=False
             )
             shown = table.reindex(columns=columns).rename(
-                columns=lambda name: labelled(name, oracles(part.frame))
+                columns=lambda name: labelled(name, privileged(part.frame))
             )
             image = draw_heat(axes, shown)
             axes.set(title=label)
@@ -62,6 +62,6 @@ def draw(data: pd.DataFrame, part: Part) -> Figure:
     return figure
 
 
-def _columns(data: pd.DataFrame, apart: set[str]) -> list[str]:
+def _columns(data: pd.DataFrame, apart: Collection[str]) -> list[str]:
     mean = data.groupby("defense")["percent"].mean()
     return sorted(mean.index, key=lambda name: (name != NO_DEFENSE, name in apart, mean[name], name))

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.report.lines import PANELS, floor, panel
-from harness.report.parts import Part, budgets, oracles
+from harness.report.parts import Part, budgets, privileged
 from harness.report.picture import Picture, stem
 from harness.report.source import Source
 from harness.report.statistics import summarize
@@ -52,7 +52,7 @@ def draw(data: pd.DataFrame, part: Part, look: dict[str, Look]) -> Figure | None
         for label, row in zip(labels, grid, strict=True):
             for axes, (metric, name) in zip(row, PANELS.items(), strict=True):
                 rows = data[data["budget"].eq(label) & data["metric"].eq(metric)]
-                panel(axes, rows.assign(x=100 * rows["rate"]), look, oracles(part.frame))
+                panel(axes, rows.assign(x=100 * rows["rate"]), look, privileged(part.frame))
                 axes.set(title=f"{name} (%), {label}", ylim=(floor(data, metric), 100))
         for axes in grid[-1]:
             axes.set_xlabel("poison rate (%)")

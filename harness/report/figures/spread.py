@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from harness.report.lines import PANELS
-from harness.report.parts import NO_DEFENSE, Part, budgets, oracles
+from harness.report.parts import NO_DEFENSE, Part, budgets, privileged
 from harness.report.picture import Picture, stem
 from harness.report.source import Source
 from harness.report.statistics import distinct, left_out
@@ -44,7 +44,7 @@ def draw(data: pd.DataFrame, part: Part) -> Figure:
     """Return the figure of ``spread_data``."""
     names, labels = _order(data), [b for b in budgets(part.frame) if data["budget"].eq(b).any()]
     colours = {b: SHADES(0.1 + 0.7 * i / max(1, len(labels) - 1)) for i, b in enumerate(labels)}
-    hollow = oracles(part.frame)
+    hollow = privileged(part.frame)
     with mpl.rc_context(RC):
         height = 0.45 + len(names) * max(0.17, 0.1 * len(labels))
         figure = Figure(figsize=(PAGE_WIDTH, height), layout="constrained")

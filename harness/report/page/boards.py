@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from harness.report.parts import NO_DEFENSE, Part, budgets, display, oracles
+from harness.report.parts import NO_DEFENSE, SECTIONS, Part, budgets, display, privileged
 from harness.report.quantities import METRICS, QUANTITIES
 from harness.report.source import Source
 from harness.report.statistics import REASONS, summarize
@@ -44,7 +45,7 @@ def _part(part: Part) -> list[dict[str, Any]]:
         }
         for group in lines.values()
     ]
-    labels, apart = budgets(frame), oracles(frame)
+    labels, apart = budgets(frame), privileged(frame)
     ordered = sorted(rows, key=lambda row: _rank(row, labels, apart))
     return [{**row, "defense": display(row["defense"])} for row in ordered]
 
@@ -74,10 +75,10 @@ def _numbers(lines: list[dict[Any, Any]]) -> dict[str, Any]:
     }
 
 
-def _rank(row: dict[str, Any], labels: list[str], apart: set[str]) -> tuple[Any, ...]:
+def _rank(row: dict[str, Any], labels: list[str], apart: Mapping[str, str]) -> tuple[Any, ...]:
     der = row["numbers"][METRICS.index("der")][0]
     defense = row["defense"]
-    place = (labels.index(row["budget"]), defense in apart, defense != NO_DEFENSE)
+    place = (labels.index(row["budget"]), SECTIONS.index(apart.get(defense, "")), defense != NO_DEFENSE)
     return (*place, 0.0 if der is None else -der, defense, row["attack"], row["rate"])
 
 
