@@ -6,13 +6,11 @@ clean samples only.
 A mask m in [0, 1] on the scale of every batch norm channel is trained on alpha * CE(clean) +
 (1 - alpha) * CE(under the worst noise within eps on scales and shifts), then channels with a small mask are
 cut (scale set to zero). The settings are those of the IMS comparison (arXiv 2509.15497): eps 0.4, one step,
-alpha 0.2, 2,000 iterations of SGD lr 0.01 with momentum 0.9, batch 256, training augmentation, batch
-statistics of the batch; thresholds 0, 0.05 ... 0.90, the last one whose clean validation accuracy is within
-10 % of the start. Departures: the noise is clipped to eps, as in the paper (the public code lets it reach
-2 eps); a batch holds distinct images, so at most the whole budget (theirs draws 256 with replacement, which
-shows a small budget many times over in every step, at that many times the cost); accuracy is held against
-validation accuracy before pruning (theirs against test accuracy), on images that are not augmented (theirs
-are).
+alpha 0.2, 2,000 iterations of SGD lr 0.01 with momentum 0.9, batches of 256 drawn with replacement, training
+augmentation, batch statistics of the batch; thresholds 0, 0.05 ... 0.90, the last one whose clean validation
+accuracy is within 10 % of the start. Departures: the noise is clipped to eps, as in the paper (the public
+code lets it reach 2 eps); accuracy is held against validation accuracy before pruning (theirs against test
+accuracy), on images that are not augmented (theirs are).
 """
 
 from __future__ import annotations
@@ -52,7 +50,7 @@ class Hyper:
     paper="Adversarial Neuron Pruning Purifies Backdoored Deep Models, arXiv 2110.14430",
     year=2021,
     family="pruning",
-    version=1,
+    version=2,
     least_spc=2,
     requires="batchnorm",
 )
@@ -70,7 +68,7 @@ def trained_masks(net: nn.Module, train: Budget, hyper: Hyper, ctx: Context) -> 
     masks = {name: mask.requires_grad_() for name, mask in batchnorm.ones(net).items()}
     optimiser = torch.optim.SGD(masks.values(), hyper.lr, hyper.momentum)
     for step in range(hyper.iterations):
-        chosen = torch.randperm(len(train), generator=ctx.generator)[: hyper.batch].to(ctx.device)
+        chosen = torch.randint(len(train), (hyper.batch,), generator=ctx.generator).to(ctx.device)
         x, y = train.augment(train.images[chosen], ctx.generator), train.labels[chosen]
         scale, shift = worst_noise(net, masks, (x, y), hyper, ctx)
         robust = F.cross_entropy(_noisy(net, masks, x, scale, shift), y)

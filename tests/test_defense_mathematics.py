@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from defenses.anp import Hyper as AnpHyper
-from defenses.anp import worst_noise
+from defenses.anp import trained_masks, worst_noise
 from defenses.bnp import Hyper as BnpHyper
 from defenses.bnp import bnp, clean_moments, divergence
 from defenses.clp import lipschitz
@@ -125,6 +126,19 @@ def test_clp_bound_of_a_layer_by_hand():
         norm.weight.copy_(torch.tensor([-2.0, 3.0]))
         norm.running_var.copy_(torch.tensor([3.0, 8.0]))
     assert lipschitz(convolution, norm).tolist() == pytest.approx([4 * 2 / 2, 2 * 3 / 3])
+
+
+def test_anp_draws_full_batches_from_a_budget_of_any_size():
+    class Counting(Augment):
+        seen: ClassVar[list[int]] = []
+
+        def __call__(self, images, generator):
+            self.seen.append(len(images))
+            return images
+
+    small = replace(clean_budget(2), augment=Counting())
+    trained_masks(planted(), small, AnpHyper(iterations=3, batch=20), ctx())
+    assert Counting.seen == [20, 20, 20]
 
 
 def test_bnp_divergence_of_a_pair_by_hand():
