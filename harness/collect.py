@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from harness.keys import digest
 from harness.plan import Study
 from harness.records import Latest
 from harness.store import Store, artifacts_of
@@ -55,7 +56,9 @@ def _leavings(store: Store, data_cache: Path) -> Iterator[Waste]:
 def _artifacts(store: Store, studies: list[Study]) -> Iterator[Waste]:
     latest = store.latest()
     keys = {cell.key for study in studies for cell in study.cells}
-    keys |= {key for study in studies for key in study.victims()}
+    victims = [victim for study in studies for victim in study.victims().values()]
+    keys |= {victim.key for victim in victims}
+    keys |= {digest(victim.byproduct) for victim in victims if victim.source is None}
     kept = {name for key in latest if key in keys or not studies for name in artifacts_of(latest[key])}
     kinds = _kinds(latest)
     for path in sorted(store.artifacts_folder.glob("*/[!.]*")):

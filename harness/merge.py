@@ -63,9 +63,12 @@ def _versions_of(kind: str, spec: dict[str, Any]) -> list[tuple[str, Any]]:
     if kind == "cell":
         defense = spec["defense"]
         return [(f"defense {defense['name']}", defense["version"]), ("evaluation", spec["evaluation"])]
-    methods = [(f"{what} {spec[what]['name']}", spec[what]["version"]) for what in ("attack", "model")]
-    made = "training" if "training" in spec else "importing"
-    return [*methods, (made, spec[made])]
+    methods = [what for what in ("attack", "model") if what in spec]
+    made = [way for way in ("training", "importing", "byproduct") if way in spec]
+    return [
+        *((f"{what} {spec[what]['name']}", spec[what]["version"]) for what in methods),
+        *((way, spec[way]) for way in made),
+    ]
 
 
 def _same_versions(into: Store, other: Store) -> None:

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from harness.attackplan import Ground, Planned, all_victims, clean_models, planned_attack, triggers_for
 from harness.bridges.entry import defense_choice
 from harness.bridges.foreign import for_seeds, foreign_victims
-from harness.bridges.known import unfit
 from harness.bridges.setting import Setting
 from harness.bundles import Target
-from harness.contract import Declaration, Kind
+from harness.cellplan import planned_cell
+from harness.contract import Kind
 from harness.data.budget import BudgetSpec
 from harness.data.cache import prepare
 from harness.data.info import DataInfo
@@ -24,7 +24,7 @@ from harness.entries import FaultsError, checked, method_choice, overrides_text,
 from harness.errors import UserError, nearest
 from harness.plan import Cell, Choice, Study, Victim
 from harness.recipe import RECIPES, Recipe
-from harness.registry import Method, describe
+from harness.registry import Method
 from harness.report.names import FIGURES
 from harness.studyfile import Skip, StudyFile
 from harness.yamlfile import YamlFile
@@ -91,7 +91,7 @@ class _Reader:
         victims = all_victims(grounds, attacks, target)
         triggers = {victim.key: triggers_for(victim, victims) for victim in victims if victim.is_clean}
         cells = [
-            _cell(victim, defense, budget, file, triggers.get(victim.key, ()))
+            planned_cell(victim, defense, budget, file, triggers.get(victim.key, ()))
             for victim, budget, defense in itertools.product(victims + foreign, budgets, defenses)
         ]
         self.skips_match(file.skip, cells)
@@ -252,32 +252,3 @@ def _labelled(chosen: Chosen, entries: list[Any]) -> Chosen:
         label = f"{choice.name} ({shown})" if shown else choice.name
         labelled.append((replace(choice, label=label), method))
     return labelled
-
-
-def _cell(
-    victim: Victim,
-    defense: tuple[Choice, Method],
-    budget: BudgetSpec,
-    file: StudyFile,
-    triggers: tuple[Victim, ...],
-) -> Cell:
-    choice, method = defense
-    cell = Cell(victim, choice, method.about.needs, budget, triggers=triggers, keep=file.keep_models)
-    reason = next((skip.reason for skip in file.skip if skip.agrees(cell)), None)
-    reason = reason or _unfit(cell, method.about)
-    return cell if reason is None else replace(cell, skip=reason)
-
-
-def _unfit(cell: Cell, about: Declaration) -> str | None:
-    """Return why a defense cannot run on this model or budget, by what both declare."""
-    if about.needs == "external":
-        return unfit(cell.victim)
-    layers = describe("model", cell.victim.model.ref).about.layers
-    if about.requires is not None and about.requires not in layers:
-        return f"works on {about.requires}; {cell.victim.model.label} has none"
-    if about.needs == "triggers" and not cell.victim.keeps_trigger:
-        return f"needs the trigger; of {cell.victim.attack.label} there are only triggered test images"
-    given = min(cell.budget.counts(cell.victim.data.train_counts))
-    if given < about.least_spc:
-        return f"needs at least {about.least_spc} images per class; {cell.budget.label()} gives {given}"
-    return None

@@ -48,7 +48,8 @@ class Costs:
             spec = record["spec"]
             if record["kind"] == "victim":
                 self.note(_victim_kinds(spec), record["wall_seconds"])
-            elif (name := spec["victim"]) in victims or name in latest:
+            elif record["kind"] == "cell" and (spec["victim"] in victims or spec["victim"] in latest):
+                name = spec["victim"]
                 victim = victims.get(name) or victims.setdefault(name, latest[name]["spec"])
                 self.note(_cell_kinds(spec, victim), record["wall_seconds"])
 

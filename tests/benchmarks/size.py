@@ -14,13 +14,16 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from harness.data.cache import default_cache
 from harness.records import as_line
+from harness.store import Store
 from harness.study import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
+LARGEST = 17
 SEEDS = {10_200: 3, 40_800: 12, 122_400: 36}  # 8 victims a seed, 425 cells a victim
 PLAN = (
     "import sys; from pathlib import Path; from harness.data.cache import default_cache; "
@@ -41,7 +44,7 @@ def study_file(folder: Path, seeds: int) -> Path:
         "attacks": ["badnets", "blended"],
         "rates": [0.01, 0.02, 0.05, 0.1],
         "defenses": ["none", *({"ft": {"lr": lr}} for lr in learning_rates)],
-        "budgets": [{"spc": n + 1} for n in range(17)],
+        "budgets": [{"spc": n + 1} for n in range(LARGEST)],
         "seeds": list(range(seeds)),
         "skip": [{"reason": "an example", "defense": "ft (lr=0.024)", "spc": 17, "seed": 0}],
     }
@@ -57,23 +60,35 @@ def write_records(study: Path, out: Path) -> None:
     folder = out / "store" / "records"
     folder.mkdir(parents=True)
     files = [(folder / f"simulated-{i}.jsonl").open("wb") for i in range(8)]
+    store, truth = Store(out / "store"), {f"truth_{name}": labels(chance) for name in ("triggered", "wanted")}
     for victim in plan.victims().values():
-        files[0].write(as_line(_record("victim", victim, chance)).encoded() + b"\n")
+        kept = {"predictions": store.put({**predictions(chance), **truth}, compress=True)}
+        files[0].write(as_line(_record("victim", victim, chance, kept)).encoded() + b"\n")
     for cell in plan.cells:
         if cell.skip is None:
-            chance.choice(files).write(as_line(_record("cell", cell, chance)).encoded() + b"\n")
+            read = cell.budget.spc == LARGEST  # of others nothing is ever read: their files are left out
+            kept = {"predictions": store.put(predictions(chance), compress=True)} if read else {}
+            chance.choice(files).write(as_line(_record("cell", cell, chance, kept)).encoded() + b"\n")
     for file in files:
         file.close()
 
 
-def _record(kind, what, chance):
+def labels(chance):
+    """Return classes of as many images as the digits have in their test set."""
+    return np.array(chance.choices(range(10), k=360), dtype=np.uint16)
+
+
+def predictions(chance):
+    return {name: labels(chance) for name in ("clean", "triggered")}
+
+
+def _record(kind, what, chance, kept):
     ok = kind == "victim" or chance.random() > 0.01
     shares = {name: chance.random() for name in ("acc", "asr", "ra")}
     before = {f"{name}_before": x for name, x in shares.items()}
     more = {name: chance.random() for name in ("der", "rir", "arr", "rdr")}
-    names = {"predictions": f"{chance.getrandbits(128):032x}.safetensors.gz"}
     result = {**shares, **before, **more, "n_clean": 20, "seconds": 1.5, "peak_mem_mb": 512.0}
-    good = {"result": {**result, "companions": {}, "artifacts": names}}
+    good = {"result": {**result, "companions": {}, "artifacts": kept}}
     bad = {"error": "RuntimeError: it broke", "traceback": "line\n" * 20}
     return {
         **{"schema": 1, "kind": kind, "key": what.key, "name": what.name, "spec": what.spec},
