@@ -31,14 +31,13 @@ class Hyper(GradientPruning, TriggerInversion):
     paper="Unlearning Backdoor Attacks through Gradient-Based Model Pruning, arXiv 2405.03918",
     year=2024,
     family="pruning",
-    version=1,
+    version=2,
     least_spc=2,
     requires="convolutions",
 )
 def grad_prune_synthetic(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
     """Invert triggers, prune, fine-tune, and return the plain model with the anomaly of every class."""
     triggers, anomalies = all_inverted(model, budget, hyper, ctx)
-    model.requires_grad_()
     flagged = (anomalies > OUTLIER).nonzero()[:, 0].tolist() or [int(anomalies.argmax())]
     budget = replace(budget, triggered=in_turn(budget.images, [triggers[i] for i in flagged]))
     return Repaired(pruned_and_tuned(model, budget, hyper, ctx), artifacts={"anomaly": anomalies})

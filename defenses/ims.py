@@ -9,8 +9,8 @@ stand in harness/toolbox/invertible.py. Defaults are the authors' one setting fo
 The soft mask is the result: it multiplies convolution outputs before batch norm, so it folds into the weights
 and a plain model is returned. The inverse network, which keeps the backdoor, is returned beside it.
 Departures: f(x) is computed once; stage A does without the search, which the authors' code runs there only to
-log it. Beyond the paper: ``hard`` gates, the networks after each stage, and ``selection`` off; off as they
-are, nothing changes.
+log it; batch norms are folded into constants, which rounds otherwise. Beyond the paper: ``hard`` gates, the
+networks after each stage, ``selection`` off, and the search in bf16; off as they are, nothing changes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Hyper(InvertibleMasks):
     paper="Backdoor Mitigation via Invertible Pruning Masks, arXiv 2509.15497",
     year=2025,
     family="pruning",
-    version=2,
+    version=3,
     requires="convolutions",
 )
 def ims(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:

@@ -39,12 +39,11 @@ class Hyper(FineTuning, TriggerInversion):
     paper="Neural Cleanse: Identifying and Mitigating Backdoor Attacks in Neural Networks, IEEE S&P 2019",
     year=2019,
     family="unlearning",
-    version=1,
+    version=2,
 )
 def nc(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
     """Invert, unlearn what stands out, and return the model with all triggers and their anomalies."""
     triggers, anomalies = all_inverted(model, budget, hyper, ctx)
-    model.requires_grad_()
     flagged = [trigger for trigger, x in zip(triggers, anomalies.tolist(), strict=True) if x > OUTLIER]
     if flagged:
         samples = stamped(budget, flagged, hyper, ctx)

@@ -63,14 +63,15 @@ def run_cell(cell: Cell, victim: Attacked, data: Resident, ctx: Context, store: 
 
 
 def _saved(cell: Cell, repaired: Repaired, after: Evaluation, store: Store) -> dict[str, str]:
-    """Save predictions, the weights where they are asked for, what the method kept, and every companion."""
+    """Save predictions, the weights where they are asked for, and what the method kept.
+
+    Companions are rebuilt from the latter.
+    """
     saved = {"predictions": store.put(after.predictions(), compress=True)}
     if cell.keep:
         saved["model"] = store.put(arrays(repaired.model.state_dict()))
     if repaired.artifacts:
         saved["method"] = store.put(arrays(repaired.artifacts))
-    for name, net in repaired.companions.items():
-        saved[f"companion.{name}"] = store.put(arrays(net.state_dict()))
     return saved
 
 

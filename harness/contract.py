@@ -213,6 +213,7 @@ class Repaired:
     artifacts: dict[str, torch.Tensor] = field(default_factory=dict)
     """Small tensors to keep: masks, scores."""
     companions: dict[str, nn.Module] = field(default_factory=dict)
-    """Other networks whose ACC, ASR and RA belong in the record (the inverse network of IMS)."""
+    """Other networks whose ACC, ASR and RA belong in the record (the inverse network of IMS). Their weights
+    are not saved: what they can be rebuilt from belongs among the artifacts."""
     notes: dict[str, str] = field(default_factory=dict)
     """What the record says besides, of a method that is not all here (the commit of an external script)."""

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context
+from harness.toolbox.frozen import frozen
 from harness.toolbox.settings import TriggerInversion
 from harness.toolbox.training import batches, count
 
@@ -71,7 +72,6 @@ class _Search:
 
 def inverted(model: nn.Module, budget: Budget, label: int, hyper: TriggerInversion, ctx: Context) -> Trigger:
     """Return the smallest trigger found that leads clean images to ``label``; ``model`` is frozen."""
-    model.eval().requires_grad_(False)
     raw = [torch.ones_like(budget.images[0, :1]), torch.ones_like(budget.images[0])]
     mask, pattern = (x.requires_grad_() for x in raw)
     optimiser = torch.optim.Adam([mask, pattern], hyper.inversion_lr, betas=(0.5, 0.9))
@@ -89,11 +89,12 @@ def inverted(model: nn.Module, budget: Budget, label: int, hyper: TriggerInversi
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            sizes.append(trigger.size().item())
-            hits.append((logits.argmax(1) == label).float().mean().item())
+            sizes.append(trigger.size().detach())
+            hits.append((logits.argmax(1) == label).float().mean())
         ctx.check()
         now = _squashed(mask.detach(), pattern.detach())
-        if search.note(now, sum(sizes) / len(sizes), sum(hits) / len(hits)):
+        size, success = (sum(torch.stack(x).tolist()) / steps for x in (sizes, hits))
+        if search.note(now, size, success):
             break
     assert search.best is not None
     return search.best
@@ -107,9 +108,9 @@ def all_inverted(
     model: nn.Module, budget: Budget, hyper: TriggerInversion, ctx: Context
 ) -> tuple[list[Trigger], torch.Tensor]:
     """Return one trigger per class, and how far each is below the median size, (classes,)."""
-    triggers = []
+    triggers, running = [], frozen(model, budget.images[:1])
     for label in range(budget.classes):
-        triggers.append(inverted(model, budget, label, hyper, ctx))
+        triggers.append(inverted(running, budget, label, hyper, ctx))
         ctx.log(label, size=triggers[-1].size().item())
     return triggers, anomaly(torch.stack([trigger.size() for trigger in triggers]))
 

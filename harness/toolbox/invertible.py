@@ -18,6 +18,7 @@ the outer step.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ import torch
 from torch import nn
 
 from harness.contract import Context, Repaired
-from harness.toolbox.gates import GatedNetwork, Sites
+from harness.toolbox.frozen import constant, foldable
+from harness.toolbox.gates import GatedNetwork, Gates, Sites
 from harness.toolbox.perturb import descend
 from harness.toolbox.settings import InvertibleMasks
 
@@ -54,17 +56,29 @@ class Masks:
         return torch.sigmoid(self.k * (self.a - 0.5))
 
 
-@dataclass(frozen=True)
 class Networks:
-    """The victim f, frozen, and a copy of it to be run under gates."""
+    """The victim f, frozen, and what runs of it: with constants in place of its batch norms, and under gates.
 
-    reference: nn.Module
-    gated: GatedNetwork
-    sites: Sites
+    Args:
+        model: the victim; it is put into eval mode and frozen.
+        sites: where the gates sit.
+        images: float (n, C, H, W), to see once how the layers follow each other.
+    """
+
+    def __init__(self, model: nn.Module, sites: Sites, images: torch.Tensor) -> None:
+        self.victim = model.eval().requires_grad_(False)
+        self.sites = sites
+        self._pairs = foldable(model, images[:1])
+        self.reference = constant(copy.deepcopy(model), self._pairs)
+        self.gated = GatedNetwork(constant(copy.deepcopy(model), {}), sites)
 
     def fixed(self, flat: torch.Tensor) -> nn.Module:
-        """Return f with gates, (gates,), put in for good."""
-        return self.sites.fixed(self.reference, self.sites.split(flat.detach()))
+        """Return a copy of f with gates, (gates,), put in for good."""
+        return self.sites.fixed(self.victim, self.sites.split(flat.detach()))
+
+    def running(self, flat: torch.Tensor) -> nn.Module:
+        """Return the same, only to be run."""
+        return constant(self.fixed(flat), self._pairs)
 
 
 @dataclass(frozen=True)
@@ -85,6 +99,8 @@ def masked(
 ) -> Repaired:
     """Learn the masks of ``model``, and return the masked network, the inverse network and all gates.
 
+    A companion is the victim under the gates of its name; "soft" is the victim under "mask".
+
     Args:
         model: the victim; it is frozen.
         images: clean, float (n, C, H, W) in [0, 1]; labels are not needed.
@@ -92,20 +108,20 @@ def masked(
         hyper: settings of the masks and stages.
         ctx: device, generator, log.
     """
-    networks = Networks(model.eval().requires_grad_(False), GatedNetwork(model, sites), sites)
-    masks = _fresh(sites.count(), hyper, ctx)
     images = images.contiguous(memory_format=torch.channels_last)
+    networks, masks = Networks(model, sites, images), _fresh(sites.count(), hyper, ctx)
     with torch.no_grad():
-        clean = torch.cat([probabilities(model(x)) for x in images.split(hyper.batch)])
+        clean = torch.cat([probabilities(networks.reference(x)) for x in images.split(hyper.batch)])
     problem = Problem(networks, masks, images, clean, hyper, ctx)
-    after = {stage: networks.fixed(mask) for stage, mask in learned(problem) if hyper.stages and stage != "C"}
+    after = {f"stage-{stage}": x for stage, x in learned(problem) if hyper.stages and stage != "C"}
     soft = masks.mask().detach()
-    companions = {"inverse": networks.fixed(masks.inverse())}
-    companions |= {f"stage-{stage}": network for stage, network in after.items()}
-    if hyper.hard:
-        companions["soft"] = networks.fixed(soft)
+    beside = {"inverse": masks.inverse(), **after, **({"soft": soft} if hyper.hard else {})}
     repaired = networks.fixed((soft >= 0.5).float() if hyper.hard else soft)
-    return Repaired(repaired.requires_grad_(), artifacts=_kept(masks, sites), companions=companions)
+    return Repaired(
+        repaired.requires_grad_(),
+        artifacts=_kept(masks, sites) | _by_layer(after, sites),
+        companions={name: networks.fixed(gates) for name, gates in beside.items()},
+    )
 
 
 def _fresh(gates: int, hyper: InvertibleMasks, ctx: Context) -> Masks:
@@ -118,10 +134,13 @@ def _kept(masks: Masks, sites: Sites) -> dict[str, torch.Tensor]:
     """Return all gates by layer, their histograms, and the share of selected channels in every layer."""
     kinds = {"mask": masks.mask(), "inverse": masks.inverse(), "selection": masks.s}
     flat = {kind: gates.detach() for kind, gates in kinds.items()}
-    by_layer = {f"{kind}.{name}": x for kind in flat for name, x in sites.split(flat[kind]).items()}
     histograms = {f"histogram.{kind}": gates.cpu().histc(BINS, 0, 1) for kind, gates in flat.items()}
     selected = [(s < 0.5).float().mean() for s in sites.split(flat["selection"]).values()]
-    return {**by_layer, **histograms, "selected_share": torch.stack(selected)}
+    return {**_by_layer(flat, sites), **histograms, "selected_share": torch.stack(selected)}
+
+
+def _by_layer(flat: Gates, sites: Sites) -> Gates:
+    return {f"{kind}.{name}": x for kind in flat for name, x in sites.split(flat[kind]).items()}
 
 
 def learned(problem: Problem) -> Iterator[tuple[str, torch.Tensor]]:
@@ -200,7 +219,7 @@ def perturbed(problem: Problem, x: torch.Tensor, clean: torch.Tensor) -> torch.T
     They are added to pixel values in [0, 1] and not clipped to that range.
     """
     hyper, f = problem.hyper, problem.networks.reference
-    inverse = problem.networks.fixed(problem.masks.inverse())
+    inverse = problem.networks.running(problem.masks.inverse())
 
     def loss(delta: torch.Tensor) -> torch.Tensor:
         reached = probabilities(f(x + delta))
@@ -208,12 +227,13 @@ def perturbed(problem: Problem, x: torch.Tensor, clean: torch.Tensor) -> torch.T
 
     delta = torch.zeros_like(x, requires_grad=True)
     optimiser = torch.optim.AdamW([delta], lr=hyper.inner_lr)
-    return x + descend(delta, loss, optimiser, hyper.inner_steps, hyper.bound)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=hyper.bf16_search):
+        return x + descend(delta, loss, optimiser, hyper.inner_steps, hyper.bound)
 
 
 def probabilities(logits: torch.Tensor) -> torch.Tensor:
     """Return class probabilities, (n, classes)."""
-    return logits.softmax(1)
+    return logits.float().softmax(1)
 
 
 def agree(u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:

@@ -48,6 +48,8 @@ class InvertibleMasks:
     """Cut channels whose mask is below 1/2, open the others fully; the soft network becomes a companion."""
     stages: bool = False
     """Also evaluate the masked networks as they are after stage A and after stage B."""
+    bf16_search: bool = False
+    """Search the perturbations under bf16 autocast: faster, and it finds others."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,128 @@
+"""Networks that are only run: the same outputs and gradients as before, in fewer steps."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from harness.contract import Context
+from harness.registry import load
+from harness.toolbox.frozen import constant, foldable, frozen
+from harness.toolbox.gates import convolution_sites, folded
+from harness.toolbox.invertible import Masks, Networks, Problem, agree, disagree, outer_loss, perturbed
+from harness.toolbox.settings import InvertibleMasks
+from tests.planted_models import clean_budget, planted
+
+SMALL = {
+    "preactresnet18": {"width": 2},
+    "resnet18": {"width": 2},
+    "vgg19_bn": {"width": 0.05},
+    "mobilenet_v3_large": {"width": 0.25},
+    "wrn_16_1": {},
+}
+
+
+def seen(name):
+    """Return a network in eval mode with statistics and scales of its own, in double precision."""
+    method = load("model", name)
+    torch.manual_seed(0)
+    net = method.function(3, 10, method.hyper(**SMALL[name])).double()
+    for norm in (x for x in net.modules() if isinstance(x, _BatchNorm)):
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+        nn.init.normal_(norm.bias)
+        norm.running_mean.normal_(std=0.1)
+        norm.running_var.uniform_(0.1, 2)
+    return net.eval()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_frozen_network_gives_the_same_outputs_and_gradients(name):
+    net = seen(name)
+    before = copy.deepcopy(net.state_dict())
+    running = frozen(net, torch.rand(1, 3, 32, 32, dtype=torch.double))
+    images = torch.rand(3, 3, 32, 32, dtype=torch.double, requires_grad=True)
+    expected, found = net(images), running(images)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    slopes = [torch.autograd.grad(out.square().sum(), images)[0] for out in (expected, found)]
+    torch.testing.assert_close(slopes[1], slopes[0], rtol=1e-9, atol=1e-12)
+    assert not [x for x in running.modules() if isinstance(x, _BatchNorm)]
+    assert not [x for x in running.parameters() if x.requires_grad]
+    assert all(torch.equal(before[key], x) for key, x in net.state_dict().items())
+
+
+def test_a_norm_folds_only_into_a_convolution_that_nothing_else_listens_to():
+    pairs = foldable(seen("preactresnet18"), torch.rand(1, 3, 32, 32, dtype=torch.double))
+    blocks = [f"layer{stage}.{block}" for stage in range(1, 5) for block in range(2)]
+    assert pairs == {f"{block}.bn2": f"{block}.conv1" for block in blocks}
+
+
+def test_a_layer_that_runs_twice_is_not_folded():
+    conv, norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+    shared = nn.Sequential(conv, norm, nn.ReLU(), conv, nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 2))
+    images = torch.rand(2, 3, 2, 2)
+    assert foldable(shared.eval(), images) == {}
+    nn.init.uniform_(norm.running_mean)
+    torch.testing.assert_close(frozen(shared, images)(images), shared(images))
+
+
+def test_a_norm_that_knows_no_statistics_stays():
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False))
+    assert isinstance(constant(net, {})[1], nn.BatchNorm2d)
+
+
+def problem(**settings):
+    """Return a round of IMS on a planted network, masks amid their way."""
+    net, images = planted(), clean_budget(4).images
+    networks = Networks(copy.deepcopy(net), convolution_sites(net), images)
+    generator = torch.Generator().manual_seed(0)
+    raw = [torch.rand(networks.sites.count(), generator=generator) for _ in range(2)]
+    masks = Masks(0.3 + 0.4 * raw[0], raw[1], 20)
+    masks.a.requires_grad_()
+    masks.s.requires_grad_()
+    clean = net(images).softmax(1).detach()
+    ctx = Context(torch.device("cpu"), torch.Generator().manual_seed(0))
+    return net, Problem(networks, masks, images, clean, InvertibleMasks(**settings), ctx)
+
+
+def gated(net, gates):
+    return lambda x: net.linear(net.pool(net.relu(net.norm(net.conv(x) * gates.view(-1, 1, 1))))).softmax(1)
+
+
+def test_the_loss_of_ims_and_its_gradient_are_those_of_separate_passes_through_the_victim():
+    net, given = problem()
+    x, masks, f = given.images, given.masks, gated(planted(), torch.ones(1))
+    shifted = x + 0.05 * torch.rand(x.shape, generator=torch.Generator().manual_seed(1))
+    f_m, f_i = gated(net, masks.mask()), gated(net, masks.inverse())
+    expected = (
+        agree(f_m(x), f(x))
+        + agree(f_m(shifted), f(x))
+        + agree(f_i(shifted), f(shifted))
+        + disagree(f_i(shifted), f(x))
+        + disagree(f_i(x), f(x))
+    )
+    found = outer_loss(given.networks, masks, x, shifted, given.clean)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+    for one, other in zip(
+        *(torch.autograd.grad(x, (masks.a, masks.s)) for x in (expected, found)), strict=True
+    ):
+        torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_the_search_of_ims_lowers_its_loss_and_leaves_no_gradient_behind(bf16):
+    net, given = problem(inner_lr=0.01, inner_steps=10, bf16_search=bf16)
+    x = given.images
+    shifted = perturbed(given, x, given.clean)
+    inverse = folded(net, {"conv": given.masks.inverse()})
+
+    def loss(images):
+        reached = net(images).softmax(1)
+        return (agree(inverse(images).softmax(1), reached) + disagree(reached, given.clean)).item()
+
+    assert shifted.dtype == torch.float32
+    assert loss(shifted) < 0.9 * loss(x)
+    assert given.masks.a.grad is None
+    modules = (given.networks.victim, given.networks.reference, given.networks.gated.model)
+    assert not [w for module in modules for w in module.parameters() if w.requires_grad or w.grad is not None]
