@@ -21,7 +21,7 @@ from torch import nn
 
 from harness.contract import Budget, Context, Repaired, defense
 from harness.toolbox.gates import convolution_sites
-from harness.toolbox.invertible import masked
+from harness.toolbox.masking import masked
 from harness.toolbox.settings import InvertibleMasks
 
 
@@ -39,4 +39,4 @@ class Hyper(InvertibleMasks):
 )
 def ims(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
     """Learn the masks and return the masked network, the inverse network and all gates."""
-    return masked(model, budget.images, convolution_sites(model), hyper, ctx)
+    return masked(model, [budget.images], convolution_sites(model), hyper, [ctx])[0]

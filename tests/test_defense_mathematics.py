@@ -104,8 +104,8 @@ def test_gated_blocks_save_and_reload():
 
 def test_agreement_of_probabilities_by_hand():
     u, v = torch.tensor([[0.5, 0.5], [1.0, 0.0]]), torch.tensor([[0.2, 0.8], [1.0, 0.0]])
-    assert agree(u, v).item() == pytest.approx(-(math.log(0.5) + math.log(1.0)) / 2, abs=1e-5)
-    assert disagree(u, v).item() == pytest.approx(-(math.log(0.5) + math.log(1e-8)) / 2, rel=1e-5)
+    assert agree(u, v).mean().item() == pytest.approx(-(math.log(0.5) + math.log(1.0)) / 2, abs=1e-5)
+    assert disagree(u, v).mean().item() == pytest.approx(-(math.log(0.5) + math.log(1e-8)) / 2, rel=1e-5)
 
 
 def test_sparsity_does_not_hold_a_gate_at_rest():

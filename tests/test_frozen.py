@@ -10,10 +10,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from harness.contract import Context
 from harness.registry import load
 from harness.toolbox.frozen import constant, foldable, frozen
-from harness.toolbox.gates import convolution_sites, folded
-from harness.toolbox.invertible import Masks, Networks, Problem, agree, disagree, outer_loss, perturbed
+from harness.toolbox.gates import block_sites, convolution_sites, folded
+from harness.toolbox.invertible import Batch, Masks, Networks, agree, disagree, outer_losses, perturbed
+from harness.toolbox.masking import masked
 from harness.toolbox.settings import InvertibleMasks
-from tests.planted_models import clean_budget, planted
+from tests.planted_models import clean_budget, pictures, planted, planted_transformer
 
 SMALL = {
     "preactresnet18": {"width": 2},
@@ -25,10 +26,10 @@ SMALL = {
 
 
 def seen(name):
-    """Return a network in eval mode with statistics and scales of its own, in double precision."""
+    """Return a network in eval mode with statistics and scales of its own."""
     method = load("model", name)
     torch.manual_seed(0)
-    net = method.function(3, 10, method.hyper(**SMALL[name])).double()
+    net = method.function(3, 10, method.hyper(**SMALL[name]))
     for norm in (x for x in net.modules() if isinstance(x, _BatchNorm)):
         nn.init.uniform_(norm.weight, 0.5, 1.5)
         nn.init.normal_(norm.bias)
@@ -41,19 +42,19 @@ def seen(name):
 def test_a_frozen_network_gives_the_same_outputs_and_gradients(name):
     net = seen(name)
     before = copy.deepcopy(net.state_dict())
-    running = frozen(net, torch.rand(1, 3, 32, 32, dtype=torch.double))
-    images = torch.rand(3, 3, 32, 32, dtype=torch.double, requires_grad=True)
+    running = frozen(net, torch.rand(1, 3, 32, 32))
+    images = torch.rand(3, 3, 32, 32, requires_grad=True)
     expected, found = net(images), running(images)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
     slopes = [torch.autograd.grad(out.square().sum(), images)[0] for out in (expected, found)]
-    torch.testing.assert_close(slopes[1], slopes[0], rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(slopes[1], slopes[0], rtol=1e-3, atol=1e-4)
     assert not [x for x in running.modules() if isinstance(x, _BatchNorm)]
     assert not [x for x in running.parameters() if x.requires_grad]
     assert all(torch.equal(before[key], x) for key, x in net.state_dict().items())
 
 
 def test_a_norm_folds_only_into_a_convolution_that_nothing_else_listens_to():
-    pairs = foldable(seen("preactresnet18"), torch.rand(1, 3, 32, 32, dtype=torch.double))
+    pairs = foldable(seen("preactresnet18"), torch.rand(1, 3, 32, 32))
     blocks = [f"layer{stage}.{block}" for stage in range(1, 5) for block in range(2)]
     assert pairs == {f"{block}.bn2": f"{block}.conv1" for block in blocks}
 
@@ -72,18 +73,14 @@ def test_a_norm_that_knows_no_statistics_stays():
     assert isinstance(constant(net, {})[1], nn.BatchNorm2d)
 
 
-def problem(**settings):
-    """Return a round of IMS on a planted network, masks amid their way."""
+def amid():
+    """Return a planted network, masks amid their way, and a batch of IMS on it."""
     net, images = planted(), clean_budget(4).images
     networks = Networks(copy.deepcopy(net), convolution_sites(net), images)
     generator = torch.Generator().manual_seed(0)
-    raw = [torch.rand(networks.sites.count(), generator=generator) for _ in range(2)]
-    masks = Masks(0.3 + 0.4 * raw[0], raw[1], 20)
-    masks.a.requires_grad_()
-    masks.s.requires_grad_()
-    clean = net(images).softmax(1).detach()
-    ctx = Context(torch.device("cpu"), torch.Generator().manual_seed(0))
-    return net, Problem(networks, masks, images, clean, InvertibleMasks(**settings), ctx)
+    a, s = (torch.rand(networks.sites.count(), generator=generator) for _ in range(2))
+    masks = Masks((0.3 + 0.4 * a).requires_grad_(), s.requires_grad_(), 20)
+    return net, networks, masks, Batch(images, net(images).softmax(1).detach(), [len(images)])
 
 
 def gated(net, gates):
@@ -91,8 +88,8 @@ def gated(net, gates):
 
 
 def test_the_loss_of_ims_and_its_gradient_are_those_of_separate_passes_through_the_victim():
-    net, given = problem()
-    x, masks, f = given.images, given.masks, gated(planted(), torch.ones(1))
+    net, networks, masks, batch = amid()
+    x, f = batch.x, gated(net, torch.ones(1))
     shifted = x + 0.05 * torch.rand(x.shape, generator=torch.Generator().manual_seed(1))
     f_m, f_i = gated(net, masks.mask()), gated(net, masks.inverse())
     expected = (
@@ -101,28 +98,66 @@ def test_the_loss_of_ims_and_its_gradient_are_those_of_separate_passes_through_t
         + agree(f_i(shifted), f(shifted))
         + disagree(f_i(shifted), f(x))
         + disagree(f_i(x), f(x))
-    )
-    found = outer_loss(given.networks, masks, x, shifted, given.clean)
+    ).mean()
+    found = outer_losses(networks, [masks], batch, shifted).sum()
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
-    for one, other in zip(
-        *(torch.autograd.grad(x, (masks.a, masks.s)) for x in (expected, found)), strict=True
-    ):
+    slopes = (torch.autograd.grad(x, (masks.a, masks.s)) for x in (expected, found))
+    for one, other in zip(*slopes, strict=True):
         torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("bf16", [False, True])
 def test_the_search_of_ims_lowers_its_loss_and_leaves_no_gradient_behind(bf16):
-    net, given = problem(inner_lr=0.01, inner_steps=10, bf16_search=bf16)
-    x = given.images
-    shifted = perturbed(given, x, given.clean)
-    inverse = folded(net, {"conv": given.masks.inverse()})
+    net, networks, masks, batch = amid()
+    hyper = InvertibleMasks(inner_lr=0.01, inner_steps=10, bf16_search=bf16)
+    shifted = perturbed(networks, [masks], batch, hyper)
+    inverse = folded(net, {"conv": masks.inverse()})
 
     def loss(images):
         reached = net(images).softmax(1)
-        return (agree(inverse(images).softmax(1), reached) + disagree(reached, given.clean)).item()
+        return (agree(inverse(images).softmax(1), reached) + disagree(reached, batch.clean)).mean().item()
 
     assert shifted.dtype == torch.float32
-    assert loss(shifted) < 0.9 * loss(x)
-    assert given.masks.a.grad is None
-    modules = (given.networks.victim, given.networks.reference, given.networks.gated.model)
+    assert loss(shifted) < 0.9 * loss(batch.x)
+    assert masks.a.grad is None
+    modules = (networks.victim, networks.reference, networks.gated.model)
     assert not [w for module in modules for w in module.parameters() if w.requires_grad or w.grad is not None]
+
+
+HYPER = InvertibleMasks(
+    batch=8,
+    sparsity=0.5,
+    inner_lr=0.02,
+    inner_steps=3,
+    initial_rounds=12,
+    rounds=8,
+    patience=1,
+    improvement=0.99,
+)
+
+
+def solved(net, sites, chosen):
+    """Solve problems of so many images per class with a seed each; return the masks and the logs."""
+    contexts = [Context(torch.device("cpu"), torch.Generator().manual_seed(seed)) for _, seed in chosen]
+    images = [clean_budget(spc).images for spc, _ in chosen]
+    found = masked(copy.deepcopy(net), images, sites, HYPER, contexts)
+    return [x.artifacts for x in found], [ctx.scalars for ctx in contexts], found
+
+
+@pytest.mark.parametrize("make", [planted, planted_transformer])
+def test_a_cohort_finds_the_gates_of_solo_runs(make):
+    net = make()
+    sites = convolution_sites(net) if make is planted else block_sites(net)
+    chosen = [(1, 0), (3, 0), (3, 1)]
+    together, logs, found = solved(net, sites, chosen)
+    assert len({len(log) for log in logs}) == len(chosen), "each has its own draws and its own end"
+    images, _ = pictures(5, seed=4)
+    for place, one in enumerate(chosen):
+        (alone,), (log,), (solo,) = solved(net, sites, [one])
+        assert len(log) == len(logs[place])
+        assert log[-1]["loss"] == pytest.approx(logs[place][-1]["loss"], rel=1e-3)
+        for name, gates in alone.items():
+            if not name.startswith("histogram"):
+                torch.testing.assert_close(together[place][name], gates, rtol=0, atol=1e-5)
+        assert together[place].keys() == alone.keys()
+        torch.testing.assert_close(found[place].model(images), solo.model(images), rtol=0, atol=1e-4)

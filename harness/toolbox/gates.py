@@ -25,7 +25,7 @@ class Sites:
     widths: dict[str, int]
     """Gates per module, by the module's name."""
     view: tuple[int, ...]
-    """The shape in which a gate (width,) broadcasts over the module's output."""
+    """The shape in which a gate (width,) broadcasts over the module's output for one sample."""
     fixed: Callable[[nn.Module, Gates], nn.Module]
     """Returns a copy of a model with gates, (width,) each, put in for good."""
 
@@ -34,8 +34,8 @@ class Sites:
         return sum(self.widths.values())
 
     def split(self, flat: torch.Tensor) -> Gates:
-        """Cut one value per gate, (count,), into one tensor per module, (width,)."""
-        return dict(zip(self.widths, flat.split(list(self.widths.values())), strict=True))
+        """Cut one value per gate, (..., count), into one tensor per module, (..., width)."""
+        return dict(zip(self.widths, flat.split(list(self.widths.values()), -1), strict=True))
 
 
 def convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
@@ -61,7 +61,7 @@ def block_sites(model: nn.Module) -> Sites:
         for part in module.children()
         if isinstance(part, nn.MultiheadAttention)
     }
-    return Sites(widths, (-1,), wrapped)
+    return Sites(widths, (1, -1), wrapped)
 
 
 class GatedNetwork:
@@ -75,10 +75,14 @@ class GatedNetwork:
             self.model.get_submodule(name).register_forward_hook(self._gate(name))
 
     def _gate(self, name: str) -> Any:
-        return lambda module, inputs, out: out * self._gates[name].view(self._sites.view)
+        def gated(module: nn.Module, inputs: Any, out: torch.Tensor) -> torch.Tensor:
+            gates = self._gates[name]
+            return out * gates.view(*gates.shape[:-1], *self._sites.view)
+
+        return gated
 
     def __call__(self, images: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
-        """Return logits under the given gates, (count,)."""
+        """Return logits under the given gates, (count,) for all images or (n, count) for each its own."""
         self._gates = self._sites.split(flat)
         logits: torch.Tensor = self.model(images)
         return logits

@@ -19,21 +19,18 @@ the outer step.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from harness.contract import Context, Repaired
 from harness.toolbox.frozen import constant, foldable
-from harness.toolbox.gates import GatedNetwork, Gates, Sites
+from harness.toolbox.gates import GatedNetwork, Sites
 from harness.toolbox.perturb import descend
 from harness.toolbox.settings import InvertibleMasks
 
 EPS = 1e-8
-BINS = 20
-"""Of the histograms of gates, over [0, 1]."""
 
 
 @dataclass
@@ -76,159 +73,108 @@ class Networks:
         """Return a copy of f with gates, (gates,), put in for good."""
         return self.sites.fixed(self.victim, self.sites.split(flat.detach()))
 
-    def running(self, flat: torch.Tensor) -> nn.Module:
-        """Return the same, only to be run."""
-        return constant(self.fixed(flat), self._pairs)
+    def inverse(self, masks: Sequence[Masks], batch: Batch) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return the inverse network, only to be run on images like those of the batch.
+
+        The gates of one problem go into the weights, those of several are put on sample by sample.
+        """
+        gates = [x.inverse().detach() for x in masks]
+        if len(gates) == 1:
+            return constant(self.fixed(gates[0]), self._pairs)
+        return lambda images: self.gated(images, batch.spread(gates))
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What every round needs."""
+class Batch:
+    """The images of a round: of one problem, or of several on the same victim, one after the other."""
 
-    networks: Networks
-    masks: Masks
-    images: torch.Tensor
+    x: torch.Tensor
+    """(n, C, H, W)."""
     clean: torch.Tensor
-    """Class probabilities of f on all images, (n, classes)."""
-    hyper: InvertibleMasks
-    ctx: Context
+    """Class probabilities of f, (n, classes)."""
+    sizes: Sequence[int]
+    """Images per problem."""
+
+    def means(self, losses: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the images of each problem, (problems,), of losses (n,)."""
+        return torch.stack([part.mean() for part in losses.split(list(self.sizes))])
+
+    def shares(self) -> torch.Tensor:
+        """Return the weight of every image in its problem's mean, (n,)."""
+        sizes = torch.tensor(self.sizes, device=self.x.device)
+        return (1 / sizes).repeat_interleave(sizes)
+
+    def spread(self, gates: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the gates of the only problem, (gates,), or those of every image's, (n, gates)."""
+        if len(gates) == 1:
+            return gates[0]
+        return torch.cat([x.expand(size, -1) for x, size in zip(gates, self.sizes, strict=True)])
 
 
-def masked(
-    model: nn.Module, images: torch.Tensor, sites: Sites, hyper: InvertibleMasks, ctx: Context
-) -> Repaired:
-    """Learn the masks of ``model``, and return the masked network, the inverse network and all gates.
-
-    A companion is the victim under the gates of its name; "soft" is the victim under "mask".
-
-    Args:
-        model: the victim; it is frozen.
-        images: clean, float (n, C, H, W) in [0, 1]; labels are not needed.
-        sites: where the gates sit.
-        hyper: settings of the masks and stages.
-        ctx: device, generator, log.
-    """
-    images = images.contiguous(memory_format=torch.channels_last)
-    networks, masks = Networks(model, sites, images), _fresh(sites.count(), hyper, ctx)
-    with torch.no_grad():
-        clean = torch.cat([probabilities(networks.reference(x)) for x in images.split(hyper.batch)])
-    problem = Problem(networks, masks, images, clean, hyper, ctx)
-    after = {f"stage-{stage}": x for stage, x in learned(problem) if hyper.stages and stage != "C"}
-    soft = masks.mask().detach()
-    beside = {"inverse": masks.inverse(), **after, **({"soft": soft} if hyper.hard else {})}
-    repaired = networks.fixed((soft >= 0.5).float() if hyper.hard else soft)
-    return Repaired(
-        repaired.requires_grad_(),
-        artifacts=_kept(masks, sites) | _by_layer(after, sites),
-        companions={name: networks.fixed(gates) for name, gates in beside.items()},
+def initial_losses(networks: Networks, masks: Sequence[Masks], batch: Batch) -> torch.Tensor:
+    """Return the loss of stage A without its sparsity term, per problem, (problems,)."""
+    masked, inverse = (
+        probabilities(networks.gated(batch.x, batch.spread(gates))) for gates in both_gates(masks)
     )
+    return batch.means(agree(masked, batch.clean)) + batch.means(disagree(inverse, batch.clean))
 
 
-def _fresh(gates: int, hyper: InvertibleMasks, ctx: Context) -> Masks:
-    a = torch.ones(gates, device=ctx.device, requires_grad=True)
-    s = torch.ones(gates, device=ctx.device, requires_grad=True)
-    return Masks(a, s if hyper.selection else torch.zeros(gates, device=ctx.device), hyper.k)
-
-
-def _kept(masks: Masks, sites: Sites) -> dict[str, torch.Tensor]:
-    """Return all gates by layer, their histograms, and the share of selected channels in every layer."""
-    kinds = {"mask": masks.mask(), "inverse": masks.inverse(), "selection": masks.s}
-    flat = {kind: gates.detach() for kind, gates in kinds.items()}
-    histograms = {f"histogram.{kind}": gates.cpu().histc(BINS, 0, 1) for kind, gates in flat.items()}
-    selected = [(s < 0.5).float().mean() for s in sites.split(flat["selection"]).values()]
-    return {**_by_layer(flat, sites), **histograms, "selected_share": torch.stack(selected)}
-
-
-def _by_layer(flat: Gates, sites: Sites) -> Gates:
-    return {f"{kind}.{name}": x for kind in flat for name, x in sites.split(flat[kind]).items()}
-
-
-def learned(problem: Problem) -> Iterator[tuple[str, torch.Tensor]]:
-    """Learn the masks, and yield every stage's name and the gates of the cleaned network after it."""
-    hyper = problem.hyper
-    for stage, rounds, sparsity in (
-        ("A", hyper.initial_rounds, hyper.sparsity),
-        ("B", hyper.rounds, 0.0),
-        ("C", hyper.rounds, hyper.sparsity),
-    ):
-        run_stage(stage, rounds, sparsity if hyper.selection else 0.0, problem)
-        yield stage, problem.masks.mask().detach()
-
-
-def run_stage(stage: str, rounds: int, sparsity: float, problem: Problem) -> None:
-    """Move the masks, one AdamW step per round, until the loss no longer improves. The last ones stay."""
-    masks, hyper, ctx = problem.masks, problem.hyper, problem.ctx
-    optimiser = torch.optim.AdamW([x for x in (masks.s, masks.a) if x.requires_grad], lr=hyper.lr)
-    best, idle = float("inf"), 0
-    for step in range(rounds):
-        chosen = torch.randperm(len(problem.images), generator=ctx.generator)[: hyper.batch].to(ctx.device)
-        x, clean = problem.images[chosen], problem.clean[chosen]
-        loss = (
-            initial_loss(problem.networks, masks, x, clean)
-            if stage == "A"
-            else outer_loss(problem.networks, masks, x, perturbed(problem, x, clean), clean)
-        ) + sparsity * unselected(masks)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        with torch.no_grad():
-            masks.a.clamp_(0, 1)
-            masks.s.clamp_(0, 1)
-        value = loss.item()
-        ctx.log(step, stage="ABC".index(stage), loss=value, selected=(1 - masks.s).mean().item())
-        best, idle = (value, 0) if value < hyper.improvement * best else (best, idle + 1)
-        if idle > hyper.patience:
-            return
-
-
-def unselected(masks: Masks) -> torch.Tensor:
-    """Return the mean of |1 - s|. Where s = 1 its gradient is 0, so a gate at rest is not held there."""
-    return (1 - masks.s).abs().mean()
-
-
-def initial_loss(networks: Networks, masks: Masks, x: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-    """Stage A without its sparsity term: images (n, C, H, W), clean probabilities of f (n, classes)."""
-    masked = probabilities(networks.gated(x, masks.mask()))
-    inverse = probabilities(networks.gated(x, masks.inverse()))
-    return agree(masked, clean) + disagree(inverse, clean)
-
-
-def outer_loss(
-    networks: Networks, masks: Masks, x: torch.Tensor, shifted: torch.Tensor, clean: torch.Tensor
+def outer_losses(
+    networks: Networks, masks: Sequence[Masks], batch: Batch, shifted: torch.Tensor
 ) -> torch.Tensor:
-    """Stages B and C without the sparsity term: images, perturbed images, clean probabilities of f."""
-    both = torch.cat([x, shifted])
-    masked = probabilities(networks.gated(both, masks.mask()))
-    inverse = probabilities(networks.gated(both, masks.inverse()))
-    masked_x, masked_shifted = masked.chunk(2)
-    inverse_x, inverse_shifted = inverse.chunk(2)
+    """Return the loss of stages B and C without the sparsity term, per problem, (problems,).
+
+    ``shifted`` are the perturbed images.
+    """
+    images, clean = torch.cat([batch.x, shifted]), batch.clean
+    (masked_x, masked_shifted), (inverse_x, inverse_shifted) = (
+        probabilities(networks.gated(images, _twice(batch.spread(gates)))).chunk(2)
+        for gates in both_gates(masks)
+    )
     with torch.no_grad():
         reached = probabilities(networks.reference(shifted))
     return (
-        agree(masked_x, clean)
-        + agree(masked_shifted, clean)
-        + agree(inverse_shifted, reached)
-        + disagree(inverse_shifted, clean)
-        + disagree(inverse_x, clean)
+        batch.means(agree(masked_x, clean))
+        + batch.means(agree(masked_shifted, clean))
+        + batch.means(agree(inverse_shifted, reached))
+        + batch.means(disagree(inverse_shifted, clean))
+        + batch.means(disagree(inverse_x, clean))
     )
 
 
-def perturbed(problem: Problem, x: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+def both_gates(masks: Sequence[Masks]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Return the masks and the inverse masks of all problems, (gates,) each."""
+    return [x.mask() for x in masks], [x.inverse() for x in masks]
+
+
+def _twice(gates: torch.Tensor) -> torch.Tensor:
+    """Return the gates of images that come twice; where all images share them, as they are."""
+    return gates if gates.ndim == 1 else torch.cat([gates, gates])
+
+
+def perturbed(
+    networks: Networks, masks: Sequence[Masks], batch: Batch, hyper: InvertibleMasks
+) -> torch.Tensor:
     """Search perturbations that change f's prediction and that the inverse network follows; return x + delta.
 
     They are added to pixel values in [0, 1] and not clipped to that range.
     """
-    hyper, f = problem.hyper, problem.networks.reference
-    inverse = problem.networks.running(problem.masks.inverse())
+    x, shares, inverse = batch.x, batch.shares(), networks.inverse(masks, batch)
 
     def loss(delta: torch.Tensor) -> torch.Tensor:
-        reached = probabilities(f(x + delta))
-        return agree(probabilities(inverse(x + delta)), reached) + disagree(reached, clean)
+        reached = probabilities(networks.reference(x + delta))
+        losses = agree(probabilities(inverse(x + delta)), reached) + disagree(reached, batch.clean)
+        return (losses * shares).sum()
 
     delta = torch.zeros_like(x, requires_grad=True)
     optimiser = torch.optim.AdamW([delta], lr=hyper.inner_lr)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=hyper.bf16_search):
         return x + descend(delta, loss, optimiser, hyper.inner_steps, hyper.bound)
+
+
+def unselected(masks: Masks) -> torch.Tensor:
+    """Return the mean of |1 - s|. Where s = 1 its gradient is 0, so a gate at rest is not held there."""
+    return (1 - masks.s).abs().mean()
 
 
 def probabilities(logits: torch.Tensor) -> torch.Tensor:
@@ -237,10 +183,10 @@ def probabilities(logits: torch.Tensor) -> torch.Tensor:
 
 
 def agree(u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """Return the mean of -log of the overlap of two batches of class probabilities."""
-    return -((u * v).sum(1) + EPS).log().mean()
+    """Return -log of the overlap of two batches of class probabilities, (n,)."""
+    return -((u * v).sum(1) + EPS).log()
 
 
 def disagree(u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """Return the mean of -log of what the overlap of two batches of class probabilities leaves of 1."""
-    return -((1 - (u * v).sum(1)).clamp_min(0) + EPS).log().mean()
+    """Return -log of what the overlap of two batches of class probabilities leaves of 1, (n,)."""
+    return -((1 - (u * v).sum(1)).clamp_min(0) + EPS).log()
