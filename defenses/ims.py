@@ -15,6 +15,7 @@ networks after each stage, ``selection`` off, and the search in bf16; off as the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -30,13 +31,22 @@ class Hyper(InvertibleMasks):
     """Masks, the inner search, and the three stages."""
 
 
+def together(
+    model: nn.Module, budgets: Sequence[Budget], hyper: Hyper, contexts: Sequence[Context]
+) -> list[Repaired]:
+    """Learn the masks for every budget, all at once."""
+    images = [budget.images for budget in budgets]
+    return masked(model, images, convolution_sites(model), hyper, contexts)
+
+
 @defense(
     paper="Backdoor Mitigation via Invertible Pruning Masks, arXiv 2509.15497",
     year=2025,
     family="pruning",
     version=3,
     requires="convolutions",
+    cohort=together,
 )
 def ims(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
     """Learn the masks and return the masked network, the inverse network and all gates."""
-    return masked(model, [budget.images], convolution_sites(model), hyper, [ctx])[0]
+    return together(model, [budget], hyper, [ctx])[0]

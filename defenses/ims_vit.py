@@ -12,6 +12,7 @@ wrapper that saves and reloads with its gate. Departures: those of IMS.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -30,13 +31,22 @@ class Hyper(InvertibleMasks):
     """lambda, the weight of the mean of 1 - s in stages A and C."""
 
 
+def together(
+    model: nn.Module, budgets: Sequence[Budget], hyper: Hyper, contexts: Sequence[Context]
+) -> list[Repaired]:
+    """Learn the masks for every budget, all at once."""
+    images = [budget.images for budget in budgets]
+    return masked(model, images, block_sites(model), hyper, contexts)
+
+
 @defense(
     paper="Backdoor Mitigation via Invertible Pruning Masks, arXiv 2509.15497",
     year=2025,
     family="pruning",
     version=1,
     requires="encoder-blocks",
+    cohort=together,
 )
 def ims_vit(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
     """Learn the masks and return the gated network, the inverse network and all gates."""
-    return masked(model, [budget.images], block_sites(model), hyper, [ctx])[0]
+    return together(model, [budget], hyper, [ctx])[0]

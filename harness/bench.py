@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from harness.cell import run_cell
+from harness.cell import run_cells
 from harness.contract import Context, OutOfTimeError
 from harness.data.resident import Resident, load_resident
 from harness.errors import UserError
@@ -60,40 +60,48 @@ class Bench:
         return load_victim(victim, record, self.data(victim), self.device, self.store)
 
 
-def run_task(task: Task, bench: Bench) -> Record:
+def run_task(task: Task, bench: Bench) -> list[Record]:
     """Run a task and return its record, which is yet to be written. What the task raises becomes the record.
+
+    Of a cohort there is one record per cell, or none at all when it has failed.
 
     Raises:
         StoreError: its artifacts can't be saved; then no record could be either.
     """
-    deadline = None if task.timeout is None else time.monotonic() + task.timeout
-    ctx = Context(bench.device, torch.Generator(), deadline)
+    deadline = None if task.limit is None else time.monotonic() + task.limit
+    tasks = task.each()
+    contexts = [Context(bench.device, torch.Generator(), deadline) for _ in tasks]
     start = time.perf_counter()
-    outcome = _outcome(lambda: _result(task, bench, ctx))
-    return {
-        **task.head(),
-        **outcome,
-        "scalars": _thinned(ctx.scalars),
-        "wall_seconds": time.perf_counter() - start,
+    outcome = _outcome(lambda: _results(task, bench, contexts))
+    if task.mates and outcome["status"] != "ok":
+        return []
+    parts = [{"result": x} for x in outcome.pop("result")] if outcome["status"] == "ok" else [{}]
+    common = {
+        "wall_seconds": (time.perf_counter() - start) / len(tasks),
         "environment": environment(bench.device),
         "finished": datetime.now(UTC).isoformat(),
     }
+    return [
+        {**each.head(), **outcome, **part, "scalars": _thinned(ctx.scalars), **common}
+        for each, part, ctx in zip(tasks, parts, contexts, strict=True)
+    ]
 
 
-def _result(task: Task, bench: Bench, ctx: Context) -> dict[str, Any]:
+def _results(task: Task, bench: Bench, contexts: list[Context]) -> list[dict[str, Any]]:
     data = bench.data(task.victim)
     if task.victim.source is not None and task.cell is None:
         from harness.bridges.importer import import_victim
 
-        return import_victim(task.victim, data, ctx, bench.store)
+        return [import_victim(task.victim, data, contexts[0], bench.store)]
     if task.cell is None:
         needed = task.victim.clean
         clean = None if needed is None else bench.loaded(needed, task.others[needed.key]).model
-        return train_victim(task.victim, data, ctx, bench.store, clean)
-    return run_cell(task.cell, bench.victim(task, task.cell), data, ctx, bench.store)
+        return [train_victim(task.victim, data, contexts[0], bench.store, clean)]
+    victim = bench.victim(task, task.cell)
+    return run_cells([task.cell, *task.mates], victim, data, contexts, bench.store)
 
 
-def _outcome(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _outcome(work: Callable[[], Any]) -> dict[str, Any]:
     """Return the status and result of a method's work; its exceptions belong into the record."""
     try:
         return {"status": "ok", "result": work()}

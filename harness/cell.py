@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,35 +26,51 @@ from harness.train import as_float
 from harness.victim import Attacked, arrays
 
 
-def run_cell(cell: Cell, victim: Attacked, data: Resident, ctx: Context, store: Store) -> dict[str, Any]:
-    """Repair a private copy of the victim, evaluate it, and return the record's result.
+def run_cells(
+    cells: Sequence[Cell], victim: Attacked, data: Resident, contexts: Sequence[Context], store: Store
+) -> list[dict[str, Any]]:
+    """Repair a private copy of the victim for each cell, evaluate it, and return each record's result.
+
+    Several cells are a cohort: they have the victim and the defense in common, are repaired at once, and each
+    counts an equal share of the seconds.
 
     Raises:
-        BrokenModelError: the returned model gives no finite logits.
+        BrokenModelError: a returned model gives no finite logits.
         TypeError: the defense returned something else than a model.
     """
+    cell, ctx = cells[0], contexts[0]
     method = load("defense", cell.defense.ref)
-    budget = clean_budget(cell, victim, data)
-    reseed(ctx.generator, seed(cell.repair_key, "defense"))
+    hyper = hyper_of(cell.defense, method.hyper)
+    budgets = [clean_budget(each, victim, data) for each in cells]
+    for each, context in zip(cells, contexts, strict=True):
+        reseed(context.generator, seed(each.repair_key, "defense"))
     reset_peak_memory(ctx.device)
     start = time.perf_counter()
-    hyper = hyper_of(cell.defense, method.hyper)
-    if cell.needs == "external":
+    if len(cells) > 1:
+        assert method.about.cohort is not None
+        returned = method.about.cohort(victim.private_copy(), budgets, hyper, contexts)
+    elif cell.needs == "external":
         handed = Handed(cell, victim, data, clean_places(cell, data), store)
-        returned = method.function(handed, hyper, ctx)
+        returned = [method.function(handed, hyper, ctx)]
     else:
-        returned = method.function(victim.private_copy(), budget, hyper, ctx)
+        returned = [method.function(victim.private_copy(), budgets[0], hyper, ctx)]
     _wait_for(ctx.device)
-    seconds, peak = time.perf_counter() - start, peak_memory_mb(ctx.device)
-    repaired = _repaired(returned)
+    cost = {"seconds": (time.perf_counter() - start) / len(cells), "cohort": len(cells)}
+    if cell.needs != "external":
+        cost["peak_mem_mb"] = peak_memory_mb(ctx.device)
+    return [
+        {**_scored(each, _repaired(found), victim, store), **cost, "n_clean": len(budget)}
+        for each, found, budget in zip(cells, returned, budgets, strict=True)
+    ]
+
+
+def _scored(cell: Cell, repaired: Repaired, victim: Attacked, store: Store) -> dict[str, Any]:
+    """Evaluate a repaired model, save what is kept, and return what the record says of it."""
     after = evaluate(repaired.model, victim.test)
     return {
         **after.scores._asdict(),
         **combined(victim.before.scores, after.scores),
         **{f"{name}_before": x for name, x in victim.before.scores._asdict().items()},
-        "n_clean": len(budget),
-        "seconds": seconds,
-        **({} if cell.needs == "external" else {"peak_mem_mb": peak}),
         **({"notes": repaired.notes} if repaired.notes else {}),
         "changed": float((after.clean.argmax(1) != victim.before.clean.argmax(1)).float().mean()),
         "triggers": trigger_scores(repaired.model, victim.others),

@@ -85,7 +85,7 @@ def _run(victim: Victim, store: Store, device: str) -> Record:
     from harness.runtime import device_named, set_up
 
     set_up(cores())
-    record = run_task(Task(victim), Bench(store, device_named(device)))
+    (record,) = run_task(Task(victim), Bench(store, device_named(device)))
     store.append(record)
     return record
 

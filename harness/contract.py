@@ -58,6 +58,7 @@ class Declaration:
     layers: tuple[Layer, ...] = ()
     trigger: Callable[..., Any] | None = field(default=None, repr=False)
     prepare: Callable[..., Any] | None = field(default=None, repr=False)
+    cohort: Callable[..., Any] | None = field(default=None, repr=False)
     clean_model: bool = False
     clean_label: bool = False
     all_to_all: bool = False
@@ -104,6 +105,9 @@ class Limits(TypedDict, total=False):
     """The fewest images per class that it can run on: 1 by default, 2 where it holds out validation data."""
     requires: Layer | None
     """The layers that it works on; none by default."""
+    cohort: Callable[..., list[Any]]
+    """``cohort(model, budgets, hyper, contexts)``: the same for several budgets at once, each with a context
+    of its own, and with the results of solo runs. For GPUs, which a small budget leaves idle."""
 
 
 def defense(

@@ -30,7 +30,7 @@ def handed(bench, needs="clean"):
     """Run a spy defense through the cell, and return what it was given."""
     from dataclasses import replace
 
-    from harness.cell import run_cell
+    from harness.cell import run_cells
 
     cell, data, victim, store = bench
     seen = {}
@@ -43,7 +43,7 @@ def handed(bench, needs="clean"):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("harness.cell.load", lambda *_: replace(method, function=spy))
         ctx = Context(torch.device("cpu"), torch.Generator())
-        run_cell(replace(cell, needs=needs), victim, data, ctx, store)
+        run_cells([replace(cell, needs=needs)], victim, data, [ctx], store)
     return seen["arguments"]
 
 

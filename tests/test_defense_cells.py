@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.cell import run_cell
+from harness.cell import run_cells
 from harness.contract import Context, Goal
 from harness.data.budget import BudgetSpec
 from harness.data.info import DataInfo
@@ -109,7 +109,7 @@ def record_of(attacked, tmp_path, entry):
     cell = Cell(planned, choices[2], needs, BudgetSpec(spc=4))
     store = Store(tmp_path)
     before = {name: x.clone() for name, x in victim.model.state_dict().items()}
-    result = run_cell(cell, victim, data, Context(torch.device("cpu"), torch.Generator()), store)
+    (result,) = run_cells([cell], victim, data, [Context(torch.device("cpu"), torch.Generator())], store)
     assert all(torch.equal(before[name], x) for name, x in victim.model.state_dict().items())
     return result, store
 

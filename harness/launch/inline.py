@@ -19,10 +19,13 @@ def run_inline(schedule: Schedule, store: Store, slots: list[Slot], started: Sta
         for record in finished:
             store.append(record)
             ended(record)
-        task = schedule.next(held)
+        task = schedule.next(held, cohorts=slots[0].takes_cohorts)
         if task is None:
             return
         started(task, slots[0])
-        record = run_task(task, bench)
-        held = task.victim.key
-        finished = [record, *schedule.ended(task, record)]
+        records, held, finished = run_task(task, bench), task.victim.key, []
+        if not records:
+            schedule.apart(task)
+            continue
+        for each, record in zip(task.each(), records, strict=True):
+            finished += [record, *schedule.ended(each, record)]

@@ -95,7 +95,7 @@ class _Pool:
         if any(task.key in self.alone for task in running) or (running and self.short[device]):
             return None
         if not self.short[device]:
-            return self.schedule.next(seat.held)
+            return self.schedule.next(seat.held, cohorts=seat.slot.takes_cohorts)
         for mate in mates:
             mate.stop()
         task = self.short[device].popleft()
@@ -112,12 +112,20 @@ class _Pool:
         elif seat.ready and seat.overdue() and task is not None:
             seat.stop()
             seat.task = None
-            self.note(task, failure(task, "timeout", f"no end after {task.timeout:g} s"))
+            self.failed(task, "timeout", f"no end after {task.limit:g} s")
         elif seat.dead() or seat.overdue():
             self.died(seat, task)
 
-    def answered(self, seat: Seat, task: Task, record: Record) -> None:
+    def answered(self, seat: Seat, task: Task, records: list[Record]) -> None:
         seat.task, self.stillborn = None, 0
+        if not records:
+            seat.stop()
+            self.schedule.apart(task)
+            return
+        for each, record in zip(task.each(), records, strict=True):
+            self.recorded(seat, each, record)
+
+    def recorded(self, seat: Seat, task: Task, record: Record) -> None:
         if record["status"] in {"oom", "crash"}:
             seat.stop()  # its memory is in pieces, or its device in an unknown state
         if record["status"] == "oom" and task.key not in self.alone:
@@ -133,7 +141,13 @@ class _Pool:
         if task is not None and not born:
             self.start_again(seat, task, how)
         elif task is not None:
-            self.note(task, failure(task, "crash", f"the worker process died ({how})"))
+            self.failed(task, "crash", f"the worker process died ({how})")
+
+    def failed(self, task: Task, status: str, error: str) -> None:
+        if task.mates:
+            self.schedule.apart(task)
+        else:
+            self.note(task, failure(task, status, error))
 
     def start_again(self, seat: Seat, task: Task, how: str) -> None:
         """Give the task to a new worker: that the last one never came to it is not the task's fault."""

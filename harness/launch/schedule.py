@@ -12,6 +12,7 @@ from harness.launch.costs import Costs, Describer, Kinds
 from harness.launch.task import Task
 from harness.plan import Cell, Study, Victim
 from harness.records import Latest, Record
+from harness.registry import describe
 
 Mode = Literal["run", "retry", "force", "read-only"]
 Stage = Literal["clean models", "victims", "cells"]
@@ -68,6 +69,8 @@ class Schedule:
         self.waiting: dict[str, list[Cell]] = defaultdict(list)
         """Open cells by victim, until the victim is ready."""
         self.ready: dict[str, _Ready] = {}
+        self._apart: set[str] = set()
+        """Keys of cells whose cohort has failed."""
         for cell in study.cells:
             if cell.skip is None and wish.wants(cell.key, latest):
                 self.waiting[cell.victim.key].append(cell)
@@ -124,8 +127,11 @@ class Schedule:
     def _kinds(self, task: Task) -> Kinds:
         return self._describe.victim(task.victim) if task.cell is None else self._describe.cell(task.cell)
 
-    def next(self, held: str | None) -> Task | None:
-        """Return the next task for a worker that holds the victim ``held``, or None for now."""
+    def next(self, held: str | None, *, cohorts: bool = False) -> Task | None:
+        """Return the next task for a worker that holds the victim ``held``, or None for now.
+
+        ``cohorts``: cells that can be run at once are.
+        """
         for victim in self.victims:
             if victim.clean is None or victim.clean.key not in self.unfinished:
                 self.victims.remove(victim)
@@ -136,10 +142,25 @@ class Schedule:
         ready = self.ready[key]
         longest = max(range(len(ready.cells)), key=lambda i: self._cost(ready.cells[i]))
         cell = ready.cells.pop(longest)
-        ready.cost -= self._cost(cell)
+        mates = [x for x in ready.cells if cohorts and self._can_join(cell, x)]
+        ready.cells = [x for x in ready.cells if all(x is not mate for mate in mates)]
+        ready.cost -= sum(map(self._cost, (cell, *mates)))
         if not ready.cells:
             del self.ready[key]
-        return Task(cell.victim, cell, self.latest[key], self.timeout, self._records(cell.triggers))
+        others = self._records(cell.triggers)
+        return Task(cell.victim, cell, self.latest[key], self.timeout, others, tuple(mates))
+
+    def _can_join(self, cell: Cell, other: Cell) -> bool:
+        same = other.defense is cell.defense and self._apart.isdisjoint({cell.key, other.key})
+        return same and describe("defense", cell.defense.ref).about.cohort is not None
+
+    def apart(self, task: Task) -> None:
+        """Take back a cohort that has failed: its cells are run one by one."""
+        cells = [each.cell for each in task.each() if each.cell is not None]
+        self._apart |= {cell.key for cell in cells}
+        ready = self.ready.setdefault(task.victim.key, _Ready([], 0.0))
+        ready.cells += cells
+        ready.cost += sum(map(self._cost, cells))
 
     def _records(self, victims: Iterable[Victim]) -> dict[str, Record]:
         return {victim.key: self.latest[victim.key] for victim in victims}

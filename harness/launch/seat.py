@@ -65,23 +65,25 @@ class Seat:
 
     def overdue(self) -> bool:
         """Tell whether the task's time has passed, with all grace."""
-        if self.task is None or self.task.timeout is None:
+        if self.task is None or self.task.limit is None:
             return False
-        limit = self.task.timeout + GRACE if self.ready else BOOT
+        limit = self.task.limit + GRACE if self.ready else BOOT
         return time.monotonic() - self._since > limit
 
     def dead(self) -> bool:
         """Tell whether there was a process that has ended."""
         return self._process is not None and not self._process.is_alive()
 
-    def answer(self) -> Record | StoreFailed | None:
+    def answer(self) -> list[Record] | StoreFailed | None:
         """Return what the worker says of its task; None when it says nothing (yet, or for ever)."""
         if self._pipe is None:
             return None
         if self.dead():
             self._kill()  # a child that still held the pipe would keep a broken answer waiting
         try:
-            found: Record | StoreFailed | Ready | None = self._pipe.recv() if self._pipe.poll() else None
+            found: list[Record] | StoreFailed | Ready | None = (
+                self._pipe.recv() if self._pipe.poll() else None
+            )
         except (EOFError, ConnectionError):
             return None
         if isinstance(found, Ready):

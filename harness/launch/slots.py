@@ -24,6 +24,11 @@ class Slot(NamedTuple):
     threads: int
     label: str
 
+    @property
+    def takes_cohorts(self) -> bool:
+        """Whether cells are run at once here that can be: on a CPU that saves nothing."""
+        return self.device.startswith("cuda")
+
 
 class Hardware(NamedTuple):
     """What a user asks for; None leaves it to what is there."""
