@@ -18,7 +18,7 @@ from harness.runtime import environment, set_up
 from tests.benchmarks import peak
 from tests.benchmarks.side import Row
 
-TASKS = ("training", "triggers", "evaluation", "startup")
+TASKS = ("training", "triggers", "evaluation", "frozen_ims", "frozen_anp", "startup")
 COLUMNS = ("task", "reference s", "ours s", "ratio", "bar", "share of peak", "apart")
 
 

@@ -14,7 +14,8 @@ from torch.profiler import ProfilerActivity, profile
 from harness.predict import logits
 from harness.recipe import Recipe
 from harness.runtime import set_up, uses_bf16
-from tests.benchmarks import peak, scene, training
+from harness.toolbox.settings import InvertibleMasks
+from tests.benchmarks import frozen_ims, peak, scene, training
 
 TOP = 8
 
@@ -40,6 +41,8 @@ def tasks(size):
         partial(training._ours, size, default),
     )
     yield f"evaluation, width {size.width}, fp32", partial(logits, net, images)
+    given = frozen_ims.start(size, frozen_ims.SPC, InvertibleMasks())
+    yield f"a round of IMS, width {size.width}, fp32", partial(frozen_ims.ours, given)
 
 
 def main():

@@ -1,0 +1,158 @@
+"""IMS: one round of stage B on a frozen network at 10 images per class, the inner search included.
+
+The reference is written as the method's formulas read: gates computed in hooks, every pass by itself, the
+victim's outputs on the same images anew in every step, weights that keep their gradients, the loss asked for
+in every step, and images channels first, as a DataLoader hands them over.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from harness.toolbox.gates import convolution_sites
+from harness.toolbox.invertible import Batch, Masks, Networks, outer_losses, perturbed, probabilities
+from harness.toolbox.settings import InvertibleMasks
+from tests.benchmarks import peak, scene
+from tests.benchmarks.side import Row, agreement, side_by_side
+
+SPC = 10
+REPEATS = 3
+TOLERANCE = 5e-3
+"""Of every gate's gradient, as a share of the largest: rounding sends a few pixels the other way."""
+
+
+class Round(NamedTuple):
+    networks: Networks
+    masks: Masks
+    batch: Batch
+    hyper: InvertibleMasks
+
+
+def rows(*, tiny=False):
+    size, spc = scene.size(tiny), 1 if tiny else SPC
+    given = start(size, spc, InvertibleMasks(inner_steps=2 if tiny else 20))
+    plain, repeats = Plain(given), min(size.repeats, REPEATS)
+    task = f"a round of IMS, search and masks' gradient, width {size.width}, SPC {spc}"
+    full = side_by_side(plain.round, lambda: ours(given), repeats)
+    fast = given._replace(hyper=dataclasses.replace(given.hyper, bf16_search=True))
+    half = side_by_side(plain.round, lambda: ours(fast), repeats)
+    apart = float((half.reference - half.ours).abs().max())
+    return [
+        Row(
+            task=f"{task}, fp32",
+            reference=full.reference_s,
+            ours=full.ours_s,
+            least=2,
+            share=peak.operations(lambda: ours(given)) / full.ours_s / peak.convolutions(),
+            agreement=agreement(full.reference, full.ours, TOLERANCE),
+        ),
+        Row(
+            task=f"{task}, search in bf16",
+            reference=half.reference_s,
+            ours=half.ours_s,
+            least=3,
+            agreement=f"{apart:.1g}: other perturbations",
+        ),
+    ]
+
+
+def start(size, spc, hyper):
+    """Return a round on a network with statistics of its own, masks amid their way."""
+    images, _ = scene.images(spc * scene.CLASSES)
+    images = (images.float() / 255).to(peak.device()).contiguous(memory_format=torch.channels_last)
+    net = scene.whole(size.width)
+    with torch.no_grad():
+        for _ in range(20):
+            net.train()(images)
+    networks, generator = Networks(net, convolution_sites(net), images), torch.Generator().manual_seed(3)
+    a, s = (torch.rand(networks.sites.count(), generator=generator).to(peak.device()) for _ in range(2))
+    masks = Masks((0.3 + 0.5 * a).requires_grad_(), (0.2 + 0.8 * s).requires_grad_(), hyper.k)
+    with torch.no_grad():
+        clean = probabilities(networks.reference(images))
+    return Round(networks, masks, Batch(images, clean, [len(images)]), hyper)
+
+
+def ours(given):
+    """Search, and return the gradient of every a and every s, as shares of the largest."""
+    networks, masks, batch, hyper = given
+    shifted = perturbed(networks, [masks], batch, hyper)
+    loss = outer_losses(networks, [masks], batch, shifted).sum()
+    return shares(torch.cat(torch.autograd.grad(loss, (masks.a, masks.s))))
+
+
+def shares(gradient):
+    return (gradient / gradient.abs().max()).detach().cpu()
+
+
+class Plain:
+    """The reference: a victim, and a copy with hooks whose gates are the mask's or the inverse mask's."""
+
+    def __init__(self, given):
+        self.hyper, self.images = given.hyper, given.batch.x.contiguous()
+        self.victim = copy.deepcopy(given.networks.victim)
+        self.victim.to(memory_format=torch.contiguous_format).requires_grad_()
+        self.copy, self.inverse = copy.deepcopy(self.victim), False
+        layers = [x for x in self.copy.modules() if isinstance(x, nn.Conv2d)]
+        widths = [layer.out_channels for layer in layers]
+        self.a, self.s = (
+            [x.detach().clone().requires_grad_() for x in flat.split(widths)]
+            for flat in (given.masks.a, given.masks.s)
+        )
+        for layer, a, s in zip(layers, self.a, self.s, strict=True):
+            layer.register_forward_hook(lambda _, inputs, out, a=a, s=s: out * self.gate(a, s))
+
+    def gate(self, a, s):
+        opened = torch.sigmoid(self.hyper.k * ((1 - a if self.inverse else a) - 0.5))
+        return (opened + s * (1 - opened))[None, :, None, None]
+
+    def masked(self, x):
+        self.inverse = False
+        return self.copy(x)
+
+    def inverted(self, x):
+        self.inverse = True
+        return self.copy(x)
+
+    def search(self, x):
+        delta = torch.zeros_like(x, requires_grad=True)
+        optimiser = torch.optim.AdamW([delta], lr=self.hyper.inner_lr)
+        total = 0.0
+        for _ in range(self.hyper.inner_steps):
+            before, reached = self.victim(x), self.victim(x + delta)
+            loss = agree(self.inverted(x + delta), reached) + disagree(reached, before)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            delta.data.clamp_(-self.hyper.bound, self.hyper.bound)
+            total += loss.item()
+        return (x + delta).detach()
+
+    def round(self):
+        x = self.images
+        shifted = self.search(x)
+        before, reached = self.victim(x).detach(), self.victim(shifted).detach()
+        inverse = self.inverted(shifted)
+        loss = agree(self.masked(x), before) + agree(self.masked(shifted), before)
+        loss = loss + agree(inverse, reached) + disagree(inverse, before)
+        loss = loss + disagree(self.inverted(x), before)
+        for gates in (*self.a, *self.s):
+            gates.grad = None
+        loss.backward()
+        return shares(torch.cat([gates.grad for gates in (*self.a, *self.s)]))
+
+
+def overlap(one, other):
+    return (one.softmax(1) * other.softmax(1)).sum(1)
+
+
+def agree(one, other):
+    return -torch.log(overlap(one, other) + 1e-8).mean()
+
+
+def disagree(one, other):
+    return -torch.log(1 - overlap(one, other) + 1e-8).mean()
