@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from harness.registry import ROOT
+from harness.report import parts
 from harness.report.figures import anatomy, classes, gallery, rates
 from harness.report.names import FIGURES
 from harness.report.picture import pictures
@@ -148,3 +149,20 @@ def test_nothing_finished_draws_nothing():
 def test_the_order_is_the_studys():
     chosen = source(frame(), figures=("heatmap", "curves"))
     assert [picture.stem for picture in pictures(chosen)] == ["heatmap", "curves"]
+
+
+def test_many_budgets_share_few_panels():
+    labels = [f"SPC {n}" for n in range(1, 18)]
+    assert parts.panels(labels) == ["SPC 1", "SPC 4", "SPC 7", "SPC 11", "SPC 14", "SPC 17"]
+    assert parts.panels(labels[:6]) == labels[:6]
+    assert parts.panels([]) == []
+
+
+def test_a_picture_of_very_many_cells_looks_into_some_of_every_defense(drawn, monkeypatch):
+    _, found, _ = drawn
+    monkeypatch.setattr(classes, "MOST", 8)
+    (picture,) = classes.pictures(found)
+    counted = picture.data.groupby("defense")["n_cells"].max()
+    assert set(counted.index) == set(found.frame["defense"])
+    assert counted.sum() < len(found.frame) / 2
+    assert f"{counted.sum()} of " in picture.caption

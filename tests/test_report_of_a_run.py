@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import re
+
 import numpy as np
 from click.testing import CliRunner
 
@@ -19,7 +22,7 @@ figures: [classes, gallery]
 """
 
 
-def test_a_run_keeps_the_images_and_labels_that_its_figures_need(tmp_path):
+def test_a_run_keeps_the_images_and_labels_that_its_figures_need(tmp_path, monkeypatch):
     (tmp_path / "small.yaml").write_text(STUDY)
     command = [
         "run",
@@ -46,3 +49,18 @@ def test_a_run_keeps_the_images_and_labels_that_its_figures_need(tmp_path):
     folder = tmp_path / "out" / "small"
     assert {path.name for path in folder.glob("*.pdf")} == {"classes.pdf", "gallery.pdf"}
     assert (folder / "report.html").exists()
+    page = (folder / "report.html").read_text()
+    assert victim["key"] in records_in(page)
+    assert "defuse show STUDY CELL" not in page
+    monkeypatch.setattr("harness.report.source.MOST", 1)  # as if two cells were too many for one page
+    again = CliRunner().invoke(cli, ["report", command[1], *command[2:4]], standalone_mode=False)
+    assert again.return_value == 0, again.output
+    page = (folder / "report.html").read_text()
+    assert records_in(page) == {}
+    assert "2 cells on 1 victims: 2 ok; the record of a single one: defuse show STUDY CELL" in page
+
+
+def records_in(page):
+    """Return the records of single cells that a page holds, by key."""
+    found = re.search(r'<script type="application/json" id="records">(.*?)</script>', page, re.DOTALL)
+    return json.loads(found.group(1))["records"]

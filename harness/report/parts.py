@@ -10,6 +10,8 @@ import pandas as pd
 NO_DEFENSE = "none"
 PRIVILEGES = {"triggers": "oracle", "external": "external"}
 """What boards call a method that needs more than a clean budget."""
+PANELS = 6
+"""A figure has at most so many panels for budgets; its CSV has all of them."""
 SECTIONS = ("", *PRIVILEGES.values())
 """Of a board, in order."""
 
@@ -37,6 +39,13 @@ def budgets(frame: pd.DataFrame) -> list[str]:
     """Return the labels of the clean-data budgets, the smallest (in images) first."""
     sizes = frame.groupby("budget")["n_clean"].min().sort_index()
     return [str(label) for label in sizes.sort_values(kind="stable").index]
+
+
+def panels(labels: list[str]) -> list[str]:
+    """Return the budgets that get a panel of their own: evenly spread ones, where there are many."""
+    last = len(labels) - 1
+    places = range(len(labels)) if last < PANELS else [round(i * last / (PANELS - 1)) for i in range(PANELS)]
+    return [labels[place] for place in places]
 
 
 def privileged(frame: pd.DataFrame) -> dict[str, str]:

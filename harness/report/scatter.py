@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.report.parts import NO_DEFENSE, Part, budgets, privileged
+from harness.report.parts import NO_DEFENSE, Part, budgets, panels, privileged
 from harness.report.quantities import QUANTITIES
 from harness.report.statistics import summarize
 from harness.report.style import PAGE_WIDTH, RC, Look, labelled, legend_below
@@ -50,7 +50,8 @@ def points(part: Part, pair: Pair) -> pd.DataFrame:
 def draw(data: pd.DataFrame, part: Part, look: dict[str, Look], pair: Pair) -> Figure | None:
     """Return the figure of ``points``, or None when no defense has a number to draw."""
     known = data.dropna(subset=[f"{pair.x}_mean", f"{pair.y}_mean"])
-    labels = [b for b in budgets(part.frame) if (known["budget"].eq(b) & known["defense"].isin(look)).any()]
+    seen = known[known["defense"].isin(look)]
+    labels = panels([label for label in budgets(part.frame) if seen["budget"].eq(label).any()])
     if not labels:
         return None
     rows, columns = -(-len(labels) // COLUMNS), min(COLUMNS, len(labels))

@@ -19,6 +19,8 @@ from harness.report.parts import NO_DEFENSE, Part, privileged, split
 from harness.report.style import Look, looks
 from harness.store import Store
 
+MOST = 10_000
+"""Of more cells, a page with the record of each would be too large to open."""
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
@@ -68,13 +70,18 @@ class Source:
         return self.store.get(artifacts[name]) if self.store is not None and name in artifacts else None
 
 
+def has_details(studies: Sequence[Study]) -> bool:
+    """Tell whether the page holds the record of every cell, with what it logged."""
+    return sum(len(study.cells) for study in studies) <= MOST
+
+
 def gather(studies: Sequence[Study], store: Store, against: str | None = None) -> Source:
     """Join studies with the records of a store.
 
     Raises:
         UserError: two studies of one name; ``against`` is none of their defenses.
     """
-    records = store.latest(scalars=True)
+    records = store.latest(scalars=has_details(studies))
     frame = build_frame(studies, records)
     known = set(frame["defense"]) - {NO_DEFENSE}
     if against is not None and against not in known:

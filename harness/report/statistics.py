@@ -67,8 +67,10 @@ def distinct(frame: pd.DataFrame) -> pd.DataFrame:
 
     A cell that two studies share counts once, with its finished record if either has one.
     """
-    open_first = frame.assign(_open=frame["status"].ne("ok")).sort_values(["key", "_open", "study"])
-    once = open_first.drop_duplicates("key").drop(columns="_open")
+    once = frame
+    if not frame["key"].is_unique:
+        open_first = frame.assign(_open=frame["status"].ne("ok")).sort_values(["key", "_open", "study"])
+        once = open_first.drop_duplicates("key").drop(columns="_open")
     return once.sort_values([*CONDITION, "seed", "key"], key=_sortable).reset_index(drop=True)
 
 

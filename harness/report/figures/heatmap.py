@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.report.heat import ROW, colour_bar, draw_heat
-from harness.report.parts import NO_DEFENSE, Part, budgets, privileged
+from harness.report.parts import NO_DEFENSE, Part, budgets, panels, privileged
 from harness.report.picture import Picture, stem
 from harness.report.source import Source
 from harness.report.statistics import summarize
@@ -42,14 +42,14 @@ def draw(data: pd.DataFrame, part: Part) -> Figure:
     rate = data["rate"].map(lambda rate: f" {100 * rate:g} %" if several else "")
     placed = data.assign(row=data["attack"] + rate, percent=100 * data["mean"])
     columns = _columns(placed, privileged(part.frame))
-    labels = budgets(part.frame)
+    labels = panels(budgets(part.frame))
     rows = placed["row"].nunique()
     narrow = 1.3 + 0.3 * len(columns) if len(columns) < 15 else PAGE_WIDTH
     with mpl.rc_context(RC):
         height = 0.75 + len(labels) * (0.3 + ROW * rows)
         figure = Figure(figsize=(max(3.4, narrow), height), layout="constrained")
-        panels = figure.subplots(len(labels), 1, squeeze=False, sharex=True)[:, 0]
-        for axes, label in zip(panels, labels, strict=True):
+        grid = figure.subplots(len(labels), 1, squeeze=False, sharex=True)[:, 0]
+        for axes, label in zip(grid, labels, strict=True):
             table = placed[placed["budget"].eq(label)].pivot_table(
                 index="row", columns="defense", values="percent", dropna=False, sort=False
             )
@@ -58,7 +58,7 @@ def draw(data: pd.DataFrame, part: Part) -> Figure:
             )
             image = draw_heat(axes, shown)
             axes.set(title=label)
-        colour_bar(figure, image, list(panels), "ASR (%)")
+        colour_bar(figure, image, list(grid), "ASR (%)")
     return figure
 
 

@@ -9,15 +9,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.report.lines import PANELS, floor, panel
-from harness.report.parts import Part, budgets, privileged
+from harness.report.parts import Part, budgets, panels, privileged
 from harness.report.picture import Picture, stem
 from harness.report.source import Source
 from harness.report.statistics import summarize
 from harness.report.style import PAGE_WIDTH, RC, Look, legend_below
 
 CAPTION = (
-    "Means over attacks and seeds, with 95 % intervals, against the poison rate; one row per clean budget. "
-    "The dashed line is the undefended model."
+    "Means over attacks and seeds, with 95 % intervals, against the poison rate; one row per clean budget, "
+    "six at most. The dashed line is the undefended model."
 )
 
 
@@ -43,7 +43,7 @@ def rate_data(part: Part) -> pd.DataFrame:
 
 def draw(data: pd.DataFrame, part: Part, look: dict[str, Look]) -> Figure | None:
     """Return the figure of ``rate_data``, or None when there is no number to draw."""
-    labels = [label for label in budgets(part.frame) if _drawn(data, label, look)]
+    labels = panels([label for label in budgets(part.frame) if _drawn(data, label, look)])
     if not labels:
         return None
     with mpl.rc_context(RC):

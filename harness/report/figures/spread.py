@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from harness.report.lines import PANELS
-from harness.report.parts import NO_DEFENSE, Part, budgets, privileged
+from harness.report.parts import NO_DEFENSE, Part, budgets, panels, privileged
 from harness.report.picture import Picture, stem
 from harness.report.source import Source
 from harness.report.statistics import distinct, left_out
@@ -20,7 +20,8 @@ from harness.report.style import PAGE_WIDTH, RC, SHADES, labelled, legend_below
 
 CAPTION = (
     "One point per victim (attack, poison rate, seed); boxes span the quartiles with the median, whiskers "
-    "reach the outermost victims. The best median ASR is on top, the undefended model at the bottom."
+    "reach the outermost victims. The best median ASR is on top, the undefended model at the bottom. Six "
+    "budgets at most."
 )
 
 
@@ -42,14 +43,14 @@ def spread_data(part: Part) -> pd.DataFrame:
 
 def draw(data: pd.DataFrame, part: Part) -> Figure:
     """Return the figure of ``spread_data``."""
-    names, labels = _order(data), [b for b in budgets(part.frame) if data["budget"].eq(b).any()]
+    names, labels = _order(data), panels([b for b in budgets(part.frame) if data["budget"].eq(b).any()])
     colours = {b: SHADES(0.1 + 0.7 * i / max(1, len(labels) - 1)) for i, b in enumerate(labels)}
     hollow = privileged(part.frame)
     with mpl.rc_context(RC):
         height = 0.45 + len(names) * max(0.17, 0.1 * len(labels))
         figure = Figure(figsize=(PAGE_WIDTH, height), layout="constrained")
-        panels = figure.subplots(1, 3, sharey=True)
-        for axes, (metric, name) in zip(panels, PANELS.items(), strict=True):
+        grid = figure.subplots(1, 3, sharey=True)
+        for axes, (metric, name) in zip(grid, PANELS.items(), strict=True):
             for place, label in enumerate(labels):
                 rows = data[data["budget"].eq(label)]
                 shift = 0.8 * ((place + 0.5) / len(labels) - 0.5)

@@ -16,7 +16,7 @@ from harness.report.page.methods import methods
 from harness.report.page.records import record_details
 from harness.report.picture import Picture
 from harness.report.sheet import Best, Second
-from harness.report.source import Source
+from harness.report.source import Source, has_details
 from harness.report.tabled import Tabled
 
 FOLDER = files("harness.report.page")
@@ -63,7 +63,8 @@ def _state(source: Source) -> str:
     """Return how many cells and victims there are, by status."""
     counts = source.frame["status"].value_counts().sort_index()
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
-    return f"{len(source.frame)} cells on {source.frame['victim'].nunique()} victims: {said or 'none'}"
+    told = "" if has_details(source.studies) else "; the record of a single one: defuse show STUDY CELL"
+    return f"{len(source.frame)} cells on {source.frame['victim'].nunique()} victims: {said or 'none'}{told}"
 
 
 def _study(path: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.keys import canonical
 from harness.records import Record
-from harness.report.source import Source
+from harness.report.source import Source, has_details
 
 POINTS = 60
 """Of a log, so many evenly spread entries are drawn."""
@@ -15,8 +15,11 @@ POINTS = 60
 def record_details(source: Source) -> dict[str, Any]:
     """Return the records of all cells and victims by key; what many share is kept once and pointed to.
 
-    ``specs`` and ``environments`` are lists; a record has the index of its own.
+    ``specs`` and ``environments`` are lists; a record has the index of its own. Of a very
+    large study there is nothing.
     """
+    if not has_details(source.studies):
+        return {"specs": [], "environments": [], "records": {}}
     specs, environments = _Once(), _Once()
     records: dict[str, Any] = {}
     for study in source.studies:
