@@ -26,7 +26,7 @@ TOLERANCE = 1e-3
 
 def rows(*, tiny=False):
     size, spc = scene.size(tiny), 1 if tiny else SPC
-    hyper = Hyper(iterations=2 if tiny else 4)
+    hyper = Hyper(iterations=2, batch=16 if tiny else Hyper.batch)
     images, labels = scene.images(spc * scene.CLASSES)
     net, theirs = scene.whole(size.width), scene.bare(size.width).to(peak.device())
     x, y = (images.float() / 255).to(peak.device()), labels.to(peak.device())
@@ -133,7 +133,7 @@ class Plain:
 def draws(n, hyper, generator):
     """Yield the places of every iteration's batch, and what was drawn for their augmentation."""
     for _ in range(hyper.iterations):
-        chosen = torch.randperm(n, generator=generator)[: hyper.batch]
+        chosen = torch.randint(n, (hyper.batch,), generator=generator)
         shifts = torch.randint(2 * plain.CROP + 1, (2, len(chosen)), generator=generator)
         mirrored = torch.rand(len(chosen), generator=generator) < 0.5
         yield list(zip(chosen.tolist(), *shifts.tolist(), mirrored.tolist(), strict=True))
