@@ -68,6 +68,16 @@ def test_a_layer_that_runs_twice_is_not_folded():
     torch.testing.assert_close(frozen(shared, images)(images), shared(images))
 
 
+def test_constants_are_the_same_in_bf16_up_to_its_rounding():
+    net = seen("preactresnet18")
+    running, x = constant(copy.deepcopy(net), {}).layer2[0].bn1, torch.randn(4, 2, 8, 8)
+    (gradient,) = torch.autograd.grad(running(leaf := x.bfloat16().requires_grad_()).sum(), leaf)
+    torch.testing.assert_close(running(x), net.layer2[0].bn1(x))
+    torch.testing.assert_close(running(x.bfloat16()).float(), running(x), rtol=2e-2, atol=2e-2)
+    expected = running.scale.view(-1, 1, 1).expand_as(x)
+    torch.testing.assert_close(gradient.float(), expected, rtol=1e-2, atol=0)
+
+
 def test_a_norm_that_knows_no_statistics_stays():
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False))
     assert isinstance(constant(net, {})[1], nn.BatchNorm2d)
