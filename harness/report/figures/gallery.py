@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import cycle
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -12,13 +14,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from harness.plan import NO_ATTACK
 from harness.report.picture import Picture
 from harness.report.source import Arrays, Source
 from harness.report.style import PAGE_WIDTH, RC
 
-COLUMNS = 8
-"""Pictures beside each other."""
-ROWS = ("clean", "triggered", "change")
+IMAGES = 3
+"""Of each attack."""
+KINDS = ("clean", "triggered", "change")
+LABEL = 1.1
+"""Inches beside a row."""
 CAPTION = (
     "Test images, the same with the trigger, and the absolute change, scaled so that the largest of each "
     "picture is white. One poison rate and seed per attack."
@@ -35,7 +40,8 @@ class Sample(NamedTuple):
 
 def pictures(source: Source) -> Iterator[Picture]:
     """Yield one figure per data set whose victims kept sample images."""
-    there = source.victims[source.victims["status"].eq("ok")]
+    attacked = source.victims[source.victims["attack"].ne(NO_ATTACK)]
+    there = attacked[attacked["status"].eq("ok")]
     several = there["data"].nunique() > 1
     for data, victims in there.groupby("data"):
         samples = _samples(victims, source)
@@ -74,37 +80,34 @@ def gallery_data(samples: list[Sample]) -> pd.DataFrame:
 
 
 def draw(samples: list[Sample]) -> Figure:
-    """Return the figure: bands of pictures, three rows each; few attacks have several pictures each."""
-    each = max(1, COLUMNS // len(samples))
-    places = [(sample, image) for sample in samples for image in range(min(each, len(sample.clean)))]
-    bands = -(-len(places) // COLUMNS)
-    columns = min(COLUMNS, len(places))
+    """Return the figure: a row per attack, some images each, every one clean, triggered, and the change."""
+    images = min(IMAGES, *(len(sample.clean) for sample in samples))
+    columns = len(KINDS) * images
     with mpl.rc_context(RC):
-        size = PAGE_WIDTH / (COLUMNS + 0.6)
-        figure = Figure(figsize=((columns + 0.6) * size, bands * (3 * size + 0.3)))
+        size = (PAGE_WIDTH - LABEL) / columns
+        figure = Figure(figsize=(PAGE_WIDTH, len(samples) * size + 0.25))
         figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0))
-        grid = figure.subplots(3 * bands, columns, squeeze=False)
-        for axes in grid.flat:
-            axes.set_axis_off()
-        for place, (sample, image) in enumerate(places):
-            band, column = divmod(place, columns)
-            panels = grid[3 * band : 3 * band + 3, column]
-            _column(panels, sample, image, first=column == 0)
+        grid = figure.subplots(len(samples), columns, squeeze=False)
+        for row, sample in zip(grid, samples, strict=True):
+            _row(row, sample, images)
+        for axes, kind in zip(grid[0], cycle(KINDS), strict=False):
+            axes.set_title(kind, fontsize=7)
     return figure
 
 
-def _column(panels: Any, sample: Sample, image: int, *, first: bool) -> None:
+def _row(row: Any, sample: Sample, images: int) -> None:
+    pictures = [pixels for image in range(images) for pixels in _shown(sample, image)]
+    for axes, pixels in zip(row, pictures, strict=True):
+        axes.set_axis_off()
+        _image(axes, pixels)
+    label = fill(sample.label, 20)
+    row[0].text(-0.1, 0.5, label, transform=row[0].transAxes, ha="right", va="center", fontsize=7)
+
+
+def _shown(sample: Sample, image: int) -> tuple[np.ndarray[Any, Any], ...]:
     clean, triggered = sample.clean[image], sample.triggered[image]
     change = np.abs(triggered.astype(float) - clean)
-    scaled = (255 * change / max(1.0, change.max())).astype(np.uint8)
-    for axes, name, pixels in zip(panels, ROWS, (clean, triggered, scaled), strict=True):
-        _image(axes, pixels)
-        if first:
-            axes.text(
-                -0.08, 0.5, name, transform=axes.transAxes, rotation=90, ha="right", va="center", fontsize=7
-            )
-    if image == 0:
-        panels[0].set_title(sample.label, fontsize=7, loc="left")
+    return clean, triggered, (255 * change / max(1.0, change.max())).astype(np.uint8)
 
 
 def _image(axes: Axes, pixels: np.ndarray[Any, Any]) -> None:
