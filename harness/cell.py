@@ -41,7 +41,8 @@ def run_cells(
     cell, ctx = cells[0], contexts[0]
     method = load("defense", cell.defense.ref)
     hyper = hyper_of(cell.defense, method.hyper)
-    budgets = [clean_budget(each, victim, data) for each in cells]
+    places = [clean_places(each, data) for each in cells]
+    budgets = [clean_budget(chosen, cell.needs, victim, data) for chosen in places]
     for each, context in zip(cells, contexts, strict=True):
         reseed(context.generator, seed(each.repair_key, "defense"))
     reset_peak_memory(ctx.device)
@@ -50,7 +51,7 @@ def run_cells(
         assert method.about.cohort is not None
         returned = method.about.cohort(victim.private_copy(), budgets, hyper, contexts)
     elif cell.needs == "external":
-        handed = Handed(cell, victim, data, clean_places(cell, data), store)
+        handed = Handed(cell, victim, data, places[0], store)
         returned = [method.function(handed, hyper, ctx)]
     else:
         returned = [method.function(victim.private_copy(), budgets[0], hyper, ctx)]
@@ -106,12 +107,11 @@ def _beside(net: nn.Module, after: Evaluation, victim: Attacked) -> dict[str, fl
     }
 
 
-def clean_budget(cell: Cell, victim: Attacked, data: Resident) -> Budget:
-    """Draw the cell's clean samples; an oracle also gets triggered copies of them, with true labels."""
-    chosen = clean_places(cell, data)
+def clean_budget(chosen: torch.Tensor, needs: str, victim: Attacked, data: Resident) -> Budget:
+    """Return the clean samples at some places; an oracle also gets triggered copies, with true labels."""
     images = as_float(data.train_images[chosen])
     triggered = None
-    if cell.needs == "triggers":
+    if needs == "triggers":
         triggered = as_float(quantised(victim.stamp(images)))
     groups = None if data.train_groups is None else data.train_groups[chosen]
     return Budget(images, data.train_labels[chosen], data.info.classes, data.augment, triggered, groups)

@@ -29,6 +29,11 @@ class Normalise(nn.Module):
         return (images - self.mean) / self.std
 
 
+def at_work(network: nn.Module, device: torch.device) -> nn.Module:
+    """Return the network in eval mode, on the device and in the layout in which it is evaluated."""
+    return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
 def build(model: Choice, data: DataInfo) -> nn.Sequential:
     """Return a network with fresh weights: ``normalise``, then the architecture as ``net``."""
     method = load("model", model.ref)

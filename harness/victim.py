@@ -16,7 +16,7 @@ from harness.contract import Context, Poison
 from harness.data.resident import Resident
 from harness.evaluate import Evaluation, EvaluationSet, evaluate, evaluation_set, given_set
 from harness.keys import seed
-from harness.network import build
+from harness.network import at_work, build
 from harness.plan import Victim
 from harness.poisoning import Tally, attack_data, goal_of
 from harness.predict import Stamp
@@ -142,10 +142,10 @@ def load_victim(
     artifacts = record["result"]["artifacts"]
     model = build(victim.model, victim.data)
     model.load_state_dict({name: torch.from_numpy(x) for name, x in store.get(artifacts["model"]).items()})
-    model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = at_work(model, device)
     test = load_trigger(victim, record, data, store)
     stamp = stamp_of(victim, _state(record, device, store))
-    attacked = Attacked(model, stamp, test, evaluate(model, test))
+    attacked = Attacked(net, stamp, test, evaluate(net, test))
     verify(attacked, store.get(artifacts["predictions"]))
     return attacked
 

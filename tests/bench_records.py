@@ -156,7 +156,7 @@ def pictures(images: np.ndarray) -> list[Image.Image]:
     return [Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))) for image in images]
 
 
-def test_set(world: World) -> dict[int, tuple[Image.Image, int, int]]:
+def triggered_set(world: World) -> dict[int, tuple[Image.Image, int, int]]:
     """Return the triggered test images: all but those of the target class."""
     arrays = open_arrays(world.info)
     made = pictures(triggered(torch.from_numpy(np.array(arrays.test_images))).numpy())
@@ -179,7 +179,7 @@ def result(world: World, folder: Path, **how: Any) -> dict[str, Any]:
 
     ``how``: key (of the dictionaries), prefix (of the weights' names), first (the format of v1), ram, cross.
     """
-    tests, trains = test_set(world), train_set(world, cross=how.get("cross", False))
+    tests, trains = triggered_set(world), train_set(world, cross=how.get("cross", False))
     options = {"key": how.get("key", np.int64), "ram": how.get("ram", False)}
     if how.get("first"):
         poisoned = first_format(trains), first_format(tests)
@@ -207,7 +207,7 @@ def write_record(world: World, folder: Path, **how: Any) -> Path:
     content = result(world, folder, **how) | how.get("changes", {})
     torch.save(content, folder / "attack_result.pt")
     if how.get("cross"):
-        crossed = test_set(world)
+        crossed = triggered_set(world)
         state(
             folder, "cross_test_dataset", {i: (x, label, label) for i, (x, _, label) in crossed.items()}, 36
         )

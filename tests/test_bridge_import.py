@@ -235,7 +235,7 @@ def test_a_clean_label_attack_poisons_the_target_class_alone():
 
 def test_a_record_that_sends_every_class_to_the_next(world, tmp_path):
     truth = open_arrays(world.info).test_labels.tolist()
-    images = [x for x, _, _ in bench_records.test_set(world).values()]
+    images = [x for x, _, _ in bench_records.triggered_set(world).values()]
     changed = {i: (images[0], (label + 1) % 3, label) for i, label in enumerate(truth)}
     folder = tmp_path / "record" / "all2all"
     saved = bench_records.state(folder, "bd_test_dataset", changed, len(truth))

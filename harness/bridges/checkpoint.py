@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.bridges.setting import IMPORTED, TRIGGERS, UNKNOWN, Setting, below, weights_digest
 from harness.bundles import Target
+from harness.data.catalog import Entry
 from harness.data.info import DataInfo
 from harness.entries import FaultsError, checked, method_choice, split
 from harness.errors import UserError, nearest
@@ -84,7 +85,8 @@ def _normalised(data: DataInfo, entry: Any) -> DataInfo:
     if entry == "data":
         return data
     if entry == "none":
-        return replace(data, mean=(0.0,) * channels, std=(1.0,) * channels)
+        mean, std = Entry().normalisation(channels)
+        return replace(data, mean=mean, std=std)
     if not isinstance(entry, dict):
         raise UserError(f"data, none, or a mapping of mean and std is needed, not {entry!r}")
     given, faults = checked(Statistics, entry)

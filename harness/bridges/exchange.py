@@ -38,10 +38,12 @@ def incoming(weights: Mapping[str, torch.Tensor], victim: Victim, where: str) ->
     return network.eval()
 
 
-def read_result(path: Path, victim: Victim) -> nn.Module:
-    """Return the network in a ``defense_result.pt``; nothing that the file names is run.
+def read_network(path: Path, victim: Victim, where: str) -> nn.Module:
+    """Return the victim's network with the weights in a file, which messages call ``where``.
+
+    Nothing that the file names is run.
 
     Raises:
         UserError: it holds more than weights, or not those of the victim's architecture.
     """
-    return incoming(state_dict_in(load_file(path), path.name), victim, path.name)
+    return incoming(state_dict_in(load_file(path), where), victim, where)

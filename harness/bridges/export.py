@@ -21,6 +21,7 @@ from harness.data.options import DataOptions
 from harness.errors import UserError
 from harness.evaluate import evaluate
 from harness.listing import is_called
+from harness.network import at_work
 from harness.plan import Cell, Study, Victim
 from harness.records import Latest
 from harness.report.parts import NO_DEFENSE
@@ -106,8 +107,7 @@ def _verify(
     cell: Cell, weights: dict[str, torch.Tensor], attacked: Attacked, bench: Bench, predictions: str
 ) -> None:
     """Hold what is to be written against the predictions of the model that was evaluated."""
-    net = incoming(weights, cell.victim, "the kept model")
-    net.to(bench.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    net = at_work(incoming(weights, cell.victim, "the kept model"), bench.device)
     again = replace(attacked, model=net, before=evaluate(net, attacked.test))
     verify(again, bench.store.get(predictions))
 

@@ -18,7 +18,7 @@ import yaml
 
 from harness.bridges import runner
 from harness.bridges.entry import config_files
-from harness.bridges.exchange import read_result
+from harness.bridges.exchange import read_network
 from harness.bridges.handed import Handed
 from harness.bridges.known import data_name
 from harness.bridges.poisoned import poisoned_training
@@ -26,6 +26,7 @@ from harness.bridges.process import Ended, run
 from harness.bridges.writing import Source, write_record
 from harness.contract import Context, Repaired
 from harness.keys import file_digest, seed
+from harness.network import at_work
 
 NAME = "victim"
 """Of the record, below the scratch folder."""
@@ -54,7 +55,7 @@ def run_script(given: Handed, hyper: Any, ctx: Context) -> Repaired:
         ended = run(_command(given, hyper), home, _variables(), ctx)
         result = _result(home, hyper, ended)
         imposed = _imposed(home, given, hyper)
-        model = read_result(result, given.cell.victim).to(ctx.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = at_work(read_network(result, given.cell.victim, result.name), ctx.device)
     notes = {"revision": revision(Path(hyper.root)), "budget": imposed}
     output = torch.frombuffer(bytearray(ended.output or b"\n"), dtype=torch.uint8)
     return Repaired(model, artifacts={"output": output}, notes=notes)

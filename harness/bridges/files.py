@@ -20,7 +20,7 @@ def records_at(pattern: str, base: Path) -> list[Path]:
     """Return the folders of records that a path or glob, relative to ``base``, leads to.
 
     Raises:
-        UserError: none.
+        UserError: there is no record.
     """
     whole = (base / Path(pattern).expanduser()).absolute()
     if any(sign in pattern for sign in "*?["):

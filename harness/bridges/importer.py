@@ -9,18 +9,17 @@ import numpy as np
 import torch
 from torch import nn
 
+from harness.bridges.exchange import incoming, read_network
 from harness.bridges.files import RESULT
 from harness.bridges.look import parts, record_digest
 from harness.bridges.pictures import numbered, pixels
 from harness.bridges.record import BenchRecord, read_record, reported
-from harness.bridges.torchfile import load_file
-from harness.bridges.weights import Weights, fitted, state_dict_in
 from harness.contract import Context, Poison
 from harness.data.resident import Resident
 from harness.errors import UserError
 from harness.evaluate import EvaluationSet, evaluate, evaluation_set, given_set
 from harness.keys import file_digest
-from harness.network import build
+from harness.network import at_work
 from harness.plan import Source, Victim
 from harness.poisoning import attack_data, goal_of
 from harness.predict import logits
@@ -76,21 +75,13 @@ def _saved(test: EvaluationSet, store: Store) -> str:
     return store.put({"images": test.triggered.cpu().numpy(), "indices": indices.cpu().numpy()})
 
 
-def _model(victim: Victim, weights: Weights, where: Path, device: torch.device) -> nn.Module:
-    model = build(victim.model, victim.data)
-    net = model.get_submodule("net")
-    net.load_state_dict(fitted(weights, net, str(where)))
-    return model.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
-
-
 def _checkpoint(victim: Victim, source: Source, data: Resident, ctx: Context, store: Store) -> Brought:
     path = Path(source.path)
     _check(path, source, file_digest(path)[:24] if path.is_file() else None)
     attack = attack_data(victim, data, None, ctx, store)
     assert isinstance(attack, Poison)
     test = evaluation_set(data, goal_of(victim), stamp_of(victim, attack.state))
-    weights = state_dict_in(load_file(path), str(path))
-    return Brought(_model(victim, weights, path, ctx.device), test, attack.state, {}, {})
+    return Brought(at_work(read_network(path, victim, str(path)), ctx.device), test, attack.state, {}, {})
 
 
 def _record(victim: Victim, source: Source, data: Resident, ctx: Context, store: Store) -> Brought:
@@ -99,7 +90,7 @@ def _record(victim: Victim, source: Source, data: Resident, ctx: Context, store:
     record = read_record(folder)
     images = torch.from_numpy(pixels(record.test.pictures, victim.data.shape)).to(ctx.device)
     indices = torch.from_numpy(record.test.indices).to(ctx.device)
-    model = _model(victim, record.weights, folder / RESULT, ctx.device)
+    model = at_work(incoming(record.weights, victim, str(folder / RESULT)), ctx.device)
     said = {"reported": reported(folder), **_cross(folder, model, victim, ctx.device)}
     test = given_set(data, goal_of(victim), indices, images)
     return Brought(model, test, {}, _poison(record, victim, data), said)

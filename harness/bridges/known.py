@@ -53,7 +53,7 @@ def _data_fault(victim: Victim) -> str | None:
     shape = (3, entry.size, entry.size)
     if (info.classes, info.shape) != (classes, shape):
         return f"BackdoorBench's {info.name} has {classes} classes of images {shape}"
-    mean, std = entry.mean or (0.0,) * 3, entry.std or (1.0,) * 3
+    mean, std = entry.normalisation(3)
     if (info.mean, info.std) != (mean, std):
         return f"BackdoorBench normalises {info.name} by mean {mean} and std {std} only"
     return None

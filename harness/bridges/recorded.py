@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.bridges.files import RESULT, remembered, test_pictures
+from harness.bridges.known import DATA
 from harness.bridges.setting import IMPORTED, TRIGGERS, UNKNOWN, Setting, below, weights_digest
 from harness.data.catalog import CATALOG
 from harness.data.info import DataInfo, open_arrays
@@ -17,8 +18,8 @@ from harness.errors import UserError, nearest
 from harness.plan import Choice, Source, Victim
 from harness.registry import names
 
-OUR_DATA = {**{name: name for name in ("cifar10", "cifar100", "gtsrb", "mnist")}, "tiny": "tiny_imagenet"}
-"""Our names of the data sets that BackdoorBench names."""
+OUR_DATA = {theirs: ours for ours, (theirs, _) in DATA.items()} | {"mnist": "mnist"}
+"""Our names of the data sets that BackdoorBench names; of MNIST there are records, but we write none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +92,9 @@ def _data(said: str, entry: RecordEntry, folder: Path, setting: Setting) -> Data
 
 def _normalised(data: DataInfo, name: str) -> DataInfo:
     """Return a data set normalised as BackdoorBench does it: as our catalogue has it, but for MNIST."""
-    entry = CATALOG[name]
-    mean, std = ((0.5,), (0.5,)) if name == "mnist" else (entry.mean, entry.std)
-    channels = data.shape[0]
-    return replace(data, mean=mean or (0.0,) * channels, std=std or (1.0,) * channels)
+    own = CATALOG[name].normalisation(data.shape[0])
+    mean, std = ((0.5,), (0.5,)) if name == "mnist" else own
+    return replace(data, mean=mean, std=std)
 
 
 def _agree(said: dict[str, Any], data: DataInfo, folder: Path) -> None:

@@ -150,8 +150,7 @@ def _describe(source: Source, known: Json, cache: Path) -> DataInfo:
 
 def _normalisation(name: str, entry: Entry, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and std with one value per channel; (0, 1) where none are given."""
-    mean = entry.mean or (0.0,) * channels
-    std = entry.std or (1.0,) * channels
+    mean, std = entry.normalisation(channels)
     for key, values in (("mean", mean), ("std", std)):
         if len(values) != channels:
             raise UserError(

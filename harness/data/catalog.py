@@ -40,6 +40,10 @@ class Entry:
     tracks: bool = False
     reference: str = ""
 
+    def normalisation(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return mean and std, with 0 and 1 for each of the channels where none are given."""
+        return self.mean or (0.0,) * channels, self.std or (1.0,) * channels
+
 
 # Normalisation, crop and flip follow BackdoorBench where it has the data set: it mirrors CIFAR-10 only.
 CATALOG: dict[str, Entry] = {

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from harness.contract import Count, model
+from harness.toolbox.preactivation import stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,42 +23,17 @@ class Hyper:
     width: Count = 64
 
 
-class Block(nn.Module):
-    """Two pre-activated 3x3 convolutions and a shortcut: (N, C_in, H, W) -> (N, C, H/stride, W/stride)."""
-
-    def __init__(self, inputs: int, channels: int, stride: int) -> None:
-        super().__init__()
-        self.bn1 = nn.BatchNorm2d(inputs)
-        self.conv1 = nn.Conv2d(inputs, channels, 3, stride, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
-        self.shortcut: nn.Sequential | None = None
-        if stride != 1 or inputs != channels:
-            self.shortcut = nn.Sequential(nn.Conv2d(inputs, channels, 1, stride, bias=False))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the block's output."""
-        active = torch.relu(self.bn1(x))
-        passed = x if self.shortcut is None else self.shortcut(active)
-        out: torch.Tensor = self.conv2(torch.relu(self.bn2(self.conv1(active)))) + passed
-        return out
-
-
 class PreActResNet(nn.Module):
     """Stem, four stages, pooled features, logits: (N, channels, H, W) -> (N, classes)."""
 
     def __init__(self, channels: int, classes: int, width: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, width, 3, 1, 1, bias=False)
-        self.layer1 = self._stage(width, width, 1)
-        self.layer2 = self._stage(width, 2 * width, 2)
-        self.layer3 = self._stage(2 * width, 4 * width, 2)
-        self.layer4 = self._stage(4 * width, 8 * width, 2)
+        self.layer1 = stage(width, width, 1, nested=True)
+        self.layer2 = stage(width, 2 * width, 2, nested=True)
+        self.layer3 = stage(2 * width, 4 * width, 2, nested=True)
+        self.layer4 = stage(4 * width, 8 * width, 2, nested=True)
         self.linear = nn.Linear(8 * width, classes)
-
-    @staticmethod
-    def _stage(inputs: int, channels: int, stride: int) -> nn.Sequential:
-        return nn.Sequential(Block(inputs, channels, stride), Block(channels, channels, 1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return logits (N, classes)."""

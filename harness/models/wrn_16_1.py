@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from harness.contract import Count, model
+from harness.toolbox.preactivation import stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,35 +22,15 @@ class Hyper:
     width: Count = 1
 
 
-class Block(nn.Module):
-    """Two pre-activated 3x3 convolutions and a shortcut: (N, C_in, H, W) -> (N, C, H/stride, W/stride)."""
-
-    def __init__(self, inputs: int, channels: int, stride: int) -> None:
-        super().__init__()
-        self.bn1 = nn.BatchNorm2d(inputs)
-        self.conv1 = nn.Conv2d(inputs, channels, 3, stride, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
-        same = stride == 1 and inputs == channels
-        self.shortcut = None if same else nn.Conv2d(inputs, channels, 1, stride, bias=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the block's output."""
-        active = torch.relu(self.bn1(x))
-        passed = x if self.shortcut is None else self.shortcut(active)
-        out: torch.Tensor = self.conv2(torch.relu(self.bn2(self.conv1(active)))) + passed
-        return out
-
-
 class WideResNet(nn.Module):
     """Stem, three stages, pooled features, logits: (N, channels, H, W) -> (N, classes)."""
 
     def __init__(self, channels: int, classes: int, width: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, 16, 3, 1, 1, bias=False)
-        self.block1 = nn.Sequential(Block(16, 16 * width, 1), Block(16 * width, 16 * width, 1))
-        self.block2 = nn.Sequential(Block(16 * width, 32 * width, 2), Block(32 * width, 32 * width, 1))
-        self.block3 = nn.Sequential(Block(32 * width, 64 * width, 2), Block(64 * width, 64 * width, 1))
+        self.block1 = stage(16, 16 * width, 1, nested=False)
+        self.block2 = stage(16 * width, 32 * width, 2, nested=False)
+        self.block3 = stage(32 * width, 64 * width, 2, nested=False)
         self.bn1 = nn.BatchNorm2d(64 * width)
         self.fc = nn.Linear(64 * width, classes)
         for module in self.modules():

@@ -25,23 +25,24 @@ COLUMNS = ["data", "model", "recipe", "budget", "defense", "class"]
 def pictures(source: Source) -> Iterator[Picture]:
     """Yield one figure per data set and model whose records keep predictions and true labels."""
     for part in source.parts:
-        data = class_data(part, source)
+        counted = _counted(part)
+        seen = _some(counted)
+        data = class_data(seen, source)
         if len(data):
-            seen, counted = len(_looked_into(part)), len(_counted(part))
             caption = (
                 f"ASR in percent by true class at {budgets(part.frame)[-1]}, means over attacks, poison "
-                f"rates and seeds, {seen:,} of {counted:,} cells; low (dark) is good. The target class has "
-                "no triggered images."
+                f"rates and seeds, {len(seen):,} of {len(counted):,} cells; low (dark) is good. The target "
+                "class has no triggered images."
             )
             title = f"ASR per source class, {part.title}"
             yield Picture(stem("classes", part, source), title, caption, data, draw(data, part))
 
 
-def class_data(part: Part, source: Source) -> pd.DataFrame:
-    """Return ASR (a share) per defense and true class at the largest budget, and over how many cells."""
+def class_data(cells: pd.DataFrame, source: Source) -> pd.DataFrame:
+    """Return ASR (a share) per defense and true class, and over how many of the cells."""
     truths: dict[str, Arrays | None] = {}
     rows: list[dict[str, Any]] = []
-    for cell in _looked_into(part).to_dict("records"):
+    for cell in cells.to_dict("records"):
         victim, key = str(cell["victim"]), str(cell["key"])
         if victim not in truths:
             truths[victim] = source.artifact(victim, "predictions")
@@ -52,13 +53,13 @@ def class_data(part: Part, source: Source) -> pd.DataFrame:
 
 
 def _counted(part: Part) -> pd.DataFrame:
+    """Return the cells that count, at the largest budget."""
     cells = distinct(part.frame)
     return cells[left_out(cells).eq("") & cells["budget"].eq(budgets(part.frame)[-1])]
 
 
-def _looked_into(part: Part) -> pd.DataFrame:
-    """Return the cells that count, or some of every defense's where they are very many."""
-    cells = _counted(part)
+def _some(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells, or some of every defense's where they are very many."""
     stride = -(-len(cells) // MOST) or 1
     return cells[cells.groupby("defense").cumcount() % stride == 0]
 
