@@ -8,7 +8,8 @@ layer (the pooled features) in the order of their mean activation on clean train
 until clean validation accuracy has fallen by 10 % of what it was; then fine-tunes for 100 epochs with the
 pruned features held at zero. Departures: the step that broke the tolerance is taken back (their code
 fine-tunes the over-pruned network: an alias of the module, not a copy); the k-th step prunes k % of the
-features (theirs one fewer).
+features (theirs one fewer); activations are averaged over the images as they are (theirs over one augmented
+view of each, so that with few images the order hangs on chance).
 """
 
 from __future__ import annotations

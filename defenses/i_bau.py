@@ -8,10 +8,9 @@ model's own predictions, plus a penalty on its norm), then takes one step per ba
 the perturbation on a few images of the batch, by the implicit hypergradient. The settings are those of the
 IMS comparison (arXiv 2509.15497): 5 rounds; inner SGD lr 10, penalty 0.001; hypergradient of 5 fixed-point
 iterations of a gradient step of 0.1 on the first batch; Adam (amsgrad) lr 1e-4; batch 256; training
-augmentation; running statistics fixed. There the perturbation lives on normalised images; here it is counted
-in units of ``unit`` pixel values, the standard deviation of CIFAR-10, which comes to the same. Departure: at
-least one image of a batch is perturbed (theirs rounds down: below 100 images none is, and the method becomes
-plain fine-tuning).
+augmentation; running statistics fixed. The perturbation lives on normalised images, as theirs does: its unit
+is the standard deviation by which the victim normalises its input. Departure: at least one image of a batch
+is perturbed (theirs rounds down: below 100 images none is, and the method becomes plain fine-tuning).
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
+from harness.network import pixel_unit
 from harness.toolbox.hypergradient import hypergradient
 from harness.toolbox.perturb import descend
 from harness.toolbox.sam import set_gradients
@@ -36,8 +36,6 @@ class Hyper:
     """The inner search, the hypergradient, and the outer step."""
 
     rounds: Count = 5
-    unit: Positive = 0.25
-    """Pixel values that count as 1 in the perturbation."""
     inner_lr: Positive = 10
     penalty: NonNegative = 0.001
     """Weight of the perturbation's squared norm."""
@@ -55,7 +53,7 @@ class Hyper:
     paper="Adversarial Unlearning of Backdoors via Implicit Hypergradient, arXiv 2110.03735",
     year=2022,
     family="unlearning",
-    version=1,
+    version=2,
 )
 def i_bau(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Unlearn in rounds and return the model after the last."""
@@ -98,7 +96,7 @@ def universal(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> t
 def inner_loss(model: nn.Module, batch: Samples, delta: torch.Tensor, hyper: Hyper) -> torch.Tensor:
     """Return the negative cross-entropy of perturbed images plus the penalty."""
     x, y = batch
-    return -F.cross_entropy(model(x + hyper.unit * delta), y) + hyper.penalty * delta.square().sum()
+    return -F.cross_entropy(model(x + pixel_unit(model) * delta), y) + hyper.penalty * delta.square().sum()
 
 
 def _slope(model: nn.Module, batch: Samples, delta: torch.Tensor, hyper: Hyper) -> torch.Tensor:
@@ -113,5 +111,5 @@ def outer_loss(
     x, y = batch
     chosen = torch.randperm(len(x), generator=ctx.generator)[: max(1, int(hyper.share * len(x)))]
     patched = torch.zeros(len(x), 1, 1, 1)
-    patched[chosen] = hyper.unit
-    return F.cross_entropy(model(x + patched.to(x.device) * delta), y)
+    patched[chosen] = 1
+    return F.cross_entropy(model(x + patched.to(x.device) * pixel_unit(model) * delta), y)

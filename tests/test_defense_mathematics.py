@@ -32,6 +32,7 @@ from harness.augment import Augment
 from harness.contract import Context
 from harness.metrics import auroc
 from harness.models.preactresnet18 import PreActResNet
+from harness.network import Normalise, pixel_unit
 from harness.toolbox import batchnorm
 from harness.toolbox.attention import FeatureMaps, attention_map, distance, last_maps
 from harness.toolbox.gates import GatedNetwork, block_sites, convolution_sites, folded, wrapped
@@ -321,12 +322,15 @@ def test_hypergradient_through_a_network_is_the_unrolled_one():
         assert torch.allclose(one, other, atol=1e-6)
 
 
-def test_i_bau_counts_its_perturbation_in_units():
-    net, budget = planted(), clean_budget(2)
-    delta, hyper = torch.full((1, 3, 8, 8), 0.2), IbauHyper(unit=0.25, penalty=0.5)
-    expected = -F.cross_entropy(net(budget.images + 0.05), budget.labels) + 0.5 * 0.04 * 192
+def test_i_bau_perturbs_normalised_images():
+    bare, budget = planted(), clean_budget(2)
+    net = nn.Sequential(Normalise((0.4, 0.5, 0.6), (0.25, 0.5, 1.0)), bare)
+    delta, hyper = torch.full((1, 3, 8, 8), 0.2), IbauHyper(penalty=0.5)
+    expected = -F.cross_entropy(bare(net[0](budget.images) + 0.2), budget.labels) + 0.5 * 0.04 * 192
     loss = inner_loss(net, (budget.images, budget.labels), delta, hyper)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert pixel_unit(net).flatten().tolist() == [0.25, 0.5, 1.0]
+    assert pixel_unit(bare).item() == 1
 
 
 def test_attention_map_of_a_small_tensor():
