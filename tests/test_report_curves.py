@@ -10,13 +10,13 @@ from matplotlib.colors import to_hex
 from harness.report.figures.curves import curve_data, draw, samples_per_class, unplaced
 from harness.report.lines import PANELS
 from harness.report.parts import split
-from harness.report.statistics import summarize
+from harness.report.statistics import distinct, summarize
 from harness.report.style import looks, save
 from tests.report_frames import fail, frame
 
 
 def drawn(cells):
-    (part,) = split(cells)
+    (part,) = split(distinct(cells))
     data = curve_data(part)
     methods = sorted(set(cells["defense"]) - {"none"})
     return data, draw(data, part, looks(methods, set()))
@@ -37,7 +37,9 @@ def test_three_panels_with_one_line_per_defense_and_a_reference():
 def test_lines_are_the_statistics_in_percent():
     cells = frame(("none", "ims"), (2, 10))
     data, figure = drawn(cells)
-    table = summarize(cells, ["defense", "budget"], list(PANELS)).set_index(["defense", "budget", "metric"])
+    table = summarize(distinct(cells), ["defense", "budget"], list(PANELS)).set_index(
+        ["defense", "budget", "metric"]
+    )
     for axes, metric in zip(figure.axes, PANELS, strict=True):
         line = next(line for line in axes.lines if line.get_label() == "ims")
         assert list(line.get_xdata()) == [2, 10]
@@ -77,7 +79,7 @@ def test_lone_points_stand_side_by_side():
 def test_ratio_budgets_find_their_place_or_are_named():
     cells = frame(spcs=(2, 10)).assign(spc=lambda cells: cells["spc"].where(cells["spc"].gt(2)))
     assert samples_per_class(cells).to_dict() == {"SPC 10": 10.0, "SPC 2": 2.0}
-    (part,) = split(cells.assign(spc=np.nan))
+    (part,) = split(distinct(cells.assign(spc=np.nan)))
     assert unplaced(part) == ["SPC 2", "SPC 10"]
     assert draw(curve_data(part), part, {}) is None
 

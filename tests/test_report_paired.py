@@ -10,6 +10,7 @@ from harness.report.figures.critical import cliques
 from harness.report.figures.tradeoff import front
 from harness.report.paired import compare, comparisons, competitors, holm, ranks, signed_rank, values
 from harness.report.sheet import Best, Second, marked
+from harness.report.statistics import distinct
 from tests.report_frames import fail, frame
 
 
@@ -21,7 +22,7 @@ def with_asr(values_of, spcs=(2,)):
 
 
 def one(cells):
-    (row,) = comparisons(competitors(cells), "asr").to_dict("records")
+    (row,) = comparisons(competitors(distinct(cells)), "asr").to_dict("records")
     return row
 
 
@@ -85,14 +86,14 @@ def test_what_failed_the_gate_or_has_no_partner_is_not_paired():
 
 def test_oracles_and_the_undefended_model_do_not_compete():
     cells = frame(("none", "ft", "ims", "grad_prune"))
-    assert set(comparisons(competitors(cells), "asr")["first"]) | set(
-        ranks(competitors(cells), "asr")["defense"]
+    assert set(comparisons(competitors(distinct(cells)), "asr")["first"]) | set(
+        ranks(competitors(distinct(cells)), "asr")["defense"]
     ) == {"ft", "ims"}
 
 
 def test_ranks_by_hand():
     cells = with_asr({"a": [0.1, 0.3], "b": [0.2, 0.3], "c": [0.3, 0.1]})
-    found = ranks(competitors(cells), "asr").set_index("defense")
+    found = ranks(competitors(distinct(cells)), "asr").set_index("defense")
     assert found["rank"].to_dict() == {"a": (1 + 2.5) / 2, "b": (2 + 2.5) / 2, "c": (3 + 1) / 2}
     assert set(found["n_victims"]) == {2}
 
@@ -100,8 +101,8 @@ def test_ranks_by_hand():
 def test_ranks_are_scipys_on_complete_blocks_only():
     cells = frame(("a", "b", "c", "d"), (2, 10), range(3))
     hurt = cells["defense"].eq("c") & cells["budget"].eq("SPC 2") & cells["seed"].eq(0)
-    found = ranks(competitors(fail(cells, hurt, "oom")), "acc")
-    blocks = values(competitors(fail(cells, hurt, "oom")), "acc").dropna()
+    found = ranks(competitors(distinct(fail(cells, hurt, "oom"))), "acc")
+    blocks = values(competitors(distinct(fail(cells, hurt, "oom"))), "acc").dropna()
     expected = pd.DataFrame(stats.rankdata(-blocks, axis=1), index=blocks.index, columns=blocks.columns)
     mean = expected.groupby("victim").mean().mean()
     assert found.set_index("defense")["rank"].to_dict() == pytest.approx(mean.to_dict())
@@ -116,14 +117,14 @@ def test_cliques_join_what_no_test_tells_apart():
 
 def test_duels_are_seen_from_the_chosen_method_whichever_came_first():
     cells = with_asr({"anp": [0.1, 0.2, 0.3], "ft": [0.5, 0.2, 0.9]})
-    table = comparisons(competitors(cells), "asr").assign(scope="SPC 2", metric="asr")
+    table = comparisons(competitors(distinct(cells)), "asr").assign(scope="SPC 2", metric="asr")
     for chosen, expected in (("anp", ("2", "1", "0", "33.3")), ("ft", ("0", "1", "2", "−33.3"))):
         (sheet,) = duel_sheets(table, chosen)
         assert sheet.sections[0].rows[0][2:6] == expected
 
 
 def test_the_best_ranked_is_the_one_with_the_best_der_over_all_budgets():
-    numbers = rank_numbers(frame(("none", "ft", "ims")))
+    numbers = rank_numbers(distinct(frame(("none", "ft", "ims"))))
     rows = numbers[numbers["scope"].eq("all budgets") & numbers["metric"].eq("der")]
     assert best_ranked(numbers) == rows.sort_values("rank")["defense"].iloc[0] == "ims"
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from harness.report.board import HEADER, board, leaderboard
 from harness.report.names import TABLES
 from harness.report.parts import split
+from harness.report.statistics import distinct
 from harness.report.tabled import all_tables
 from harness.report.tables import escape, latex, markdown, terminal
 from harness.report.write import write_report
@@ -33,7 +34,7 @@ def golden_frame():
 
 
 def boards(cells):
-    return [board(part, leaderboard(part)) for part in split(cells)]
+    return [board(part, leaderboard(part)) for part in split(distinct(cells))]
 
 
 def rendered(cells, width=80):
@@ -99,7 +100,7 @@ def test_data_sets_models_and_recipes_are_never_averaged_together():
     ]
     paper = frame().assign(recipe="paper")
     paper["key"] += "paper"
-    both = split(pd.concat([frame(), paper]))
+    both = split(distinct(pd.concat([frame(), paper])))
     assert [part.title for part in both] == [
         "digits · preactresnet18 · fast",
         "digits · preactresnet18 · paper",

@@ -7,7 +7,7 @@ import pandas as pd
 from harness.report.parts import NO_DEFENSE, PRIVILEGES, SECTIONS, Part, budgets, display, privileged
 from harness.report.quantities import METRICS, number, percent
 from harness.report.sheet import Section, Sheet
-from harness.report.statistics import REASONS, distinct, failed_gate, left_out, summarize
+from harness.report.statistics import REASONS, summarize
 from harness.report.tables import NOTHING
 
 SHARES = ["acc", "asr", "ra", "der"]
@@ -91,16 +91,14 @@ def _caption(frame: pd.DataFrame) -> str:
     return text + "".join(given[name] for name in SECTIONS if name in privileged(frame).values())
 
 
-def left_out_text(frame: pd.DataFrame) -> str:
+def left_out_text(cells: pd.DataFrame) -> str:
     """Return the sentence that counts the cells outside every mean, by reason."""
-    cells = distinct(frame)
-    reasons = left_out(cells)
-    counts = {reason: int(reasons.eq(reason).sum()) for reason in REASONS}
-    parts = [f"{count} {reason}" for reason, count in counts.items() if count and reason != "gate"]
+    counts = cells["reason"].value_counts()
+    parts = [f"{counts[reason]} {reason}" for reason in REASONS if counts[reason] and reason != "gate"]
     if counts["gate"]:
-        victims = cells.loc[failed_gate(cells), "victim"].nunique()
+        victims = cells.loc[cells["reason"].eq("gate"), "victim"].nunique()
         parts.insert(0, f"{_count(victims, 'victim')} failed the gate ({_count(counts['gate'], 'cell')})")
-    unfinished = "" if reasons.eq("").any() else f"{NOTHING} "
+    unfinished = "" if counts[""] else f"{NOTHING} "
     return f"{unfinished}Left out: {'; '.join(parts) or 'nothing'}."
 
 

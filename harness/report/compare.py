@@ -21,7 +21,7 @@ from harness.errors import UserError
 from harness.report.matching import Side, side
 from harness.report.quantities import COMPARED, QUANTITIES, number
 from harness.report.sheet import Row, Section, Sheet
-from harness.report.statistics import summarize
+from harness.report.statistics import distinct, summarize
 from harness.report.tables import terminal
 from harness.store import Store
 
@@ -70,12 +70,12 @@ def _statuses(of: Side, meanings: pd.Index[str]) -> pd.Series[str]:
 def differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """Return ``Compared.numbers`` from the finished cells of both sides, in one order."""
     metrics = list(SHOWN)
-    gap = b.assign(**{name: b[name] - a[name] for name in metrics})
+    gap = distinct(b.assign(**{name: b[name] - a[name] for name in metrics}))
     found = summarize(gap, BY, metrics)
     known = found["low"].notna() & found["metric"].isin(COMPARED)
     strict = summarize(gap, BY, metrics, level=1 - LEVEL / max(1, int(known.sum())))
-    found["before"] = summarize(a, BY, metrics)["mean"]
-    found["after"] = summarize(b, BY, metrics)["mean"]
+    found["before"] = summarize(distinct(a), BY, metrics)["mean"]
+    found["after"] = summarize(distinct(b), BY, metrics)["mean"]
     worse = -found["metric"].map(lambda name: QUANTITIES[name].better)
     sure = _leaves_out_zero(strict) & found["metric"].isin(COMPARED) & (found["mean"] * worse > 0)
     found["verdict"] = "same"

@@ -26,7 +26,6 @@ from scipy import stats
 
 from harness.report.parts import NO_DEFENSE, privileged
 from harness.report.quantities import QUANTITIES
-from harness.report.statistics import distinct, left_out
 
 Floats = NDArray[np.float64]
 SIGNIFICANT = 0.05
@@ -89,11 +88,10 @@ def holm(p: Sequence[float] | Floats) -> Floats:
     return corrected
 
 
-def competitors(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return, once, every cell that counts and whose defense competes: what is compared and ranked below."""
-    cells = distinct(frame)
-    apart = {NO_DEFENSE, *privileged(frame)}
-    return cells[left_out(cells).eq("") & ~cells["defense"].isin(apart)]
+def competitors(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return every cell that counts and whose defense competes: what is compared and ranked below."""
+    apart = {NO_DEFENSE, *privileged(cells)}
+    return cells[cells["reason"].eq("") & ~cells["defense"].isin(apart)]
 
 
 def values(cells: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -17,7 +17,7 @@ SECTIONS = ("", *PRIVILEGES.values())
 
 
 class Part(NamedTuple):
-    """The cells of one board and one figure."""
+    """The cells of one board and one figure, as of ``statistics.distinct``."""
 
     title: str  # for readers: "cifar10 · preactresnet18"
     slug: str  # for file names: "cifar10_preactresnet18"

@@ -16,6 +16,7 @@ from harness.records import Latest
 from harness.report.frame import build_frame, build_victims
 from harness.report.names import FIGURES
 from harness.report.parts import NO_DEFENSE, Part, privileged, split
+from harness.report.statistics import distinct
 from harness.report.style import Look, looks
 from harness.store import Store
 
@@ -41,9 +42,14 @@ class Source:
     """The defense that wins and losses are counted for; None takes the one with the best mean rank."""
 
     @cached_property
+    def cells(self) -> pd.DataFrame:
+        """Each cell once, as statistics take it."""
+        return distinct(self.frame)
+
+    @cached_property
     def attacked(self) -> pd.DataFrame:
         """The cells of attacked models; clean ones are in no average and on no board."""
-        return self.frame[self.frame["attack"].ne(NO_ATTACK)]
+        return self.cells[self.cells["attack"].ne(NO_ATTACK)]
 
     @cached_property
     def parts(self) -> list[Part]:

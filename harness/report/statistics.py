@@ -23,61 +23,61 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+
+from harness.report.clustered import Codes, Levels, intervals, levels
 
 CONDITION = ["data", "model", "recipe", "attack", "rate", "target", "defense", "budget"]
 REASONS = ["gate", "skip", "error", "timeout", "crash", "oom", "missing", "undefined"]
-
-
-def summarize(
-    frame: pd.DataFrame, by: Sequence[str], metrics: Sequence[str], level: float = 0.95
-) -> pd.DataFrame:
-    """Return one row per group of ``by`` and metric, in the metric's own unit, groups in sorted order.
-
-    ``level`` is the probability that an interval holds.
-
-    Columns: ``by``, metric, mean, low, high (NaN when nothing is known), n_seeds, n_conditions, n_cells
-    (used), n_planned, then one count per entry of ``REASONS``; n_cells and the counts add up to n_planned.
-    ``undefined`` counts finished cells without this metric. Raises ValueError for a status that is neither
-    ok nor a known reason.
-    """
-    cells = distinct(frame)
-    cells["reason"] = left_out(cells)
-    cells["condition"] = _number(cells, CONDITION)
-    cells["group"] = _number(cells, list(by))
-    heads = cells.drop_duplicates("group").set_index("group")[list(by)]
-    parts = [heads.join(_summary(cells, metric, level)).assign(metric=metric) for metric in metrics]
-    order = [
-        *by,
-        "metric",
-        "mean",
-        "low",
-        "high",
-        "n_seeds",
-        "n_conditions",
-        "n_cells",
-        "n_planned",
-        *REASONS,
-    ]
-    return pd.concat(parts, ignore_index=True)[order]
+COUNTED = ["", *REASONS]
+"""What a cell's ``reason`` can be; "" is a cell that counts."""
 
 
 def distinct(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each cell once, in an order that doesn't depend on the frame's: sums are then bitwise the same.
+    """Return each cell once, as all statistics take them.
 
-    A cell that two studies share counts once, with its finished record if either has one.
+    A cell that two studies share counts once, with its finished record if either has one. The order doesn't
+    depend on the frame's: sums are then bitwise the same. Two columns are added: ``reason``, why the cell is
+    left out of every mean (see ``left_out``), and ``condition``, the number of its condition.
     """
     once = frame
     if not frame["key"].is_unique:
         open_first = frame.assign(_open=frame["status"].ne("ok")).sort_values(["key", "_open", "study"])
         once = open_first.drop_duplicates("key").drop(columns="_open")
-    return once.sort_values([*CONDITION, "seed", "key"], key=_sortable).reset_index(drop=True)
+    cells = once.sort_values([*CONDITION, "seed", "key"], key=_sortable).reset_index(drop=True)
+    return cells.assign(
+        reason=pd.Categorical(left_out(cells), categories=COUNTED),
+        condition=cells.groupby(CONDITION, dropna=False, sort=False).ngroup(),
+    )
+
+
+def summarize(
+    cells: pd.DataFrame, by: Sequence[str], metrics: Sequence[str], level: float = 0.95
+) -> pd.DataFrame:
+    """Return one row per group of ``by`` and metric, in the metric's own unit, groups in the cells' order.
+
+    ``cells`` are as of ``distinct``, or some of them; in one condition every column of ``by`` is the same.
+    ``level`` is the probability that an interval holds.
+
+    Columns: ``by``, metric, mean, low, high (NaN when nothing is known), n_seeds, n_conditions, n_cells
+    (used), n_planned, then one count per entry of ``REASONS``; n_cells and the counts add up to n_planned.
+    ``undefined`` counts finished cells without this metric.
+    """
+    heads, group = _groups(cells, list(by))
+    condition, seed = cells["condition"].to_numpy(dtype=np.intp), pd.factorize(cells["seed"])[0]
+    at = levels(group, condition, seed, len(heads))
+    reason = cells["reason"].cat.codes.to_numpy().astype(np.intp)
+    parts = []
+    for metric in metrics:
+        numbers = _summary(cells[metric].to_numpy(dtype=float), reason, group, at, level)
+        parts.append(pd.concat([heads.assign(metric=metric), numbers], axis="columns"))
+    return pd.concat(parts, ignore_index=True)
 
 
 def left_out(frame: pd.DataFrame) -> pd.Series[str]:
     """Return, per cell, why it is left out of every mean: ``gate`` or its status; "" when it counts.
 
     A victim whose attack failed the gate takes all of its cells with it; an unknown gate (NaN) does not.
+    Raises ValueError for a status that is neither ok nor a known reason.
     """
     unknown = set(frame["status"]) - {"ok", *REASONS}
     if unknown:
@@ -95,44 +95,20 @@ def _sortable(column: pd.Series) -> pd.Series:
     return column.astype(str) if column.dtype == object else column
 
 
-def _number(cells: pd.DataFrame, columns: list[str]) -> pd.Series[int]:
-    return cells.groupby(columns, dropna=False, sort=False).ngroup()
+def _groups(cells: pd.DataFrame, by: list[str]) -> tuple[pd.DataFrame, Codes]:
+    """Return the groups, and the number of each cell's; found by condition, of which there are fewer."""
+    first = cells.drop_duplicates("condition")
+    found = first.groupby(by, dropna=False, sort=False).ngroup().to_numpy(dtype=np.intp)
+    of = np.zeros(int(first["condition"].max()) + 1 if len(first) else 0, dtype=np.intp)
+    of[first["condition"]] = found
+    return first.drop_duplicates(by)[by].reset_index(drop=True), of[cells["condition"]]
 
 
-def _summary(cells: pd.DataFrame, metric: str, level: float) -> pd.DataFrame:
-    """Return mean, interval and counts of one metric, indexed by group."""
-    undefined = cells["reason"].eq("") & cells[metric].isna()
-    reason = cells["reason"].mask(undefined, "undefined")
-    counts = _counts(cells["group"], reason)
-    used = cells[reason.eq("")].assign(value=cells[metric].astype(float))
-    table = counts.rename(columns={"": "n_cells"}).join(_intervals(used, level))
-    whole = ["n_seeds", "n_conditions"]
-    table[whole] = table[whole].fillna(0).astype(int)
-    return table
-
-
-def _counts(group: pd.Series[int], reason: pd.Series[str]) -> pd.DataFrame:
-    """Return how many cells of each group have each reason, and n_planned; groups are numbered from 0."""
-    columns = ["", *REASONS]
-    codes = pd.Categorical(reason, categories=columns).codes.astype(int)
-    width, height = len(columns), int(group.max()) + 1 if len(group) else 0
-    flat = np.bincount(group.to_numpy(dtype=int) * width + codes, minlength=width * height)
-    counts = pd.DataFrame(flat.reshape(height, width), columns=columns)
-    counts.index.name = "group"
-    return counts.assign(n_planned=counts.sum(axis="columns"))
-
-
-def _intervals(used: pd.DataFrame, level: float) -> pd.DataFrame:
-    """Return mean, low, high, n_seeds and n_conditions by group; the formula is the module's."""
-    value = used.groupby(["group", "condition", "seed"])["value"].mean()
-    condition = value.groupby(["group", "condition"])
-    seeds = condition.transform("size")
-    n_conditions = condition.size().groupby("group").size()
-    mean = condition.mean().groupby("group").mean()
-    score = (value - condition.transform("mean")) / seeds * np.sqrt(seeds / (seeds - 1).clip(lower=1))
-    by_seed = score.groupby(["group", "seed"]).sum()
-    error = np.sqrt(by_seed.pow(2).groupby("group").sum()) / n_conditions
-    half = error * stats.t.ppf((1 + level) / 2, condition.size().groupby("group").min() - 1)
-    n_seeds = by_seed.groupby("group").size()
-    columns = {"mean": mean, "low": mean - half, "high": mean + half}
-    return pd.DataFrame({**columns, "n_seeds": n_seeds, "n_conditions": n_conditions})
+def _summary(values: np.ndarray, reason: Codes, group: Codes, at: Levels, level: float) -> pd.DataFrame:
+    """Return mean, interval and counts of one metric, a row per group."""
+    reason = np.where((reason == 0) & np.isnan(values), COUNTED.index("undefined"), reason)
+    flat = np.bincount(group * len(COUNTED) + reason, minlength=at.n * len(COUNTED))
+    counts = pd.DataFrame(flat.reshape(at.n, len(COUNTED)), columns=["n_cells", *REASONS])
+    counts.insert(1, "n_planned", counts.sum(axis="columns"))
+    found = intervals(np.where(reason == 0, values, np.nan), at, level)
+    return pd.concat([pd.DataFrame(found._asdict()), counts], axis="columns")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from harness.plan import NO_ATTACK
 from harness.report.board import board, leaderboard
 from harness.report.clean import clean_numbers, clean_sheets
 from harness.report.duels import best_ranked, comparison_numbers, duel_sheets, rank_numbers, rank_sheets
@@ -42,7 +43,7 @@ def all_tables(source: Source) -> Iterator[Tabled]:
         yield Tabled("resources", [sheet for part in parts for sheet in cost_sheets(part)], None)
     if len(source.victims):
         yield Tabled("victims", victim_sheets(source.victims), source.victims)
-    if len(frame) < len(source.frame):
+    if source.frame["attack"].eq(NO_ATTACK).any():
         clean = clean_numbers(source.frame)
         yield Tabled("clean", clean_sheets(clean), clean)
     if parts:

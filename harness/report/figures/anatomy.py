@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 from harness.report.parts import Part, budgets
 from harness.report.picture import Picture
 from harness.report.source import Arrays, Source
-from harness.report.statistics import distinct
 from harness.report.style import PAGE_WIDTH, RC
 
 ATTACKS = 3
@@ -55,9 +54,8 @@ def pictures(source: Source) -> Iterator[Picture]:
 
 def _specimens(part: Part, source: Source) -> dict[str, list[Specimen]]:
     """Return, per defense, one cell with gates for every attack: first seed and rate, largest budget."""
-    cells = distinct(part.frame)
     largest = budgets(part.frame)[-1]
-    cells = cells[cells["status"].eq("ok") & cells["budget"].eq(largest)]
+    cells = part.frame[part.frame["status"].eq("ok") & part.frame["budget"].eq(largest)]
     found: dict[str, list[Specimen]] = {}
     for (defense, _), rows in cells.sort_values(["rate", "seed"]).groupby(["defense", "attack"]):
         cell = rows.iloc[0].to_dict()

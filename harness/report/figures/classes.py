@@ -14,7 +14,6 @@ from harness.report.heat import ROW, colour_bar, draw_heat
 from harness.report.parts import NO_DEFENSE, Part, budgets, privileged
 from harness.report.picture import Picture, stem
 from harness.report.source import Arrays, Source
-from harness.report.statistics import distinct, left_out
 from harness.report.style import PAGE_WIDTH, RC, labelled
 
 MOST = 2000
@@ -54,8 +53,8 @@ def class_data(cells: pd.DataFrame, source: Source) -> pd.DataFrame:
 
 def _counted(part: Part) -> pd.DataFrame:
     """Return the cells that count, at the largest budget."""
-    cells = distinct(part.frame)
-    return cells[left_out(cells).eq("") & cells["budget"].eq(budgets(part.frame)[-1])]
+    cells = part.frame
+    return cells[cells["reason"].eq("") & cells["budget"].eq(budgets(cells)[-1])]
 
 
 def _some(cells: pd.DataFrame) -> pd.DataFrame:

@@ -15,7 +15,6 @@ from harness.report.lines import PANELS
 from harness.report.parts import NO_DEFENSE, Part, budgets, panels, privileged
 from harness.report.picture import Picture, stem
 from harness.report.source import Source
-from harness.report.statistics import distinct, left_out
 from harness.report.style import PAGE_WIDTH, RC, SHADES, labelled, legend_below
 
 CAPTION = (
@@ -36,9 +35,8 @@ def pictures(source: Source) -> Iterator[Picture]:
 
 def spread_data(part: Part) -> pd.DataFrame:
     """Return ACC, ASR and RA (shares) of every cell that counts."""
-    cells = distinct(part.frame)
     columns = ["data", "model", "recipe", "attack", "rate", "target", "defense", "budget", "seed", *PANELS]
-    return cells.loc[left_out(cells).eq(""), columns].reset_index(drop=True)
+    return part.frame.loc[part.frame["reason"].eq(""), columns].reset_index(drop=True)
 
 
 def draw(data: pd.DataFrame, part: Part) -> Figure:

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 
 from harness.report.page.boards import board_rows
-from harness.report.page.cells import cell_rows
+from harness.report.page.cells import cell_columns
 from harness.report.page.methods import methods
 from harness.report.page.records import record_details
 from harness.report.picture import Picture
@@ -56,7 +56,7 @@ def _figure(picture: Picture, folder: Path) -> dict[str, Any]:
 
 
 def _data(source: Source) -> dict[str, Any]:
-    return {"boards": board_rows(source), "cells": cell_rows(source)}
+    return {"boards": board_rows(source), "cells": cell_columns(source)}
 
 
 def _state(source: Source) -> str:

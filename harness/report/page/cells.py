@@ -1,54 +1,57 @@
-"""The page's table of cells: one row each, whatever became of it."""
+"""The page's table of cells: every one, whatever became of it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isnan
 from typing import Any
 
-import numpy as np
+import pandas as pd
 
 from harness.report.parts import budgets, display
 from harness.report.quantities import QUANTITIES
 from harness.report.source import Source
-from harness.report.statistics import distinct, left_out
 
-TEXTS = [
-    "data",
-    "model",
-    "recipe",
-    "attack",
-    "rate",
-    "target",
-    "defense",
-    "family",
-    "needs",
-    "budget",
-    "seed",
-]
+TEXTS: dict[str, Callable[[Any], str | int]] = {
+    "data": str,
+    "model": str,
+    "recipe": str,
+    "attack": str,
+    "rate": lambda rate: f"{100 * rate:g} %",
+    "target": str,
+    "defense": display,
+    "family": str,
+    "needs": str,
+    "budget": str,
+    "seed": int,
+    "state": lambda reason: reason or "ok",
+    "victim": str,
+}
+"""Columns of few values, and how each value is shown."""
 NUMBERS = ["acc", "asr", "ra", "der", "rir", "arr", "rdr", "seconds", "peak_mem_mb"]
 
 
-def cell_rows(source: Source) -> dict[str, Any]:
-    """Return columns and rows, the smallest budget first.
+def cell_columns(source: Source) -> dict[str, Any]:
+    """Return the cells column by column, the smallest budget first: a fraction of the size of rows.
 
-    ``state`` is ok, gate (left out with its victim) or the status.
+    ``texts`` has the values that occur in each column, and for every cell the place of its own; ``numbers``
+    has null where there is none. ``state`` is ok, gate (left out with its victim) or the status.
     """
     order = budgets(source.frame)
-    cells = distinct(source.frame).sort_values(
-        "budget", key=lambda column: column.map(order.index), kind="stable"
-    )
-    cells["state"] = left_out(cells).where(lambda reason: reason.ne(""), "ok")
-    cells["rate"] = cells["rate"].map(lambda rate: f"{100 * rate:g} %")
-    cells["defense"] = cells["defense"].map(display)
-    cells["target"] = cells["target"].astype(str)
-    columns = ["key", *TEXTS, "state", *NUMBERS, "victim"]
-    rows = [[_plain(value) for value in row] for row in cells[columns].itertuples(index=False)]
-    metrics = {name: [QUANTITIES[name].label, QUANTITIES[name].share] for name in NUMBERS}
-    return {"columns": columns, "metrics": metrics, "rows": rows}
+    cells = source.cells.sort_values("budget", key=lambda column: column.map(order.index), kind="stable")
+    cells = cells.assign(state=cells["reason"])
+    return {
+        "keys": cells["key"].tolist(),
+        "texts": {name: _coded(cells[name], show) for name, show in TEXTS.items()},
+        "numbers": {name: _rounded(cells[name], 5 if QUANTITIES[name].share else 2) for name in NUMBERS},
+        "metrics": {name: [QUANTITIES[name].label, QUANTITIES[name].share] for name in NUMBERS},
+    }
 
 
-def _plain(value: Any) -> str | int | float | None:
-    """Return a value as JSON has it: numbers with five digits, null for NaN."""
-    if isinstance(value, float):
-        return None if isnan(value) else float(f"{value:.5g}")
-    return int(value) if isinstance(value, np.integer) else str(value)
+def _coded(column: pd.Series, show: Callable[[Any], str | int]) -> list[list[Any]]:
+    places, values = pd.factorize(column)
+    return [[show(value) for value in values], places.tolist()]
+
+
+def _rounded(column: pd.Series, decimals: int) -> list[float | None]:
+    return [None if isnan(value) else value for value in column.astype(float).round(decimals).tolist()]

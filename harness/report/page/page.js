@@ -3,7 +3,12 @@
 
 const ALL = "all";
 const { boards, cells } = JSON.parse(document.getElementById("data").textContent);
-const cellRows = cells.rows.map((row) => Object.fromEntries(cells.columns.map((name, at) => [name, row[at]])));
+const cellRows = cells.keys.map((key, at) => {
+  const row = { key };
+  for (const [name, [values, places]] of Object.entries(cells.texts)) row[name] = values[places[at]];
+  for (const [name, values] of Object.entries(cells.numbers)) row[name] = values[at];
+  return row;
+});
 const FILTERS = [
   ["data", "Data"], ["model", "Model"], ["recipe", "Recipe"], ["budget", "Clean budget"], ["attack", "Attack"],
   ["rate", "Poison rate"], ["family", "Family"], ["needs", "Needs"], ["defense", "Defense"], ["state", "State of cells"],
