@@ -40,7 +40,8 @@ class Line(NamedTuple):
 
     def record(self) -> Record:
         """Return the whole record."""
-        return {**json.loads(self.text), "scalars": json.loads(self.scalars)}
+        scalars = json.loads(self.scalars) if self.scalars != b"[]" else []
+        return {**json.loads(self.text.decode()), "scalars": scalars}
 
     def encoded(self) -> bytes:
         """Return the line of a record file, without its newline."""

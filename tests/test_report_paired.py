@@ -8,7 +8,7 @@ from scipy import stats
 from harness.report.duels import best_ranked, duel_sheets, rank_numbers
 from harness.report.figures.critical import cliques
 from harness.report.figures.tradeoff import front
-from harness.report.paired import compare, comparisons, competitors, holm, ranks, signed_rank, values
+from harness.report.paired import compare, comparisons, competitors, effects, holm, ranks, signed_rank, values
 from harness.report.sheet import Best, Second, marked
 from harness.report.statistics import distinct
 from tests.report_frames import fail, frame
@@ -27,18 +27,21 @@ def one(cells):
 
 
 def test_effect_and_counts_by_hand():
-    found = compare(np.array([0.4, -0.1, 0.2, 0.0, -0.3]))
+    gaps = np.array([0.4, -0.1, 0.2, 0.0, -0.3])
+    found = compare(gaps)
     # without the zero the ranks are 4, 1, 2, 3: positive 4 + 2, negative 1 + 3
     assert (found.n, found.wins, found.ties, found.losses) == (5, 2, 1, 2)
-    assert found.effect == pytest.approx((6 - 4) / 10)
+    assert effects([gaps]) == pytest.approx([(6 - 4) / 10])
     assert found.difference == pytest.approx(0.04)
 
 
 def test_all_ties_and_no_victims():
-    assert compare(np.zeros(3))[1:] == (0, 3, 0, 0.0, 0.0)
+    assert compare(np.zeros(3))[1:] == (0, 3, 0, 0.0)
+    assert effects([np.zeros(3)]) == [0.0]
     assert signed_rank([np.zeros(3)]) == [1.0]
     assert compare(np.array([])).n == 0
     assert np.isnan(signed_rank([np.array([])])[0])
+    assert np.isnan(effects([np.array([])])[0])
 
 
 @pytest.mark.parametrize("size", [5, 12, 50, 60])

@@ -46,8 +46,13 @@ def build_frame(studies: Sequence[Study], latest: Mapping[str, Record]) -> pd.Da
 
 def _cells(study: Study, latest: Mapping[str, Record], labels: Labels) -> Iterator[dict[str, Any]]:
     gates = {key: gate(study, victim, latest) for key, victim in study.victims().items()}
+    victims = {cell.victim.key: cell.victim for cell in study.cells}
+    heads = {
+        key: {**_head(study, victim, labels), "gate": gates.get(key, NAN)} for key, victim in victims.items()
+    }
     for cell in study.cells:
-        yield _cell(study, cell, latest, labels) | {"gate": gates.get(cell.victim.key, NAN)}
+        defense = labels.of_defense(study, cell.defense)
+        yield _cell(heads[cell.victim.key], cell, latest.get(cell.key, {}), defense)
 
 
 def build_victims(studies: Sequence[Study], latest: Mapping[str, Record]) -> pd.DataFrame:
@@ -85,24 +90,22 @@ def _victim(study: Study, victim: Victim, latest: Mapping[str, Record], labels: 
     }
 
 
-def _cell(study: Study, cell: Cell, latest: Mapping[str, Record], labels: Labels) -> dict[str, Any]:
-    record = latest.get(cell.key, {})
+def _cell(victim: dict[str, Any], cell: Cell, record: Record, defense: str) -> dict[str, Any]:
     result = record.get("result", {})
     inverse = result.get("companions", {}).get("inverse", {})
-    victim = cell.victim
     return {
-        **_head(study, victim, labels),
-        "defense": labels.of_defense(study, cell.defense),
+        **victim,
+        "defense": defense,
         "family": _family(cell.defense.ref),
         "needs": cell.needs,
         "budget": cell.budget.label(),
         "spc": NAN if cell.budget.spc is None else float(cell.budget.spc),
-        "n_clean": sum(cell.budget.counts(victim.data.train_counts)),
+        "n_clean": sum(cell.budget.counts(cell.victim.data.train_counts)),
         "status": "skip" if cell.skip is not None else record.get("status", "missing"),
         **{name: result.get(name, NAN) for name in MEASURED},
         **{f"{name}_inverse": inverse.get(name, NAN) for name in SCORES},
         **{f"{name}_triggers": _mean_of(result, name) for name in ("asr", "ra")},
-        "victim": victim.key,
+        "victim": cell.victim.key,
         "key": cell.key,
         "error": cell.skip or record.get("error", ""),
     }

@@ -24,13 +24,12 @@ def panel(axes: Axes, data: pd.DataFrame, look: dict[str, Look], hollow: Mapping
     percent = data.assign(**{name: 100 * data[name] for name in ("mean", "low", "high")})
     idle = percent["defense"].eq(NO_DEFENSE)
     _reference(axes, percent[idle & percent["mean"].notna()])
-    drawn = percent[~idle & percent["x"].notna() & percent["mean"].notna()]
-    methods = sorted(set(drawn["defense"]))
-    for place, method in enumerate(methods):
-        curve = drawn[drawn["defense"].eq(method)]
-        alpha = min(0.14, 1 / len(methods))  # many bands, each fainter
-        dodge = _dodge(place, len(methods), curve)
-        _curve(axes, curve, look[method], labelled(method, hollow), dodge, alpha)
+    curves = percent[~idle & percent["x"].notna() & percent["mean"].notna()].groupby("defense")
+    alpha = min(0.14, 1 / max(1, len(curves)))  # many bands, each fainter
+    for place, (method, curve) in enumerate(curves[["x", "mean", "low", "high"]]):
+        name = str(method)
+        dodge = _dodge(place, len(curves), len(curve))
+        _curve(axes, curve, look[name], labelled(name, hollow), dodge, alpha)
     _axis(axes, percent["x"].dropna())
 
 
@@ -53,17 +52,18 @@ def _reference(axes: Axes, rows: pd.DataFrame) -> None:
 
 def _curve(axes: Axes, curve: pd.DataFrame, look: Look, label: str, dodge: float, alpha: float) -> None:
     """Draw a line with its band, or one point with its error bar."""
-    x, low, high = curve["x"] * dodge, curve["low"].clip(0, 100), curve["high"].clip(0, 100)
+    x, mean, low, high = curve.to_numpy(dtype=float).T
+    x, low, high = x * dodge, low.clip(0, 100), high.clip(0, 100)
     if len(curve) > 1:
         axes.fill_between(x, low, high, color=look.color, alpha=alpha, linewidth=0)
     else:
         axes.vlines(x, low, high, color=look.color, linewidth=0.8)
-    axes.plot(x, curve["mean"], label=label, clip_on=False, zorder=3, **look.line())
+    axes.plot(x, mean, label=label, clip_on=False, zorder=3, **look.line())
 
 
-def _dodge(place: int, number: int, curve: pd.DataFrame) -> float:
+def _dodge(place: int, number: int, points: int) -> float:
     """Return the factor on x that sets lone points side by side; lines stay where they are."""
-    if len(curve) > 1 or number == 1:
+    if points > 1 or number == 1:
         return 1.0
     width = min(1.0, number / 10)  # in octaves
     return float(2 ** (width * (place / (number - 1) - 0.5)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -39,22 +39,25 @@ def texts(table: pd.DataFrame, apart: Collection[str]) -> pd.Series[str]:
     ``apart`` and the undefended model are shown but not ranked.
     """
     place = [name for name in table.columns[: table.columns.get_loc("metric")] if name != "defense"]
-    found: dict[Any, str] = {}
-    for _, group in table.groupby([*place, "metric"], sort=False, dropna=False):
-        metric = str(group["metric"].iloc[0])
-        plain = [shown(metric, mean) for mean in group["mean"]]
-        rivals = group["mean"].mask(group["defense"].isin([NO_DEFENSE, *apart]))
-        ranked = marked(plain, rivals.tolist(), QUANTITIES[metric].better)
-        rows = group.to_dict("records")
-        found.update(zip(group.index, map(_noted, ranked, rows), strict=True))
-    return pd.Series(found, dtype=object)
+    groups = table.groupby([*place, "metric"], sort=False, dropna=False).ngroup()
+    mean, metrics = table["mean"].to_numpy(dtype=float), table["metric"].tolist()
+    rivals = table["mean"].mask(table["defense"].isin([NO_DEFENSE, *apart])).to_numpy(dtype=float)
+    found = np.empty(len(table), dtype=object)
+    for rows in table.groupby(groups.to_numpy()).indices.values():
+        metric = metrics[rows[0]]
+        plain = [shown(metric, value) for value in mean[rows]]
+        found[rows] = marked(plain, rivals[rows].tolist(), QUANTITIES[metric].better)
+    return pd.Series(_noted(found, table), index=table.index, dtype=object)
 
 
-def _noted(text: str, row: Mapping[Any, Any]) -> str:
-    """Return the number's text with what is missing from it, or the reason why there is no number."""
-    if not row["n_cells"]:
-        return max(REASONS, key=lambda reason: int(row[reason]))
-    return type(text)(f"{text}†") if row["n_cells"] != row["n_planned"] else text
+def _noted(texts: np.ndarray[Any, Any], table: pd.DataFrame) -> list[str]:
+    """Return the numbers' texts with what is missing from them, or the reason why there is no number."""
+    used, planned = table["n_cells"].tolist(), table["n_planned"].tolist()
+    most = table[REASONS].to_numpy().argmax(axis=1)
+    return [
+        REASONS[reason] if not n else type(text)(f"{text}†") if n != whole else text
+        for text, n, whole, reason in zip(texts, used, planned, most, strict=True)
+    ]
 
 
 def sheets(table: pd.DataFrame, layout: Layout, orders: dict[str, list[str]], sheet: Sheet) -> list[Sheet]:

@@ -15,8 +15,7 @@ and the oracle and external methods, which are given more than the others.
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,39 +42,52 @@ class Comparison(NamedTuple):
     losses: int
     difference: float
     """Mean over victims, in the metric's unit, positive in favour of the first; NaN without a victim."""
-    effect: float
-    """Rank-biserial correlation, -1..1; 0 when all are ties, NaN without a victim."""
 
 
 def compare(gaps: Floats) -> Comparison:
     """Return what one difference per victim comes to."""
     wins, losses, n = int((gaps > 0).sum()), int((gaps < 0).sum()), len(gaps)
-    if n == 0:
-        return Comparison(0, 0, 0, 0, float("nan"), float("nan"))
-    moved = gaps[gaps != 0]
-    ranks = stats.rankdata(np.abs(moved))
-    effect = float((ranks * np.sign(moved)).sum() / ranks.sum()) if len(moved) else 0.0
-    return Comparison(n, wins, n - wins - losses, losses, float(gaps.mean()), effect)
+    return Comparison(n, wins, n - wins - losses, losses, float(gaps.mean()) if n else float("nan"))
+
+
+def effects(family: Sequence[Floats]) -> Floats:
+    """Return the rank-biserial correlation, -1..1, of each array of differences.
+
+    NaN where there is no difference, 0 where all are zero.
+    """
+    found = np.array([0.0 if len(gaps) else float("nan") for gaps in family])
+    for places, moved in _of_one_length(family):
+        ranks = stats.rankdata(np.abs(moved), axis=1)
+        found[places] = (ranks * np.sign(moved)).sum(axis=1) / ranks.sum(axis=1)
+    return found
 
 
 def signed_rank(family: Sequence[Floats]) -> Floats:
     """Return p of the Wilcoxon signed-rank test for each array of differences.
 
-    NaN where there is no difference to test, 1 where all are zero. Arrays of one length go through scipy
-    together, which is what makes a family of hundreds quick.
+    NaN where there is no difference to test, 1 where all are zero.
     """
     p = np.array([1.0 if len(gaps) else float("nan") for gaps in family])
-    batches: dict[tuple[int, bool], list[int]] = defaultdict(list)
-    moved = [gaps[gaps != 0] for gaps in family]
-    for place, gaps in enumerate(moved):
-        if len(gaps):
-            distinct_sizes = len(np.unique(np.abs(gaps))) == len(gaps)
-            batches[len(gaps), len(gaps) <= EXACT and distinct_sizes].append(place)
-    for (_, exact), places in batches.items():
-        stacked = np.stack([moved[place] for place in places])
-        method: Any = "exact" if exact else "asymptotic"
-        p[places] = stats.wilcoxon(stacked, axis=1, method=method).pvalue
+    for places, moved in _of_one_length(family):
+        untied = (np.diff(np.sort(np.abs(moved), axis=1), axis=1) > 0).all(axis=1)
+        exact = untied & (moved.shape[1] <= EXACT)
+        methods: list[tuple[Any, Any]] = [("exact", exact), ("asymptotic", ~exact)]
+        for method, rows in methods:
+            if rows.any():
+                p[places[rows]] = stats.wilcoxon(moved[rows], axis=1, method=method).pvalue
     return p
+
+
+def _of_one_length(family: Sequence[Floats]) -> Iterator[tuple[NDArray[np.intp], Floats]]:
+    """Yield places in the family and their differences that are not zero, as many in each array.
+
+    Arrays of one length go through scipy together, which is what makes a family of hundreds quick.
+    """
+    moved = [gaps[gaps != 0] for gaps in family]
+    sizes = np.array([len(gaps) for gaps in moved])
+    for size in np.unique(sizes[sizes > 0]):
+        places = np.flatnonzero(sizes == size)
+        yield places, np.stack([moved[place] for place in places])
 
 
 def holm(p: Sequence[float] | Floats) -> Floats:
@@ -104,7 +116,7 @@ def values(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 
 def comparisons(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return one row per two defenses: first, second, the fields of ``Comparison``, p and p_holm."""
+    """Return one row per two defenses: first, second, the fields of ``Comparison``, effect, p and p_holm."""
     table = values(cells, metric)
     pairs = list(itertools.combinations(table.columns, 2))
     victims = pd.factorize(table.index.get_level_values("victim"))[0]
@@ -113,6 +125,7 @@ def comparisons(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
     found = pd.DataFrame(map(compare, gaps), columns=list(Comparison._fields))
     found.insert(0, "first", [first for first, _ in pairs])
     found.insert(1, "second", [second for _, second in pairs])
+    found["effect"] = effects(gaps)
     p = signed_rank(gaps)
     return found.assign(p=p, p_holm=holm(p))
 
