@@ -39,8 +39,7 @@ def _unfit(cell: Cell, about: Declaration) -> str | None:
     """Return why a defense cannot run on this model or budget, by what both declare."""
     if about.needs == "external":
         return unfit(cell.victim)
-    layers = describe("model", cell.victim.model.ref).about.layers
-    if about.requires is not None and about.requires not in layers:
+    if about.requires is not None and about.requires not in _layers(cell.victim):
         return f"works on {about.requires}; {cell.victim.model.label} has none"
     if about.needs == "triggers" and not cell.victim.keeps_trigger:
         return f"needs the trigger; of {cell.victim.attack.label} there are only triggered test images"
@@ -48,3 +47,7 @@ def _unfit(cell: Cell, about: Declaration) -> str | None:
     if given < about.least_spc:
         return f"needs at least {about.least_spc} images per class; {cell.budget.label()} gives {given}"
     return None
+
+
+def _layers(victim: Victim) -> tuple[str, ...]:
+    return describe("model", victim.model.ref).about.layers

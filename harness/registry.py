@@ -66,6 +66,11 @@ def find(kind: Kind, ref: str, base: Path | None = None) -> Path:
         if not path.is_file():
             raise UserError(f"no file {path}")
         return path
+    return _ours(kind, ref)
+
+
+@functools.cache
+def _ours(kind: Kind, ref: str) -> Path:
     if ref not in names(kind):
         raise UserError(f"unknown {kind} {ref!r}{nearest(ref, names(kind))}")
     return ROOT / PACKAGES[kind].replace(".", "/") / f"{ref}.py"
