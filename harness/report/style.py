@@ -119,8 +119,9 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     """Write ``stem``.pdf and ``stem``.png without dates or versions, so that equal data give equal files."""
     pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
     with mpl.rc_context(RC):
-        figure.draw_without_rendering()  # lays the figure out, once for both files
-        figure.set_layout_engine("none")
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)  # once for both files
+            figure.set_layout_engine("none")
         FigureCanvasPdf(figure).print_pdf(  # type: ignore[no-untyped-call]
             pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None}
         )
