@@ -24,8 +24,8 @@ from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
-from harness.network import pixel_unit
 from harness.toolbox.hypergradient import hypergradient
+from harness.toolbox.normalised import pixel_unit
 from harness.toolbox.perturb import descend
 from harness.toolbox.sam import set_gradients
 from harness.toolbox.training import Samples, batches

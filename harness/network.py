@@ -29,14 +29,6 @@ class Normalise(nn.Module):
         return (images - self.mean) / self.std
 
 
-def pixel_unit(network: nn.Module) -> torch.Tensor:
-    """Return the pixel values (C, 1, 1) that count as 1 on the network's normalised input."""
-    for module in network.modules():
-        if isinstance(module, Normalise):
-            return module.std
-    return next(network.parameters()).new_ones(1, 1, 1)
-
-
 def at_work(network: nn.Module, device: torch.device) -> nn.Module:
     """Return the network in eval mode, on the device and in the layout in which it is evaluated."""
     return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -32,7 +32,7 @@ from harness.augment import Augment
 from harness.contract import Context
 from harness.metrics import auroc
 from harness.models.preactresnet18 import PreActResNet
-from harness.network import Normalise, pixel_unit
+from harness.network import Normalise
 from harness.toolbox import batchnorm
 from harness.toolbox.attention import FeatureMaps, attention_map, distance, last_maps
 from harness.toolbox.gates import GatedNetwork, block_sites, convolution_sites, folded, wrapped
@@ -40,6 +40,7 @@ from harness.toolbox.gradient_pruning import cut_filter, filter_scores, worst_fi
 from harness.toolbox.hypergradient import hypergradient
 from harness.toolbox.inversion import Trigger, anomaly
 from harness.toolbox.invertible import Masks, agree, disagree, unselected
+from harness.toolbox.normalised import pixel_unit
 from harness.toolbox.perturb import descend, sign_descent
 from harness.toolbox.sam import ascent, displaced
 from harness.toolbox.training import Loop, batches, train

@@ -95,6 +95,7 @@ def _cell(victim: dict[str, Any], cell: Cell, record: Record, defense: str) -> d
     inverse = result.get("companions", {}).get("inverse", {})
     return {
         **victim,
+        "seed": cell.seed,  # not its victim's: an imported one is repaired with each of the study's
         "defense": defense,
         "family": _family(cell.defense.ref),
         "needs": cell.needs,
