@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ def report_anew(plans: list[Study], out: Path, against: str | None = None) -> in
     from harness.run import store_of
 
     source = gather(plans, store_of(out), against)
+    gc.freeze()  # hundreds of thousands of records that stay: no collection need look through them
     folder = out / "+".join(plan.name for plan in plans)
     written = write_report(source, folder)
     note(folder, inputs(plans, source.records, against), written.paths)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from harness.report import tables
+from harness.report import tables, write
 from harness.report.write import write_report
 from tests.report_frames import CHANGES, COLUMNS, fail, frame, source
 
@@ -35,6 +35,14 @@ def test_shuffled_rows_give_the_same_bytes(tmp_path):
     write_report(source(cells), tmp_path / "a")
     write_report(source(cells.sample(frac=1, random_state=3)), tmp_path / "b")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_figures_of_very_many_cells_are_saved_by_a_process_beside_this_one(tmp_path, monkeypatch):
+    whole = source(frame(), figures=("curves", "tradeoff", "heatmap", "spread", "critical", "cost"))
+    write_report(whole, tmp_path / "here")
+    monkeypatch.setattr(write, "MOST", 1)
+    write_report(whole, tmp_path / "beside")
+    assert contents(tmp_path / "beside") == contents(tmp_path / "here")
 
 
 def test_records_keep_every_cell_and_every_digit(tmp_path):

@@ -115,7 +115,7 @@ def _columns(labels: list[str], width: float) -> int:
     return 1
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
+def save(figure: Figure, stem: Path) -> None:
     """Write ``stem``.pdf and ``stem``.png without dates or versions, so that equal data give equal files."""
     pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
     with mpl.rc_context(RC):
@@ -127,4 +127,3 @@ def save(figure: Figure, stem: Path) -> list[Path]:
         )
         figure.set_dpi(PNG_DPI)
         FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
-    return [pdf, png]

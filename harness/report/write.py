@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -15,7 +19,7 @@ from harness.report import tables
 from harness.report.names import BOARD, FIGURES, PAGE, TABLES
 from harness.report.page import write_page
 from harness.report.picture import Picture, pictures
-from harness.report.source import Source
+from harness.report.source import MOST, Source
 from harness.report.style import save
 from harness.report.tabled import Tabled, all_tables
 
@@ -34,6 +38,7 @@ RECORD_ORDER = [
     "key",
 ]
 TABLE_ENDINGS = (".csv", ".md", ".tex")
+Save = Callable[[Figure, Path], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +65,12 @@ def write_report(source: Source, folder: Path) -> Written:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as name:
         stage = Path(name)
-        _write_records(source.frame, stage / "records.csv")
-        made = list(all_tables(source))
-        for table in made:
-            _write_table(table, stage)
-        drawn = [_write_picture(picture, stage) for picture in pictures(source)]
+        with _saving(len(source.frame)) as keep:
+            drawn = [_write_picture(picture, stage, keep) for picture in pictures(source)]
+            made = list(all_tables(source))
+            for table in made:
+                _write_table(table, stage)
+            _write_records(source.frame, stage / "records.csv")
         write_page(source, made, drawn, stage / PAGE)
         paths = _publish(stage, folder)
     notes = [Text(picture.note) for picture in drawn if picture.note]
@@ -72,6 +78,19 @@ def write_report(source: Source, folder: Path) -> Written:
     figures = [folder / f"{picture.stem}.pdf" for picture in drawn if picture.figure is not None][:1]
     first = [folder / BOARD, *figures, folder / PAGE]
     return Written(paths=paths, page=folder / PAGE, first=first, terminal=shown)
+
+
+@contextmanager
+def _saving(cells: int) -> Iterator[Save]:
+    """Yield what saves a figure: in a process beside this one, where there is much else to do here."""
+    if cells <= MOST:
+        yield save
+        return
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        begun: list[Future[None]] = []
+        yield lambda figure, stem: begun.append(pool.submit(save, figure, stem))
+        for one in begun:
+            one.result()
 
 
 def _write_records(frame: pd.DataFrame, path: Path) -> None:
@@ -88,9 +107,9 @@ def _write_table(table: Tabled, folder: Path) -> None:
         (folder / f"{table.name}.{ending}").write_text(text, encoding="utf-8")
 
 
-def _write_picture(picture: Picture, folder: Path) -> Picture:
+def _write_picture(picture: Picture, folder: Path, keep: Save) -> Picture:
     if picture.figure is not None:
-        save(picture.figure, folder / picture.stem)
+        keep(picture.figure, folder / picture.stem)
         _write_numbers(picture.data, folder / f"{picture.stem}.csv")
     return picture
 

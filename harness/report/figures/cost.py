@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import StrMethodFormatter
 
 from harness.report.picture import Picture, stem
 from harness.report.scatter import Pair, draw, points
@@ -30,6 +30,6 @@ def pictures(source: Source) -> Iterator[Picture]:
 
 def _finish(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.set(xlabel="seconds", ylabel="DER (%)")
     axes.set_ylim(max(0, min(axes.get_ylim()[0], 48)), 101.5)
