@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from math import isnan
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from harness.report.parts import NO_DEFENSE, SECTIONS, Part, budgets, display, privileged
@@ -30,20 +31,12 @@ def board_rows(source: Source) -> dict[str, Any]:
 
 def _part(part: Part) -> list[dict[str, Any]]:
     frame = part.frame
-    table = pd.concat([_pooled(frame, pooled) for pooled in _poolings(frame)], ignore_index=True)
     about = frame.drop_duplicates("defense").set_index("defense")[["family", "needs"]].to_dict("index")
     sizes = frame.groupby("budget")["n_clean"].min().to_dict()
-    lines: dict[tuple[Any, ...], list[dict[Any, Any]]] = defaultdict(list)
-    for line in table.to_dict("records"):
-        lines[tuple(line[name] for name in (*PLACE, "attack", "rate"))].append(line)
     rows = [
-        {
-            **{name: group[0][name] for name in (*PLACE, "attack", "rate")},
-            **about[group[0]["defense"]],
-            "clean": int(sizes[group[0]["budget"]]),
-            **_numbers(group),
-        }
-        for group in lines.values()
+        {**row, **about[row["defense"]], "clean": int(sizes[row["budget"]])}
+        for pooled in _poolings(frame)
+        for row in _pooled(frame, pooled)
     ]
     labels, apart = budgets(frame), privileged(frame)
     ordered = sorted(rows, key=lambda row: _rank(row, labels, apart))
@@ -56,23 +49,23 @@ def _poolings(frame: pd.DataFrame) -> list[list[str]]:
     return [names, *[[name] for name in names if len(names) > 1], *[[]] * bool(names)]
 
 
-def _pooled(frame: pd.DataFrame, pooled: list[str]) -> pd.DataFrame:
+def _pooled(frame: pd.DataFrame, pooled: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield one row per place: its numbers, in order of METRICS, and the counts of ACC, the first of them."""
     kept = [name for name in ("attack", "rate") if name not in pooled]
     table = summarize(frame, [*PLACE, *kept], METRICS)
-    if "rate" in kept:
-        table["rate"] = table["rate"].map(lambda rate: f"{100 * rate:g} %")
-    return table.assign(**dict.fromkeys(pooled, ALL))
-
-
-def _numbers(lines: list[dict[Any, Any]]) -> dict[str, Any]:
-    """Return one row's numbers, in order of METRICS, and the counts of ACC."""
-    counts = lines[0]
-    return {
-        "numbers": [[_rounded(line["mean"]), _rounded(line["high"] - line["mean"])] for line in lines],
-        "n": int(counts["n_cells"]),
-        "planned": int(counts["n_planned"]),
-        "out": {reason: int(counts[reason]) for reason in REASONS if counts[reason]},
-    }
+    half = table["high"] - table["mean"]
+    numbers = np.stack([table["mean"], half], axis=1).reshape(len(METRICS), -1, 2)
+    lines = table[: numbers.shape[1]].to_dict("records")
+    for line, of_line in zip(lines, numbers.swapaxes(0, 1).tolist(), strict=True):
+        yield {
+            **{name: line[name] for name in PLACE},
+            "attack": ALL if "attack" in pooled else line["attack"],
+            "rate": ALL if "rate" in pooled else f"{100 * line['rate']:g} %",
+            "numbers": [[_rounded(mean), _rounded(half)] for mean, half in of_line],
+            "n": line["n_cells"],
+            "planned": line["n_planned"],
+            "out": {reason: line[reason] for reason in REASONS if line[reason]},
+        }
 
 
 def _rank(row: dict[str, Any], labels: list[str], apart: Mapping[str, str]) -> tuple[Any, ...]:
@@ -83,4 +76,4 @@ def _rank(row: dict[str, Any], labels: list[str], apart: Mapping[str, str]) -> t
 
 
 def _rounded(value: float) -> float | None:
-    return None if pd.isna(value) else float(f"{value:.5g}")
+    return None if isnan(value) else float(f"{value:.5g}")
