@@ -40,7 +40,7 @@ def _of_study(study: Study, records: Latest) -> Iterator[bytes]:
     """Yield the file, the plan, what defenses say of themselves, and the records without their scalars."""
     yield study.path.encode()
     yield Path(study.path).read_bytes()
-    yield canonical([(cell.key, cell.name, cell.skip) for cell in study.cells]).encode()
+    yield canonical([(cell.key, cell.skip) for cell in study.cells]).encode()
     for ref in sorted({cell.defense.ref for cell in study.cells}):
         yield repr(describe("defense", ref).about).encode()
     for key in (*study.victims(), *(cell.key for cell in study.cells)):
