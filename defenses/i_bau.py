@@ -21,7 +21,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
 from harness.toolbox.hypergradient import hypergradient
@@ -29,6 +28,7 @@ from harness.toolbox.normalised import pixel_unit
 from harness.toolbox.perturb import descend
 from harness.toolbox.sam import set_gradients
 from harness.toolbox.training import Samples, batches
+from harness.toolbox.twice import twice_differentiable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Hyper:
 def i_bau(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Unlearn in rounds and return the model after the last."""
     model.eval()
-    with sdpa_kernel(SDPBackend.MATH):  # attention whose gradient has a gradient
+    with twice_differentiable(model):
         _rounds(model, budget, hyper, ctx)
     return model
 

@@ -44,6 +44,7 @@ from harness.toolbox.normalised import pixel_unit
 from harness.toolbox.perturb import descend, sign_descent
 from harness.toolbox.sam import ascent, displaced
 from harness.toolbox.training import Loop, batches, train
+from harness.toolbox.twice import twice_differentiable
 from harness.toolbox.validation import accuracy
 from tests.planted_models import CLASSES, clean_budget, planted, planted_transformer, stamp
 
@@ -332,6 +333,18 @@ def test_i_bau_perturbs_normalised_images():
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     assert pixel_unit(net).flatten().tolist() == [0.25, 0.5, 1.0]
     assert pixel_unit(bare).item() == 1
+
+
+def test_a_gradient_has_a_gradient_and_the_network_is_as_before():
+    net = nn.Sequential(nn.Linear(3, 4), nn.Hardsigmoid(), nn.Linear(4, 1))
+    x = torch.randn(5, 3, requires_grad=True)
+    expected = net(x)
+    with twice_differentiable(net):
+        assert torch.allclose(net(x), expected)
+        (slope,) = torch.autograd.grad(net(x).square().sum(), x, create_graph=True)
+        (second,) = torch.autograd.grad(slope.square().sum(), x)
+    assert second.abs().sum() > 0
+    assert "forward" not in vars(net[1])
 
 
 def test_attention_map_of_a_small_tensor():
