@@ -34,9 +34,12 @@ def report_anew(plans: list[Study], out: Path, against: str | None = None) -> in
     from harness.run import store_of
 
     source = gather(plans, store_of(out), against)
-    gc.freeze()  # hundreds of thousands of records that stay: no collection need look through them
     folder = out / "+".join(plan.name for plan in plans)
-    written = write_report(source, folder)
+    gc.freeze()  # hundreds of thousands of records that stay: no collection need look through them
+    try:
+        written = write_report(source, folder)
+    finally:
+        gc.unfreeze()
     note(folder, inputs(plans, source.records, against), written.paths)
     console().print(written.terminal)
     for path in written.first:

@@ -2,13 +2,16 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.cli import cli
-from harness.report.fresh import MADE_FROM
+from harness.data.cache import default_cache
+from harness.report.fresh import MADE_FROM, inputs
 from harness.run import store_of
+from harness.study import load_study
 from tests import small
 
 ROOT = Path(__file__).parent.parent
@@ -73,6 +76,16 @@ def test_a_file_that_is_gone_is_written_again(finished, again, name):
     (out / "small" / name).unlink()
     assert again(path, out) == "written"
     assert (out / "small" / name).exists()
+
+
+def test_a_victim_of_another_name_is_reported(finished):
+    plan, records = load_study(finished[0], None, default_cache()), store_of(finished[1]).latest()
+    old = plan.cells[0].victim
+    new = replace(old, attack=replace(old.attack, label="as its folder is called now"))
+    cells = [replace(cell, victim=new) if cell.victim is old else cell for cell in plan.cells]
+    renamed = replace(plan, cells=cells)
+    assert [cell.key for cell in renamed.cells] == [cell.key for cell in plan.cells]
+    assert inputs([renamed], records) != inputs([plan], records)
 
 
 def test_a_record_or_a_study_that_changed_is_reported(finished, again):

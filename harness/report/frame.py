@@ -119,5 +119,5 @@ def _family(ref: str) -> str:
 
 def _mean_of(result: dict[str, Any], name: str) -> float:
     """Return a clean model's mean score under the triggers that it was scored with, else NaN."""
-    scores = [score[name] for score in result["triggers"].values()] if "triggers" in result else []
+    scores = [score[name] for score in result.get("triggers", {}).values()]
     return sum(scores) / len(scores) if scores else NAN

@@ -23,10 +23,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from harness.report.clustered import Codes, Floats
 from harness.report.parts import NO_DEFENSE, privileged
 from harness.report.quantities import QUANTITIES
 
-Floats = NDArray[np.float64]
 SIGNIFICANT = 0.05
 EXACT = 50
 """With so many differences at most, and no two of one size, the distribution is taken as it is."""
@@ -78,7 +78,7 @@ def signed_rank(family: Sequence[Floats]) -> Floats:
     return p
 
 
-def _of_one_length(family: Sequence[Floats]) -> Iterator[tuple[NDArray[np.intp], Floats]]:
+def _of_one_length(family: Sequence[Floats]) -> Iterator[tuple[Codes, Floats]]:
     """Yield places in the family and their differences that are not zero, as many in each array.
 
     Arrays of one length go through scipy together, which is what makes a family of hundreds quick.

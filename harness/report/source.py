@@ -21,7 +21,7 @@ from harness.report.style import Look, looks
 from harness.store import Store
 
 MOST = 10_000
-"""Of more cells, a page with the record of each would be too large to open, and a report is made by two."""
+"""Of more cells, a page with the record of each is too large to open; two processes write the report."""
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
