@@ -33,13 +33,13 @@ def report_anew(plans: list[Study], out: Path, against: str | None = None) -> in
     from harness.report.write import write_report
     from harness.run import store_of
 
-    source = gather(plans, store_of(out), against)
     folder = out / "+".join(plan.name for plan in plans)
-    gc.freeze()  # hundreds of thousands of records that stay: no collection need look through them
+    gc.disable()  # hundreds of thousands of records that stay: no collection need look through them
     try:
+        source = gather(plans, store_of(out), against)
         written = write_report(source, folder)
     finally:
-        gc.unfreeze()
+        gc.enable()
     note(folder, inputs(plans, source.records, against), written.paths)
     console().print(written.terminal)
     for path in written.first:

@@ -73,16 +73,18 @@ def draw(data: pd.DataFrame, part: Part, look: dict[str, Look], pair: Pair) -> F
 
 def _panel(axes: Axes, rows: pd.DataFrame, part: Part, look: dict[str, Look], pair: Pair) -> None:
     hollow = privileged(part.frame)
-    for row in rows.sort_values("defense").to_dict("records"):
-        method = str(row["defense"])
-        style = _reference() if method == NO_DEFENSE else {**look[method].line(), "linestyle": ""}
-        x, y = row[f"{pair.x}_mean"], row[f"{pair.y}_mean"]
-        bar: dict[str, Any] = {"color": style["color"], "linewidth": 0.6, "alpha": 0.45}
-        axes.hlines(y, row[f"{pair.x}_low"], row[f"{pair.x}_high"], **bar)
-        axes.vlines(x, row[f"{pair.y}_low"], row[f"{pair.y}_high"], **bar)
-        axes.plot([x], [y], label=labelled(method, hollow), zorder=3, **style)
+    drawn = rows.sort_values("defense")
+    styles = [_style(str(method), look) for method in drawn["defense"]]
+    x, y = drawn[f"{pair.x}_mean"], drawn[f"{pair.y}_mean"]
+    bars: dict[str, Any] = {"color": [style["color"] for style in styles], "linewidth": 0.6, "alpha": 0.45}
+    axes.hlines(y, drawn[f"{pair.x}_low"], drawn[f"{pair.x}_high"], **bars)
+    axes.vlines(x, drawn[f"{pair.y}_low"], drawn[f"{pair.y}_high"], **bars)
+    for method, style, *place in zip(drawn["defense"], styles, x, y, strict=True):
+        axes.plot(*place, label=labelled(method, hollow), zorder=3, **style)
     pair.finish(axes, rows[~rows["defense"].isin(hollow)])
 
 
-def _reference() -> dict[str, Any]:
-    return {"color": "0.35", "marker": "x", "linestyle": "", "markeredgewidth": 1.2}
+def _style(method: str, look: dict[str, Look]) -> dict[str, Any]:
+    if method == NO_DEFENSE:
+        return {"color": "0.35", "marker": "x", "linestyle": "", "markeredgewidth": 1.2}
+    return {**look[method].line(), "linestyle": ""}

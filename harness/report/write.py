@@ -5,12 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import pyarrow
+import pyarrow.csv
 from matplotlib.figure import Figure
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -87,17 +89,21 @@ def _saving(cells: int) -> Iterator[Save]:
         yield save
         return
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        begun: list[Future[None]] = []
+        begun = [pool.submit(_ready)]  # it imports while the first figure is drawn
         yield lambda figure, stem: begun.append(pool.submit(save, figure, stem))
         for one in begun:
             one.result()
 
 
+def _ready() -> None:
+    """Do nothing: to find this function, a process has imported all that saving takes."""
+
+
 def _write_records(frame: pd.DataFrame, path: Path) -> None:
-    ordered = frame.sort_values(
-        RECORD_ORDER, key=lambda column: column.astype(str) if column.name == "target" else column
-    )
-    ordered.to_csv(path, index=False, lineterminator="\n")
+    """Write every cell with all digits; by pyarrow, which takes a tenth of pandas' time for numbers."""
+    plain = frame.assign(target=frame["target"].astype(str), gate=frame["gate"].astype("boolean"))
+    table = pyarrow.Table.from_pandas(plain.sort_values(RECORD_ORDER), preserve_index=False)
+    pyarrow.csv.write_csv(table, path)
 
 
 def _write_table(table: Tabled, folder: Path) -> None:
