@@ -25,10 +25,10 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the block's output."""
-        active = torch.relu(self.bn1(x))
+        active = self.bn1(x).relu_()
         passed = x if self.shortcut is None else self.shortcut(active)
-        out: torch.Tensor = self.conv2(torch.relu(self.bn2(self.conv1(active)))) + passed
-        return out
+        out: torch.Tensor = self.conv2(self.bn2(self.conv1(active)).relu_())
+        return out.add_(passed)
 
 
 def stage(inputs: int, channels: int, stride: int, *, nested: bool) -> nn.Sequential:
