@@ -12,6 +12,7 @@ from rich.console import Console
 from harness.report.board import HEADER, board, leaderboard
 from harness.report.names import TABLES
 from harness.report.parts import split
+from harness.report.splits import attack_sheets
 from harness.report.statistics import distinct
 from harness.report.tabled import all_tables
 from harness.report.tables import escape, latex, markdown, terminal
@@ -89,6 +90,19 @@ def test_one_seed_shows_a_bare_mean():
     (only,) = boards(frame(seeds=(0,)))
     assert "±" not in "".join(text for section in only.sections for row in section.rows for text in row)
     assert "one seed, so no interval" in only.caption
+
+
+def test_a_section_of_one_attack_has_no_mean_row():
+    cells = frame()
+    cells.loc[cells["attack"].eq("blended"), "rate"] = 0.01
+    extra = frame(attacks=("wanet",))
+    extra["key"] += "wanet"
+    (part,) = split(distinct(pd.concat([cells, extra])))
+    sheet = attack_sheets(part, leaderboard(part))[0]
+    assert {section.label: [row[0] for row in section.rows] for section in sheet.sections} == {
+        "poison rate 1 %": ["blended"],
+        "poison rate 10 %": ["badnets", "wanet", "mean"],
+    }
 
 
 def test_data_sets_models_and_recipes_are_never_averaged_together():

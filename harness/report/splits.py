@@ -18,10 +18,12 @@ MEAN = "mean"
 def attack_sheets(part: Part, order: pd.DataFrame) -> list[Sheet]:
     """Return the layout of the IMS paper (arXiv 2509.15497): rows attacks, columns defenses; one per budget.
 
-    The defenses stand as in ``order``, the part's leaderboard. The row ``mean`` weighs every attack the same.
+    The defenses stand as in ``order``, the part's leaderboard. The row ``mean`` weighs every attack of its
+    section the same; a section of one attack has none.
     """
     each = summarize(part.frame, ["budget", "rate", "attack", "defense"], SCORES)
-    mean = summarize(part.frame, ["budget", "rate", "defense"], SCORES).assign(attack=MEAN)
+    several = part.frame.groupby(["budget", "rate"], dropna=False)["attack"].transform("nunique").gt(1)
+    mean = summarize(part.frame[several], ["budget", "rate", "defense"], SCORES).assign(attack=MEAN)
     whole = pd.concat([each, mean[each.columns]], ignore_index=True)
     whole["rate"] = whole["rate"].map(_rate)
     whole["text"] = texts(whole, privileged(part.frame))
@@ -31,7 +33,7 @@ def attack_sheets(part: Part, order: pd.DataFrame) -> list[Sheet]:
         table = whole[whole["budget"].eq(budget)]
         orders = {
             "rate": list(dict.fromkeys(table["rate"])),
-            "attack": [*sorted(set(frame["attack"])), *[MEAN] * (frame["attack"].nunique() > 1)],
+            "attack": [*sorted(set(frame["attack"])), MEAN],
             "defense": ordered(order.loc[order["budget"].eq(budget), "defense"].tolist(), table, "defense"),
         }
         layout = Layout(sections="rate", rows="attack", columns="defense", metrics=SCORES)
