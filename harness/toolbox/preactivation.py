@@ -25,10 +25,10 @@ class Block(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the block's output."""
-        active = self.bn1(x).relu_()
+        active = torch.relu(self.bn1(x))
         passed = x if self.shortcut is None else self.shortcut(active)
-        out: torch.Tensor = self.conv2(self.bn2(self.conv1(active)).relu_())
-        return out.add_(passed)
+        out: torch.Tensor = self.conv2(torch.relu(self.bn2(self.conv1(active)))) + passed
+        return out
 
 
 def stage(inputs: int, channels: int, stride: int, *, nested: bool) -> nn.Sequential:
