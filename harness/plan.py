@@ -242,6 +242,11 @@ class Study:
     figures: tuple[str, ...] = FIGURES
     """Which figures its report has, in order."""
 
+    @cached_property
+    def defended(self) -> dict[str, Victim]:
+        """The victim of every cell, skipped ones included, by key."""
+        return {cell.victim.key: cell.victim for cell in self.cells}
+
     def victims(self) -> dict[str, Victim]:
         """Return the victims that any cell needs, by key, clean models before those that need them."""
         found: dict[str, Victim] = {}

@@ -46,9 +46,9 @@ def build_frame(studies: Sequence[Study], latest: Mapping[str, Record]) -> pd.Da
 
 def _cells(study: Study, latest: Mapping[str, Record], labels: Labels) -> Iterator[dict[str, Any]]:
     gates = {key: gate(study, victim, latest) for key, victim in study.victims().items()}
-    victims = {cell.victim.key: cell.victim for cell in study.cells}
     heads = {
-        key: {**_head(study, victim, labels), "gate": gates.get(key, NAN)} for key, victim in victims.items()
+        key: {**_head(study, victim, labels), "gate": gates.get(key, NAN)}
+        for key, victim in study.defended.items()
     }
     for cell in study.cells:
         defense = labels.of_defense(study, cell.defense)

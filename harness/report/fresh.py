@@ -41,8 +41,8 @@ def _of_study(study: Study, records: Latest) -> Iterator[bytes]:
     yield study.path.encode()
     yield Path(study.path).read_bytes()
     yield canonical([(cell.key, cell.skip) for cell in study.cells]).encode()
-    victims = {cell.victim.key: cell.victim for cell in study.cells}
-    yield canonical([victim.name for victim in victims.values()]).encode()  # an imported one's: its folder's
+    names = [victim.name for victim in study.defended.values()]  # an imported one's: its folder's
+    yield canonical(names).encode()
     for ref in sorted({cell.defense.ref for cell in study.cells}):
         yield repr(describe("defense", ref).about).encode()
     for key in (*study.victims(), *(cell.key for cell in study.cells)):

@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from scipy import stats
 
 from harness.report.clustered import Codes, Floats
@@ -130,7 +129,7 @@ def comparisons(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
     return found.assign(p=p, p_holm=holm(p))
 
 
-def _per_victim(gap: Floats, victims: NDArray[np.int64]) -> Floats:
+def _per_victim(gap: Floats, victims: Codes) -> Floats:
     """Return the mean difference of each victim that has one; rounded, so that equal sums stay equal."""
     known = np.isfinite(gap)
     n = np.bincount(victims[known], minlength=1)
