@@ -33,7 +33,7 @@ def test_the_study_is_valid(tmp_path):
 
 
 def test_every_study_of_the_project_is_valid():
-    for path in sorted((Path(__file__).parent.parent / "configs").glob("*.yaml")):
+    for path in sorted((Path(__file__).parent.parent / "configs").rglob("*.yaml")):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if content["data"] == ["digits"] or "digits" in str(content["data"]):
             assert small.plan(path).cells
