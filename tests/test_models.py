@@ -6,8 +6,10 @@ import torchvision
 
 from harness.entries import method_choice
 from harness.errors import UserError
+from harness.models.preactresnet18 import PreActResNet
 from harness.registry import describe, load, names
 from harness.store import Store
+from harness.toolbox.preactivation import Block
 from harness.victim import train_victim
 from tests.victim_parts import QUICK, context, resident, victim
 
@@ -84,3 +86,26 @@ def test_a_plain_function_that_is_not_there(tmp_path):
         describe("defense", "nets.py:tiny", tmp_path)
     with pytest.raises(UserError, match="no file"):
         describe("model", "net.py:tiny", tmp_path)
+
+
+def formula(block, x):
+    """Write a pre-activation block out, nothing in place."""
+    active = torch.relu(block.bn1(x))
+    passed = x if block.shortcut is None else block.shortcut(active)
+    return block.conv2(torch.relu(block.bn2(block.conv1(active)))) + passed
+
+
+@pytest.mark.parametrize("size", [8, 32], ids=["maps down to one pixel", "CIFAR-10's"])
+def test_a_preactivation_network_trains_by_its_formula_to_the_bit(size, monkeypatch):
+    """A sum in place leaves another layout on maps of one pixel: summed in another order, other numbers."""
+
+    def bits():
+        torch.manual_seed(1)
+        net = PreActResNet(1, 10, 8).to(memory_format=torch.channels_last).train()
+        out = net(torch.rand(128, 1, size, size))
+        out.logsumexp(1).sum().backward()
+        return torch.cat([out.detach().flatten(), *(x.grad.flatten() for x in net.parameters())])
+
+    ours = bits()
+    monkeypatch.setattr(Block, "forward", formula)
+    assert torch.equal(ours, bits())
