@@ -1,6 +1,7 @@
 """The benchmarks compare the same work, and their table says what was measured. No time is asserted here."""
 
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 
 from tests.benchmarks import peak, remaining, scene
 from tests.benchmarks.__main__ import COLUMNS, TASKS, machine, rows_of, table
-from tests.benchmarks.side import Row, agreement, side_by_side
+from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,9 +42,15 @@ def test_another_result_is_no_comparison():
 
 def test_both_sides_run_in_turns_after_a_first_run_each():
     seen: list[str] = []
-    sides = side_by_side(lambda: seen.append("a") or 1, lambda: seen.append("b") or 2, repeats=2)
+    sides = side_by_side(here(lambda: seen.append("a") or 1), here(lambda: seen.append("b") or 2), repeats=2)
     assert seen == ["a", "b"] * 3
     assert (sides.reference, sides.ours) == (1, 2)
+
+
+def test_a_reference_runs_in_one_process_of_its_own_with_as_many_threads():
+    (_, one), (_, other) = as_script(os.getpid)(), as_script(os.getpid)()
+    assert one == other != os.getpid()
+    assert as_script(torch.get_num_threads)()[1] == torch.get_num_threads()
 
 
 def test_bars_are_ratios_or_seconds():

@@ -8,6 +8,7 @@ iteration. It draws what ours draws.
 from __future__ import annotations
 
 import copy
+from functools import partial
 
 import torch
 from torch import nn
@@ -17,7 +18,7 @@ from defenses.anp import Hyper, trained_masks
 from harness.augment import Augment
 from harness.contract import Budget
 from tests.benchmarks import peak, plain, scene
-from tests.benchmarks.side import Row, agreement, side_by_side
+from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side
 
 SPC = 10
 TOLERANCE = 1e-3
@@ -35,10 +36,9 @@ def rows(*, tiny=False):
     def ours():
         return joined(trained_masks(copy.deepcopy(net), budget, hyper, scene.context()).values())
 
-    def reference():
-        return Plain(copy.deepcopy(theirs), hyper).train(images, labels)
-
-    both = side_by_side(reference, ours, size.repeats)
+    both = side_by_side(
+        as_script(partial(_reference, theirs, hyper, images, labels)), here(ours), size.repeats
+    )
     return [
         Row(
             task=f"ANP, {hyper.iterations} iterations, width {size.width}, SPC {spc}",
@@ -49,6 +49,10 @@ def rows(*, tiny=False):
             agreement=agreement(both.reference, both.ours, TOLERANCE),
         )
     ]
+
+
+def _reference(net, hyper, images, labels):
+    return Plain(copy.deepcopy(net), hyper).train(images, labels)
 
 
 def joined(masks):

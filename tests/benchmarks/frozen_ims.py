@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -18,7 +19,7 @@ from harness.toolbox.gates import convolution_sites
 from harness.toolbox.invertible import Batch, Masks, Networks, outer_losses, perturbed, probabilities
 from harness.toolbox.settings import InvertibleMasks
 from tests.benchmarks import peak, scene
-from tests.benchmarks.side import Row, agreement, side_by_side
+from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side
 
 SPC = 10
 REPEATS = 3
@@ -36,11 +37,11 @@ class Round(NamedTuple):
 def rows(*, tiny=False):
     size, spc = scene.size(tiny), 1 if tiny else SPC
     given = start(size, spc, InvertibleMasks(inner_steps=2 if tiny else 20))
-    plain, repeats = Plain(given), min(size.repeats, REPEATS)
+    reference, repeats = as_script(_reference(given)), min(size.repeats, REPEATS)
     task = f"a round of IMS, search and masks' gradient, width {size.width}, SPC {spc}"
-    full = side_by_side(plain.round, lambda: ours(given), repeats)
+    full = side_by_side(reference, here(partial(ours, given)), repeats)
     fast = given._replace(hyper=dataclasses.replace(given.hyper, bf16_search=True))
-    half = side_by_side(plain.round, lambda: ours(fast), repeats)
+    half = side_by_side(reference, here(partial(ours, fast)), repeats)
     apart = float((half.reference - half.ours).abs().max())
     return [
         Row(
@@ -89,20 +90,27 @@ def shares(gradient):
     return (gradient / gradient.abs().max()).detach().cpu()
 
 
+def _reference(given):
+    networks, masks, batch, hyper = given
+    gates = masks.a.detach(), masks.s.detach()
+    return partial(_plain_round, networks.victim, gates, batch.x, hyper)
+
+
+def _plain_round(*given):
+    return Plain(*given).round()
+
+
 class Plain:
     """The reference: a victim, and a copy with hooks whose gates are the mask's or the inverse mask's."""
 
-    def __init__(self, given):
-        self.hyper, self.images = given.hyper, given.batch.x.contiguous()
-        self.victim = copy.deepcopy(given.networks.victim)
+    def __init__(self, victim, gates, images, hyper):
+        self.hyper, self.images = hyper, images.contiguous()
+        self.victim = copy.deepcopy(victim)
         self.victim.to(memory_format=torch.contiguous_format).requires_grad_()
         self.copy, self.inverse = copy.deepcopy(self.victim), False
         layers = [x for x in self.copy.modules() if isinstance(x, nn.Conv2d)]
         widths = [layer.out_channels for layer in layers]
-        self.a, self.s = (
-            [x.detach().clone().requires_grad_() for x in flat.split(widths)]
-            for flat in (given.masks.a, given.masks.s)
-        )
+        self.a, self.s = ([x.detach().clone().requires_grad_() for x in flat.split(widths)] for flat in gates)
         for layer, a, s in zip(layers, self.a, self.s, strict=True):
             layer.register_forward_hook(lambda _, inputs, out, a=a, s=s: out * self.gate(a, s))
 

@@ -31,7 +31,24 @@ class Pictures(Dataset):
 
     def __getitem__(self, place):
         index, *drawn = place if isinstance(place, tuple) else (place,)
-        return self.transform(self.pictures[index], *drawn), self.labels[index]
+        return self.transform(self.picture(index), *drawn), self.labels[index]
+
+    def picture(self, index):
+        return self.pictures[index]
+
+
+class Files(Pictures):
+    """Pictures changed one by one, kept as PNG files and opened at every read, as in BackdoorBench."""
+
+    def __init__(self, pictures, change, folder):
+        self.labels, self.transform = pictures.labels, pictures.transform
+        self.paths = [folder / f"{index}.png" for index in range(len(pictures))]
+        for picture, path in zip(pictures.pictures, self.paths, strict=True):
+            change(picture).save(path)
+
+    def picture(self, index):
+        with Image.open(self.paths[index]) as picture:
+            return picture.convert("RGB")
 
 
 class Draws:
@@ -61,26 +78,18 @@ def normalised(picture):
     return TF.normalize(TF.to_tensor(picture), MEAN, STD)
 
 
-def patched(size=3):
-    """Return the trigger of BadNets for a PIL image: a white square, by a mask, as any patch."""
-
-    def change(picture):
-        image = np.array(picture)
-        mask = np.zeros_like(image)
-        mask[-size:, -size:] = 1
-        return Image.fromarray(image * (1 - mask) + np.full_like(image, 255) * mask)
-
-    return change
+def patched(picture, size=3):
+    """Put the trigger of BadNets on a PIL image: a white square, by a mask, as any patch."""
+    image = np.array(picture)
+    mask = np.zeros_like(image)
+    mask[-size:, -size:] = 1
+    return Image.fromarray(image * (1 - mask) + np.full_like(image, 255) * mask)
 
 
-def added(pattern, weight=1.0):
-    """Return a trigger for a PIL image that adds to it a pattern (H, W, C) on the scale 0 to 255."""
-
-    def change(picture):
-        image = np.array(picture).astype(np.float64)
-        return Image.fromarray(np.clip(np.round(weight * image + pattern), 0, 255).astype(np.uint8))
-
-    return change
+def blended(picture, pattern, weight=1.0):
+    """Weigh a PIL image and add to it a pattern (H, W, C) on the scale 0 to 255."""
+    image = np.array(picture).astype(np.float64)
+    return Image.fromarray(np.clip(np.round(weight * image + pattern), 0, 255).astype(np.uint8))
 
 
 def loader(pictures, **order):

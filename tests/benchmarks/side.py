@@ -1,14 +1,18 @@
-"""Two ways to the same result, timed side by side in one process: a plain reference, and ours.
+"""Two ways to the same result, timed side by side in one run: a plain reference, and ours.
 
-On a CPU the clock counts the seconds that this process was given, which other work on the machine does not
-change; with one thread, as a worker has, they are the seconds on an idle machine. On a GPU it is the wall's.
+A reference runs in a process of its own with as many threads and none of our settings, as a script does: how
+freed memory is kept (``harness.runtime``) is part of ours. On a CPU the clock counts the seconds that a
+process was given, of one thread, as a worker has; on a GPU it is the wall's.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache, partial
+from multiprocessing import get_context
 from statistics import median
 from typing import Generic, TypeVar
 
@@ -67,19 +71,49 @@ def clock() -> float:
     return time.perf_counter()
 
 
-def side_by_side(reference: Callable[[], T], ours: Callable[[], T], repeats: int = 3) -> Sides[T]:
+Timed = Callable[[], tuple[float, T]]
+"""Work that returns the seconds that it took, and its result."""
+
+
+def here(work: Callable[[], T]) -> Timed[T]:
+    """Time work in this process, with our settings."""
+    return partial(_timed, work)
+
+
+def as_script(work: Callable[[], T]) -> Timed[T]:
+    """Time picklable work in the reference's process; handing it over does not count."""
+    return lambda: _script().submit(_timed, work).result()
+
+
+def side_by_side(reference: Timed[T], ours: Timed[T], repeats: int = 3) -> Sides[T]:
     """Run both in turns, so that a busy machine hurts both alike; each is given one run to warm up.
 
     Both must start from the same state every time: what they change they make themselves.
     """
-    results = [reference(), ours()]
+    both = (reference, ours)
+    results = [work()[1] for work in both]
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
-        for i, work in enumerate((reference, ours)):
-            start = clock()
-            results[i] = work()
-            seconds[i].append(clock() - start)
+        for i, work in enumerate(both):
+            taken, results[i] = work()
+            seconds[i].append(taken)
     return Sides(median(seconds[0]), median(seconds[1]), *results)
+
+
+@cache
+def _script() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, get_context("spawn"), _same_mathematics, (torch.get_num_threads(),))
+
+
+def _same_mathematics(threads: int) -> None:
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def _timed(work: Callable[[], T]) -> tuple[float, T]:
+    start = clock()
+    result = work()
+    return clock() - start, result
 
 
 def agreement(reference: torch.Tensor, ours: torch.Tensor, tolerance: float) -> str:

@@ -12,8 +12,8 @@ from harness.recipe import Recipe
 from harness.runtime import uses_bf16
 from harness.train import fit
 from tests.benchmarks import peak, plain, scene
-from tests.benchmarks.evaluation import plain_loaders
-from tests.benchmarks.side import Row, agreement, side_by_side
+from tests.benchmarks.evaluation import plain_sets
+from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side
 
 
 def rows(*, tiny=False):
@@ -24,19 +24,10 @@ def rows(*, tiny=False):
 
 
 def _against_plain(size, precision, default):
-    images, labels = scene.images(size.train)
-    tests = plain_loaders(*scene.images(size.test, seed=1))[:2]  # ASR and RA from one pass while training
-    pictures = plain.Pictures(images, labels, plain.augmented)
-
-    def reference():
-        draws = plain.Draws(size.train, scene.context().generator)
-        net = scene.bare(size.width)
-        loss = plain.train(net, plain.loader(pictures, batch_sampler=draws), peak.device())
-        for batches in tests:
-            plain.evaluate(net, batches, peak.device())
-        return torch.tensor(loss)
-
-    both = side_by_side(reference, partial(_ours, size, precision), size.repeats)
+    pictures = plain.Pictures(*scene.images(size.train), plain.augmented)
+    tests = plain_sets(*scene.images(size.test, seed=1))[:2]  # ASR and RA from one pass while training
+    reference = partial(_reference, size, pictures, tests)
+    both = side_by_side(as_script(reference), here(partial(_ours, size, precision)), size.repeats)
     return Row(
         task=f"an epoch of victim training, width {size.width}, ours in {precision}, reference in fp32",
         reference=both.reference_s,
@@ -45,6 +36,15 @@ def _against_plain(size, precision, default):
         share=_share(size, precision, both.ours_s),
         agreement=agreement(both.reference, both.ours, 1e-3 if precision == "fp32" else 3e-2),
     )
+
+
+def _reference(size, pictures, tests):
+    """Train for an epoch, evaluate, and return the mean loss."""
+    draws, net = plain.Draws(size.train, scene.context().generator), scene.bare(size.width)
+    loss = plain.train(net, plain.loader(pictures, batch_sampler=draws), peak.device())
+    for test in tests:
+        plain.evaluate(net, plain.loader(test), peak.device())
+    return torch.tensor(loss)
 
 
 def _ours(size, precision):
@@ -57,11 +57,8 @@ def _ours(size, precision):
 
 def _against_network(size, precision):
     """Compare with the steps alone, on one batch that is at hand; there is no result to hold equal."""
-    both = side_by_side(
-        partial(_bare, size, precision, size.train // plain.BATCH),
-        partial(_ours, size, precision),
-        size.repeats,
-    )
+    bare, whole = partial(_bare, size, precision, size.train // plain.BATCH), partial(_ours, size, precision)
+    both = side_by_side(here(bare), here(whole), size.repeats)
     return Row(
         task=f"the same, against the network alone on one fixed batch, both in {precision}",
         reference=both.reference_s,

@@ -1,52 +1,72 @@
-"""Triggers, from 8-bit images to the batches that a network takes: image by image, and a batch at a time."""
+"""Triggers, from 8-bit images to the batches that a network takes: image by image, and a batch at a time.
+
+Once as each image is read, and once as BackdoorBench has it, whose triggered images are PNG files.
+"""
 
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from torchvision.transforms import Compose
 from torchvision.transforms import functional as TF
 
 from harness.predict import stamped
 from tests.benchmarks import peak, plain, scene
-from tests.benchmarks.side import Row, agreement, side_by_side
+from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side
 
 LEVEL = 1 / 255 + 1e-6
 
 
 def rows(*, tiny=False):
-    return [_row(name, tiny) for name in ("badnets", "blended", "sig")]
+    return [row for name in ("badnets", "blended", "sig") for row in _rows(name, tiny)]
 
 
-def _row(name, tiny):
+def _rows(name, tiny):
     test, labels = scene.images(100 if tiny else 1000)
     stamp, state = scene.stamp_of(name)
-    change = changes(name, state)
-    pictures = plain.Pictures(test, labels, lambda picture: TF.to_tensor(change(picture)))
-    reference, ours = partial(_reference, pictures), partial(_ours, test.to(peak.device()), stamp)
-    both = side_by_side(lambda: _used(reference()), lambda: _used(ours()), 1 if tiny else 15)
+    change, ours = _change(name, state), partial(_ours, test.to(peak.device()), stamp)
+    as_read = partial(_as_read, plain.Pictures(test, labels, Compose([change, TF.to_tensor])))
+    as_files = partial(_as_files, plain.Pictures(test, labels, TF.to_tensor), change)
+    task = f"trigger of {name}, {len(test):,} images"
+    yield _row(task, as_read, ours, 1 if tiny else 15, least=20)
+    yield _row("the same, reference keeps PNG files", as_files, ours, 1 if tiny else 3)
+
+
+def _row(task, reference, ours, repeats, least=None):
+    both = side_by_side(as_script(partial(_used, reference)), here(partial(_used, ours)), repeats)
     return Row(
-        task=f"trigger of {name}, {len(test):,} images",
+        task=task,
         reference=both.reference_s,
         ours=both.ours_s,
-        least=20,
+        least=least,
         agreement=agreement(torch.cat([*reference()]), torch.cat([*ours()]).cpu(), LEVEL),
     )
 
 
-def changes(name, state):
+def _change(name, state):
     """Return the trigger for a PIL image."""
     if name == "badnets":
-        return plain.patched()
+        return plain.patched
     if name == "sig":
-        return plain.added(np.tile(255 * state["pattern"].cpu().double().numpy()[:, None], (32, 1, 1)))
+        pattern = np.tile(255 * state["pattern"].cpu().double().numpy()[:, None], (32, 1, 1))
+        return partial(plain.blended, pattern=pattern)
     alpha = state["alpha"].item()
-    return plain.added(alpha * 255 * state["pattern"].cpu().permute(1, 2, 0).numpy(), 1 - alpha)
+    pattern = alpha * 255 * state["pattern"].cpu().permute(1, 2, 0).numpy()
+    return partial(plain.blended, pattern=pattern, weight=1 - alpha)
 
 
-def _reference(pictures):
+def _as_read(pictures):
     return (images for images, _ in plain.loader(pictures))
+
+
+def _as_files(pictures, change):
+    """Put the trigger on every picture, keep it as a file, and read the files."""
+    with TemporaryDirectory() as folder:
+        yield from _as_read(plain.Files(pictures, change, Path(folder)))
 
 
 def _ours(test, stamp):
@@ -55,4 +75,4 @@ def _ours(test, stamp):
 
 def _used(batches):
     """Take every batch and keep none, as a network does; return how many there were."""
-    return sum(1 for _ in batches)
+    return sum(1 for _ in batches())
