@@ -47,8 +47,9 @@ def test_both_sides_run_in_turns_after_a_first_run_each():
     assert (sides.reference, sides.ours) == (1, 2)
 
 
-def test_a_reference_runs_in_one_process_of_its_own_with_as_many_threads():
-    (_, one), (_, other) = as_script(os.getpid)(), as_script(os.getpid)()
+def test_a_reference_runs_in_a_process_of_its_own_with_as_many_threads():
+    script = as_script(os.getpid)
+    (_, one), (_, other) = script(), script()
     assert one == other != os.getpid()
     assert as_script(torch.get_num_threads)()[1] == torch.get_num_threads()
 

@@ -1,8 +1,8 @@
 """Two ways to the same result, timed side by side in one run: a plain reference, and ours.
 
-A reference runs in a process of its own with as many threads and none of our settings, as a script does: how
-freed memory is kept (``harness.runtime``) is part of ours. On a CPU the clock counts the seconds that a
-process was given, of one thread, as a worker has; on a GPU it is the wall's.
+A reference runs in a fresh process with as many threads and none of our settings, as a script does: how
+freed memory is kept (``harness.runtime``) is part of ours, and no task profits from those before it. On a CPU
+the clock counts the seconds that a process was given, of one thread, as a worker has; on a GPU the wall's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from multiprocessing import get_context
 from statistics import median
 from typing import Generic, TypeVar
@@ -81,8 +81,10 @@ def here(work: Callable[[], T]) -> Timed[T]:
 
 
 def as_script(work: Callable[[], T]) -> Timed[T]:
-    """Time picklable work in the reference's process; handing it over does not count."""
-    return lambda: _script().submit(_timed, work).result()
+    """Time picklable work in a process of its own, always the same; handing it over does not count."""
+    threads = (torch.get_num_threads(),)
+    script = ProcessPoolExecutor(1, get_context("spawn"), _same_mathematics, threads)
+    return lambda: script.submit(_timed, work).result()
 
 
 def side_by_side(reference: Timed[T], ours: Timed[T], repeats: int = 3) -> Sides[T]:
@@ -98,11 +100,6 @@ def side_by_side(reference: Timed[T], ours: Timed[T], repeats: int = 3) -> Sides
             taken, results[i] = work()
             seconds[i].append(taken)
     return Sides(median(seconds[0]), median(seconds[1]), *results)
-
-
-@cache
-def _script() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, get_context("spawn"), _same_mathematics, (torch.get_num_threads(),))
 
 
 def _same_mathematics(threads: int) -> None:
