@@ -21,17 +21,34 @@ def logits(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def stamped(images: torch.Tensor, stamp: Stamp) -> torch.Tensor:
-    """Return uint8 images with the trigger, rounded to 8 bit as files would be."""
-    return torch.cat([quantised(stamp(chunk)) for chunk in _chunks(images)])
+    """Return uint8 images with the trigger, rounded to 8 bit as files would be.
+
+    Raises:
+        ValueError: the trigger returns another shape than it was given.
+    """
+    marked = torch.empty_like(images)
+    for place, chunk in zip(_split(marked), _chunks(images), strict=True):
+        triggered = stamp(chunk)
+        if triggered.shape != chunk.shape:
+            raise ValueError(f"the trigger makes {tuple(triggered.shape)} of images {tuple(chunk.shape)}")
+        place.copy_(_levels(triggered))
+    return marked
 
 
 def _chunks(images: torch.Tensor) -> Iterator[torch.Tensor]:
     """Yield uint8 images as float in [0, 1], some at a time."""
-    for chunk in images.split(CHUNK.get(images.device.type, CHUNK["cuda"])):
-        yield chunk.float().div_(255)
+    return (chunk.float().div_(255) for chunk in _split(images))
+
+
+def _split(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return torch.split(images, CHUNK.get(images.device.type, CHUNK["cuda"]))
 
 
 def quantised(images: torch.Tensor) -> torch.Tensor:
     """Return float images in [0, 1] as uint8, clipped and rounded."""
-    levels = images.clamp(0, 1).mul_(255).round_()
-    return levels.to(torch.int16).to(torch.uint8)  # torch casts by vectors to int16, one by one to uint8
+    return _levels(images).to(torch.uint8)
+
+
+def _levels(images: torch.Tensor) -> torch.Tensor:
+    """Return levels as int16: torch casts floats to it by vectors, to uint8 one by one."""
+    return images.clamp(0, 1).mul_(255).round_().to(torch.int16)

@@ -36,6 +36,12 @@ def test_share_labels_and_images_are_exact(name, target):
     assert torch.equal(found.images, expected)
 
 
+def test_a_trigger_of_another_shape_is_refused_and_never_spread_over_the_images():
+    images = torch.zeros(300, 3, 8, 8, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=r"the trigger makes \(1, 3, 8, 8\) of images \(128, 3, 8, 8\)"):
+        stamped(images, lambda chunk: chunk[:1])
+
+
 def test_badnets_changes_the_corner_alone():
     train, found, _ = poison("badnets")
     changed = (found.images != train.images[found.indices]).any(1).any(0)

@@ -26,14 +26,14 @@ def rows(*, tiny=False):
 
 
 def _rows(name, tiny):
-    test, labels = scene.images(100 if tiny else 1000)
+    test, labels = scene.images(100 if tiny else 10000)
     stamp, state = scene.stamp_of(name)
     change, ours = _change(name, state), partial(_ours, test.to(peak.device()), stamp)
     as_read = partial(_as_read, plain.Pictures(test, labels, Compose([change, TF.to_tensor])))
     as_files = partial(_as_files, plain.Pictures(test, labels, TF.to_tensor), change)
     task = f"trigger of {name}, {len(test):,} images"
-    yield _row(task, as_read, ours, 1 if tiny else 15, least=20)
-    yield _row("the same, reference keeps PNG files", as_files, ours, 1 if tiny else 3)
+    yield _row(task, as_read, ours, 1 if tiny else 5, least=20)
+    yield _row("the same, reference keeps PNG files", as_files, ours, 1)
 
 
 def _row(task, reference, ours, repeats, least=None):
