@@ -45,6 +45,9 @@ class Progress:
     def __enter__(self) -> Progress:
         if self.console.is_terminal:
             self.live.start()
+        else:
+            totals = ", ".join(f"{kind}s: {total}" for kind, total in self.totals.items())
+            self._print(Text(f"to do  {totals}, workers: {self.workers}{self._left()}"))
         return self
 
     def __exit__(
@@ -62,7 +65,10 @@ class Progress:
         self.running.pop(record["key"], None)
         self.done[record["kind"]] += 1
         self.failed[record["status"]] += record["status"] != "ok"
-        self.console.print(self._line(record), highlight=False, soft_wrap=True)
+        self._print(self._line(record))
+
+    def _print(self, line: Text) -> None:
+        self.console.print(line, highlight=False, soft_wrap=True)
 
     def _line(self, record: Record) -> Text:
         done, total = sum(self.done.values()), sum(self.totals.values())
