@@ -12,7 +12,7 @@ from harness.report.figures import anatomy, classes, gallery, rates
 from harness.report.names import FIGURES
 from harness.report.picture import pictures
 from harness.report.source import gather
-from harness.report.style import PAGE_WIDTH
+from harness.report.style import PAGE_WIDTH, labelled
 from tests.report_frames import fail, frame, source
 from tests.report_records import LAYERS, fabricate
 
@@ -80,6 +80,12 @@ def test_no_text_is_clipped_and_no_labels_of_an_axis_overlap(drawn):
                 ]
                 for a, b in itertools.pairwise(boxes):
                     assert not a.overlaps(b) or a.height * b.height == 0, (picture.stem, a, b)
+
+
+def test_a_name_says_once_that_a_method_is_an_oracle():
+    hollow = {"oracle": "oracle", "grad_prune": "oracle", "nad-theirs": "external"}
+    shown = [labelled(name, hollow) for name in ("none", "ims", "oracle", "grad_prune", "nad-theirs")]
+    assert shown == ["no defense", "ims", "oracle", "grad_prune (oracle)", "nad-theirs (external)"]
 
 
 def test_names_in_the_critical_difference_diagram_do_not_overlap(drawn):

@@ -78,8 +78,8 @@ def looks(methods: list[str], hollow: Collection[str]) -> dict[str, Look]:
 
 
 def labelled(method: str, hollow: Mapping[str, str]) -> str:
-    """Return a method's name as figures show it."""
-    return f"{display(method)} ({hollow[method]})" if method in hollow else display(method)
+    """Return a method's name as figures show it: with what it is given, where the name does not say it."""
+    return display(method) if hollow.get(method, method) == method else f"{method} ({hollow[method]})"
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> None:
