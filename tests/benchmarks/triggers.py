@@ -26,20 +26,22 @@ def rows(*, tiny=False):
 
 
 def _rows(name, tiny):
-    test, labels = scene.images(100 if tiny else 10000)
+    test, labels = scene.images(100 if tiny else 10_000)
+    few, few_labels = test[:1000], labels[:1000]
     stamp, state = scene.stamp_of(name)
-    change, ours = _change(name, state), partial(_ours, test.to(peak.device()), stamp)
+    change = _change(name, state)
     as_read = partial(_as_read, plain.Pictures(test, labels, Compose([change, TF.to_tensor])))
-    as_files = partial(_as_files, plain.Pictures(test, labels, TF.to_tensor), change)
-    task = f"trigger of {name}, {len(test):,} images"
-    yield _row(task, as_read, ours, 1 if tiny else 5, least=20)
-    yield _row("the same, reference keeps PNG files", as_files, ours, 1)
+    as_files = partial(_as_files, plain.Pictures(few, few_labels, TF.to_tensor), change)
+    repeats = 1 if tiny else 5
+    yield _row(f"trigger of {name}", test, as_read, stamp, repeats, least=20)
+    yield _row("the same, reference keeps PNG files", few, as_files, stamp, repeats)
 
 
-def _row(task, reference, ours, repeats, least=None):
+def _row(task, images, reference, stamp, repeats, least=None):
+    ours = partial(_ours, images.to(peak.device()), stamp)
     both = side_by_side(as_script(partial(_used, reference)), here(partial(_used, ours)), repeats)
     return Row(
-        task=task,
+        task=f"{task}, {len(images):,} images",
         reference=both.reference_s,
         ours=both.ours_s,
         least=least,
