@@ -77,6 +77,13 @@ def test_what_is_left_out_is_said():
     assert boards(frame())[0].left_out == "Left out: nothing."
 
 
+def test_an_attack_that_is_in_no_mean_is_not_named_among_them():
+    cells = frame()
+    assert "means over badnets, blended at" in boards(cells)[0].caption
+    cells.loc[cells["attack"].eq("blended"), "gate"] = False
+    assert "means over badnets at" in boards(cells)[0].caption
+
+
 def test_each_row_says_how_many_of_its_cells_it_uses():
     (only,) = boards(golden_frame())
     assert {row[0]: row[-1] for row in only.sections[0].rows} == {

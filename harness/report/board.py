@@ -76,9 +76,11 @@ def _rows(table: pd.DataFrame) -> list[tuple[str, ...]]:
 
 def _caption(frame: pd.DataFrame) -> str:
     """Return what was averaged, how the rows are sorted, and what sections mean, if there are any."""
-    attacks = ", ".join(sorted(frame["attack"].unique()))
-    rates = ", ".join(f"{100 * rate:g}" for rate in sorted(frame["rate"].unique()))
-    seeds = frame["seed"].nunique()
+    counts = frame["reason"].eq("")
+    used = frame[counts] if counts.any() else frame
+    attacks = ", ".join(sorted(used["attack"].unique()))
+    rates = ", ".join(f"{100 * rate:g}" for rate in sorted(used["rate"].unique()))
+    seeds = used["seed"].nunique()
     spread = f"± the 95 % interval over {seeds} seeds" if seeds > 1 else "one seed, so no interval"
     text = (
         f"Percent: means over {attacks} at poison rate {rates} %; {spread}. sec: seconds of the defense. "
