@@ -20,7 +20,7 @@ from harness.data.budget import BudgetSpec
 from harness.data.cache import prepare
 from harness.data.info import DataInfo
 from harness.data.options import DataOptions
-from harness.entries import FaultsError, checked, method_choice, overrides_text, split
+from harness.entries import Fault, FaultsError, checked, method_choice, overrides_text, split
 from harness.errors import UserError, nearest
 from harness.plan import Cell, Choice, Study, Victim
 from harness.recipe import RECIPES, Recipe
@@ -117,6 +117,12 @@ class _Reader:
             faults.append(((key,), f"{key!r} is missing"))
         for place, text in faults:
             self.fault(place, text)
+        return self.sound(faults) if file is None else file
+
+    def sound(self, faults: list[Fault]) -> StudyFile | None:
+        """Return the file without its faulty keys, to look for faults in the others."""
+        faulty = {place[0] for place, _ in faults}
+        file, _ = checked(StudyFile, {k: x for k, x in self.file.content.items() if k not in faulty})
         return file  # type: ignore[no-any-return]
 
     def each(self, key: str, entries: list[Any], resolve: Callable[[Any], T]) -> list[T]:

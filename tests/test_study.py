@@ -57,6 +57,15 @@ def test_all_faults_at_once_with_place_and_nearest_name(tmp_path):
     assert len(said) == len(expected), said
 
 
+def test_a_key_out_of_place_hides_no_other_fault(tmp_path):
+    said = faults(tmp_path, attack=["badnets"], rates="many", defenses=["none", "imz"])
+    assert sorted(text.split(": ", 1)[1] for text in said) == [
+        "attack: unknown key 'attack'; did you mean 'attacks'?",
+        "defenses[1]: unknown defense 'imz'; did you mean 'ims'?",
+        "rates: should be a valid list, not 'many'",
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
