@@ -59,11 +59,9 @@ def _reference(net, sets):
 def plain_sets(test, labels, folder=None):
     """Return the reference's pictures for ACC, ASR and RA; with a folder, triggered ones are files in it."""
     chosen = labels != scene.TARGET
-
-    def triggered(wanted):
-        if folder is None:
-            return plain.Pictures(test[chosen], wanted, Compose([plain.patched, plain.normalised]))
-        return plain.Files(plain.Pictures(test[chosen], wanted, plain.normalised), plain.patched, folder)
-
-    asr = triggered(torch.full_like(labels, scene.TARGET)[chosen])
-    return [plain.Pictures(test, labels, plain.normalised), asr, triggered(labels[chosen])]
+    given = test[chosen], torch.full_like(labels, scene.TARGET)[chosen]
+    if folder is None:
+        asr = plain.Pictures(*given, Compose([plain.patched, plain.normalised]))
+    else:
+        asr = plain.Files(plain.Pictures(*given, plain.normalised), plain.patched, folder)
+    return [plain.Pictures(test, labels, plain.normalised), asr, asr.labelled(labels[chosen])]

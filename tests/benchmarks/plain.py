@@ -7,6 +7,8 @@ DataLoader works in this process on a CPU, where the network has all cores, else
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import torch
 from PIL import Image
@@ -35,6 +37,12 @@ class Pictures(Dataset):
 
     def picture(self, index):
         return self.pictures[index]
+
+    def labelled(self, labels):
+        """Return the same pictures with other labels."""
+        other = copy.copy(self)
+        other.labels = labels.tolist()
+        return other
 
 
 class Files(Pictures):
