@@ -43,7 +43,7 @@ def together(
     paper="Backdoor Mitigation via Invertible Pruning Masks, arXiv 2509.15497",
     year=2025,
     family="pruning",
-    version=1,
+    version=2,
     requires="encoder-blocks",
     cohort=together,
 )

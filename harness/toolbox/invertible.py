@@ -188,5 +188,11 @@ def agree(u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 
 
 def disagree(u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """Return -log of what the overlap of two batches of class probabilities leaves of 1, (n,)."""
-    return -((1 - (u * v).sum(1)).clamp_min(0) + EPS).log()
+    """Return -log(1 - overlap) of two batches of class probabilities, (n,).
+
+    Rounding can take the overlap above 1, where the logarithm has no value. There the value is that of an overlap of
+    1. The gradient passes unclamped everywhere: most images that a network is sure of have an overlap of 1.
+    """
+    rest = 1 - (u * v).sum(1)
+    above_one = (-rest).relu().detach()
+    return -(rest + above_one + EPS).log()
