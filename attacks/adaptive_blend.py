@@ -29,10 +29,7 @@ from harness.contract import (
     TrainingSet,
     attack,
 )
-from harness.predict import quantised
-from harness.toolbox.images import image_or_noise
-from harness.toolbox.poison import blend, draw
-from harness.train import as_float
+from harness.toolbox import as_float, blend, draw, image_or_noise, quantised
 
 
 @dataclass(frozen=True, kw_only=True)

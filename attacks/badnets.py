@@ -12,9 +12,17 @@ from pathlib import Path
 
 import torch
 
-from harness.contract import Context, Count, Goal, NonNegativeCount, Poison, Share, TrainingSet, attack
-from harness.toolbox.images import read_image
-from harness.toolbox.poison import dirty_label
+from harness.contract import (
+    Context,
+    Count,
+    Goal,
+    NonNegativeCount,
+    Poison,
+    Share,
+    TrainingSet,
+    attack,
+)
+from harness.toolbox import dirty_label, read_image
 
 
 @dataclass(frozen=True, kw_only=True)

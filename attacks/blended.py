@@ -15,8 +15,7 @@ from pathlib import Path
 import torch
 
 from harness.contract import Context, Goal, NonNegativeCount, Poison, Share, TrainingSet, attack
-from harness.toolbox.images import image_or_noise
-from harness.toolbox.poison import blend, dirty_label
+from harness.toolbox import blend, dirty_label, image_or_noise
 
 
 @dataclass(frozen=True, kw_only=True)

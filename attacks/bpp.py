@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 
 from harness.contract import Batch, Context, Controlled, Goal, Levels, Share, TrainingSet, attack
-from harness.toolbox.control import Changes, Quota, some_others
+from harness.toolbox import Changes, Quota, some_others
 
 
 @dataclass(frozen=True, kw_only=True)

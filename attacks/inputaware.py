@@ -30,9 +30,7 @@ from harness.contract import (
     TrainingSet,
     attack,
 )
-from harness.toolbox.control import Changes, Quota, some_others
-from harness.toolbox.generator import Generator
-from harness.train import as_float
+from harness.toolbox import Changes, Generator, Quota, as_float, some_others
 
 EPSILON = 1e-7
 

@@ -20,10 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Context, Count, Goal, Poison, Positive, Share, TrainingSet, attack
-from harness.predict import quantised, stamped
-from harness.toolbox.images import read_array
-from harness.toolbox.poison import draw_target
-from harness.train import as_float
+from harness.toolbox import as_float, draw_target, quantised, read_array, stamped
 
 CHUNK = 250
 CORNER = ((1, 0, 1), (0, 1, 0), (0, 0, 1))

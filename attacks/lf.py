@@ -19,9 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from harness.contract import Context, Count, Goal, Poison, Positive, Share, TrainingSet, attack
-from harness.toolbox.control import some_others
-from harness.toolbox.images import read_array, read_image
-from harness.toolbox.poison import dirty_label
+from harness.toolbox import dirty_label, read_array, read_image, some_others
 
 
 @dataclass(frozen=True, kw_only=True)

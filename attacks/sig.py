@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 
 from harness.contract import Context, Goal, Poison, Positive, Share, TrainingSet, attack
-from harness.toolbox.poison import clean_label
+from harness.toolbox import clean_label
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from harness.contract import Context, Count, Goal, NonNegative, Poison, Positive, Share, TrainingSet, attack
-from harness.toolbox.control import some_others
-from harness.toolbox.poison import dirty_label
+from harness.contract import (
+    Context,
+    Count,
+    Goal,
+    NonNegative,
+    Poison,
+    Positive,
+    Share,
+    TrainingSet,
+    attack,
+)
+from harness.toolbox import dirty_label, some_others
 
 
 @dataclass(frozen=True, kw_only=True)

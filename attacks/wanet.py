@@ -26,7 +26,7 @@ from harness.contract import (
     TrainingSet,
     attack,
 )
-from harness.toolbox.control import Changes, Quota
+from harness.toolbox import Changes, Quota
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,8 +23,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, Repaired, Share, defense
-from harness.toolbox import batchnorm
-from harness.toolbox.validation import accuracy, hold_out
+from harness.toolbox import accuracy, batchnorm, hold_out
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 
 from harness.contract import Budget, Context, Positive, Repaired, defense
-from harness.toolbox.batchnorm import cut_outliers, kept_masks, norms
+from harness.toolbox import cut_outliers, kept_masks, norms
 
 Moments = tuple[torch.Tensor, torch.Tensor]
 """Mean and variance per channel, (channels,) each."""

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.contract import Budget, Context, Positive, Repaired, defense
-from harness.toolbox.batchnorm import cut_outliers, kept_masks, pairs
+from harness.toolbox import cut_outliers, kept_masks, pairs
 
 
 @dataclass(frozen=True, kw_only=True)

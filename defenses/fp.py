@@ -21,10 +21,8 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from harness.contract import Budget, Context, Repaired, Share, defense
-from harness.toolbox.settings import FineTuning
-from harness.toolbox.training import fine_tuned
-from harness.toolbox.validation import accuracy, hold_out
+from harness.contract import Budget, Context, FineTuning, Repaired, Share, defense
+from harness.toolbox import accuracy, fine_tuned, hold_out
 
 
 @dataclass(frozen=True, kw_only=True)

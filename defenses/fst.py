@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
-from harness.toolbox.training import Loop, train
+from harness.toolbox import Loop, train
 
 
 @dataclass(frozen=True, kw_only=True)

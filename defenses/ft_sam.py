@@ -19,11 +19,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from harness.contract import Budget, Context, Positive, Share, defense
-from harness.toolbox.batchnorm import frozen_statistics
-from harness.toolbox.sam import ascent, displaced, set_gradients
-from harness.toolbox.settings import FineTuning
-from harness.toolbox.training import Loop, train
+from harness.contract import Budget, Context, FineTuning, Positive, Share, defense
+from harness.toolbox import Loop, ascent, displaced, frozen_statistics, set_gradients, train
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from harness.contract import Budget, Context, Count, defense
-from harness.toolbox.settings import FineTuning
-from harness.toolbox.training import fine_tuned
+from harness.contract import Budget, Context, Count, FineTuning, defense
+from harness.toolbox import fine_tuned
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,9 +22,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from harness.contract import Budget, Context, defense
-from harness.toolbox.gradient_pruning import pruned_and_tuned
-from harness.toolbox.settings import GradientPruning
+from harness.contract import Budget, Context, GradientPruning, defense
+from harness.toolbox import pruned_and_tuned
 
 
 @dataclass(frozen=True, kw_only=True)

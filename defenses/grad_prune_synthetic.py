@@ -16,10 +16,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from harness.contract import Budget, Context, Repaired, defense
-from harness.toolbox.gradient_pruning import pruned_and_tuned
-from harness.toolbox.inversion import OUTLIER, Trigger, all_inverted
-from harness.toolbox.settings import GradientPruning, TriggerInversion
+from harness.contract import (
+    Budget,
+    Context,
+    GradientPruning,
+    Repaired,
+    TriggerInversion,
+    defense,
+)
+from harness.toolbox import OUTLIER, Trigger, all_inverted, pruned_and_tuned
 
 
 @dataclass(frozen=True, kw_only=True)

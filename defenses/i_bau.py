@@ -23,12 +23,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
-from harness.toolbox.hypergradient import hypergradient
-from harness.toolbox.normalised import pixel_unit
-from harness.toolbox.perturb import descend
-from harness.toolbox.sam import set_gradients
-from harness.toolbox.training import Samples, batches
-from harness.toolbox.twice import twice_differentiable
+from harness.toolbox import (
+    Samples,
+    batches,
+    descend,
+    hypergradient,
+    pixel_unit,
+    set_gradients,
+    twice_differentiable,
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Backdoor Mitigation via Invertibl
 itself.
 
 Every output channel of every convolution has a raw mask and a selection; the formulas and the three stages
-stand in harness/toolbox/invertible.py. Defaults are the authors' one setting for all convolutional networks.
+stand in harness/toolbox/ims/losses.py. Defaults are the authors' one setting for all convolutional networks.
 The soft mask is the result: it multiplies convolution outputs before batch norm, so it folds into the weights
 and a plain model is returned. The inverse network, which keeps the backdoor, is returned beside it.
 Departures: f(x) is computed once; stage A does without the search, which the authors' code runs there only to
@@ -20,10 +20,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from harness.contract import Budget, Context, Repaired, defense
-from harness.toolbox.gates import convolution_sites
-from harness.toolbox.masking import masked
-from harness.toolbox.settings import InvertibleMasks
+from harness.contract import Budget, Context, InvertibleMasks, Repaired, defense
+from harness.toolbox import convolution_sites, masked
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from harness.contract import Budget, Context, NonNegative, Repaired, defense
-from harness.toolbox.gates import block_sites
-from harness.toolbox.masking import masked
-from harness.toolbox.settings import InvertibleMasks
+from harness.contract import Budget, Context, InvertibleMasks, NonNegative, Repaired, defense
+from harness.toolbox import block_sites, masked
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
-from harness.toolbox.attention import FeatureMaps, distance, last_maps
-from harness.toolbox.training import Loop, train
+from harness.toolbox import FeatureMaps, Loop, distance, last_maps, train
 
 
 @dataclass(frozen=True, kw_only=True)

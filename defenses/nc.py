@@ -21,10 +21,16 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from harness.contract import Budget, Context, Repaired, Share, defense
-from harness.toolbox.inversion import OUTLIER, Trigger, all_inverted
-from harness.toolbox.settings import FineTuning, TriggerInversion
-from harness.toolbox.training import Samples, fine_tuned
+from harness.contract import (
+    Budget,
+    Context,
+    FineTuning,
+    Repaired,
+    Share,
+    TriggerInversion,
+    defense,
+)
+from harness.toolbox import OUTLIER, Samples, Trigger, all_inverted, fine_tuned
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from harness.contract import Budget, Context, defense
 if TYPE_CHECKING:
     from torch import nn
 
-    from harness.registry import NoHyper
+    from harness.contract import NoHyper
 
 
 @defense(paper="", year=0, family="control", version=1)

@@ -14,8 +14,7 @@ import torch
 from torch import nn
 
 from harness.contract import Budget, Context, Share, defense
-from harness.toolbox.gates import convolution_sites
-from harness.toolbox.validation import accuracy, hold_out
+from harness.toolbox import accuracy, convolution_sites, hold_out
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,9 +24,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, Repaired, Share, defense
-from harness.toolbox import batchnorm
-from harness.toolbox.training import Loop, train
-from harness.toolbox.validation import accuracy, hold_out
+from harness.toolbox import Loop, accuracy, batchnorm, hold_out, train
 
 
 @dataclass(frozen=True, kw_only=True)

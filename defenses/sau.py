@@ -22,8 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, defense
-from harness.toolbox.perturb import descend, sign_descent
-from harness.toolbox.training import Loop, train
+from harness.toolbox import Loop, descend, sign_descent, train
 
 LEAST = 1e-3
 """Probability below which a shared class is no longer pushed down."""

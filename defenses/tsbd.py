@@ -23,11 +23,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context, Count, Positive, Share, defense
-from harness.toolbox.batchnorm import frozen_statistics
-from harness.toolbox.gates import convolutions
-from harness.toolbox.sam import ascent, displaced, set_gradients
-from harness.toolbox.training import Loop, train
-from harness.toolbox.validation import accuracy
+from harness.toolbox import (
+    Loop,
+    accuracy,
+    ascent,
+    convolutions,
+    displaced,
+    frozen_statistics,
+    set_gradients,
+    train,
+)
 
 SHORTCUTS = ("shortcut", "downsample")
 """In the names of convolutions whose filters are left out."""

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from harness.data.cache import default_cache, prepare
 from harness.data.info import DataInfo, open_arrays
 from harness.data.options import DataOptions
-from harness.entries import method_choice
-from harness.network import build
+from harness.plan.entries import method_choice
+from harness.training.network import build
 
 CLASSES, SIDE, TARGET = 3, 8, 1
 MODEL = {"preactresnet18": {"width": 4}}

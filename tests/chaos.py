@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from harness.records import read_lines
-from harness.store import Store
+from harness.store.record_files import read_lines
+from harness.store.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = "DEFUSE_CHAOS"
@@ -62,7 +62,7 @@ def study(folder: Path, bad=tuple(BAD), seeds=(0,), timeout=None) -> Path:
 
 def command(*arguments: object) -> list[str]:
     """Return a command line of defuse."""
-    return [sys.executable, "-c", "from harness.cli import main; main()", *map(str, arguments)]
+    return [sys.executable, "-c", "from harness.cli.main import main; main()", *map(str, arguments)]
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -13,8 +13,8 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from harness.augment import Augment
 from harness.contract import Budget
+from harness.data.augment import Augment
 
 CLASSES, SIDE, PER_COLOUR, TRIGGER_UNITS = 4, 8, 10, 2
 HIDDEN = 3 * PER_COLOUR + TRIGGER_UNITS

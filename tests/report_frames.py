@@ -9,9 +9,9 @@ import zlib
 import numpy as np
 import pandas as pd
 
-from harness.report.frame import VICTIM_COLUMNS
-from harness.report.quantities import with_changes
-from harness.report.source import Source
+from harness.report.frame.frame import VICTIM_COLUMNS
+from harness.report.frame.metric_info import with_changes
+from harness.report.frame.report_data import Source
 
 METRICS = ["acc", "asr", "ra", "acc_before", "asr_before", "ra_before", "der", "rir", "arr", "rdr"]
 COLUMNS = [

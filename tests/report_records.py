@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from harness.data.cache import default_cache
-from harness.launch.task import Task
-from harness.metrics import Scores, combined
-from harness.store import Store
-from harness.study import load_study
+from harness.evaluation.metrics import Scores, combined
+from harness.execution.task import Task
+from harness.store.store import Store
+from harness.study.load import load_study
 
 FAMILIES = ("pruning", "fine-tuning", "unlearning")
 LAYERS = {"net.conv1": 8, "net.layer1.0.conv1": 8, "net.layer1.0.shortcut.0": 16, "net.layer2.0.conv1": 32}

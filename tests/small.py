@@ -8,11 +8,11 @@ import yaml
 from rich.console import Console
 
 from harness.data.cache import default_cache
-from harness.launch.schedule import Wish
-from harness.launch.slots import Hardware
-from harness.records import Record
-from harness.run import Options, run_study, store_of
-from harness.study import load_study
+from harness.execution.run import Options, run_study, store_of
+from harness.execution.schedule import Wish
+from harness.execution.slots import Hardware
+from harness.store.record_files import Record
+from harness.study.load import load_study
 
 Records = dict[str, Record]
 

@@ -3,17 +3,16 @@
 import pytest
 import torch
 
-from harness.bundles import Controlled
-from harness.contract import Batch, Goal, Poison
-from harness.evaluate import evaluation_set
-from harness.network import build
-from harness.poisoning import attack_data, goal_of
-from harness.registry import load, names
-from harness.stealth import ssim, stealth
-from harness.store import Store
-from harness.toolbox.control import Quota
-from harness.toolbox.images import read_array
-from harness.victim import load_trigger, load_victim, train_victim
+from harness.contract import Batch, Controlled, Goal, Poison
+from harness.evaluation.evaluate import evaluation_set
+from harness.evaluation.stealth import ssim, stealth
+from harness.plan.registry import load, names
+from harness.store.store import Store
+from harness.toolbox.image_files import read_array
+from harness.toolbox.poisoning.poisoned_batches import Quota
+from harness.training.network import build
+from harness.training.poisoning import attack_data, goal_of
+from harness.training.victim import load_trigger, load_victim, train_victim
 from tests.victim_parts import CLASSES, CPU, context, resident, traits, victim
 
 ATTACKS = [name for name in names("attack") if name != "none"]

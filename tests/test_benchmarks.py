@@ -80,7 +80,7 @@ def test_operations_are_counted_by_hand_and_the_machine_is_named():
 def test_freed_memory_is_kept():
     code = """
 from pathlib import Path
-from harness.runtime import set_up
+from harness.training.device import set_up
 set_up(1)
 import torch
 def megabytes():

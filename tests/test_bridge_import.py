@@ -10,19 +10,19 @@ import yaml
 from click.testing import CliRunner
 from PIL import Image
 
-from harness.bridges.look import parts
-from harness.bridges.record import Samples
-from harness.cli import cli
+from harness.bridges.backdoorbench.inspect import parts
+from harness.bridges.backdoorbench.read_record import Samples
+from harness.cli.main import cli
 from harness.data.cache import default_cache, prepare
 from harness.data.info import open_arrays
 from harness.data.options import DataOptions
-from harness.entries import method_choice
 from harness.errors import UserError
-from harness.merge import merge
-from harness.network import build
+from harness.execution.run import store_of
+from harness.plan.entries import method_choice
 from harness.report.compare import compare_stores
-from harness.run import store_of
-from harness.study import load_study
+from harness.store.merge import merge
+from harness.study.load import load_study
+from harness.training.network import build
 from tests import bench_records, small
 from tests.bench_records import MODEL, TARGET, write_record
 
@@ -401,7 +401,12 @@ def test_the_command_line_says_it_in_one_line_and_exits_with_2(world, tmp_path):
 
     path = study(tmp_path, [recorded(world, "record/none")])
     done = python(
-        "from harness.cli import main; main()", "run", str(path), "--out", str(tmp_path / "out"), "--dry-run"
+        "from harness.cli.main import main; main()",
+        "run",
+        str(path),
+        "--out",
+        str(tmp_path / "out"),
+        "--dry-run",
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1

@@ -13,14 +13,15 @@ import torch
 import yaml
 from PIL import Image
 
-from harness.bench import Bench, run_task
-from harness.bridges.torchfile import load_file
+from harness.bridges.files.safe_torch_load import load_file
 from harness.data.cache import default_cache
 from harness.errors import UserError
-from harness.launch.schedule import Schedule, Wish
-from harness.records import Latest
-from harness.store import Store
-from harness.study import load_study
+from harness.execution.run_task import run_task
+from harness.execution.schedule import Schedule, Wish
+from harness.store.record_files import Latest
+from harness.store.store import Store
+from harness.study.load import load_study
+from harness.training.session import Bench
 from tests import bench_records, small
 from tests.bench_records import MODEL, TARGET, write_record
 

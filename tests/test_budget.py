@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from harness.data.budget import BudgetSpec, draw
 from harness.errors import UserError
+from harness.plan.budget import BudgetSpec, draw
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(4), [40, 20, 100, 33]))
 

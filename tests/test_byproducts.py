@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from harness.collect import waste
-from harness.merge import merge
+from harness.store.gc import waste
+from harness.store.merge import merge
 from tests import small
 
 pytest.importorskip("sklearn")

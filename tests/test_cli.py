@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from harness import cli as command_line
+from harness.cli import main as command_line
 from tests import small
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from harness.launch.schedule import Schedule, Wish
-from harness.launch.slots import Hardware, Slot
-from harness.launch.task import Task
-from harness.records import Latest
-from harness.run import Options, run_study, store_of
+from harness.execution.run import Options, run_study, store_of
+from harness.execution.schedule import Schedule, Wish
+from harness.execution.slots import Hardware, Slot
+from harness.execution.task import Task
+from harness.store.record_files import Latest
 from tests import small
 
 IMS = {"ims": {"inner_lr": 0.02, "inner_steps": 2, "initial_rounds": 3, "rounds": 2, "sparsity": 0.5}}

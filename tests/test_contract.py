@@ -5,13 +5,13 @@ import torch
 
 from harness.contract import Context
 from harness.data.cache import default_cache, prepare
+from harness.data.device_dataset import load_resident
 from harness.data.options import DataOptions
-from harness.data.resident import load_resident
-from harness.entries import hyper_of
 from harness.errors import UserError
-from harness.registry import describe, load
-from harness.store import Store
-from harness.victim import load_victim, train_victim
+from harness.plan.entries import hyper_of
+from harness.plan.registry import describe, load
+from harness.store.store import Store
+from harness.training.victim import load_victim, train_victim
 from tests import small
 
 
@@ -30,7 +30,7 @@ def handed(bench, needs="clean"):
     """Run a spy defense through the cell, and return what it was given."""
     from dataclasses import replace
 
-    from harness.cell import run_cells
+    from harness.execution.cell import run_cells
 
     cell, data, victim, store = bench
     seen = {}
@@ -41,7 +41,7 @@ def handed(bench, needs="clean"):
 
     method = load("defense", "none")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.cell.load", lambda *_: replace(method, function=spy))
+        patch.setattr("harness.execution.cell.load", lambda *_: replace(method, function=spy))
         ctx = Context(torch.device("cpu"), torch.Generator())
         run_cells([replace(cell, needs=needs)], victim, data, [ctx], store)
     return seen["arguments"]
@@ -77,7 +77,7 @@ def peeks(model, budget, hyper, ctx):
     secrets = [torch.from_numpy(np.load(folder / f"{{name}}.npy")) for name in names]
     generator = torch.Generator().manual_seed(0)
     secrets.append(torch.rand(1, 8, 8, generator=generator))  # the pattern that Blended draws from its seed
-    handed = reachable(model, budget, hyper, ctx, sys.modules["harness.cell"])
+    handed = reachable(model, budget, hyper, ctx, sys.modules["harness.execution.cell"])
     ours = set(map(id, secrets))
     anywhere = [x for x in gc.get_objects() if issubclass(type(x), torch.Tensor) and id(x) not in ours]
     met = [[holds(handed, secret), holds(anywhere, secret)] for secret in secrets]
@@ -125,7 +125,7 @@ from torch import nn
 from torch.nn import functional as F
 from dataclasses import dataclass
 from harness.contract import Budget, Context, Positive, defense
-from harness.toolbox.gates import GatedNetwork
+from harness.toolbox.masks.channel_gates import GatedNetwork
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
@@ -172,7 +172,7 @@ def test_a_file_that_is_no_method_is_one_line(tmp_path, source, match):
 
 
 def test_hyperparameters_survive_the_way_to_a_worker():
-    from harness.entries import method_choice
+    from harness.plan.entries import method_choice
 
     choice, method = method_choice("defense", {"ims": {"k": "30", "lr": "1e-3"}}, None)
     assert hyper_of(choice, method.hyper).k == 30.0

@@ -18,8 +18,8 @@ from PIL import Image
 from harness.data.cache import default_cache, default_root, prepare
 from harness.data.catalog import CATALOG, resolve
 from harness.data.info import open_arrays
+from harness.data.locate import locate
 from harness.data.options import DataOptions
-from harness.data.source import locate
 from harness.errors import UserError
 
 ROOT = Path(__file__).parents[1]

@@ -6,22 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.cell import run_cells
-from harness.contract import Context, Goal
-from harness.data.budget import BudgetSpec
+from harness.contract import Context, Goal, Recipe
+from harness.data.device_dataset import Resident
 from harness.data.info import DataInfo
-from harness.data.resident import Resident
-from harness.entries import method_choice
-from harness.evaluate import evaluate, evaluation_set
-from harness.listing import as_text, entries
-from harness.plan import Cell, Victim
-from harness.predict import quantised
-from harness.recipe import Recipe
-from harness.registry import describe, names
-from harness.store import Store
-from harness.study import load_study
-from harness.toolbox.gates import folded
-from harness.victim import Attacked
+from harness.evaluation.evaluate import evaluate, evaluation_set
+from harness.execution.cell import run_cells
+from harness.plan.budget import BudgetSpec
+from harness.plan.catalogue import as_text, entries
+from harness.plan.entries import method_choice
+from harness.plan.registry import describe, names
+from harness.plan.spec import Cell, Victim
+from harness.store.store import Store
+from harness.study.load import load_study
+from harness.toolbox.masks.channel_gates import folded
+from harness.toolbox.predict import quantised
+from harness.training.victim import Attacked
 from tests.planted_models import CLASSES, SIDE, pictures, planted, scores, stamp
 
 OWN = '''

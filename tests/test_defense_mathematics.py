@@ -7,45 +7,50 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from harness.defenses.anp import Hyper as AnpHyper
+from harness.defenses.anp import trained_masks, worst_noise
+from harness.defenses.bnp import Hyper as BnpHyper
+from harness.defenses.bnp import bnp, clean_moments, divergence
+from harness.defenses.clp import lipschitz
+from harness.defenses.fst import Hyper as FstHyper
+from harness.defenses.fst import classifier, fst
+from harness.defenses.i_bau import Hyper as IbauHyper
+from harness.defenses.i_bau import inner_loss
+from harness.defenses.nad import nad
+from harness.defenses.rnp import Hyper as RnpHyper
+from harness.defenses.rnp import recovered, unlearned
+from harness.defenses.sau import Hyper as SauHyper
+from harness.defenses.sau import jensen_shannon, shared_examples
+from harness.defenses.sau import outer_loss as sau_loss
+from harness.defenses.tsbd import Hyper as TsbdHyper
+from harness.defenses.tsbd import unlearned as unlearned_for_tsbd
+from harness.defenses.tsbd import zero_most_changed
 from torch import nn
 from torch.nn import functional as F
 
-from defenses.anp import Hyper as AnpHyper
-from defenses.anp import trained_masks, worst_noise
-from defenses.bnp import Hyper as BnpHyper
-from defenses.bnp import bnp, clean_moments, divergence
-from defenses.clp import lipschitz
-from defenses.fst import Hyper as FstHyper
-from defenses.fst import classifier, fst
-from defenses.i_bau import Hyper as IbauHyper
-from defenses.i_bau import inner_loss
-from defenses.nad import nad
-from defenses.rnp import Hyper as RnpHyper
-from defenses.rnp import recovered, unlearned
-from defenses.sau import Hyper as SauHyper
-from defenses.sau import jensen_shannon, shared_examples
-from defenses.sau import outer_loss as sau_loss
-from defenses.tsbd import Hyper as TsbdHyper
-from defenses.tsbd import unlearned as unlearned_for_tsbd
-from defenses.tsbd import zero_most_changed
-from harness.augment import Augment
 from harness.contract import Context
-from harness.metrics import auroc
+from harness.data.augment import Augment
+from harness.evaluation.metrics import auroc
 from harness.models.preactresnet18 import PreActResNet
-from harness.network import Normalise
-from harness.toolbox import batchnorm
 from harness.toolbox.attention import FeatureMaps, attention_map, distance, last_maps
-from harness.toolbox.gates import GatedNetwork, block_sites, convolution_sites, folded, wrapped
-from harness.toolbox.gradient_pruning import cut_filter, filter_scores, worst_filter
-from harness.toolbox.hypergradient import hypergradient
-from harness.toolbox.inversion import Trigger, anomaly
-from harness.toolbox.invertible import Masks, agree, disagree, unselected
-from harness.toolbox.normalised import pixel_unit
-from harness.toolbox.perturb import descend, sign_descent
-from harness.toolbox.sam import ascent, displaced
-from harness.toolbox.training import Loop, batches, train
-from harness.toolbox.twice import twice_differentiable
-from harness.toolbox.validation import accuracy
+from harness.toolbox.grad_prune import cut_filter, filter_scores, worst_filter
+from harness.toolbox.holdout import accuracy
+from harness.toolbox.ims.losses import Masks, agree, disagree, unselected
+from harness.toolbox.loops import Loop, batches, train
+from harness.toolbox.masks import batchnorm
+from harness.toolbox.masks.channel_gates import (
+    GatedNetwork,
+    block_sites,
+    convolution_sites,
+    folded,
+    wrapped,
+)
+from harness.toolbox.normalise import Normalise, pixel_unit
+from harness.toolbox.search.adversarial import descend, sign_descent
+from harness.toolbox.search.double_backward import twice_differentiable
+from harness.toolbox.search.hypergradient import hypergradient
+from harness.toolbox.search.neural_cleanse import Trigger, anomaly
+from harness.toolbox.search.sam import ascent, displaced
 from tests.planted_models import CLASSES, clean_budget, planted, planted_transformer, stamp
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from harness.contract import Budget, Context, Repaired
-from harness.registry import describe, load, names
-from harness.toolbox.gates import block_sites, wrapped
+from harness.plan.registry import describe, load, names
+from harness.toolbox.masks.channel_gates import block_sites, wrapped
 from tests.planted_models import (
     PER_COLOUR,
     clean_budget,

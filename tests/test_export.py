@@ -11,15 +11,15 @@ from click.testing import CliRunner
 from PIL import Image
 from torchvision.models import mobilenet_v3_large
 
-from harness import cli
-from harness.bench import Bench
-from harness.bridges import oldpickle
-from harness.bridges.exchange import incoming
-from harness.bridges.export import export_study
-from harness.bridges.writing import Source, write_record
+from harness.bridges.backdoorbench import numpy1_pickle as oldpickle
+from harness.bridges.backdoorbench.export import export_study
+from harness.bridges.backdoorbench.state_dicts import incoming
+from harness.bridges.backdoorbench.write_record import Source, write_record
+from harness.cli import main as cli
 from harness.errors import UserError
-from harness.evaluate import evaluate
-from harness.run import store_of
+from harness.evaluation.evaluate import evaluate
+from harness.execution.run import store_of
+from harness.training.session import Bench
 from tests import benchrepo, small
 
 

@@ -10,21 +10,22 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harness.bench import Bench
-from harness.bridges import entry, runner
-from harness.bridges.external import ScriptError, run_script
-from harness.bridges.handed import Handed
-from harness.cell import clean_places
+from harness.bridges.script import entry
+from harness.bridges.script import shim as runner
+from harness.bridges.script.inputs import Handed
+from harness.bridges.script.run import ScriptError, run_script
 from harness.contract import Context, OutOfTimeError
-from harness.entries import hyper_of
 from harness.errors import UserError
-from harness.launch.snapshot import take
-from harness.registry import load
-from harness.report.board import board, leaderboard
-from harness.report.paired import competitors
-from harness.report.source import gather
-from harness.report.tables import markdown
-from harness.run import store_of
+from harness.execution.cell import clean_places
+from harness.execution.code_snapshot import take
+from harness.execution.run import store_of
+from harness.plan.entries import hyper_of
+from harness.plan.registry import load
+from harness.report.frame.report_data import gather
+from harness.report.stats.paired_tests import competitors
+from harness.report.tables.leaderboard import board, leaderboard
+from harness.report.typeset.render import markdown
+from harness.training.session import Bench
 from tests import benchrepo, small
 
 MODES = ("by class", "fail", "nothing")

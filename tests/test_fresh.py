@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import cli
+from harness.cli.main import cli
 from harness.data.cache import default_cache
-from harness.report.fresh import MADE_FROM, inputs
-from harness.run import store_of
-from harness.study import load_study
+from harness.execution.run import store_of
+from harness.report.up_to_date import MADE_FROM, inputs
+from harness.study.load import load_study
 from tests import small
 
 ROOT = Path(__file__).parent.parent
 COMMAND = """
 import sys
-from harness.cli import main
+from harness.cli.main import main
 try:
     main()
 except SystemExit as end:

@@ -7,13 +7,20 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from harness.contract import Context
-from harness.registry import load
-from harness.toolbox.frozen import constant, foldable, frozen
-from harness.toolbox.gates import block_sites, convolution_sites, folded
-from harness.toolbox.invertible import Batch, Masks, Networks, agree, disagree, outer_losses, perturbed
-from harness.toolbox.masking import masked
-from harness.toolbox.settings import InvertibleMasks
+from harness.contract import Context, InvertibleMasks
+from harness.plan.registry import load
+from harness.toolbox.ims.losses import (
+    Batch,
+    Masks,
+    Networks,
+    agree,
+    disagree,
+    outer_losses,
+    perturbed,
+)
+from harness.toolbox.ims.solver import masked
+from harness.toolbox.masks.channel_gates import block_sites, convolution_sites, folded
+from harness.toolbox.masks.fold_batchnorm import constant, foldable, frozen
 from tests.planted_models import clean_budget, pictures, planted, planted_transformer
 
 SMALL = {

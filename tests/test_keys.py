@@ -2,7 +2,7 @@
 
 import pytest
 
-from harness.keys import canonical, digest, seed
+from harness.plan.keys import canonical, digest, seed
 from tests import small
 
 

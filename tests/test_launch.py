@@ -9,17 +9,17 @@ import time
 import pytest
 import torch
 
-from harness.bench import _outcome
 from harness.contract import OutOfTimeError
 from harness.data.cache import default_cache
 from harness.errors import UserError
-from harness.launch.local import run_local
-from harness.launch.schedule import Schedule, Wish
-from harness.launch.slots import Slot
-from harness.launch.stop import Stop
-from harness.records import Latest
-from harness.store import Store, StoreError
-from harness.study import load_study
+from harness.execution.pool import run_local
+from harness.execution.run_task import _outcome
+from harness.execution.schedule import Schedule, Wish
+from harness.execution.signals import Stop
+from harness.execution.slots import Slot
+from harness.store.record_files import Latest
+from harness.store.store import Store, StoreError
+from harness.study.load import load_study
 from tests import chaos
 
 GOOD = {"none": "ok", "ft": "ok"}
@@ -75,7 +75,7 @@ def test_a_signal_keeps_what_is_finished(tmp_path, reference, number):
 
 def test_a_second_signal_ends_at_once(tmp_path):
     code = (
-        "import os, signal, time\nfrom harness.launch.stop import Stop\nwith Stop() as stop:\n"
+        "import os, signal, time\nfrom harness.execution.signals import Stop\nwith Stop() as stop:\n"
         "    os.kill(os.getpid(), 2); assert stop.asked == 2; os.kill(os.getpid(), 2); time.sleep(60)"
     )
     ended = subprocess.run(

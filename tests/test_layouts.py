@@ -11,7 +11,7 @@ from PIL import Image
 from harness.data.cache import prepare
 from harness.data.info import open_arrays
 from harness.data.options import DataOptions
-from harness.data.pickles import read_pickle
+from harness.data.safe_pickle import read_pickle
 from harness.errors import UserError
 
 RNG = np.random.default_rng(0)

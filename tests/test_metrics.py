@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from harness.contract import Goal
-from harness.metrics import Scores, Truth, combined, scores
+from harness.evaluation.metrics import Scores, Truth, combined, scores
 
 
 def test_scores_by_hand():

@@ -4,13 +4,13 @@ import pytest
 import torch
 import torchvision
 
-from harness.entries import method_choice
 from harness.errors import UserError
+from harness.models._preactivation import Block
 from harness.models.preactresnet18 import PreActResNet
-from harness.registry import describe, load, names
-from harness.store import Store
-from harness.toolbox.preactivation import Block
-from harness.victim import train_victim
+from harness.plan.entries import method_choice
+from harness.plan.registry import describe, load, names
+from harness.store.store import Store
+from harness.training.victim import train_victim
 from tests.victim_parts import QUICK, context, resident, victim
 
 MODELS = names("model")

@@ -3,7 +3,7 @@
 import torch
 
 from harness.models.preactresnet18 import Hyper, preactresnet18
-from harness.network import Normalise
+from harness.toolbox.normalise import Normalise
 
 
 def test_preactresnet18_is_interchangeable_with_backdoorbench():

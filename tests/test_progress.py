@@ -8,14 +8,14 @@ import pytest
 from rich.console import Console
 
 from harness.data.cache import default_cache
-from harness.launch.progress import Progress, clock
-from harness.launch.schedule import Schedule, Wish, failure
-from harness.launch.slots import Slot
-from harness.launch.task import Task
-from harness.records import Latest
-from harness.store import Store
-from harness.study import load_study
-from harness.watch import follow, screen
+from harness.execution.progress import Progress, clock
+from harness.execution.schedule import Schedule, Wish, failure
+from harness.execution.slots import Slot
+from harness.execution.task import Task
+from harness.execution.watch import follow, screen
+from harness.store.record_files import Latest
+from harness.store.store import Store
+from harness.study.load import load_study
 from tests import chaos
 
 SLOTS = [Slot("cpu", 1, f"cpu {i}") for i in range(2)]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from harness.errors import UserError
-from harness.records import Latest, as_line, parsed, read_lines, write_packed
-from harness.store import Store, StoreError
+from harness.store.record_files import Latest, as_line, parsed, read_lines, write_packed
+from harness.store.store import Store, StoreError
 
 
 def record(key="a", finished="2026-01-01", **more):

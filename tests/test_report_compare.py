@@ -6,10 +6,10 @@ import shutil
 import pytest
 from click.testing import CliRunner
 
-from harness.cli import cli
+from harness.cli.main import cli
 from harness.errors import UserError
 from harness.report.compare import compare_stores
-from harness.store import Store
+from harness.store.store import Store
 from tests.report_records import fabricate
 
 

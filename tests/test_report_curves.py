@@ -8,10 +8,10 @@ import pytest
 from matplotlib.colors import to_hex
 
 from harness.report.figures.curves import curve_data, draw, samples_per_class, unplaced
-from harness.report.lines import PANELS
-from harness.report.parts import split
-from harness.report.statistics import distinct, summarize
-from harness.report.style import looks, save
+from harness.report.frame.groups import split
+from harness.report.plotting.curves import PANELS
+from harness.report.plotting.style import looks, save
+from harness.report.stats.means import distinct, summarize
 from tests.report_frames import fail, frame
 
 

@@ -2,21 +2,21 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness.registry import ROOT
-from harness.report import parts
+from harness.plan.report_names import FIGURES
 from harness.report.figures import anatomy, classes, gallery, rates
-from harness.report.names import FIGURES
-from harness.report.picture import pictures
-from harness.report.source import gather
-from harness.report.style import PAGE_WIDTH, labelled
+from harness.report.frame import groups as parts
+from harness.report.frame.report_data import gather
+from harness.report.plotting.figure import pictures
+from harness.report.plotting.style import PAGE_WIDTH, labelled
 from tests.report_frames import fail, frame, source
 from tests.report_records import LAYERS, fabricate
 
-FOLDER = ROOT / "harness" / "report" / "figures"
+FOLDER = Path(__file__).parent.parent / "harness" / "report" / "figures"
 
 
 @pytest.fixture(scope="module", params=[2, 20])

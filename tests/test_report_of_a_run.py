@@ -6,8 +6,8 @@ import re
 import numpy as np
 from click.testing import CliRunner
 
-from harness.cli import cli
-from harness.store import Store
+from harness.cli.main import cli
+from harness.store.store import Store
 
 STUDY = """
 data: [digits]
@@ -52,7 +52,9 @@ def test_a_run_keeps_the_images_and_labels_that_its_figures_need(tmp_path, monke
     page = (folder / "report.html").read_text()
     assert victim["key"] in records_in(page)
     assert "defuse show STUDY CELL" not in page
-    monkeypatch.setattr("harness.report.source.MOST", 1)  # as if two cells were too many for one page
+    monkeypatch.setattr(
+        "harness.report.frame.report_data.MOST", 1
+    )  # as if two cells were too many for one page
     again = CliRunner().invoke(cli, ["report", command[1], *command[2:4]], standalone_mode=False)
     assert again.return_value == 0, again.output
     page = (folder / "report.html").read_text()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness.report.source import gather
+from harness.report.frame.report_data import gather
 from harness.report.write import write_report
 from tests.report_records import fabricate
 

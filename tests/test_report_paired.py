@@ -5,12 +5,21 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from harness.report.duels import best_ranked, duel_sheets, rank_numbers
 from harness.report.figures.critical import cliques
 from harness.report.figures.tradeoff import front
-from harness.report.paired import compare, comparisons, competitors, effects, holm, ranks, signed_rank, values
-from harness.report.sheet import Best, Second, marked
-from harness.report.statistics import distinct
+from harness.report.stats.means import distinct
+from harness.report.stats.paired_tests import (
+    compare,
+    comparisons,
+    competitors,
+    effects,
+    holm,
+    ranks,
+    signed_rank,
+    values,
+)
+from harness.report.tables.pairwise import best_ranked, duel_sheets, rank_numbers
+from harness.report.typeset.table import Best, Second, marked
 from tests.report_frames import fail, frame
 
 

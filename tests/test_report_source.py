@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from harness.cli import cli
+from harness.cli.main import cli
 from harness.data.cache import default_cache
 from harness.errors import UserError
-from harness.report.labels import Labels
-from harness.report.names import FIGURES
-from harness.report.source import gather
-from harness.store import Store
-from harness.study import load_study
+from harness.plan.report_names import FIGURES
+from harness.report.frame.display_names import Labels
+from harness.report.frame.report_data import gather
+from harness.store.store import Store
+from harness.study.load import load_study
 from tests.report_records import fabricate
 
 OF_THIS_REPORT = Path(__file__).parent
@@ -100,7 +100,7 @@ def test_two_studies_make_one_report(tmp_path):
 
 def test_a_report_with_twenty_defenses_is_whole(tmp_path):
     plan, _ = fabricate(tmp_path, defenses=20, attacks=3, spcs=(2, 10), seeds=range(3))
-    code = "from harness.cli import main; main()"
+    code = "from harness.cli.main import main; main()"
     command = [sys.executable, "-c", code, "report", plan.path, "--out", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=OF_THIS_REPORT.parent)
     assert done.returncode == 1, done.stderr  # made-up errors
@@ -117,7 +117,7 @@ def test_planning_loads_no_figure(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from harness.study import load_study
+from harness.study.load import load_study
 from harness.data.cache import default_cache
 load_study(Path({str(path)!r}), None, default_cache())
 sys.exit(any(name in sys.modules for name in ("torch", "matplotlib", "pandas")))

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from harness.report.statistics import REASONS, distinct, left_out, summarize
+from harness.report.stats.means import REASONS, distinct, left_out, summarize
 from tests.report_frames import fail, frame
 
 

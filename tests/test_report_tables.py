@@ -9,13 +9,13 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from harness.report.board import HEADER, board, leaderboard
-from harness.report.names import TABLES
-from harness.report.parts import split
-from harness.report.splits import attack_sheets
-from harness.report.statistics import distinct
-from harness.report.tabled import all_tables
-from harness.report.tables import escape, latex, markdown, terminal
+from harness.plan.report_names import TABLES
+from harness.report.frame.groups import split
+from harness.report.stats.means import distinct
+from harness.report.tables.all_tables import all_tables
+from harness.report.tables.leaderboard import HEADER, board, leaderboard
+from harness.report.tables.splits import attack_sheets
+from harness.report.typeset.render import escape, latex, markdown, terminal
 from harness.report.write import write_report
 from tests.report_frames import fail, frame, source
 

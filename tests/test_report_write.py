@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from harness.report import tables, write
+from harness.report import write
+from harness.report.typeset import render as tables
 from harness.report.write import write_report
 from tests.report_frames import CHANGES, COLUMNS, fail, frame, source
 

@@ -12,11 +12,11 @@ from rich.console import Console
 
 from harness.data.info import open_arrays
 from harness.errors import UserError
-from harness.launch.slots import Hardware
-from harness.plan import Study
-from harness.report.frame import build_frame
-from harness.run import Options, run_study, state, store_of
-from harness.store import Store
+from harness.execution.run import Options, run_study, state, store_of
+from harness.execution.slots import Hardware
+from harness.plan.spec import Study
+from harness.report.frame.frame import build_frame
+from harness.store.store import Store
 from tests import small
 
 ROOT = Path(__file__).parent.parent
@@ -75,7 +75,7 @@ def test_read_only_does_nothing_and_force_everything(tmp_path):
 def test_kill_9_loses_no_finished_cell_and_trains_nothing_twice(reference, tmp_path):
     path, _, numbers = reference
     out = tmp_path / "out"
-    command = [sys.executable, "-c", "from harness.cli import main; main()"]
+    command = [sys.executable, "-c", "from harness.cli.main import main; main()"]
     arguments = ["run", str(path), "--out", str(out), "--device", "cpu", "--workers", "2"]
     for wanted in (1, 3):  # killed twice: once among the victims, once among the cells
         child = subprocess.Popen(
@@ -186,7 +186,7 @@ def test_an_own_defense_that_changed_runs_anew(tmp_path):
     path = small.write_study(tmp_path, defenses=[own])
     before = small.plan(path).cells[0].key
     write_own(tmp_path, "mine.py", "return model  # changed")
-    from harness.registry import _describe
+    from harness.plan.registry import _describe
 
     _describe.cache_clear()  # a new process would read the file anew
     assert small.plan(path).cells[0].key != before

@@ -8,12 +8,12 @@ import yaml
 
 from harness.data.cache import default_cache
 from harness.errors import UserError
-from harness.launch.costs import Costs
-from harness.launch.schedule import Schedule, Wish, failure
-from harness.launch.slots import Hardware, measured_mb, per_gpu, slots_for
-from harness.launch.task import Task
-from harness.records import Latest
-from harness.study import load_study
+from harness.execution.durations import Costs
+from harness.execution.schedule import Schedule, Wish, failure
+from harness.execution.slots import Hardware, measured_mb, per_gpu, slots_for
+from harness.execution.task import Task
+from harness.store.record_files import Latest
+from harness.study.load import load_study
 
 SECONDS = {"none": 1.0, "ft": 20.0, "fp": 5.0}
 
@@ -198,7 +198,7 @@ class _FakeTorch:
 
 def test_gpu_slots_spread_over_the_gpus(plan, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", _FakeTorch())
-    monkeypatch.setattr("harness.launch.slots.cores", lambda: 16)
+    monkeypatch.setattr("harness.execution.slots.cores", lambda: 16)
     labels = [slot.label for slot in slots_for(Hardware(gpus=(0, 1), per_gpu=2), plan, Latest())]
     assert labels == ["cuda:0/0", "cuda:1/0", "cuda:0/1", "cuda:1/1"]
     assert [slot.label for slot in slots_for(Hardware(), plan, Latest())] == ["cuda:0", "cuda:1"]

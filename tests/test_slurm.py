@@ -11,13 +11,13 @@ import yaml
 
 from harness.data.cache import default_cache
 from harness.errors import UserError
-from harness.launch.sbatch import parsed
-from harness.launch.schedule import Wish
-from harness.launch.slurm import Part, queue
-from harness.launch.snapshot import take
-from harness.run import Options
-from harness.store import Store
-from harness.study import load_study
+from harness.execution.code_snapshot import take
+from harness.execution.run import Options
+from harness.execution.sbatch import parsed
+from harness.execution.schedule import Wish
+from harness.execution.slurm import Part, queue
+from harness.store.store import Store
+from harness.study.load import load_study
 from tests import chaos
 
 START = Path(__file__).parent / "slurm" / "start.sh"
@@ -158,7 +158,9 @@ def test_what_runs_later_is_what_was_submitted(study, tmp_path):
     study.with_name("slow.py").write_text("changed")
     assert Path(refs["slow"]).read_text() == SLOW.format(file=tmp_path / "go")
     assert refs["ft"] == "ft"
-    assert (code / "defenses" / "ft.py").read_text() == (chaos.ROOT / "defenses" / "ft.py").read_text()
+    assert (code / "harness" / "defenses" / "ft.py").read_text() == (
+        chaos.ROOT / "defenses" / "ft.py"
+    ).read_text()
     assert take(plan, tmp_path / "code")[1] == code
 
 

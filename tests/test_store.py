@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from harness.errors import UserError
-from harness.store import Store
+from harness.store.store import Store
 
 
 def record(key, finished="2026-01-01", **more):

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from harness.augment import Augment
 from harness.contract import Budget
+from harness.data.augment import Augment
 from harness.data.cache import prepare
+from harness.data.device_dataset import load_resident
+from harness.data.gtsrb_tracks import tracks
 from harness.data.info import open_groups
 from harness.data.options import DataOptions
-from harness.data.resident import load_resident
-from harness.data.tracks import tracks
-from harness.toolbox.validation import hold_out
+from harness.toolbox.holdout import hold_out
 from tests.test_layouts import gtsrb
 from tests.victim_parts import context
 

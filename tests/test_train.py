@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from harness.augment import Augment
-from harness.contract import Context, OutOfTimeError
-from harness.recipe import Recipe
-from harness.train import _shares, as_float, fit
+from harness.contract import Context, OutOfTimeError, Recipe
+from harness.data.augment import Augment
+from harness.toolbox.fit import _shares, as_float, fit
 
 
 def context(deadline=None):

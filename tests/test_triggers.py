@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 
 from harness.contract import Context, Goal, TrainingSet
-from harness.entries import hyper_of, method_choice
-from harness.predict import stamped
-from harness.registry import load
+from harness.plan.entries import hyper_of, method_choice
+from harness.plan.registry import load
+from harness.toolbox.predict import stamped
 
 
 def poison(name, shape=(3, 32, 32), *, n=200, rate=0.1, target=0, folder=None, **hyper):

@@ -10,16 +10,16 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from harness.cli import cli
-from harness.collect import free, waste
-from harness.compact import compact
+from harness.cli.main import cli
 from harness.data.cache import default_cache
 from harness.errors import UserError
-from harness.launch.task import Task
-from harness.merge import merge
-from harness.run import state
-from harness.store import Store
-from harness.study import load_study
+from harness.execution.run import state
+from harness.execution.task import Task
+from harness.store.compact import compact
+from harness.store.gc import free, waste
+from harness.store.merge import merge
+from harness.store.store import Store
+from harness.study.load import load_study
 
 
 @pytest.fixture

@@ -7,16 +7,16 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from harness.cli import cli
+from harness.cli.main import cli
 from harness.data.cache import default_cache
 from harness.errors import UserError
-from harness.launch.schedule import Schedule, Wish, failure
-from harness.launch.task import Task
-from harness.plan import Gate
-from harness.records import Latest
-from harness.report.frame import build_frame
-from harness.run import Options, run_study, store_of
-from harness.study import load_study
+from harness.execution.run import Options, run_study, store_of
+from harness.execution.schedule import Schedule, Wish, failure
+from harness.execution.task import Task
+from harness.plan.gate import Gate
+from harness.report.frame.frame import build_frame
+from harness.store.record_files import Latest
+from harness.study.load import load_study
 
 pytest.importorskip("sklearn")
 

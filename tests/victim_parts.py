@@ -4,14 +4,13 @@ from pathlib import Path
 
 import torch
 
-from harness.attackplan import clean_of
-from harness.contract import Context
+from harness.contract import Context, Recipe
+from harness.data.device_dataset import Resident
 from harness.data.info import DataInfo
-from harness.data.resident import Resident
-from harness.entries import method_choice
-from harness.plan import Victim
-from harness.recipe import Recipe
-from harness.registry import describe
+from harness.plan.entries import method_choice
+from harness.plan.registry import describe
+from harness.plan.spec import Victim
+from harness.study.victims import clean_of
 
 CPU = torch.device("cpu")
 CLASSES = 4

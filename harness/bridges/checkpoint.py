@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.bridges.setting import IMPORTED, TRIGGERS, UNKNOWN, Setting, below, weights_digest
-from harness.bundles import Target
+from harness.bridges.context import IMPORTED, TRIGGERS, UNKNOWN, Setting, below, weights_digest
+from harness.contract import Target
 from harness.data.catalog import Entry
 from harness.data.info import DataInfo
-from harness.entries import FaultsError, checked, method_choice, split
 from harness.errors import UserError, nearest
-from harness.plan import Choice, Source, Victim
-from harness.registry import is_function
+from harness.plan.entries import FaultsError, checked, method_choice, split
+from harness.plan.registry import is_function
+from harness.plan.spec import Choice, Source, Victim
 
 FORMS = ("blend", "patch", "pattern")
 

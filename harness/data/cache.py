@@ -20,9 +20,9 @@ import numpy as np
 from harness.data.catalog import Entry
 from harness.data.decode import GROUPS, decode
 from harness.data.info import Arrays, DataInfo
+from harness.data.locate import Source, locate
+from harness.data.open_raw import read
 from harness.data.options import DataOptions
-from harness.data.read import read
-from harness.data.source import Source, locate
 from harness.errors import UserError
 
 _INFO = "info.json"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.raw import Encoded, Raw, Split
+from harness.data.splits import Encoded, Raw, Split
 from harness.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 
 from harness.data.catalog import Entry
 from harness.data.labels import check_labels
-from harness.data.raw import Encoded, Raw, Split, join
-from harness.data.source import Files, Source
+from harness.data.locate import Files, Source
+from harness.data.splits import Encoded, Raw, Split, join
 from harness.errors import UserError, nearest
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 
 from harness.contract import Positive, model
-from harness.toolbox.stem import with_channels
+from harness.models._input_channels import with_channels
 
 CHANNELS = (96, 192, 384, 768)
 BLOCKS = (3, 3, 9, 3)

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models import DenseNet
 
 from harness.contract import Count, model
-from harness.toolbox.stem import with_channels
+from harness.models._input_channels import with_channels
 
 
 @dataclass(frozen=True, kw_only=True)

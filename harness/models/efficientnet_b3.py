@@ -8,10 +8,10 @@ from torch import nn
 from torchvision.models import efficientnet_b3 as torchvision_efficientnet_b3
 
 from harness.contract import model
-from harness.toolbox.stem import with_channels
+from harness.models._input_channels import with_channels
 
 if TYPE_CHECKING:
-    from harness.registry import NoHyper
+    from harness.contract import NoHyper
 
 
 @model(paper="EfficientNet: Rethinking Model Scaling, arXiv 1905.11946", year=2019, version=1)

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models import mobilenet_v3_large as torchvision_mobilenet_v3_large
 
 from harness.contract import Positive, model
-from harness.toolbox.stem import with_channels
+from harness.models._input_channels import with_channels
 
 
 @dataclass(frozen=True, kw_only=True)

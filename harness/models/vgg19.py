@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from harness.contract import Positive, model
-from harness.toolbox.vgg import vgg_19
+from harness.models._vgg import vgg_19
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from harness.contract import Count, model
-from harness.toolbox.transformer import Sizes, vision_transformer
+from harness.models._transformer import Sizes, vision_transformer
 
 
 @dataclass(frozen=True, kw_only=True)

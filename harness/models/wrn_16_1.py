@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from harness.contract import Count, model
-from harness.toolbox.preactivation import stage
+from harness.models._preactivation import stage
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,12 +18,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from harness.errors import UserError
-from harness.report.matching import Side, side
-from harness.report.quantities import COMPARED, QUANTITIES, number
-from harness.report.sheet import Row, Section, Sheet
-from harness.report.statistics import distinct, summarize
-from harness.report.tables import terminal
-from harness.store import Store
+from harness.report.frame.metric_info import COMPARED, QUANTITIES, number
+from harness.report.match_cells import Side, side
+from harness.report.stats.means import distinct, summarize
+from harness.report.typeset.render import terminal
+from harness.report.typeset.table import Row, Section, Sheet
+from harness.store.store import Store
 
 BY = ["data", "model", "recipe", "budget", "defense"]
 SHOWN = (*COMPARED, "seconds")

@@ -17,13 +17,13 @@ from matplotlib.figure import Figure
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from harness.report import tables
-from harness.report.names import BOARD, FIGURES, PAGE, TABLES
+from harness.plan.report_names import BOARD, FIGURES, PAGE, TABLES
+from harness.report.frame.report_data import MOST, Source
 from harness.report.page import write_page
-from harness.report.picture import Picture, pictures
-from harness.report.source import MOST, Source
-from harness.report.style import save
-from harness.report.tabled import Tabled, all_tables
+from harness.report.plotting.figure import Picture, pictures
+from harness.report.plotting.style import save
+from harness.report.tables.all_tables import Tabled, all_tables
+from harness.report.typeset import render as tables
 
 RECORD_ORDER = [
     "study",

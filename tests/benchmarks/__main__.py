@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 import torch
 
-from harness.launch.slots import cores
-from harness.runtime import environment, set_up
+from harness.execution.slots import cores
+from harness.training.device import environment, set_up
 from tests.benchmarks import peak
 from tests.benchmarks.side import Row
 

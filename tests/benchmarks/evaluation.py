@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import torch
 from torchvision.transforms import Compose
 
-from harness.evaluate import evaluate
+from harness.evaluation.evaluate import evaluate
 from tests.benchmarks import peak, plain, scene
 from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side
 

@@ -11,12 +11,12 @@ import copy
 from functools import partial
 
 import torch
+from harness.defenses.anp import Hyper, trained_masks
 from torch import nn
 from torch.nn import functional as F
 
-from defenses.anp import Hyper, trained_masks
-from harness.augment import Augment
 from harness.contract import Budget
+from harness.data.augment import Augment
 from tests.benchmarks import peak, plain, scene
 from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side
 

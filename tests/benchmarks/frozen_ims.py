@@ -15,9 +15,9 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from harness.toolbox.gates import convolution_sites
-from harness.toolbox.invertible import Batch, Masks, Networks, outer_losses, perturbed, probabilities
-from harness.toolbox.settings import InvertibleMasks
+from harness.contract import InvertibleMasks
+from harness.toolbox.ims.losses import Batch, Masks, Networks, outer_losses, perturbed, probabilities
+from harness.toolbox.masks.channel_gates import convolution_sites
 from tests.benchmarks import peak, scene
 from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side
 

@@ -16,13 +16,13 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-import harness.cell
+import harness.execution.cell
 from harness.data.cache import default_cache
-from harness.launch.schedule import Wish
-from harness.launch.slots import Hardware
-from harness.run import Options, run_study
-from harness.store import Store
-from harness.study import load_study
+from harness.execution.run import Options, run_study
+from harness.execution.schedule import Wish
+from harness.execution.slots import Hardware
+from harness.store.store import Store
+from harness.study.load import load_study
 
 CELLS = 100
 
@@ -68,10 +68,10 @@ def main() -> None:
         start = time.process_time()
         run_study(plan, store, Options(Wish(), hardware), quiet)
         supervisor = time.process_time() - start
-        harness.cell.evaluate = Timed(harness.cell.evaluate, time.process_time)
+        harness.execution.cell.evaluate = Timed(harness.execution.cell.evaluate, time.process_time)
         start = time.process_time()
         run_study(plan, store, Options(Wish(mode="force", since="9999"), hardware, inline=True), quiet)
-        worker = time.process_time() - start - harness.cell.evaluate.seconds
+        worker = time.process_time() - start - harness.execution.cell.evaluate.seconds
     for what, seconds in (
         ("worker", worker),
         ("supervisor", supervisor),

@@ -11,10 +11,10 @@ from functools import partial
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from harness.predict import logits
-from harness.recipe import Recipe
-from harness.runtime import set_up, uses_bf16
-from harness.toolbox.settings import InvertibleMasks
+from harness.contract import InvertibleMasks, Recipe
+from harness.toolbox.fit import uses_bf16
+from harness.toolbox.predict import logits
+from harness.training.device import set_up
 from tests.benchmarks import frozen_ims, peak, scene, training
 
 TOP = 8

@@ -20,7 +20,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         plan, _ = fabricate(folder, defenses=20, attacks=5, spcs=(2, 5, 10, 20, 50), seeds=range(10))
-        code = "from harness.cli import main; main()"
+        code = "from harness.cli.main import main; main()"
         command = [sys.executable, "-c", code, "report", plan.path, "--out", str(folder / "out")]
         wall, begun = time.perf_counter(), os.times()
         subprocess.run(command, capture_output=True, check=False)

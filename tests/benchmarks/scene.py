@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from harness.contract import Context, Goal, TrainingSet
-from harness.evaluate import EvaluationSet
-from harness.metrics import Truth
+from harness.evaluation.evaluate import EvaluationSet
+from harness.evaluation.metrics import Truth
 from harness.models.preactresnet18 import PreActResNet
-from harness.network import Normalise
-from harness.predict import stamped
-from harness.registry import load
+from harness.plan.registry import load
+from harness.toolbox.normalise import Normalise
+from harness.toolbox.predict import stamped
 from tests.benchmarks import peak, plain
 
 CLASSES, TARGET = 10, 0

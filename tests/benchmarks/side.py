@@ -1,8 +1,9 @@
 """Two ways to the same result, timed side by side in one run: a plain reference, and ours.
 
 A reference runs in a fresh process with as many threads and none of our settings, as a script does: how
-freed memory is kept (``harness.runtime``) is part of ours, and no task profits from those before it. On a CPU
-the clock counts the seconds that a process was given, of one thread, as a worker has; on a GPU the wall's.
+freed memory is kept (``harness.training.device``) is part of ours, and no task profits from those before it.
+On a CPU the clock counts the seconds that a process was given, of one thread, as a worker has; on a GPU the
+wall's.
 """
 
 from __future__ import annotations

@@ -18,20 +18,20 @@ import numpy as np
 import yaml
 
 from harness.data.cache import default_cache
-from harness.records import as_line
-from harness.store import Store
-from harness.study import load_study
+from harness.store.record_files import as_line
+from harness.store.store import Store
+from harness.study.load import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST = 17
 SEEDS = {10_200: 3, 40_800: 12, 122_400: 36}  # 8 victims a seed, 425 cells a victim
 PLAN = (
     "import sys; from pathlib import Path; from harness.data.cache import default_cache; "
-    "from harness.study import load_study; "
+    "from harness.study.load import load_study; "
     "plan = load_study(Path(sys.argv[1]), None, default_cache()); "
     "assert len({cell.key for cell in plan.cells}) == len(plan.cells) == int(sys.argv[2])"
 )
-COMMAND = "from harness.cli import main; main()"
+COMMAND = "from harness.cli.main import main; main()"
 
 
 def study_file(folder: Path, seeds: int) -> Path:

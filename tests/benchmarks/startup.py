@@ -16,12 +16,12 @@ from tests import small
 from tests.benchmarks.side import Row
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = "from harness.cli import main; main()"
+COMMAND = "from harness.cli.main import main; main()"
 WORKER = """
 import multiprocessing.connection, sys
 from pathlib import Path
-from harness.launch.seat import Seat
-from harness.launch.slots import Slot
+from harness.execution.worker_process import Seat
+from harness.execution.slots import Slot
 seat = Seat(Slot("cpu", 1, "cpu 0"), Path(sys.argv[1]))
 seat._start()
 while not seat.ready:

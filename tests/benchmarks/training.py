@@ -7,10 +7,9 @@ from functools import partial
 import torch
 from torch.nn import functional as F
 
-from harness.augment import Augment
-from harness.recipe import Recipe
-from harness.runtime import uses_bf16
-from harness.train import fit
+from harness.contract import Recipe
+from harness.data.augment import Augment
+from harness.toolbox.fit import fit, uses_bf16
 from tests.benchmarks import peak, plain, scene
 from tests.benchmarks.evaluation import plain_sets
 from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side

@@ -14,7 +14,7 @@ import torch
 from torchvision.transforms import Compose
 from torchvision.transforms import functional as TF
 
-from harness.predict import stamped
+from harness.toolbox.predict import stamped
 from tests.benchmarks import peak, plain, scene
 from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side
 

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from harness.contract import Context, Goal, Poison, TrainingSet, attack
-from harness.toolbox.poison import trigger_only
+from harness.contract import Context, Goal, Poison, TrainingSet, attack, trigger_only
 
 if TYPE_CHECKING:
-    from harness.registry import NoHyper
+    from harness.contract import NoHyper
 
 
 def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:

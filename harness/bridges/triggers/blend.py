@@ -7,10 +7,9 @@ from pathlib import Path
 
 import torch
 
-from harness.contract import Context, Goal, Poison, Share, TrainingSet, attack
-from harness.toolbox.images import read_image
-from harness.toolbox.poison import blend as mixed
-from harness.toolbox.poison import trigger_only
+from harness.contract import Context, Goal, Poison, Share, TrainingSet, attack, trigger_only
+from harness.toolbox.image_files import read_image
+from harness.toolbox.poisoning.data_poisoning import blend as mixed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from harness.contract import Context, Goal, NonNegativeCount, Poison, TrainingSet, attack
-from harness.toolbox.images import read_pixels
-from harness.toolbox.poison import blend, trigger_only
+from harness.contract import Context, Goal, NonNegativeCount, Poison, TrainingSet, attack, trigger_only
+from harness.toolbox.image_files import read_pixels
+from harness.toolbox.poisoning.data_poisoning import blend
 
 
 @dataclass(frozen=True, kw_only=True)

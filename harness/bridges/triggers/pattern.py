@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.contract import Context, Goal, Poison, TrainingSet, attack
-from harness.toolbox.images import read_image
-from harness.toolbox.poison import blend, trigger_only
+from harness.contract import Context, Goal, Poison, TrainingSet, attack, trigger_only
+from harness.toolbox.image_files import read_image
+from harness.toolbox.poisoning.data_poisoning import blend
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.report.parts import Part, budgets
-from harness.report.picture import Picture
-from harness.report.source import Arrays, Source
-from harness.report.style import PAGE_WIDTH, RC
+from harness.report.frame.groups import Part, budgets
+from harness.report.frame.report_data import Arrays, Source
+from harness.report.plotting.figure import Picture
+from harness.report.plotting.style import PAGE_WIDTH, RC
 
 ATTACKS = 3
 """At most so many attacks are drawn; the data has all of them."""

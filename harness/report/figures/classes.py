@@ -10,11 +10,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.report.heat import ROW, colour_bar, draw_heat
-from harness.report.parts import NO_DEFENSE, Part, budgets, privileged
-from harness.report.picture import Picture, stem
-from harness.report.source import Arrays, Source
-from harness.report.style import PAGE_WIDTH, RC, labelled
+from harness.plan.spec import NO_DEFENSE
+from harness.report.frame.groups import (
+    Part,
+    budgets,
+    privileged,
+)
+from harness.report.frame.report_data import Arrays, Source
+from harness.report.plotting.figure import Picture, stem
+from harness.report.plotting.heatmap import ROW, colour_bar, draw_heat
+from harness.report.plotting.style import PAGE_WIDTH, RC, labelled
 
 MOST = 2000
 """Of more cells, this many evenly spread ones are looked into: each is a file of its own."""

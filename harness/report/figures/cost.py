@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
-from harness.report.picture import Picture, stem
-from harness.report.scatter import Pair, draw, points
-from harness.report.source import Source
+from harness.report.frame.report_data import Source
+from harness.report.plotting.figure import Picture, stem
+from harness.report.plotting.scatter import Pair, draw, points
 
 CAPTION = (
     "DER against the seconds of the defense (log axis), means with 95 % intervals; the upper left corner is "

@@ -16,10 +16,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.report.paired import SIGNIFICANT, comparisons, competitors, ranks
-from harness.report.picture import Picture
-from harness.report.source import Source
-from harness.report.style import RC
+from harness.report.frame.report_data import Source
+from harness.report.plotting.figure import Picture
+from harness.report.plotting.style import RC
+from harness.report.stats.paired_tests import SIGNIFICANT, comparisons, competitors, ranks
 
 METRIC = "der"
 WIDTH = 5.0

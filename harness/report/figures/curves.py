@@ -9,12 +9,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.report.lines import PANELS, floor, panel
-from harness.report.parts import NO_DEFENSE, Part, budgets, privileged
-from harness.report.picture import Picture, stem
-from harness.report.source import Source
-from harness.report.statistics import summarize
-from harness.report.style import PAGE_WIDTH, RC, Look, legend_below
+from harness.plan.spec import NO_DEFENSE
+from harness.report.frame.groups import (
+    Part,
+    budgets,
+    privileged,
+)
+from harness.report.frame.report_data import Source
+from harness.report.plotting.curves import PANELS, floor, panel
+from harness.report.plotting.figure import Picture, stem
+from harness.report.plotting.style import PAGE_WIDTH, RC, Look, legend_below
+from harness.report.stats.means import summarize
 
 CAPTION = (
     "Means over attacks, poison rates and seeds, with 95 % intervals, against the clean budget. The dashed "

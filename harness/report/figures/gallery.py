@@ -14,10 +14,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from harness.plan import NO_ATTACK
-from harness.report.picture import Picture
-from harness.report.source import Arrays, Source
-from harness.report.style import PAGE_WIDTH, RC
+from harness.plan.spec import NO_ATTACK
+from harness.report.frame.report_data import Arrays, Source
+from harness.report.plotting.figure import Picture
+from harness.report.plotting.style import PAGE_WIDTH, RC
 
 IMAGES = 3
 """Of each attack."""

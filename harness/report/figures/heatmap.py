@@ -8,12 +8,18 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.report.heat import ROW, colour_bar, draw_heat
-from harness.report.parts import NO_DEFENSE, Part, budgets, panels, privileged
-from harness.report.picture import Picture, stem
-from harness.report.source import Source
-from harness.report.statistics import summarize
-from harness.report.style import PAGE_WIDTH, RC, labelled
+from harness.plan.spec import NO_DEFENSE
+from harness.report.frame.groups import (
+    Part,
+    budgets,
+    panels,
+    privileged,
+)
+from harness.report.frame.report_data import Source
+from harness.report.plotting.figure import Picture, stem
+from harness.report.plotting.heatmap import ROW, colour_bar, draw_heat
+from harness.report.plotting.style import PAGE_WIDTH, RC, labelled
+from harness.report.stats.means import summarize
 
 CAPTION = (
     "ASR in percent, means over seeds; low (dark) is good. Columns: the undefended model, then the lowest "

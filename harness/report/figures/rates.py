@@ -8,12 +8,12 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.report.lines import PANELS, floor, panel
-from harness.report.parts import Part, budgets, panels, privileged
-from harness.report.picture import Picture, stem
-from harness.report.source import Source
-from harness.report.statistics import summarize
-from harness.report.style import PAGE_WIDTH, RC, Look, legend_below
+from harness.report.frame.groups import Part, budgets, panels, privileged
+from harness.report.frame.report_data import Source
+from harness.report.plotting.curves import PANELS, floor, panel
+from harness.report.plotting.figure import Picture, stem
+from harness.report.plotting.style import PAGE_WIDTH, RC, Look, legend_below
+from harness.report.stats.means import summarize
 
 CAPTION = (
     "Means over attacks and seeds, with 95 % intervals, against the poison rate; one row per clean budget, "

@@ -11,11 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from harness.report.lines import PANELS
-from harness.report.parts import NO_DEFENSE, Part, budgets, panels, privileged
-from harness.report.picture import Picture, stem
-from harness.report.source import Source
-from harness.report.style import PAGE_WIDTH, RC, SHADES, labelled, legend_below
+from harness.plan.spec import NO_DEFENSE
+from harness.report.frame.groups import (
+    Part,
+    budgets,
+    panels,
+    privileged,
+)
+from harness.report.frame.report_data import Source
+from harness.report.plotting.curves import PANELS
+from harness.report.plotting.figure import Picture, stem
+from harness.report.plotting.style import PAGE_WIDTH, RC, SHADES, labelled, legend_below
 
 CAPTION = (
     "One point per victim (attack, poison rate, seed); boxes span the quartiles with the median, whiskers "

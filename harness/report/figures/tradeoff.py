@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.axes import Axes
 
-from harness.report.picture import Picture, stem
-from harness.report.scatter import Pair, draw, points
-from harness.report.source import Source
+from harness.report.frame.report_data import Source
+from harness.report.plotting.figure import Picture, stem
+from harness.report.plotting.scatter import Pair, draw, points
 
 CAPTION = (
     "ACC against ASR, means with 95 % intervals; the upper left corner is best. The grey line is the Pareto "

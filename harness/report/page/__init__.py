@@ -10,14 +10,14 @@ from typing import Any
 
 import jinja2
 
+from harness.report.frame.report_data import Source, has_details
 from harness.report.page.boards import board_rows
 from harness.report.page.cells import cell_columns
 from harness.report.page.methods import methods
 from harness.report.page.records import record_details
-from harness.report.picture import Picture
-from harness.report.sheet import Best, Second
-from harness.report.source import Source, has_details
-from harness.report.tabled import Tabled
+from harness.report.plotting.figure import Picture
+from harness.report.tables.all_tables import Tabled
+from harness.report.typeset.table import Best, Second
 
 FOLDER = files("harness.report.page")
 SCRIPTS = ("table.js", "record.js", "page.js")

@@ -9,10 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.report.parts import NO_DEFENSE, SECTIONS, Part, budgets, display, privileged
-from harness.report.quantities import METRICS, QUANTITIES
-from harness.report.source import Source
-from harness.report.statistics import REASONS, summarize
+from harness.plan.spec import NO_DEFENSE
+from harness.report.frame.groups import (
+    SECTIONS,
+    Part,
+    budgets,
+    display,
+    privileged,
+)
+from harness.report.frame.metric_info import METRICS, QUANTITIES
+from harness.report.frame.report_data import Source
+from harness.report.stats.means import REASONS, summarize
 
 ALL = "all"
 PLACE = ["data", "model", "recipe", "budget", "defense"]

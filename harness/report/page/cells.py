@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from harness.report.parts import budgets, display
-from harness.report.quantities import QUANTITIES
-from harness.report.source import Source
+from harness.report.frame.groups import budgets, display
+from harness.report.frame.metric_info import QUANTITIES
+from harness.report.frame.report_data import Source
 
 TEXTS: dict[str, Callable[[Any], str | int]] = {
     "data": str,

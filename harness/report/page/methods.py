@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from harness.contract import Kind
-from harness.plan import Choice, Study
-from harness.registry import describe
+from harness.plan.registry import describe
+from harness.plan.spec import Choice, Study
 
 ARXIV = re.compile(r"arXiv[: ]\s*(\d{4}\.\d{4,5})", re.IGNORECASE)
 

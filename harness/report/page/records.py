@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.keys import canonical
-from harness.records import Record
-from harness.report.source import Source, has_details
+from harness.plan.keys import canonical
+from harness.report.frame.report_data import Source, has_details
+from harness.store.record_files import Record
 
 POINTS = 60
 """Of a log, so many evenly spread entries are drawn."""

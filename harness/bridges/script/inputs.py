@@ -1,0 +1,23 @@
+"""What a defense of another toolbox is handed: everything, for its scripts test as they go."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+
+from harness.data.device_dataset import Resident
+from harness.plan.spec import Cell
+from harness.store.store import Store
+from harness.training.victim import Attacked
+
+
+class Handed(NamedTuple):
+    """One cell, with all that its export needs."""
+
+    cell: Cell
+    victim: Attacked
+    data: Resident
+    chosen: torch.Tensor
+    """int64 (n,): the places of the clean budget in the training set."""
+    store: Store

@@ -1,0 +1,105 @@
+"""The command that brings in what other toolboxes made: import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import DATA_ROOT, OK, OUT, SOME_FAILED, echo
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.plan.spec import Victim
+    from harness.store.record_files import Record
+    from harness.store.store import Store
+
+NOTABLE = 0.0005
+"""A difference from the record's own numbers from which on it is shown: 0.05 points."""
+
+
+@click.group("import")
+def import_() -> None:
+    """Make victims of models that another toolbox trained."""
+
+
+@import_.command()
+@click.argument("records", metavar="RECORD...", nargs=-1, required=True)
+@OUT
+@DATA_ROOT
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+def backdoorbench(records: tuple[str, ...], out: Path, data_root: Path | None, device: str) -> int:
+    """Import RECORDs of BackdoorBench (folders) and compare with the numbers that they hold."""
+    from harness.execution.run import store_of
+
+    victims = _planned(records, data_root)
+    store = store_of(out)
+    return max(_imported(victim, store, device) for victim in victims)
+
+
+def _planned(records: tuple[str, ...], data_root: Path | None) -> list[Victim]:
+    """Return the victims of all records.
+
+    Raises:
+        UserError: one line for every record that is not in order.
+    """
+    from harness.bridges.context import Setting
+    from harness.bridges.imported_victims import for_seeds, foreign_victims
+    from harness.data.cache import default_cache, prepare
+    from harness.data.options import DataOptions
+    from harness.plan.entries import FaultsError
+
+    cache = default_cache()
+    setting = Setting(
+        Path.cwd(), cache.parent / "foreign", lambda name: prepare(name, DataOptions(), data_root, cache), []
+    )
+    victims: list[Victim] = []
+    faults: list[str] = []
+    for record in records:
+        try:
+            victims += foreign_victims({"backdoorbench": record}, setting)
+        except (UserError, FaultsError) as error:
+            faults.append(str(error))
+    if faults:
+        raise UserError("\n".join(faults))
+    return for_seeds(victims, [0])
+
+
+def _imported(victim: Victim, store: Store, device: str) -> int:
+    """Import one victim, unless the store holds it, and say what it came to."""
+    record = store.newest(victim.key)
+    if record is None or record["status"] != "ok" or not store.holds(record):
+        record = _run(victim, store, device)
+    if record["status"] != "ok":
+        echo(f"{victim.attack.label}: {record['status']}: {record['error']}")
+        return SOME_FAILED
+    echo(f"{victim.attack.label}: {victim.data.name}, {victim.model.label}, {_scores(record['result'])}")
+    return OK
+
+
+def _run(victim: Victim, store: Store, device: str) -> Record:
+    from harness.execution.run_task import run_task
+    from harness.execution.slots import cores
+    from harness.execution.task import Task
+    from harness.training.device import device_named, set_up
+    from harness.training.session import Bench
+
+    set_up(cores())
+    (record,) = run_task(Task(victim), Bench(store, device_named(device)))
+    store.append(record)
+    return record
+
+
+def _scores(result: dict[str, Any]) -> str:
+    """Return ACC, ASR and RA in percent, and how the record's own numbers differ."""
+    ours = {name: result[name] for name in ("acc", "asr", "ra")}
+    text = " ".join(f"{name.upper()} {100 * x:.2f}" for name, x in ours.items())
+    said = result["reported"]
+    if not said:
+        return f"{text}; the record has no attack_df.csv to compare with"
+    differing = {name: ours[name] - x for name, x in said.items() if name in ours}
+    if all(abs(x) < NOTABLE for x in differing.values()):
+        return f"{text}, as its attack_df.csv says"
+    theirs = " ".join(f"{x.upper()} {100 * said[x]:.2f} ({100 * differing[x]:+.2f})" for x in differing)
+    return f"{text}; its attack_df.csv says {theirs}"

@@ -1,0 +1,20 @@
+"""Types and ranges of the fields of a ``Hyper``, and the words that declarations use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar
+
+from annotated_types import Ge, Gt, Interval
+
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Share = Annotated[float, Interval(ge=0, le=1)]
+Count = Annotated[int, Ge(1)]
+NonNegativeCount = Annotated[int, Ge(0)]
+Levels = Annotated[int, Interval(ge=2, le=256)]
+
+Kind = Literal["attack", "defense", "model"]
+Needs = Literal["clean", "triggers", "external"]
+Layer = Literal["convolutions", "batchnorm", "encoder-blocks"]
+Function = TypeVar("Function", bound=Callable[..., Any])

@@ -1,0 +1,36 @@
+"""A data set on the device: uint8 tensors, loaded once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from harness.data.augment import Augment
+from harness.data.info import DataInfo, open_arrays, open_groups
+
+
+class Resident(NamedTuple):
+    """Images uint8 (N, C, H, W) and labels int64 (N,), both splits, on one device."""
+
+    info: DataInfo
+    train_images: torch.Tensor
+    train_labels: torch.Tensor
+    test_images: torch.Tensor
+    test_labels: torch.Tensor
+    train_groups: torch.Tensor | None = None
+    """int64 (N,), the same for training images that are near copies of each other; None if unknown."""
+
+    @property
+    def augment(self) -> Augment:
+        """The data set's training augmentation."""
+        return Augment(self.info.crop, self.info.flip)
+
+
+def load_resident(info: DataInfo, device: torch.device) -> Resident:
+    """Copy a prepared data set to the device."""
+    tensors = [torch.from_numpy(np.array(array)).to(device) for array in open_arrays(info)]
+    groups = open_groups(info)
+    resident = Resident(info, *tensors)
+    return resident if groups is None else resident._replace(train_groups=torch.from_numpy(groups).to(device))

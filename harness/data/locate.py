@@ -1,0 +1,142 @@
+"""Finds where a data set's images are, and tells one state of them from another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.data.archives import Layout, layout
+from harness.data.catalog import Entry, resolve
+from harness.data.options import DataOptions
+from harness.errors import UserError
+
+_IMAGES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+_OTHER_NAMES = {"tiny_imagenet": "tiny"}  # folders as BackdoorBench calls them
+_FORMAT = 1  # raised when the same files would be decoded to other arrays than before
+
+Files = tuple[tuple[Path, ...], tuple[Path, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One data set's raw images, found but not yet read.
+
+    Attributes:
+        name: the data set's name in the study.
+        entry: what is known of it, the study's overrides applied.
+        signature: 64 hexadecimal characters that change when the files or the way to decode them change.
+        folder: the local folder; ``None`` for the hub and for the embedded digits.
+        files: the local training and test files; ``None`` likewise.
+        missing: for the hub: what to do when it cannot be reached, as one sentence.
+        layout: how to read a folder that has the layout of a data set's own archive.
+    """
+
+    name: str
+    entry: Entry
+    signature: str
+    folder: Path | None = None
+    files: Files | None = None
+    missing: str = ""
+    layout: Layout | None = None
+
+
+def locate(name: str, options: DataOptions, root: Path | None) -> Source:
+    """Find a data set: at ``options.path``, ``options.hub``, ``<root>/<name>``, embedded, or on the hub.
+
+    The first of these that applies is taken. A local folder holds either parquet files ``train*`` and
+    ``test*``, at any depth, or images as ``train/<class>/<image>`` and ``test/<class>/<image>``, or one of
+    the layouts of ``harness.data.archives``.
+
+    Args:
+        name: a name of the catalogue, or any other with ``options.path`` or ``options.hub``.
+        options: the study's overrides.
+        root: folder with one folder per data set, or ``None``.
+
+    Raises:
+        UserError: the name is unknown, or the folder is missing or holds no data set.
+    """
+    entry = resolve(name, options)
+    if options.path is not None:
+        return _local(name, entry, Path(options.path).expanduser())
+    if options.hub is None and root is not None:
+        for folder in (root / name, root / _OTHER_NAMES.get(name, name)):
+            if folder.is_dir():
+                return _local(name, entry, folder)
+    if entry.hub is None:
+        return Source(name=name, entry=entry, signature=_signature(["digits"], entry))
+    signature = _signature(["hub", entry.hub, entry.config], entry)
+    return Source(name=name, entry=entry, signature=signature, missing=_advice(name, entry, root))
+
+
+def _advice(name: str, entry: Entry, root: Path | None) -> str:
+    """Return the sentence that says how to bring a data set of the hub onto this machine."""
+    target = (root or Path("data")) / name
+    then = "" if root else ", and set DEFUSE_DATA=data"
+    only = f' --include "{entry.config}/*"' if entry.config else ""
+    command = f"hf download {entry.hub} --repo-type dataset{only} --local-dir {target}"
+    tried = f"{target} does not exist" if root else "no folder of local data sets is set"
+    return f"{tried}; where there is a network, run: {command}{then}"
+
+
+def _local(name: str, entry: Entry, folder: Path) -> Source:
+    """Return the source for a local folder, or raise a UserError that says what it lacks."""
+    if not folder.is_dir():
+        raise UserError(f"data set {name!r}: no folder {folder}; correct 'path'")
+    known = layout(folder)
+    if known is not None:
+        states = [_state(folder, path) for path in known.files]
+        signature = _signature(states, entry)
+        return Source(name=name, entry=entry, signature=signature, folder=folder, layout=known)
+    inner = folder / entry.config if entry.config and (folder / entry.config).is_dir() else folder
+    train, test = (_parquet(inner, split) or _pictures(inner, split) for split in entry.splits)
+    for split, files in zip(entry.splits, (train, test), strict=True):
+        if not files:
+            raise UserError(
+                f"data set {name!r}: {inner} has no {split!r} split; "
+                f"it needs {split}*.parquet, or images as {split}/<class>/<image>"
+            )
+    if (train[0].suffix == ".parquet") != (test[0].suffix == ".parquet"):
+        raise UserError(
+            f"data set {name!r}: {inner} has one split as parquet and one as images; use one kind"
+        )
+    states = [_state(inner, path) for path in train + test]
+    return Source(
+        name=name, entry=entry, signature=_signature(states, entry), folder=inner, files=(train, test)
+    )
+
+
+def _parquet(folder: Path, split: str) -> tuple[Path, ...]:
+    """Return the split's parquet files, named ``<split>*`` or lying in a folder of that name."""
+    ours = re.compile(rf"{re.escape(split)}([-_.\d]|$)")
+    found = (path for path in folder.rglob("*.parquet") if not _hidden(_inside(path, folder)))
+    return tuple(sorted(path for path in found if ours.match(path.stem) or path.parent.name == split))
+
+
+def _pictures(folder: Path, split: str) -> tuple[Path, ...]:
+    """Return the split's image files, class by class."""
+    found = (path for path in (folder / split).glob("*/*") if path.suffix.lower() in _IMAGES)
+    return tuple(sorted((path for path in found if not _hidden(path.parts[-2:])), key=str))
+
+
+def _inside(path: Path, folder: Path) -> tuple[str, ...]:
+    return path.parts[len(folder.parts) :]
+
+
+def _hidden(parts: tuple[str, ...]) -> bool:
+    return any(part.startswith(".") for part in parts)
+
+
+def _state(folder: Path, path: Path) -> list[str | int]:
+    """Return what changes when a file changes: its relative name, its size and its time."""
+    status = path.stat()
+    return ["/".join(_inside(path, folder)), status.st_size, status.st_mtime_ns]
+
+
+def _signature(origin: Sequence[object], entry: Entry) -> str:
+    tracks = ["tracks"] if entry.tracks else []
+    decoding = [_FORMAT, entry.image, entry.label, entry.size, *entry.splits, *tracks]
+    return hashlib.sha256(json.dumps([origin, decoding]).encode()).hexdigest()

@@ -1,1 +1,0 @@
-"""Launchers: who runs the tasks, and where."""

@@ -1,0 +1,82 @@
+"""What there is: methods with their paper, needs and hyperparameters; data sets; cells by name."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, asdict, fields
+from pathlib import Path
+from typing import Any
+
+from harness.contract import Kind, Layer
+from harness.plan.registry import describe, names
+
+KINDS: dict[str, Kind] = {"attacks": "attack", "defenses": "defense", "models": "model"}
+
+
+def entries(kind: str | None) -> dict[str, list[dict[str, Any]]]:
+    """Return everything of a kind (all kinds for None), as JSON values."""
+    wanted = [kind] if kind else [*KINDS, "data"]
+    return {name: _data() if name == "data" else _methods(KINDS[name]) for name in wanted}
+
+
+def _methods(kind: Kind) -> list[dict[str, Any]]:
+    return [_method(kind, name) for name in names(kind)]
+
+
+def _method(kind: Kind, name: str) -> dict[str, Any]:
+    method = describe(kind, name)
+    about = {"name": name, "summary": method.summary, "paper": method.about.paper, "year": method.about.year}
+    if kind == "defense":
+        about |= {
+            "family": method.about.family,
+            "needs": method.about.needs,
+            "least_spc": method.about.least_spc,
+            "architectures": _architectures(method.about.requires),
+        }
+    if kind == "model":
+        about["layers"] = list(method.about.layers)
+    return {**about, "hyper": {field.name: _default(field) for field in fields(method.hyper)}}
+
+
+def _architectures(required: Layer | None) -> list[str]:
+    """Return the models whose declared layers a defense can work on."""
+    models = list(names("model"))
+    if required is None:
+        return models
+    return [name for name in models if required in describe("model", name).about.layers]
+
+
+def _default(field: Field[Any]) -> Any:
+    value = field.default_factory() if field.default_factory is not MISSING else field.default
+    return None if value is MISSING else str(value) if isinstance(value, Path) else value
+
+
+def _data() -> list[dict[str, Any]]:
+    from harness.data.catalog import CATALOG
+
+    return [{"name": name, **asdict(entry)} for name, entry in sorted(CATALOG.items())]
+
+
+def as_text(found: dict[str, list[dict[str, Any]]]) -> str:
+    """Return what ``entries`` gave, to be read."""
+    return "\n".join(line for kind, rows in found.items() for line in (kind, *_lines(rows), "")).rstrip()
+
+
+def _lines(rows: list[dict[str, Any]]) -> list[str]:
+    width = max(len(row["name"]) for row in rows)
+    lines = []
+    for row in rows:
+        lines.append(f"  {row['name']:{width}}  {row.get('summary') or row.get('reference') or ''}")
+        if row.get("paper"):
+            lines.append(f"  {'':{width}}  {row['paper']} ({row['year']})")
+        if "family" in row:
+            lines.append(f"  {'':{width}}  {_terms(row)}")
+        if row.get("hyper"):
+            values = ", ".join(f"{name}={value}" for name, value in row["hyper"].items())
+            lines.append(f"  {'':{width}}  {values}")
+    return lines
+
+
+def _terms(row: dict[str, Any]) -> str:
+    """Return what a defense is and asks for, in one line."""
+    least = f", at least SPC {row['least_spc']}" if row["least_spc"] > 1 else ""
+    return f"{row['family']}; needs {row['needs']}{least}; runs on {', '.join(row['architectures'])}"

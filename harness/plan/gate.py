@@ -1,0 +1,36 @@
+"""The gate: what a victim must reach for its cells to count."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from harness.contract import Share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """What a victim must reach for its cells to count in an average."""
+
+    acc: Share = 0.0
+    asr: Share = 0.8
+    acc_margin: Share | None = None
+    """How far ACC may lie below the clean model's. A number here has the clean models trained; without one
+    the margin is MARGIN where the study trains them anyway, and ACC is not held against them elsewhere."""
+
+    MARGIN: ClassVar[float] = 0.05
+
+    def passed(self, acc: float, asr: float, clean_acc: float | None = None) -> bool:
+        """Tell whether a victim with this ACC and ASR (shares) counts; ``clean_acc`` where it is known."""
+        margin = self.MARGIN if self.acc_margin is None else self.acc_margin
+        least = self.acc if clean_acc is None else max(self.acc, clean_acc - margin)
+        return acc >= least and asr >= self.asr
+
+    def __str__(self) -> str:
+        """Return the rule in words."""
+        margin = self.MARGIN if self.acc_margin is None else self.acc_margin
+        floor = f", ACC >= {100 * self.acc:g} %" if self.acc else ""
+        return (
+            f"ASR >= {100 * self.asr:g} %{floor}, ACC at most {100 * margin:g} points below the clean "
+            "model's, where there is one."
+        )

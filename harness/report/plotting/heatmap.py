@@ -1,0 +1,50 @@
+"""Heat-maps: shares in percent, rows by columns, each cell with its number where there is room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from harness.report.plotting.style import SHADES
+
+ROW = 0.17
+"""Height of a row in inches."""
+NUMBERED = 24
+"""With more columns than this, cells carry no numbers."""
+
+
+def draw_heat(axes: Axes, table: pd.DataFrame, *, upright: bool = False) -> Any:
+    """Draw a table of percentages (NaN: grey, a dash) and return the image for a colour bar."""
+    values = table.to_numpy(dtype=float)
+    axes.set_facecolor("0.85")
+    image = axes.imshow(values, cmap=SHADES, vmin=0, vmax=100, aspect="auto", interpolation="nearest")
+    axes.set_yticks(range(len(table.index)), [str(name) for name in table.index])
+    step = -(-len(table.columns) // 25) if upright else 1
+    places = range(0, len(table.columns), step)
+    turned: dict[str, Any] = {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(places, [str(table.columns[place]) for place in places], **turned)
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    if len(table.columns) <= NUMBERED:
+        _numbers(axes, values)
+    return image
+
+
+def _numbers(axes: Axes, values: Any) -> None:
+    size = 6.5 if values.shape[1] <= 16 else 5.5
+    for (row, column), value in np.ndenumerate(values):
+        text = "–" if np.isnan(value) else f"{value:.0f}"
+        colour = "black" if np.isnan(value) or value > 55 else "white"
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+
+
+def colour_bar(figure: Figure, image: Any, axes: Any, label: str) -> None:
+    """Add the scale beside the panels."""
+    bar = figure.colorbar(image, ax=axes, label=label, fraction=0.03, pad=0.01, aspect=25)
+    bar.outline.set_visible(False)
+    bar.ax.grid(visible=False)

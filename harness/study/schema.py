@@ -1,0 +1,95 @@
+"""The keys of a study file and their types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from annotated_types import Ge, MinLen
+from pydantic import AfterValidator, BeforeValidator
+
+from harness.contract import Positive
+from harness.plan.gate import Gate
+from harness.plan.report_names import FIGURES
+from harness.plan.spec import Cell
+
+AtLeastOne = Annotated[list[Any], MinLen(1)]
+
+
+def _rate(value: float) -> float:
+    if 0 < value < 1:
+        return value
+    if value >= 1 and value == int(value):
+        return int(value)
+    raise ValueError("a share below 1, or a whole number of samples, is needed")
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("a share below 1, or a whole number of samples, is needed")
+    return value
+
+
+Rate = Annotated[float, BeforeValidator(_no_bool), AfterValidator(_rate)]
+"""A share of the training samples, or their number."""
+Rates = Annotated[list[Rate], MinLen(1)]
+Seed = Annotated[int, Ge(0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skip:
+    """Cells to leave out: all that agree with every field given here."""
+
+    reason: Annotated[str, MinLen(1)]
+    data: str | None = None
+    model: str | None = None
+    attack: str | None = None
+    rate: float | None = None
+    defense: str | None = None
+    spc: int | None = None
+    ratio: float | None = None
+    seed: int | None = None
+
+    def agrees(self, cell: Cell) -> bool:
+        """Tell whether a cell is one of those to leave out."""
+        victim, budget = cell.victim, cell.budget
+        asked_and_is = (
+            (self.data, {victim.data.name}),
+            (self.model, {victim.model.name, victim.model.label}),
+            (self.attack, {victim.attack.name, victim.attack.label}),
+            (self.rate, {victim.rate}),
+            (self.defense, {cell.defense.name, cell.defense.label}),
+            (self.spc, {budget.spc}),
+            (self.ratio, {budget.ratio}),
+            (self.seed, {cell.seed}),
+        )
+        return all(asked in ours for asked, ours in asked_and_is if asked is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyFile:
+    """What a study file may say. Lists multiply; an entry is a name, or a name with overrides."""
+
+    data: AtLeastOne = field(default_factory=list)
+    models: AtLeastOne = field(default_factory=list)
+    attacks: AtLeastOne = field(default_factory=list)
+    defenses: AtLeastOne
+    budgets: AtLeastOne
+    seeds: Annotated[list[Seed], MinLen(1)]
+    victims: AtLeastOne = field(default_factory=list)
+    """Models that were trained elsewhere; a study of these alone needs no data, models and attacks."""
+    name: str | None = None
+    recipe: Any = "paper"
+    rates: Rates = field(default_factory=lambda: [0.1])
+    target: Any = 0
+    gate: Gate = field(default_factory=Gate)
+    timeout: Positive | None = None
+    keep_models: bool = False
+    """Whether the weights of every repaired model are kept, to be exported."""
+    skip: list[Skip] = field(default_factory=list)
+    figures: list[str] = field(default_factory=lambda: list(FIGURES))
+
+    def lacking(self) -> list[str]:
+        """Return the keys that are missing: all three, unless there are victims and no attacks."""
+        needed = ("data", "models", "attacks") if self.attacks or not self.victims else ()
+        return [key for key in needed if not getattr(self, key)]

@@ -1,0 +1,124 @@
+"""Grad-Prune (arXiv 2405.03918): cut the filters that unlearning the trigger would change most, then tune.
+
+It works on a budget with triggered copies and true labels, wherever the copies come from.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from harness.contract import Budget, Context, GradientPruning
+from harness.toolbox.holdout import CHUNK, accuracy, hold_out
+from harness.toolbox.loops import shuffled
+from harness.toolbox.masks.batchnorm import pairs
+from harness.toolbox.masks.channel_gates import convolutions
+
+Filter = tuple[str, int]
+
+
+def pruned_and_tuned(model: nn.Module, budget: Budget, hyper: GradientPruning, ctx: Context) -> nn.Module:
+    """Prune ``model`` by gradients on triggered copies, fine-tune it on both kinds, and return the best."""
+    train, val = hold_out(budget, hyper.val_share, ctx)
+    return tuned(pruned(model, train, val, hyper, ctx), train, val, hyper, ctx)
+
+
+def pruned(model: nn.Module, train: Budget, val: Budget, hyper: GradientPruning, ctx: Context) -> nn.Module:
+    """Cut one filter per round; return the network with the lowest validation loss on triggered images."""
+    start, lowest = accuracy(model, val), triggered_loss(model, val)
+    best, idle = copy.deepcopy(model), 0
+    cut: list[Filter] = []
+    while idle < hyper.patience and len(cut) < sum(x.out_channels for x in convolutions(model).values()):
+        cut.append(worst_filter(filter_scores(model, train, hyper.batch), cut))
+        cut_filter(model, cut[-1])
+        now, loss = accuracy(model, val), triggered_loss(model, val)
+        ctx.log(len(cut), val_acc=now, triggered_loss=loss)
+        if start - now >= hyper.tolerance:
+            break
+        idle = 0 if loss < lowest else idle + 1
+        if idle == 0:
+            lowest, best = loss, copy.deepcopy(model)
+    return best
+
+
+def filter_scores(model: nn.Module, train: Budget, batch: int) -> dict[str, torch.Tensor]:
+    """Return per convolution the mean absolute gradient of every filter, (filters,).
+
+    The loss is the cross-entropy of triggered copies with true labels, summed over batches; eval mode.
+    """
+    assert train.triggered is not None
+    model.eval()
+    layers = convolutions(model)
+    chunks = zip(train.triggered.split(batch), train.labels.split(batch), strict=True)
+    loss = torch.stack([F.cross_entropy(model(x), y) for x, y in chunks]).sum()
+    gradients = torch.autograd.grad(loss, [layer.weight for layer in layers.values()])
+    return {name: g.abs().mean((1, 2, 3)) for name, g in zip(layers, gradients, strict=True)}
+
+
+def worst_filter(scores: dict[str, torch.Tensor], cut: list[Filter]) -> Filter:
+    """Return the filter with the largest score of all layers, among those not yet cut."""
+    left = {name: x.clone() for name, x in scores.items()}
+    for name, index in cut:
+        left[name][index] = -1
+    name = max(left, key=lambda name: left[name].max().item())
+    return name, int(left[name].argmax())
+
+
+@torch.no_grad()
+def cut_filter(model: nn.Module, which: Filter) -> None:
+    """Set a filter, its bias and the scale of the batch norm next to it to zero."""
+    name, index = which
+    layer = convolutions(model)[name]
+    layer.weight[index] = 0
+    if layer.bias is not None:
+        layer.bias[index] = 0
+    for convolution, norm in pairs(model):
+        if convolution is layer:
+            norm.weight[index] = 0
+
+
+@torch.no_grad()
+def triggered_loss(model: nn.Module, budget: Budget) -> float:
+    """Return the mean cross-entropy of triggered copies with true labels."""
+    assert budget.triggered is not None
+    return _mean_loss(model, budget.triggered, budget.labels)
+
+
+@torch.no_grad()
+def _mean_loss(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+    model.eval()
+    logits = torch.cat([model(x) for x in images.split(CHUNK)])
+    return F.cross_entropy(logits, labels).item()
+
+
+def tuned(model: nn.Module, train: Budget, val: Budget, hyper: GradientPruning, ctx: Context) -> nn.Module:
+    """Fine-tune on clean and triggered images; return the network with the lowest clean validation loss."""
+    optimiser = torch.optim.SGD(model.parameters(), hyper.lr, hyper.momentum, weight_decay=hyper.weight_decay)
+    lowest, best, idle = _mean_loss(model, val.images, val.labels), copy.deepcopy(model), 0
+    for epoch in range(hyper.tuning_epochs):
+        _epoch(model, train, optimiser, hyper, ctx)
+        loss = _mean_loss(model, val.images, val.labels)
+        ctx.log(epoch, val_loss=loss)
+        idle = 0 if loss < lowest else idle + 1
+        if idle == 0:
+            lowest, best = loss, copy.deepcopy(model)
+        elif idle >= hyper.tuning_patience:
+            break
+    return best.eval()
+
+
+def _epoch(
+    model: nn.Module, train: Budget, optimiser: torch.optim.Optimizer, hyper: GradientPruning, ctx: Context
+) -> None:
+    assert train.triggered is not None
+    model.train()
+    for chosen in shuffled(train, hyper.batch, ctx):
+        y = train.labels[chosen]
+        clean = F.cross_entropy(model(train.images[chosen]), y)
+        triggered = F.cross_entropy(model(train.triggered[chosen]), y)
+        optimiser.zero_grad()
+        (clean + triggered).backward()
+        optimiser.step()

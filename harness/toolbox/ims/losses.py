@@ -1,0 +1,198 @@
+"""The mathematics of IMS (arXiv 2509.15497): invertible masks with selection, learned in three stages.
+
+Every gate has a raw mask a and a selection s in [0, 1], both 1 at first. With
+sig(a) = sigmoid(k (a - 1/2)), the mask is 1 - (1 - s)(1 - sig(a)) and the inverse mask 1 - (1 - s) sig(a):
+where s = 1 a channel serves both networks, where s = 0 the gates are complementary. f_m, under the mask, is
+to keep the clean task; f_i, under the inverse, only the backdoor, and it leads an inner search for
+perturbations x' of clean images that act like the unknown trigger. Three stages in turn:
+
+A  agree(f_m(x), f(x)) + disagree(f_i(x), f(x)) + lambda mean |1 - s|
+B  agree(f_m(x), f(x)) + disagree(f_i(x), f(x))
+   + agree(f_m(x'), f(x)) + agree(f_i(x'), f(x')) + disagree(f_i(x'), f(x))
+C  B + lambda mean |1 - s|
+
+where agree(u, v) = -log <softmax u, softmax v> and disagree(u, v) = -log(1 - <softmax u, softmax v>). The
+inner search minimises agree(f_i(x'), f(x')) + disagree(f(x'), f(x)) anew for every batch; x' is a constant of
+the outer step.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from harness.contract import InvertibleMasks
+from harness.toolbox.masks.channel_gates import GatedNetwork, Sites
+from harness.toolbox.masks.fold_batchnorm import constant, foldable
+from harness.toolbox.search.adversarial import descend
+
+EPS = 1e-8
+
+
+@dataclass
+class Masks:
+    """The learned values of all gates, flat, (gates,)."""
+
+    a: torch.Tensor
+    s: torch.Tensor
+    k: float
+
+    def mask(self) -> torch.Tensor:
+        """Return the gates of the cleaned network."""
+        return 1 - (1 - self.s) * (1 - self._sig())
+
+    def inverse(self) -> torch.Tensor:
+        """Return the gates of the inverse network; mask + inverse = 1 + s."""
+        return 1 - (1 - self.s) * self._sig()
+
+    def _sig(self) -> torch.Tensor:
+        return torch.sigmoid(self.k * (self.a - 0.5))
+
+
+class Networks:
+    """The victim f, frozen, and what runs of it: with constants in place of its batch norms, and under gates.
+
+    Args:
+        model: the victim; it is put into eval mode and frozen.
+        sites: where the gates sit.
+        images: float (n, C, H, W), to see once how the layers follow each other.
+    """
+
+    def __init__(self, model: nn.Module, sites: Sites, images: torch.Tensor) -> None:
+        self.victim = model.eval().requires_grad_(False)
+        self.sites = sites
+        self._pairs = foldable(model, images[:1])
+        self.reference = constant(copy.deepcopy(model), self._pairs)
+        self.gated = GatedNetwork(constant(copy.deepcopy(model), {}), sites)
+
+    def fixed(self, flat: torch.Tensor) -> nn.Module:
+        """Return a copy of f with gates, (gates,), put in for good."""
+        return self.sites.fixed(self.victim, self.sites.split(flat.detach()))
+
+    def inverse(self, masks: Sequence[Masks], batch: Batch) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return the inverse network, only to be run on images like those of the batch.
+
+        The gates of one problem go into the weights, those of several are put on sample by sample.
+        """
+        gates = [x.inverse().detach() for x in masks]
+        if len(gates) == 1:
+            return constant(self.fixed(gates[0]), self._pairs)
+        return lambda images: self.gated(images, batch.spread(gates))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The images of a round: of one problem, or of several on the same victim, one after the other."""
+
+    x: torch.Tensor
+    """(n, C, H, W)."""
+    clean: torch.Tensor
+    """Class probabilities of f, (n, classes)."""
+    sizes: Sequence[int]
+    """Images per problem."""
+
+    def means(self, losses: torch.Tensor) -> torch.Tensor:
+        """Return the mean over the images of each problem, (problems,), of losses (n,)."""
+        return torch.stack([part.mean() for part in losses.split(list(self.sizes))])
+
+    def shares(self) -> torch.Tensor:
+        """Return the weight of every image in its problem's mean, (n,)."""
+        sizes = torch.tensor(self.sizes, device=self.x.device)
+        return (1 / sizes).repeat_interleave(sizes)
+
+    def spread(self, gates: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the gates of the only problem, (gates,), or those of every image's, (n, gates)."""
+        if len(gates) == 1:
+            return gates[0]
+        return torch.cat([x.expand(size, -1) for x, size in zip(gates, self.sizes, strict=True)])
+
+
+def initial_losses(networks: Networks, masks: Sequence[Masks], batch: Batch) -> torch.Tensor:
+    """Return the loss of stage A without its sparsity term, per problem, (problems,)."""
+    masked, inverse = (
+        probabilities(networks.gated(batch.x, batch.spread(gates))) for gates in both_gates(masks)
+    )
+    return batch.means(agree(masked, batch.clean)) + batch.means(disagree(inverse, batch.clean))
+
+
+def outer_losses(
+    networks: Networks, masks: Sequence[Masks], batch: Batch, shifted: torch.Tensor
+) -> torch.Tensor:
+    """Return the loss of stages B and C without the sparsity term, per problem, (problems,).
+
+    ``shifted`` are the perturbed images.
+    """
+    images, clean = torch.cat([batch.x, shifted]), batch.clean
+    (masked_x, masked_shifted), (inverse_x, inverse_shifted) = (
+        probabilities(networks.gated(images, _twice(batch.spread(gates)))).chunk(2)
+        for gates in both_gates(masks)
+    )
+    with torch.no_grad():
+        reached = probabilities(networks.reference(shifted))
+    return (
+        batch.means(agree(masked_x, clean))
+        + batch.means(agree(masked_shifted, clean))
+        + batch.means(agree(inverse_shifted, reached))
+        + batch.means(disagree(inverse_shifted, clean))
+        + batch.means(disagree(inverse_x, clean))
+    )
+
+
+def both_gates(masks: Sequence[Masks]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Return the masks and the inverse masks of all problems, (gates,) each."""
+    return [x.mask() for x in masks], [x.inverse() for x in masks]
+
+
+def _twice(gates: torch.Tensor) -> torch.Tensor:
+    """Return the gates of images that come twice; where all images share them, as they are."""
+    return gates if gates.ndim == 1 else torch.cat([gates, gates])
+
+
+def perturbed(
+    networks: Networks, masks: Sequence[Masks], batch: Batch, hyper: InvertibleMasks
+) -> torch.Tensor:
+    """Search perturbations that change f's prediction and that the inverse network follows; return x + delta.
+
+    They are added to pixel values in [0, 1] and not clipped to that range.
+    """
+    x, shares, inverse = batch.x, batch.shares(), networks.inverse(masks, batch)
+
+    def loss(delta: torch.Tensor) -> torch.Tensor:
+        reached = probabilities(networks.reference(x + delta))
+        losses = agree(probabilities(inverse(x + delta)), reached) + disagree(reached, batch.clean)
+        return (losses * shares).sum()
+
+    delta = torch.zeros_like(x, requires_grad=True)
+    optimiser = torch.optim.AdamW([delta], lr=hyper.inner_lr)
+    with torch.autocast(x.device.type, torch.bfloat16, enabled=hyper.bf16_search):
+        return x + descend(delta, loss, optimiser, hyper.inner_steps, hyper.bound)
+
+
+def unselected(masks: Masks) -> torch.Tensor:
+    """Return the mean of |1 - s|. Where s = 1 its gradient is 0, so a gate at rest is not held there."""
+    return (1 - masks.s).abs().mean()
+
+
+def probabilities(logits: torch.Tensor) -> torch.Tensor:
+    """Return class probabilities, (n, classes)."""
+    return logits.float().softmax(1)
+
+
+def agree(u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Return -log of the overlap of two batches of class probabilities, (n,)."""
+    return -((u * v).sum(1) + EPS).log()
+
+
+def disagree(u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Return -log(1 - overlap) of two batches of class probabilities, (n,).
+
+    Rounding can take the overlap above 1, where the logarithm has no value. There the value is that of an
+    overlap of exactly 1. The gradient is nowhere clamped, because confident images have an overlap of 1.
+    """
+    rest = 1 - (u * v).sum(1)
+    above_one = (-rest).relu().detach()
+    return -(rest + above_one + EPS).log()

@@ -1,0 +1,103 @@
+"""Mini-batches of a clean budget, and the loops that train on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
+
+from harness.contract import Budget, Context, FineTuning, Recipe
+from harness.data.augment import Augment
+from harness.toolbox.fit import fit
+
+Samples = tuple[torch.Tensor, torch.Tensor]
+"""Float images (n, C, H, W) in [0, 1] and int64 labels (n,)."""
+
+
+def fine_tuned(
+    model: nn.Module, samples: Samples, how: FineTuning, augment: Augment | None, ctx: Context
+) -> nn.Module:
+    """Train all parameters in place on cross-entropy, in float32, and return the model in eval mode.
+
+    Without ``augment`` the images are used as they are.
+    """
+    recipe = Recipe(
+        epochs=how.epochs,
+        batch=how.batch,
+        lr=how.lr,
+        momentum=how.momentum,
+        weight_decay=how.weight_decay,
+        augment=augment is not None,
+        precision="fp32",
+    )
+    return fit(model, samples, recipe, augment or Augment(), ctx)
+
+
+def batches(budget: Budget, size: int, ctx: Context, *, augment: bool = True) -> Iterator[Samples]:
+    """Yield one pass over a budget in random order, in even batches of at most ``size``."""
+    for chosen in shuffled(budget, size, ctx):
+        images = budget.images[chosen]
+        yield budget.augment(images, ctx.generator) if augment else images, budget.labels[chosen]
+
+
+def shuffled(budget: Budget, size: int, ctx: Context) -> tuple[torch.Tensor, ...]:
+    """Return the indices of one pass over a budget in random order, in batches of at most ``size``.
+
+    They are cut evenly, so that batch norm never meets a last batch of one image.
+    """
+    order = torch.randperm(len(budget), generator=ctx.generator).to(budget.labels.device)
+    return order.chunk(count(budget, size))
+
+
+def count(budget: Budget, size: int) -> int:
+    """Return the number of batches of at most ``size`` in one pass."""
+    return -(-len(budget) // size)
+
+
+@dataclass(frozen=True)
+class Loop:
+    """How long, and on what."""
+
+    epochs: int
+    batch: int
+    augment: bool = True
+    cosine: bool = False
+    """Whether the learning rate falls to zero over all steps."""
+
+
+def train(
+    budget: Budget,
+    step: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    optimiser: torch.optim.Optimizer,
+    loop: Loop,
+    ctx: Context,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Take an optimiser's step on every batch.
+
+    Args:
+        budget: clean samples.
+        step: leaves gradients on the optimiser's parameters, from images (n, C, H, W) and labels (n,), and
+            returns the loss.
+        optimiser: over the parameters to train; its learning rate is the first one.
+        loop: epochs, batch size, augmentation, schedule.
+        ctx: generator, deadline, log (mean loss per epoch).
+        stop: asked after every epoch.
+    """
+    steps = loop.epochs * count(budget, loop.batch)
+    schedule: LRScheduler | None = CosineAnnealingLR(optimiser, steps) if loop.cosine else None
+    for epoch in range(loop.epochs):
+        losses = []
+        for x, y in batches(budget, loop.batch, ctx, augment=loop.augment):
+            optimiser.zero_grad()
+            losses.append(step(x, y).detach())
+            optimiser.step()
+            if schedule is not None:
+                schedule.step()
+            ctx.check()
+        ctx.log(epoch, loss=torch.stack(losses).mean().item())
+        if stop():
+            return

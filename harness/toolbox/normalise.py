@@ -1,0 +1,30 @@
+"""The scale on which a network sees its images."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+
+class Normalise(nn.Module):
+    """(x - mean) / std per channel, for images (N, C, H, W) in [0, 1]; not part of the state dict."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return normalised images."""
+        return (images - self.mean) / self.std
+
+
+def pixel_unit(network: nn.Module) -> torch.Tensor:
+    """Return the pixel values (C, 1, 1) that count as 1 on the network's normalised input."""
+    for module in network.modules():
+        if isinstance(module, Normalise):
+            return module.std
+    return next(network.parameters()).new_ones(1, 1, 1)

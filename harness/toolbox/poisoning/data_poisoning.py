@@ -1,0 +1,67 @@
+"""Poisoning of the training set with a fixed trigger, as most attacks do it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from harness.contract import Context, Goal, Poison, TrainingSet
+from harness.toolbox.predict import Stamp, stamped
+
+
+def dirty_label(
+    train: TrainingSet, goal: Goal, stamp: Stamp, state: dict[str, torch.Tensor], ctx: Context
+) -> Poison:
+    """Stamp a uniform draw of training images and relabel them.
+
+    The draw is over all classes, the target included, and the rate is a share of all training images: the
+    rule of BackdoorBench (arXiv 2206.12654). ``stamp`` maps float images in [0, 1] to the same.
+    """
+    chosen = draw(torch.ones_like(train.labels, dtype=torch.bool), goal.count(len(train.labels)), ctx)
+    chosen = chosen.sort().values
+    return Poison(
+        indices=chosen,
+        images=stamped(train.images[chosen], stamp),
+        labels=goal.labels(train.labels[chosen]),
+        state=state,
+    )
+
+
+def blend(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Mix a pattern (C, H, W) into images (N, C, H, W); alpha is its weight, (1,) or (1, H, W)."""
+    return (state["pattern"] - images).mul_(state["alpha"]).add_(images)
+
+
+def draw_target(
+    train: TrainingSet, goal: Goal, rate_of: Literal["all", "class"], ctx: Context
+) -> torch.Tensor:
+    """Return random images of the target class, int64 (n,), for an attack that changes no label."""
+    target = goal.hits(train.labels)
+    among = int(target.sum()) if rate_of == "class" else len(target)
+    return draw(target, goal.count(among), ctx).sort().values
+
+
+def clean_label(
+    train: TrainingSet,
+    goal: Goal,
+    rate_of: Literal["all", "class"],
+    stamp: Stamp,
+    state: dict[str, torch.Tensor],
+    ctx: Context,
+) -> Poison:
+    """Stamp random images of the target class and leave their labels."""
+    chosen = draw_target(train, goal, rate_of, ctx)
+    return Poison(chosen, stamped(train.images[chosen], stamp), train.labels[chosen], state)
+
+
+def draw(allowed: torch.Tensor, count: int, ctx: Context) -> torch.Tensor:
+    """Return ``count`` random places, without repeats, where ``allowed`` (N,) is true: int64 (count,).
+
+    Raises:
+        ValueError: there are fewer.
+    """
+    places = allowed.nonzero()[:, 0]
+    if count > len(places):
+        raise ValueError(f"{count} samples are to be changed, but only {len(places)} may be")
+    return places[torch.randperm(len(places), generator=ctx.generator)[:count].to(places.device)]

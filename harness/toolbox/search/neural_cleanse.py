@@ -1,0 +1,121 @@
+"""Trigger inversion of Neural Cleanse: the smallest mask and pattern that lead clean images to a class.
+
+Wang et al., "Neural Cleanse: Identifying and Mitigating Backdoor Attacks in Neural Networks", IEEE S&P 2019.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from harness.contract import Budget, Context, TriggerInversion
+from harness.toolbox.loops import batches, count
+from harness.toolbox.masks.fold_batchnorm import frozen
+
+CONSISTENT = 1.4826
+"""Makes the median absolute deviation estimate a normal distribution's standard deviation."""
+OUTLIER = 2.0
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """A mask (1, H, W) in [0, 1] and a pattern (C, H, W) in [0, 1]."""
+
+    mask: torch.Tensor
+    pattern: torch.Tensor
+
+    def stamp(self, images: torch.Tensor) -> torch.Tensor:
+        """Return images (n, C, H, W) under the trigger."""
+        return (1 - self.mask) * images + self.mask * self.pattern
+
+    def size(self) -> torch.Tensor:
+        """Return the mask's L1 norm."""
+        return self.mask.abs().sum()
+
+
+class _Search:
+    """The best trigger so far, and the weight of its size, which follows success."""
+
+    def __init__(self, hyper: TriggerInversion) -> None:
+        self.hyper = hyper
+        self.cost = hyper.cost
+        self.best: Trigger | None = None
+        self._size = float("inf")
+        self._idle = self._up = self._down = 0
+        self._raised = self._lowered = False
+
+    def note(self, trigger: Trigger, size: float, success: float) -> bool:
+        """Take an epoch's result, change the weight, and tell whether the search is over."""
+        works, before = success >= self.hyper.success, self._size
+        if self.best is None or (works and size < before):
+            self.best = trigger
+        if works:
+            self._size = min(size, before)
+        if self._size < float("inf"):
+            self._idle = self._idle + 1 if self._size >= 0.99 * before else 0
+        if self._raised and self._lowered and self._idle >= self.hyper.stop_patience:
+            return True
+        self._up, self._down = (self._up + 1, 0) if works else (0, self._down + 1)
+        if self._up >= self.hyper.cost_patience:
+            self._up, self._raised = 0, True
+            self.cost *= self.hyper.cost_factor
+        elif self._down >= self.hyper.cost_patience:
+            self._down, self._lowered = 0, True
+            self.cost /= self.hyper.cost_factor**1.5
+        return False
+
+
+def inverted(model: nn.Module, budget: Budget, label: int, hyper: TriggerInversion, ctx: Context) -> Trigger:
+    """Return the smallest trigger found that leads clean images to ``label``; ``model`` is frozen."""
+    raw = [torch.ones_like(budget.images[0, :1]), torch.ones_like(budget.images[0])]
+    mask, pattern = (x.requires_grad_() for x in raw)
+    optimiser = torch.optim.Adam([mask, pattern], hyper.inversion_lr, betas=(0.5, 0.9))
+    search = _Search(hyper)
+    steps = max(count(budget, hyper.inversion_batch), hyper.inversion_steps)
+    passes = (batches(budget, hyper.inversion_batch, ctx) for _ in itertools.count())
+    endless = itertools.chain.from_iterable(passes)
+    for _ in range(hyper.inversion_epochs):
+        sizes, hits = [], []
+        for x, _ in itertools.islice(endless, steps):
+            trigger = _squashed(mask, pattern)
+            logits = model(trigger.stamp(x))
+            wanted = torch.full((len(x),), label, device=x.device)
+            loss = F.cross_entropy(logits, wanted) + search.cost * trigger.size()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            sizes.append(trigger.size().detach())
+            hits.append((logits.argmax(1) == label).float().mean())
+        ctx.check()
+        now = _squashed(mask.detach(), pattern.detach())
+        size, success = (sum(torch.stack(x).tolist()) / steps for x in (sizes, hits))
+        if search.note(now, size, success):
+            break
+    assert search.best is not None
+    return search.best
+
+
+def _squashed(mask: torch.Tensor, pattern: torch.Tensor) -> Trigger:
+    return Trigger(mask.tanh() / 2 + 0.5, pattern.tanh() / 2 + 0.5)
+
+
+def all_inverted(
+    model: nn.Module, budget: Budget, hyper: TriggerInversion, ctx: Context
+) -> tuple[list[Trigger], torch.Tensor]:
+    """Return one trigger per class, and how far each is below the median size, (classes,)."""
+    triggers, running = [], frozen(model, budget.images[:1])
+    for label in range(budget.classes):
+        triggers.append(inverted(running, budget, label, hyper, ctx))
+        ctx.log(label, size=triggers[-1].size().item())
+    return triggers, anomaly(torch.stack([trigger.size() for trigger in triggers]))
+
+
+def anomaly(sizes: torch.Tensor) -> torch.Tensor:
+    """Return (median - size) / (1.4826 MAD) per class, (classes,); above 2 a class is a likely target."""
+    median = sizes.median()
+    spread = CONSISTENT * (sizes - median).abs().median()
+    return (median - sizes) / spread.clamp_min(torch.finfo(sizes.dtype).tiny)

@@ -1,0 +1,90 @@
+"""The device and its numerics: chosen once per process, for results that repeat."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import resource
+from pathlib import Path
+
+import torch
+
+from harness.errors import UserError
+
+KEEP = {-3: 2**25, -1: 2**31 - 1, -2: 2**26}
+"""For glibc's mallopt: the size from which memory is mapped anew, what is kept of freed memory, growth."""
+
+
+def device_named(name: str) -> torch.device:
+    """Return the device for "auto", "cpu", "cuda" or "cuda:1".
+
+    Raises:
+        UserError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device {name!r} is not to be had here: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def set_up(threads: int) -> None:
+    """Fix thread count and kernels, so that the same seeds give the same bits on the same machine."""
+    torch.set_num_threads(threads)
+    _keep_memory()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def _keep_memory() -> None:
+    """Let glibc keep freed memory: else large tensors' pages go back, to be zeroed anew a moment later."""
+    if platform.libc_ver()[0] == "glibc":
+        for parameter, value in KEEP.items():
+            ctypes.CDLL(None).mallopt(parameter, value)
+
+
+def reseed(generator: torch.Generator, seed: int) -> None:
+    """Seed a method's generator, and torch's global ones (weight initialisation, dropout)."""
+    generator.manual_seed(seed)
+    torch.manual_seed(seed)
+
+
+def environment(device: torch.device) -> dict[str, str | int]:
+    """Return what a record says of the machine."""
+    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    return {
+        "device": device.type,
+        "hardware": hardware,
+        "threads": torch.get_num_threads(),
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+    }
+
+
+def _cpu_name() -> str:
+    """Return the processor's model and the widest instructions that torch uses on it."""
+    known = Path("/proc/cpuinfo")
+    lines = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    model = models[0] if models else platform.processor() or platform.machine()
+    return f"{model}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Start measuring peak memory anew, where the device can."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Return peak memory in MiB: allocated on a GPU; on a CPU the resident set of the process so far."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -1,0 +1,106 @@
+"""Runs an attack on the training data: its by-product from the store, its poison, its hold on training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import nn
+
+from harness.contract import Batch, Context, Controlled, Goal, Poison, TrainingSet
+from harness.data.device_dataset import Resident
+from harness.plan.entries import hyper_of
+from harness.plan.keys import digest, seed
+from harness.plan.registry import Method, load
+from harness.plan.spec import Victim
+from harness.store.store import Store
+from harness.training.device import reseed
+
+
+def goal_of(victim: Victim) -> Goal:
+    """Return what the attacker wants."""
+    return Goal(victim.target, victim.rate, victim.data.classes)
+
+
+def attack_data(
+    victim: Victim, data: Resident, clean: nn.Module | None, ctx: Context, store: Store
+) -> Poison | Controlled:
+    """Run the victim's attack; ``clean`` is the clean model where it needs one."""
+    method = load("attack", victim.attack.ref)
+    training = TrainingSet(data.train_images, data.train_labels, data.info.classes, clean)
+    if method.about.prepare is not None:
+        training = training._replace(prepared=_prepared(victim, method, training, ctx, store))
+    reseed(ctx.generator, seed(victim.key, "poison"))
+    hyper = hyper_of(victim.attack, method.hyper)
+    poison: Poison | Controlled = method.function(training, goal_of(victim), hyper, ctx)
+    return poison
+
+
+def _prepared(
+    victim: Victim, method: Method, training: TrainingSet, ctx: Context, store: Store
+) -> dict[str, torch.Tensor]:
+    """Return the attack's by-product from the store, or make it and leave it there.
+
+    Two workers may make the same one at the same time; each saves the whole of it.
+    """
+    key = digest(victim.byproduct)
+    record = store.latest().get(key)
+    if record is None:
+        record = _make(victim, method, training, ctx, key)
+        arrays = {name: x.detach().cpu().contiguous().numpy() for name, x in record.pop("made").items()}
+        record["result"]["artifacts"] = {"byproduct": store.put(arrays)}
+        store.append(record)
+    arrays = store.get(record["result"]["artifacts"]["byproduct"])
+    return {name: torch.from_numpy(x).to(ctx.device) for name, x in arrays.items()}
+
+
+def _make(victim: Victim, method: Method, training: TrainingSet, ctx: Context, key: str) -> dict[str, Any]:
+    assert method.about.prepare is not None
+    start = perf_counter()
+    own = replace(ctx, scalars=[])
+    reseed(ctx.generator, seed(key, "prepare"))
+    made = method.about.prepare(training, goal_of(victim), hyper_of(victim.attack, method.hyper), own)
+    return {
+        "kind": "byproduct",
+        "key": key,
+        "name": f"{victim.attack.label} on {victim.data.name}",
+        "spec": victim.byproduct,
+        "status": "ok",
+        "result": {"seconds": perf_counter() - start},
+        "scalars": own.scalars[-1:],
+        "made": made,
+        "finished": datetime.now(UTC).isoformat(),
+    }
+
+
+@dataclass
+class Tally:
+    """Counts the samples that an attack changes while it controls training."""
+
+    samples: int = 0
+    backdoors: int = 0
+    covers: int = 0
+
+    def counted(self, control: Controlled) -> Controlled:
+        """Return the same attack, with every batch counted."""
+
+        def batch(images: torch.Tensor, labels: torch.Tensor) -> Batch:
+            made = control.batch(images, labels)
+            self.samples += len(labels)
+            self.backdoors += made.backdoors
+            self.covers += made.covers
+            return made
+
+        return replace(control, batch=batch)
+
+    def per_epoch(self, n: int) -> dict[str, Any]:
+        """Return the samples that an epoch over ``n`` images changed, on average, and all that were drawn."""
+        epochs = self.samples / n
+        return {
+            "poisoned": round(self.backdoors / epochs),
+            "covers": round(self.covers / epochs),
+            "drawn": {"samples": self.samples, "backdoors": self.backdoors, "covers": self.covers},
+        }
