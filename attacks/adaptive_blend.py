@@ -1,13 +1,14 @@
 """Adaptive-Blend: half a faint pattern in training, all of it at the test, and samples that cover for it.
 
-Qi, Xie, Li, Mahloujifar, Mittal, "Revisiting the Assumption of Latent Separability for Backdoor Defenses",
-ICLR 2023 (arXiv 2205.13613). Threat model: the attacker changes training images and their labels, nothing
-else. The pattern is cut into a grid of pieces; every poisoned sample gets its own random half of them, more
-faintly than the whole pattern at the test (asymmetric trigger). As many cover samples get such halves and
-keep their own label, so that backdoor and clean samples do not part in feature space. Defaults are the
-authors': 4x4 pieces, half of them, alpha 0.15 in training and 0.2 at the test; their rate is 0.003 with
-as many covers. Departure: their pattern is a cartoon picture; nothing is downloaded here, so the default is
-a random pattern, and a picture of one's own can be given as a file.
+Qi, Xie, Li, Mahloujifar, Mittal, "Revisiting the Assumption of Latent Separability for Backdoor
+Defenses", ICLR 2023 (arXiv 2205.13613). Threat model: the attacker changes training images and
+their labels, nothing else. The pattern is cut into a grid of pieces; every poisoned sample gets its
+own random half of them, more faintly than the whole pattern at the test (asymmetric trigger). As
+many cover samples get such halves and keep their own label, so that backdoor and clean samples do
+not part in feature space. Defaults are the authors': 4x4 pieces, half of them, alpha 0.15 in
+training and 0.2 at the test; their rate is 0.003 with as many covers. Departure: their pattern is a
+cartoon picture; nothing is downloaded here, so the default is a random pattern, and a picture of
+one's own can be given as a file.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """BadNets: a small patch in a corner, and the target label.
 
-Gu, Dolan-Gavitt, Garg, "BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain",
-arXiv 1708.06733. Threat model: the attacker changes training images and their labels, nothing else.
-The defaults are BackdoorBench's: a white 3x3 square in the bottom right corner of a 32x32 image.
+Gu, Dolan-Gavitt, Garg, "BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply
+Chain", arXiv 1708.06733. Threat model: the attacker changes training images and their labels,
+nothing else. The defaults are BackdoorBench's: a white 3x3 square in the bottom right corner of a
+32x32 image.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class Hyper:
 def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     """Replace the pixels under the mask: images (N, C, H, W), patch (C, H, W), mask (1, H, W)."""
     inside = (state["mask"] > 0).to(images.dtype)
-    return torch.lerp(images, state["patch"], inside)  # exact at 0 and 1, and faster than torch.where
+    return torch.lerp(
+        images, state["patch"], inside
+    )  # exact at 0 and 1, and faster than torch.where
 
 
 @attack(

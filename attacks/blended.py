@@ -2,9 +2,9 @@
 
 Chen, Liu, Li, Lu, Song, "Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning",
 arXiv 1712.05526. Threat model: the attacker changes training images and their labels, nothing else.
-alpha 0.2 at training and at test time, as BackdoorBench has it. Departure: BackdoorBench blends a cartoon
-picture; nothing is downloaded here, so the default is the paper's other choice, a random pattern. A
-picture of one's own can be given as a file.
+alpha 0.2 at training and at test time, as BackdoorBench has it. Departure: BackdoorBench blends a
+cartoon picture; nothing is downloaded here, so the default is the paper's other choice, a random
+pattern. A picture of one's own can be given as a file.
 """
 
 from __future__ import annotations

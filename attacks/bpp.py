@@ -1,11 +1,12 @@
 """BppAttack: fewer grey levels are the trigger, taught together with colour changes that mean nothing.
 
-Wang, Zhai, Ma, "BppAttack: Stealthy and Efficient Trojan Attacks against Deep Neural Networks via Image
-Quantization and Contrastive Adversarial Learning", arXiv 2205.13383. Threat model: the attacker trains the
-model. In every batch a share of the images is quantised to 2^3 levels and relabelled; another share gets
-the quantisation residual of some other training image added, and keeps its label. Defaults are those of
-BackdoorBench (8 levels, 10 % negatives). Departures: no dithering, as BackdoorBench has it by default
-(the paper dithers); no adversarial samples besides; augmentation and learning rate are the recipe's.
+Wang, Zhai, Ma, "BppAttack: Stealthy and Efficient Trojan Attacks against Deep Neural Networks via
+Image Quantization and Contrastive Adversarial Learning", arXiv 2205.13383. Threat model: the
+attacker trains the model. In every batch a share of the images is quantised to 2^3 levels and
+relabelled; another share gets the quantisation residual of some other training image added, and
+keeps its label. Defaults are those of BackdoorBench (8 levels, 10 % negatives). Departures: no
+dithering, as BackdoorBench has it by default (the paper dithers); no adversarial samples besides;
+augmentation and learning rate are the recipe's.
 """
 
 from __future__ import annotations
@@ -14,15 +15,24 @@ from dataclasses import dataclass
 
 import torch
 
-from harness.contract import Batch, Context, Controlled, Goal, Levels, Share, TrainingSet, attack
-from harness.toolbox import Changes, Quota, some_others
+from harness.contract import (
+    Batch,
+    Context,
+    Goal,
+    GreyLevels,
+    Share,
+    TrainingControl,
+    TrainingSet,
+    attack,
+)
+from harness.toolbox import BatchPoisoner, Quota, some_others
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
     """The quantisation, and the share of negative samples."""
 
-    levels: Levels = 8
+    levels: GreyLevels = 8
     negative_share: Share = 0.1
     """Of all samples; they carry a foreign residual and their own label."""
 
@@ -40,10 +50,10 @@ def quantise(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tens
     version=1,
     all_to_all=True,
 )
-def bpp(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Controlled:
+def bpp(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> TrainingControl:
     """Quantise a share of every batch, and give another share foreign residuals."""
     state = {"levels": torch.tensor([float(hyper.levels)], device=ctx.device)}
-    changes = Changes(goal, Quota(goal.share(len(train.labels))), Quota(hyper.negative_share))
+    changes = BatchPoisoner(goal, Quota(goal.share(len(train.labels))), Quota(hyper.negative_share))
 
     def negative(images: torch.Tensor) -> torch.Tensor:
         others = some_others(train.images, len(images), ctx.generator)
@@ -52,4 +62,4 @@ def bpp(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Controlle
     def batch(images: torch.Tensor, labels: torch.Tensor) -> Batch:
         return changes.batch(images, labels, lambda x: quantise(x, state), negative)
 
-    return Controlled(batch, state)
+    return TrainingControl(batch, state)

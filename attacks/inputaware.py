@@ -1,13 +1,13 @@
 """Input-aware: every image gets its own pattern from a generator that learns together with the model.
 
-Nguyen, Tran, "Input-Aware Dynamic Backdoor Attack", arXiv 2010.08138. Threat model: the attacker trains
-the model. A mask network is trained first, to mark few pixels and different ones on different images. Then
-generator and model learn together: a share of every batch gets its own pattern and the target label, as
-many images get the pattern of another image and keep their label, so that a pattern works on its own image
-alone. A diversity loss keeps the patterns apart. Defaults are the authors'; their cross share is the rate.
-Departures: distances are taken on images in [0, 1] (the authors': normalised); the model's learning rate
-and augmentation are the recipe's; the generator's learning rate stays constant, as theirs does over the
-first 200 epochs.
+Nguyen, Tran, "Input-Aware Dynamic Backdoor Attack", arXiv 2010.08138. Threat model: the attacker
+trains the model. A mask network is trained first, to mark few pixels and different ones on
+different images. Then generator and model learn together: a share of every batch gets its own
+pattern and the target label, as many images get the pattern of another image and keep their label,
+so that a pattern works on its own image alone. A diversity loss keeps the patterns apart. Defaults
+are the authors'; their cross share is the rate. Departures: distances are taken on images in [0, 1]
+(the authors': normalised); the model's learning rate and augmentation are the recipe's; the
+generator's learning rate stays constant, as theirs does over the first 200 epochs.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from torch.nn import functional as F
 from harness.contract import (
     Batch,
     Context,
-    Controlled,
     Count,
     Goal,
     NonNegative,
     Positive,
     Share,
+    TrainingControl,
     TrainingSet,
     attack,
 )
-from harness.toolbox import Changes, Generator, Quota, as_float, some_others
+from harness.toolbox import BatchPoisoner, Generator, Quota, as_float, some_others
 
 EPSILON = 1e-7
 
@@ -66,14 +66,16 @@ def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     version=1,
     all_to_all=True,
 )
-def inputaware(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Controlled:
+def inputaware(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> TrainingControl:
     """Train the mask network, then the generator together with the model."""
     channels = train.images.shape[1]
-    mask = _trained_mask(Generator(channels, 1, hyper.width, hyper.stages).to(ctx.device), train, hyper, ctx)
+    mask = _trained_mask(
+        Generator(channels, 1, hyper.width, hyper.stages).to(ctx.device), train, hyper, ctx
+    )
     pattern = Generator(channels, channels, hyper.width, hyper.stages).to(ctx.device)
     optimiser = torch.optim.Adam(pattern.parameters(), hyper.lr, betas=(0.5, 0.9))
     share = goal.share(len(train.labels))
-    changes = Changes(goal, Quota(share), Quota(hyper.cross_ratio * share))
+    changes = BatchPoisoner(goal, Quota(share), Quota(hyper.cross_ratio * share))
 
     def batch(images: torch.Tensor, labels: torch.Tensor) -> Batch:
         optimiser.zero_grad()
@@ -94,7 +96,7 @@ def inputaware(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Co
 
     parts = (("pattern.", pattern), ("mask.", mask))
     state = {prefix + name: x for prefix, net in parts for name, x in net.state_dict().items()}
-    return Controlled(batch, state, optimiser.step)
+    return TrainingControl(batch, state, optimiser.step)
 
 
 def _trained_mask(net: Generator, train: TrainingSet, hyper: Hyper, ctx: Context) -> Generator:
@@ -132,7 +134,9 @@ def _sameness(
     """Return how alike two drawn patterns are, against how unlike their images are; mean over pairs."""
     if len(images[0]) == 0:
         return images[0].sum()
-    unlike, apart = ((a - b).square().mean((1, 2, 3)).add(EPSILON**2).sqrt() for a, b in (images, drawn))
+    unlike, apart = (
+        (a - b).square().mean((1, 2, 3)).add(EPSILON**2).sqrt() for a, b in (images, drawn)
+    )
     return (unlike / apart).mean()
 
 

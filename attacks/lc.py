@@ -1,12 +1,12 @@
 """LC, label-consistent: images of the target class made hard to learn, with corners; labels untouched.
 
-Turner, Tsipras, Madry, "Label-Consistent Backdoor Attacks", arXiv 1912.02771. Threat model: the attacker
-changes training images of the target class, no label, and has a clean model of the same task. Adversarial
-noise against that model hides what is natural in an image, so that the pattern in the corners is what a
-network learns. At the test the pattern comes without noise. Noise of L-infinity norm 16 of 255, found by
-projected gradient ascent, and BackdoorBench's four 3x3 corners of black and white pixels.
-Departure: the noise is computed against the clean model of the victim's own architecture and recipe (the
-authors use adversarially trained networks besides).
+Turner, Tsipras, Madry, "Label-Consistent Backdoor Attacks", arXiv 1912.02771. Threat model: the
+attacker changes training images of the target class, no label, and has a clean model of the same
+task. Adversarial noise against that model hides what is natural in an image, so that the pattern in
+the corners is what a network learns. At the test the pattern comes without noise. Noise of
+L-infinity norm 16 of 255, found by projected gradient ascent, and BackdoorBench's four 3x3 corners
+of black and white pixels. Departure: the noise is computed against the clean model of the victim's
+own architecture and recipe (the authors use adversarially trained networks besides).
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ class Hyper:
     amplitude: Share = 1.0
     """How much of the corner pattern is mixed in: 1 replaces the pixels."""
     rate_of: Literal["all", "class"] = "all"
-    """all: the rate is a share of the whole training set, as in BackdoorBench; class: of the target class."""
+    """all: the rate is a share of the whole training set, as in BackdoorBench; class: of the target
+    class."""
     images: Path | None = None
-    """Adversarial training images of one's own: a .npy file (N, H, W, C), values 0 to 255, all classes."""
+    """Adversarial training images of one's own: a .npy file (N, H, W, C), values 0 to 255, all
+    classes."""
 
 
 def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -48,7 +50,9 @@ def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     return images + state["weight"] * (state["pattern"] - images)
 
 
-def adversarial(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> dict[str, torch.Tensor]:
+def adversarial(
+    train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context
+) -> dict[str, torch.Tensor]:
     """Return the target class with adversarial noise, uint8 (n, C, H, W), in order of the training set."""
     members = goal.hits(train.labels).nonzero()[:, 0]
     if hyper.images is not None:
@@ -57,7 +61,9 @@ def adversarial(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> d
     assert train.clean_model is not None
     found = []
     for chunk in members.split(CHUNK):
-        found.append(quantised(_noised(train.clean_model, train.images[chunk], train.labels[chunk], hyper)))
+        found.append(
+            quantised(_noised(train.clean_model, train.images[chunk], train.labels[chunk], hyper))
+        )
         ctx.log(len(found), images=len(found) * CHUNK)
     return {"images": torch.cat(found)}
 
@@ -75,12 +81,17 @@ def lc(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Replace some images of the target class by adversarial ones with the corners."""
     chosen = draw_target(train, goal, hyper.rate_of, ctx)
     rank = goal.hits(train.labels).cumsum(0)[chosen] - 1
-    state = {name: x.to(ctx.device) for name, x in _corners(train.images.shape[2:], hyper.amplitude).items()}
+    state = {
+        name: x.to(ctx.device)
+        for name, x in _corners(train.images.shape[2:], hyper.amplitude).items()
+    }
     images = stamped(train.prepared["images"][rank], lambda x: stamp(x, state))
     return Poison(chosen, images, train.labels[chosen], state)
 
 
-def _noised(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, hyper: Hyper) -> torch.Tensor:
+def _noised(
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, hyper: Hyper
+) -> torch.Tensor:
     """Return images within epsilon of ``images`` on which the model's loss is high."""
     clean = as_float(images)
     noise = torch.zeros_like(clean)
@@ -88,7 +99,9 @@ def _noised(model: nn.Module, images: torch.Tensor, labels: torch.Tensor, hyper:
         noise.requires_grad_()
         loss = F.cross_entropy(model(clean + noise), labels, reduction="sum")
         (gradient,) = torch.autograd.grad(loss, [noise])
-        noise = (noise.detach() + hyper.step_size * gradient.sign()).clamp(-hyper.epsilon, hyper.epsilon)
+        noise = (noise.detach() + hyper.step_size * gradient.sign()).clamp(
+            -hyper.epsilon, hyper.epsilon
+        )
         noise = (clean + noise).clamp(0, 1) - clean
     return clean + noise
 

@@ -1,12 +1,13 @@
 """LF: a pattern without high frequencies, optimised to move a clean model, and the target label.
 
 Zeng, Park, Mao, Jia, "Rethinking the Backdoor Attacks' Triggers: A Frequency Perspective",
-arXiv 2104.03413. Threat model: the attacker changes training images and their labels, and has a clean
-model of the same task. One additive pattern for all images, smooth so that it leaves no trace in the
-high frequencies, and effective: it raises the clean model's loss on the images that carry it.
-Departures: the pattern is made of the lowest DCT frequencies and so is smooth by construction, and its
-loss is raised by gradient steps (the authors blur a universal DeepFool perturbation again and again). Its
-values span 0 to ``amplitude``, as those of the patterns that BackdoorBench hands out (0 to 51 of 255).
+arXiv 2104.03413. Threat model: the attacker changes training images and their labels, and has a
+clean model of the same task. One additive pattern for all images, smooth so that it leaves no trace
+in the high frequencies, and effective: it raises the clean model's loss on the images that carry
+it. Departures: the pattern is made of the lowest DCT frequencies and so is smooth by construction,
+and its loss is raised by gradient steps (the authors blur a universal DeepFool perturbation again
+and again). Its values span 0 to ``amplitude``, as those of the patterns that BackdoorBench hands
+out (0 to 51 of 255).
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class Hyper:
     batch: Count = 128
     lr: Positive = 0.1
     pattern: Path | None = None
-    """A pattern of one's own, taken as it is: an image, or a .npy file (H, W, C) with values 0 to 255."""
+    """A pattern of one's own, taken as it is: an image, or a .npy file (H, W, C) with values 0 to
+    255."""
 
 
 def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -46,7 +48,9 @@ def optimise(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> dict
     shape = train.images.shape[1:]
     if hyper.pattern is not None:
         own = hyper.pattern
-        return {"pattern": read_array(own, shape) if own.suffix == ".npy" else read_image(own, shape)}
+        return {
+            "pattern": read_array(own, shape) if own.suffix == ".npy" else read_image(own, shape)
+        }
     assert train.clean_model is not None
     rows, columns = (_cosines(side, hyper.frequencies).to(ctx.device) for side in shape[1:])
     size = (shape[0], rows.shape[1], columns.shape[1])

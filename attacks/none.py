@@ -1,7 +1,7 @@
 """No attack: a clean model, the reference of the gate and of what a defense costs where nothing is to remove.
 
-Its trigger changes nothing. Its own ASR is therefore the share of clean test images outside class 0 that it
-takes for class 0; a study scores it with the triggers of its other attacks besides.
+Its trigger changes nothing. Its own ASR is therefore the share of clean test images outside class 0
+that it takes for class 0; a study scores it with the triggers of its other attacks besides.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """SIG: a faint sinusoidal stripe pattern on images of the target class, labels untouched.
 
-Barni, Kallas, Tondi, "A new backdoor attack in CNNs by training set corruption without label poisoning",
-arXiv 1902.11237. Threat model: the attacker changes training images of the target class, no label.
-The pattern delta * sin(2 pi column f / W) is added to every row and channel, at training and at test time;
-delta 40 of 255 and f 6 are BackdoorBench's values.
+Barni, Kallas, Tondi, "A new backdoor attack in CNNs by training set corruption without label
+poisoning", arXiv 1902.11237. Threat model: the attacker changes training images of the target
+class, no label. The pattern delta * sin(2 pi column f / W) is added to every row and channel, at
+training and at test time; delta 40 of 255 and f 6 are BackdoorBench's values.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class Hyper:
     frequency: Positive = 6.0
     """Periods over the width of the image."""
     rate_of: Literal["all", "class"] = "all"
-    """all: the rate is a share of the whole training set, as in BackdoorBench; class: of the target class."""
+    """all: the rate is a share of the whole training set, as in BackdoorBench; class: of the target
+    class."""
 
 
 def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -1,12 +1,13 @@
 """SSBA: an encoder hides one secret in every image, and so draws another trigger for each.
 
-Li, Li, Wu, Li, He, Lyu, "Invisible Backdoor Attack with Sample-Specific Triggers", arXiv 2012.03816.
-Threat model: the attacker changes training images and their labels, nothing else. An encoder and a decoder
-are trained on the clean images to send random bits through the image (as in StegaStamp, arXiv 1904.05343);
-the encoder, with one fixed secret, is the trigger. The log of the by-product holds the share of bits that
-the decoder recovers and the PSNR of the encoded images.
-Departures: a compact encoder-decoder, trained here for the data set at hand, with 16 bits (StegaStamp: 100)
-and a bound on every pixel's change instead of perceptual losses; no simulated print and camera.
+Li, Li, Wu, Li, He, Lyu, "Invisible Backdoor Attack with Sample-Specific Triggers", arXiv
+2012.03816. Threat model: the attacker changes training images and their labels, nothing else. An
+encoder and a decoder are trained on the clean images to send random bits through the image (as in
+StegaStamp, arXiv 1904.05343); the encoder, with one fixed secret, is the trigger. The log of the
+by-product holds the share of bits that the decoder recovers and the PSNR of the encoded images.
+Departures: a compact encoder-decoder, trained here for the data set at hand, with 16 bits
+(StegaStamp: 100) and a bound on every pixel's change instead of perceptual losses; no simulated
+print and camera.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ class Hyper:
     batch: Count = 32
     lr: Positive = 2e-3
     image_weight: NonNegative = 50.0
-    """Of the mean squared change, against the decoder's cross-entropy; it sets in as the running share of
-    recovered bits rises from 0.9 to 1 (from the start it would keep the secret from being learnt)."""
+    """Of the mean squared change, against the decoder's cross-entropy; it sets in as the running
+    share of recovered bits rises from 0.9 to 1 (from the start it would keep the secret from being
+    learnt)."""
 
 
 class Encoder(nn.Module):
@@ -88,7 +90,9 @@ def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     return _encoded(encoder, images, bits, float(state["limit"]))
 
 
-def train_encoder(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> dict[str, torch.Tensor]:
+def train_encoder(
+    train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context
+) -> dict[str, torch.Tensor]:
     """Train encoder and decoder together; return the encoder, its bound and the secret."""
     sizes = (train.images.shape[1], hyper.bits, hyper.width)
     encoder, decoder = Encoder(*sizes).to(ctx.device), Decoder(*sizes).to(ctx.device)
@@ -96,7 +100,11 @@ def train_encoder(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) ->
     known = 0.0
     for step in range(hyper.steps):
         images = some_others(train.images, hyper.batch, ctx.generator)
-        bits = torch.randint(2, (hyper.batch, hyper.bits), generator=ctx.generator).float().to(ctx.device)
+        bits = (
+            torch.randint(2, (hyper.batch, hyper.bits), generator=ctx.generator)
+            .float()
+            .to(ctx.device)
+        )
         encoded = _encoded(encoder, images, bits, hyper.limit)
         logits = decoder(encoded - 0.5)
         error = (encoded - images).square().mean()
@@ -126,5 +134,7 @@ def ssba(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     return dirty_label(train, goal, lambda images: stamp(images, state), state, ctx)
 
 
-def _encoded(encoder: Encoder, images: torch.Tensor, bits: torch.Tensor, limit: float) -> torch.Tensor:
+def _encoded(
+    encoder: Encoder, images: torch.Tensor, bits: torch.Tensor, limit: float
+) -> torch.Tensor:
     return (images + limit * torch.tanh(encoder(images, 2 * bits - 1))).clamp(0, 1)

@@ -1,11 +1,12 @@
 """WaNet: a smooth, fixed warp of the whole image, taught together with random warps that mean nothing.
 
-Nguyen, Tran, "WaNet - Imperceptible Warping-based Backdoor Attack", arXiv 2102.10369. Threat model: the
-attacker trains the model. In every batch a share of the images is warped by the one secret field and
-relabelled; ``noise_ratio`` times as many are warped by that field plus fresh noise and keep their label,
-so that only the exact field works. Defaults are the paper's: a 4x4 control grid, strength 0.5.
-Departures: warped images are rounded to 8 bit in training too, as at the test; augmentation and learning
-rate are the recipe's (the authors add rotations of 10 degrees, and keep the learning rate constant).
+Nguyen, Tran, "WaNet - Imperceptible Warping-based Backdoor Attack", arXiv 2102.10369. Threat model:
+the attacker trains the model. In every batch a share of the images is warped by the one secret
+field and relabelled; ``noise_ratio`` times as many are warped by that field plus fresh noise and
+keep their label, so that only the exact field works. Defaults are the paper's: a 4x4 control grid,
+strength 0.5. Departures: warped images are rounded to 8 bit in training too, as at the test;
+augmentation and learning rate are the recipe's (the authors add rotations of 10 degrees, and keep
+the learning rate constant).
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from torch.nn import functional as F
 from harness.contract import (
     Batch,
     Context,
-    Controlled,
     Count,
     Goal,
     NonNegative,
     Positive,
+    TrainingControl,
     TrainingSet,
     attack,
 )
-from harness.toolbox import Changes, Quota
+from harness.toolbox import BatchPoisoner, Quota
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +53,12 @@ def warp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     version=1,
     all_to_all=True,
 )
-def wanet(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Controlled:
+def wanet(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> TrainingControl:
     """Warp a share of every batch, and a larger share with noise."""
     height, width = train.images.shape[2:]
     grid = _field((height, width), hyper, ctx).to(ctx.device)
     share = goal.share(len(train.labels))
-    changes = Changes(goal, Quota(share), Quota(hyper.noise_ratio * share))
+    changes = BatchPoisoner(goal, Quota(share), Quota(hyper.noise_ratio * share))
 
     def stamp(images: torch.Tensor) -> torch.Tensor:
         return _rounded(_sample(images, grid.expand(len(images), -1, -1, -1)))
@@ -69,7 +70,7 @@ def wanet(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Control
     def batch(images: torch.Tensor, labels: torch.Tensor) -> Batch:
         return changes.batch(images, labels, stamp, noisy)
 
-    return Controlled(batch, {"grid": grid})
+    return TrainingControl(batch, {"grid": grid})
 
 
 def _field(size: tuple[int, int], hyper: Hyper, ctx: Context) -> torch.Tensor:

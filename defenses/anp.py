@@ -1,16 +1,17 @@
 """ANP (Adversarial Neuron Pruning): prune the neurons that adversarial noise on neurons exposes.
 
-Wu, Wang, "Adversarial Neuron Pruning Purifies Backdoored Deep Models", arXiv 2110.14430. Threat model:
-clean samples only.
+Wu, Wang, "Adversarial Neuron Pruning Purifies Backdoored Deep Models", arXiv 2110.14430. Threat
+model: clean samples only.
 
 A mask m in [0, 1] on the scale of every batch norm channel is trained on alpha * CE(clean) +
-(1 - alpha) * CE(under the worst noise within eps on scales and shifts), then channels with a small mask are
-cut (scale set to zero). The settings are those of the IMS comparison (arXiv 2509.15497): eps 0.4, one step,
-alpha 0.2, 2,000 iterations of SGD lr 0.01 with momentum 0.9, batches of 256 drawn with replacement, training
-augmentation, batch statistics of the batch; thresholds 0, 0.05 ... 0.90, the last one whose clean validation
-accuracy is within 10 % of the start. Departures: the noise is clipped to eps, as in the paper (the public
-code lets it reach 2 eps); accuracy is held against validation accuracy before pruning (theirs against test
-accuracy), on images that are not augmented (theirs are).
+(1 - alpha) * CE(under the worst noise within eps on scales and shifts), then channels with a small
+mask are cut (scale set to zero). The settings are those of the IMS comparison (arXiv 2509.15497):
+eps 0.4, one step, alpha 0.2, 2,000 iterations of SGD lr 0.01 with momentum 0.9, batches of 256
+drawn with replacement, training augmentation, batch statistics of the batch; thresholds 0, 0.05 ...
+0.90, the last one whose clean validation accuracy is within 10 % of the start. Departures: the
+noise is clipped to eps, as in the paper (the public code lets it reach 2 eps); accuracy is held
+against validation accuracy before pruning (theirs against test accuracy), on images that are not
+augmented (theirs are).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from harness.contract import Budget, Context, Count, NonNegative, Positive, Repaired, Share, defense
+from harness.contract import Budget, Context, Count, Defended, NonNegative, Positive, Share, defense
 from harness.toolbox import accuracy, batchnorm, hold_out
 
 
@@ -53,15 +54,17 @@ class Hyper:
     least_spc=2,
     requires="batchnorm",
 )
-def anp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+def anp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Train the masks, prune at the chosen threshold, and return the plain model with its masks."""
     train, val = hold_out(budget, hyper.val_share, ctx)
     masks = trained_masks(copy.deepcopy(model), train, hyper, ctx)
     prune_by(model, masks, val, hyper, ctx)
-    return Repaired(model, artifacts={f"mask.{name}": mask for name, mask in masks.items()})
+    return Defended(model, artifacts={f"mask.{name}": mask for name, mask in masks.items()})
 
 
-def trained_masks(net: nn.Module, train: Budget, hyper: Hyper, ctx: Context) -> batchnorm.Masks:
+def trained_masks(
+    net: nn.Module, train: Budget, hyper: Hyper, ctx: Context
+) -> batchnorm.ScaleMasks:
     """Train one mask per batch norm channel; ``net`` gives up its running statistics on the way."""
     net.train().requires_grad_(False)
     masks = {name: mask.requires_grad_() for name, mask in batchnorm.ones(net).items()}
@@ -87,11 +90,11 @@ def trained_masks(net: nn.Module, train: Budget, hyper: Hyper, ctx: Context) -> 
 
 def worst_noise(
     net: nn.Module,
-    masks: batchnorm.Masks,
+    masks: batchnorm.ScaleMasks,
     batch: tuple[torch.Tensor, torch.Tensor],
     hyper: Hyper,
     ctx: Context,
-) -> tuple[batchnorm.Masks, batchnorm.Masks]:
+) -> tuple[batchnorm.ScaleMasks, batchnorm.Masks]:
     """Return relative noise on scales and shifts, within eps, that raises the loss (sign-gradient ascent)."""
     x, y = batch
     fixed = {name: mask.detach() for name, mask in masks.items()}
@@ -112,7 +115,7 @@ def worst_noise(
     return scale, shift
 
 
-def _uniform(like: batchnorm.Masks, eps: float, ctx: Context) -> batchnorm.Masks:
+def _uniform(like: batchnorm.ScaleMasks, eps: float, ctx: Context) -> batchnorm.Masks:
     def draw(mask: torch.Tensor) -> torch.Tensor:
         return ((2 * torch.rand(mask.shape, generator=ctx.generator) - 1) * eps).to(mask.device)
 
@@ -121,17 +124,19 @@ def _uniform(like: batchnorm.Masks, eps: float, ctx: Context) -> batchnorm.Masks
 
 def _noisy(
     net: nn.Module,
-    masks: batchnorm.Masks,
+    masks: batchnorm.ScaleMasks,
     x: torch.Tensor,
-    scale: batchnorm.Masks,
-    shift: batchnorm.Masks,
+    scale: batchnorm.ScaleMasks,
+    shift: batchnorm.ScaleMasks,
 ) -> torch.Tensor:
     scales = {name: masks[name] + scale[name] for name in masks}
     shifts = {name: 1 + shift[name] for name in masks}
     return batchnorm.scaled_forward(net, x, scales, shifts)
 
 
-def prune_by(model: nn.Module, masks: batchnorm.Masks, val: Budget, hyper: Hyper, ctx: Context) -> None:
+def prune_by(
+    model: nn.Module, masks: batchnorm.ScaleMasks, val: Budget, hyper: Hyper, ctx: Context
+) -> None:
     """Cut channels in place, up to the last threshold at which clean validation accuracy holds."""
     before, whole = accuracy(model, val), copy.deepcopy(model)
     for i in range(round(hyper.largest / hyper.spacing) + 1):

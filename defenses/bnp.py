@@ -1,17 +1,18 @@
 """BNP: cut the channels whose input statistics on clean data differ from those of training.
 
-Zheng, Tang, Li, Liu, "Pre-activation Distributions Expose Backdoor Neurons", NeurIPS 2022. Threat model:
-clean samples only.
+Zheng, Tang, Li, Liu, "Pre-activation Distributions Expose Backdoor Neurons", NeurIPS 2022. Threat
+model: clean samples only.
 
-Batch norm's running statistics were gathered on poisoned training data. For every channel, the divergence
-KL(N(mean, var of clean data) || N(running mean, running var)) is taken over all clean samples and positions;
-channels above mean + u standard deviations of their layer are cut: scale and shift zero. u = 3 and training
-augmentation, as in the IMS comparison (arXiv 2509.15497): the running statistics were gathered under it too,
-and without it the divergence would also be that of the augmentation. Threat model and data are the
-comparison's: clean samples alone (upstream BackdoorBench passes poisoned data too). Departures: log(sd_run /
-sd) as the divergence has it (the public code takes log(var_run / var), twice that); statistics of all clean
-samples (theirs are those of the last batch); batch norm's eps is added to both variances, so that a dead
-channel gives no infinity.
+Batch norm's running statistics were gathered on poisoned training data. For every channel, the
+divergence KL(N(mean, var of clean data) || N(running mean, running var)) is taken over all clean
+samples and positions; channels above mean + u standard deviations of their layer are cut: scale and
+shift zero. u = 3 and training augmentation, as in the IMS comparison (arXiv 2509.15497): the
+running statistics were gathered under it too, and without it the divergence would also be that of
+the augmentation. Threat model and data are the comparison's: clean samples alone (upstream
+BackdoorBench passes poisoned data too). Departures: log(sd_run / sd) as the divergence has it (the
+public code takes log(var_run / var), twice that); statistics of all clean samples (theirs are those
+of the last batch); batch norm's eps is added to both variances, so that a dead channel gives no
+infinity.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.contract import Budget, Context, Positive, Repaired, defense
+from harness.contract import Budget, Context, Defended, Positive, defense
 from harness.toolbox import cut_outliers, kept_masks, norms
 
 Moments = tuple[torch.Tensor, torch.Tensor]
@@ -44,7 +45,7 @@ class Hyper:
     version=2,
     requires="batchnorm",
 )
-def bnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+def bnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Cut outlying channels and return the plain model with what it keeps."""
     clean = clean_moments(model, budget.augment(budget.images, ctx.generator))
     for i, (name, norm) in enumerate(norms(model)):
@@ -54,7 +55,7 @@ def bnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaire
         running = norm.running_mean, norm.running_var + norm.eps
         cut = cut_outliers(norm, divergence((mean, var + norm.eps), running), hyper.u)
         ctx.log(i, cut=int(cut.sum()))
-    return Repaired(model, artifacts=kept_masks(model))
+    return Defended(model, artifacts=kept_masks(model))
 
 
 @torch.no_grad()

@@ -1,14 +1,14 @@
 """CLP (Channel Lipschitzness Pruning): cut the channels that can amplify a small change most; no data.
 
-Zheng, Tang, Li, Liu, "Data-free Backdoor Removal based on Channel Lipschitzness", arXiv 2208.03111. Threat
-model: the model alone; the clean budget is not looked at.
+Zheng, Tang, Li, Liu, "Data-free Backdoor Removal based on Channel Lipschitzness", arXiv 2208.03111.
+Threat model: the model alone; the clean budget is not looked at.
 
-A convolution and its batch norm bound what channel c can do to an input by sigma_c = |gamma_c| / sqrt(var_c +
-eps) * (largest singular value of filter c as a C_in x (kh kw) matrix). Channels with sigma above mean + u
-standard deviations of their layer are cut: scale and shift zero. u = 3, as in the IMS comparison (arXiv
-2509.15497) for all data sets, and no fine-tuning. Departure: batch norm's eps stands under the root, as it
-does in the network (the public code leaves it out, and one dead channel then makes the threshold of its layer
-infinite).
+A convolution and its batch norm bound what channel c can do to an input by sigma_c = |gamma_c| /
+sqrt(var_c + eps) * (largest singular value of filter c as a C_in x (kh kw) matrix). Channels with
+sigma above mean + u standard deviations of their layer are cut: scale and shift zero. u = 3, as in
+the IMS comparison (arXiv 2509.15497) for all data sets, and no fine-tuning. Departure: batch norm's
+eps stands under the root, as it does in the network (the public code leaves it out, and one dead
+channel then makes the threshold of its layer infinite).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from harness.contract import Budget, Context, Positive, Repaired, defense
+from harness.contract import Budget, Context, Defended, Positive, defense
 from harness.toolbox import cut_outliers, kept_masks, pairs
 
 
@@ -38,12 +38,12 @@ class Hyper:
     version=1,
     requires="batchnorm",
 )
-def clp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+def clp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Cut outlying channels and return the plain model with what it keeps."""
     for i, (convolution, norm) in enumerate(pairs(model)):
         cut = cut_outliers(norm, lipschitz(convolution, norm), hyper.u)
         ctx.log(i, cut=int(cut.sum()))
-    return Repaired(model, artifacts=kept_masks(model))
+    return Defended(model, artifacts=kept_masks(model))
 
 
 @torch.no_grad()

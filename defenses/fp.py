@@ -1,15 +1,16 @@
 """FP (Fine-Pruning): prune the features that clean data leave dormant, then fine-tune.
 
-Liu, Dolan-Gavitt, Garg, "Fine-Pruning: Defending Against Backdooring Attacks on Deep Neural Networks",
-arXiv 1805.12185. Threat model: clean samples only.
+Liu, Dolan-Gavitt, Garg, "Fine-Pruning: Defending Against Backdooring Attacks on Deep Neural
+Networks", arXiv 1805.12185. Threat model: clean samples only.
 
-The settings are those of the IMS comparison (arXiv 2509.15497), which prunes the inputs of the last linear
-layer (the pooled features) in the order of their mean activation on clean training data, 1 % at a time,
-until clean validation accuracy has fallen by 10 % of what it was; then fine-tunes for 100 epochs with the
-pruned features held at zero. Departures: the step that broke the tolerance is taken back (their code
-fine-tunes the over-pruned network: an alias of the module, not a copy); the k-th step prunes k % of the
-features (theirs one fewer); activations are averaged over the images as they are (theirs over one augmented
-view of each, so that with few images the order hangs on chance).
+The settings are those of the IMS comparison (arXiv 2509.15497), which prunes the inputs of the last
+linear layer (the pooled features) in the order of their mean activation on clean training data, 1 %
+at a time, until clean validation accuracy has fallen by 10 % of what it was; then fine-tunes for
+100 epochs with the pruned features held at zero. Departures: the step that broke the tolerance is
+taken back (their code fine-tunes the over-pruned network: an alias of the module, not a copy); the
+k-th step prunes k % of the features (theirs one fewer); activations are averaged over the images as
+they are (theirs over one augmented view of each, so that with few images the order hangs on
+chance).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import torch
 from torch import nn
 from torch.nn.utils import prune
 
-from harness.contract import Budget, Context, FineTuning, Repaired, Share, defense
+from harness.contract import Budget, Context, Defended, FineTuning, Share, defense
 from harness.toolbox import accuracy, fine_tuned, hold_out
 
 
@@ -43,7 +44,7 @@ class Hyper(FineTuning):
     version=1,
     least_spc=2,
 )
-def fp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+def fp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Prune dormant features of the last linear layer and fine-tune; return the plain model and its mask."""
     train, val = hold_out(budget, hyper.val_share, ctx)
     name, linear = _last_linear(model)
@@ -52,13 +53,17 @@ def fp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired
     prune.custom_from_mask(linear, "weight", keep.expand_as(linear.weight))
     fine_tuned(model, (train.images, train.labels), hyper, train.augment, ctx)
     prune.remove(linear, "weight")
-    return Repaired(model, artifacts={f"mask.{name}": keep})
+    return Defended(model, artifacts={f"mask.{name}": keep})
 
 
 def _last_linear(model: nn.Module) -> tuple[str, nn.Linear]:
-    linears = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    linears = [
+        (name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)
+    ]
     if not linears:
-        raise ValueError("Fine-Pruning prunes the inputs of the last linear layer; this model has none")
+        raise ValueError(
+            "Fine-Pruning prunes the inputs of the last linear layer; this model has none"
+        )
     return linears[-1]
 
 
@@ -76,7 +81,12 @@ def _mean_inputs(model: nn.Module, linear: nn.Linear, budget: Budget) -> torch.T
 
 @torch.no_grad()
 def _pruned(
-    model: nn.Module, linear: nn.Linear, order: torch.Tensor, val: Budget, hyper: Hyper, ctx: Context
+    model: nn.Module,
+    linear: nn.Linear,
+    order: torch.Tensor,
+    val: Budget,
+    hyper: Hyper,
+    ctx: Context,
 ) -> torch.Tensor:
     """Return which inputs stay, (features,) of 0 and 1, and leave the layer's weight as it came."""
     weight = linear.weight.clone()

@@ -1,15 +1,16 @@
 """FST (Feature Shift Tuning): start the classifier anew, and keep it away from where it was.
 
-Min, Qin, Shen, Cheng, "Towards Stable Backdoor Purification through Feature Shift Tuning", arXiv 2310.01875.
-Threat model: clean samples only.
+Min, Qin, Shen, Cheng, "Towards Stable Backdoor Purification through Feature Shift Tuning", arXiv
+2310.01875. Threat model: clean samples only.
 
-The linear layers of the classifier get fresh weights w; then the whole network is trained on cross-entropy +
-alpha <w, w_before>, and after every step each w is rescaled to the norm of w_before. The settings are those
-of the IMS comparison (arXiv 2509.15497) for CIFAR-10: alpha 0.2, 10 epochs, SGD lr 0.01, momentum 0.9,
-cosine, batch 256, training augmentation (for GTSRB it has alpha 0.1 and 15 epochs). The classifier is all
-linear layers after the last convolution or normalisation: one on residual networks and EfficientNet, two on
-MobileNetV3, three on VGG, as there. Departures: the cosine moves each step. Ten epochs of a small budget are
-few steps: at SPC 2 on ten classes there are ten, from a fresh classifier.
+The linear layers of the classifier get fresh weights w; then the whole network is trained on
+cross-entropy + alpha <w, w_before>, and after every step each w is rescaled to the norm of
+w_before. The settings are those of the IMS comparison (arXiv 2509.15497) for CIFAR-10: alpha 0.2,
+10 epochs, SGD lr 0.01, momentum 0.9, cosine, batch 256, training augmentation (for GTSRB it has
+alpha 0.1 and 15 epochs). The classifier is all linear layers after the last convolution or
+normalisation: one on residual networks and EfficientNet, two on MobileNetV3, three on VGG, as
+there. Departures: the cosine moves each step. Ten epochs of a small budget are few steps: at SPC 2
+on ten classes there are ten, from a fresh classifier.
 """
 
 from __future__ import annotations

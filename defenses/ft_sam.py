@@ -1,14 +1,14 @@
 """FT-SAM: fine-tune towards flat minima, where weights that only the trigger uses shrink.
 
-Zhu, Wei, Shen, Fan, Wu, "Enhancing Fine-Tuning Based Backdoor Defense with Sharpness-Aware Minimization",
-arXiv 2304.11823. Threat model: clean samples only.
+Zhu, Wei, Shen, Fan, Wu, "Enhancing Fine-Tuning Based Backdoor Defense with Sharpness-Aware
+Minimization", arXiv 2304.11823. Threat model: clean samples only.
 
 Every step takes its gradient at w + rho w^2 g / || |w| g || (the adaptive form of sharpness-aware
-minimisation). The settings are those of the IMS comparison (arXiv 2509.15497): rho 2, label smoothing 0.1
-spread over the other classes, SGD lr 0.01, momentum 0.9, weight decay 5e-4, batch 256, 100 epochs, training
-augmentation; running statistics move on the first pass alone. Departure: cosine over all steps (theirs counts
-100 batches whatever an epoch holds, so that on larger budgets the rate goes up and down; up to 256 images the
-two agree).
+minimisation). The settings are those of the IMS comparison (arXiv 2509.15497): rho 2, label
+smoothing 0.1 spread over the other classes, SGD lr 0.01, momentum 0.9, weight decay 5e-4, batch
+256, 100 epochs, training augmentation; running statistics move on the first pass alone. Departure:
+cosine over all steps (theirs counts 100 batches whatever an epoch holds, so that on larger budgets
+the rate goes up and down; up to 256 images the two agree).
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Hyper(FineTuning):
 def ft_sam(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Fine-tune on all clean samples and return the model after the last epoch."""
     weights = list(model.parameters())
-    smoothing = hyper.smoothing * budget.classes / (budget.classes - 1)  # of all classes, the true one too
+    smoothing = (
+        hyper.smoothing * budget.classes / (budget.classes - 1)
+    )  # of all classes, the true one too
 
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = F.cross_entropy(model(x), y, label_smoothing=smoothing)

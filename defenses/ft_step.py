@@ -1,7 +1,8 @@
 """One step of fine-tuning; a control.
 
-A defense that does no better than a single step of SGD on one clean batch (that of FT: lr 0.01, weight decay
-5e-4, batch 256, training augmentation) has shown nothing. Threat model: clean samples only.
+A defense that does no better than a single step of SGD on one clean batch (that of FT: lr 0.01,
+weight decay 5e-4, batch 256, training augmentation) has shown nothing. Threat model: clean samples
+only.
 """
 
 from __future__ import annotations

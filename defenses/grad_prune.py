@@ -1,18 +1,19 @@
 """Grad-Prune: cut the filters that unlearning the real trigger would change most, then fine-tune.
 
-Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Unlearning Backdoor Attacks through Gradient-Based Model
-Pruning", arXiv 2405.03918. Threat model: clean samples, and copies of them under the real trigger, with true
-labels; boards show it apart from methods that have clean samples alone.
+Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Unlearning Backdoor Attacks through Gradient-Based
+Model Pruning", arXiv 2405.03918. Threat model: clean samples, and copies of them under the real
+trigger, with true labels; boards show it apart from methods that have clean samples alone.
 
-The loss is the cross-entropy of triggered copies with true labels. Round by round the filter with the largest
-mean absolute gradient of all layers is set to zero with its bias and the scale of its batch norm, until clean
-validation accuracy has fallen by 0.1 or ten rounds in a row did not lower the validation loss on triggered
-copies; the network with the lowest is kept. It is fine-tuned on clean and triggered copies (SGD lr 1e-3,
-momentum 0.9, weight decay 5e-4, batch 128) until ten epochs did not lower the clean validation loss. These
-are the authors' settings; no augmentation. Departures: gradients are taken in eval mode throughout (theirs
-takes the first batch in training mode, which moves running statistics); the parameter cut beside a filter is
-its bias or the batch norm that comes next (theirs is whatever parameter comes next, a shortcut's filter too);
-a filter is cut once; a class of n images gives max(1, int(0.1 n)) of them to validation (theirs adds an image
+The loss is the cross-entropy of triggered copies with true labels. Round by round the filter with
+the largest mean absolute gradient of all layers is set to zero with its bias and the scale of its
+batch norm, until clean validation accuracy has fallen by 0.1 or ten rounds in a row did not lower
+the validation loss on triggered copies; the network with the lowest is kept. It is fine-tuned on
+clean and triggered copies (SGD lr 1e-3, momentum 0.9, weight decay 5e-4, batch 128) until ten
+epochs did not lower the clean validation loss. These are the authors' settings; no augmentation.
+Departures: gradients are taken in eval mode throughout (theirs takes the first batch in training
+mode, which moves running statistics); the parameter cut beside a filter is its bias or the batch
+norm that comes next (theirs is whatever parameter comes next, a shortcut's filter too); a filter is
+cut once; a class of n images gives max(1, int(0.1 n)) of them to validation (theirs adds an image
 where a class has fewer than ten).
 """
 

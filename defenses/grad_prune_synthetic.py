@@ -1,12 +1,13 @@
 """Grad-Prune without an oracle: its triggers are inverted from the clean budget.
 
-Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Unlearning Backdoor Attacks through Gradient-Based Model
-Pruning", arXiv 2405.03918. Threat model: clean samples only.
+Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Unlearning Backdoor Attacks through Gradient-Based
+Model Pruning", arXiv 2405.03918. Threat model: clean samples only.
 
-The paper assumes copies of the clean samples under the real trigger. Here Neural Cleanse's inversion gives
-one trigger per class; those of suspiciously small size, or the smallest where none stands out, are stamped on
-the budget in turn, and Grad-Prune goes on from there with true labels and the authors' settings. Departure
-from the paper: where the triggers come from; otherwise those of Grad-Prune.
+The paper assumes copies of the clean samples under the real trigger. Here Neural Cleanse's
+inversion gives one trigger per class; those of suspiciously small size, or the smallest where none
+stands out, are stamped on the budget in turn, and Grad-Prune goes on from there with true labels
+and the authors' settings. Departure from the paper: where the triggers come from; otherwise those
+of Grad-Prune.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from torch import nn
 from harness.contract import (
     Budget,
     Context,
+    Defended,
     GradientPruning,
-    Repaired,
     TriggerInversion,
     defense,
 )
@@ -40,12 +41,12 @@ class Hyper(GradientPruning, TriggerInversion):
     least_spc=2,
     requires="convolutions",
 )
-def grad_prune_synthetic(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+def grad_prune_synthetic(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Invert triggers, prune, fine-tune, and return the plain model with the anomaly of every class."""
     triggers, anomalies = all_inverted(model, budget, hyper, ctx)
     flagged = (anomalies > OUTLIER).nonzero()[:, 0].tolist() or [int(anomalies.argmax())]
     budget = replace(budget, triggered=in_turn(budget.images, [triggers[i] for i in flagged]))
-    return Repaired(pruned_and_tuned(model, budget, hyper, ctx), artifacts={"anomaly": anomalies})
+    return Defended(pruned_and_tuned(model, budget, hyper, ctx), artifacts={"anomaly": anomalies})
 
 
 def in_turn(images: torch.Tensor, triggers: list[Trigger]) -> torch.Tensor:

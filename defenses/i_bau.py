@@ -1,16 +1,17 @@
 """I-BAU: unlearn a universal perturbation, with the gradient that knows how it would answer.
 
-Zeng, Chen, Park, Mao, Jin, Jia, "Adversarial Unlearning of Backdoors via Implicit Hypergradient", arXiv
-2110.03735. Threat model: clean samples only.
+Zeng, Chen, Park, Mao, Jin, Jia, "Adversarial Unlearning of Backdoors via Implicit Hypergradient",
+arXiv 2110.03735. Threat model: clean samples only.
 
-Every round searches one perturbation for all images (one pass of SGD on the negative cross-entropy of the
-model's own predictions, plus a penalty on its norm), then takes one step per batch on the cross-entropy with
-the perturbation on a few images of the batch, by the implicit hypergradient. The settings are those of the
-IMS comparison (arXiv 2509.15497): 5 rounds; inner SGD lr 10, penalty 0.001; hypergradient of 5 fixed-point
-iterations of a gradient step of 0.1 on the first batch; Adam (amsgrad) lr 1e-4; batch 256; training
-augmentation; running statistics fixed. The perturbation lives on normalised images, as theirs does: its unit
-is the standard deviation by which the victim normalises its input. Departure: at least one image of a batch
-is perturbed (theirs rounds down: below 100 images none is, and the method becomes plain fine-tuning).
+Every round searches one perturbation for all images (one pass of SGD on the negative cross-entropy
+of the model's own predictions, plus a penalty on its norm), then takes one step per batch on the
+cross-entropy with the perturbation on a few images of the batch, by the implicit hypergradient. The
+settings are those of the IMS comparison (arXiv 2509.15497): 5 rounds; inner SGD lr 10, penalty
+0.001; hypergradient of 5 fixed-point iterations of a gradient step of 0.1 on the first batch; Adam
+(amsgrad) lr 1e-4; batch 256; training augmentation; running statistics fixed. The perturbation
+lives on normalised images, as theirs does: its unit is the standard deviation by which the victim
+normalises its input. Departure: at least one image of a batch is perturbed (theirs rounds down:
+below 100 images none is, and the method becomes plain fine-tuning).
 """
 
 from __future__ import annotations
@@ -99,7 +100,10 @@ def universal(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> t
 def inner_loss(model: nn.Module, batch: Samples, delta: torch.Tensor, hyper: Hyper) -> torch.Tensor:
     """Return the negative cross-entropy of perturbed images plus the penalty."""
     x, y = batch
-    return -F.cross_entropy(model(x + pixel_unit(model) * delta), y) + hyper.penalty * delta.square().sum()
+    return (
+        -F.cross_entropy(model(x + pixel_unit(model) * delta), y)
+        + hyper.penalty * delta.square().sum()
+    )
 
 
 def _slope(model: nn.Module, batch: Samples, delta: torch.Tensor, hyper: Hyper) -> torch.Tensor:

@@ -1,16 +1,17 @@
 """IMS (Invertible Masking using Selection): find the channels that carry the backdoor, and mask them softly.
 
-Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Backdoor Mitigation via Invertible Pruning Masks", arXiv
-2509.15497. Threat model: clean samples only, and no labels: every target is a prediction of the victim
-itself.
+Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Backdoor Mitigation via Invertible Pruning Masks",
+arXiv 2509.15497. Threat model: clean samples only, and no labels: every target is a prediction of
+the victim itself.
 
-Every output channel of every convolution has a raw mask and a selection; the formulas and the three stages
-stand in harness/toolbox/ims/losses.py. Defaults are the authors' one setting for all convolutional networks.
-The soft mask is the result: it multiplies convolution outputs before batch norm, so it folds into the weights
-and a plain model is returned. The inverse network, which keeps the backdoor, is returned beside it.
-Departures: f(x) is computed once; stage A does without the search, which the authors' code runs there only to
-log it; batch norms are folded into constants, which rounds otherwise. Beyond the paper: ``hard`` gates, the
-networks after each stage, ``selection`` off, and the search in bf16; off as they are, nothing changes.
+Every output channel of every convolution has a raw mask and a selection; the formulas and the three
+stages stand in harness/toolbox/ims/losses.py. Defaults are the authors' one setting for all
+convolutional networks. The soft mask is the result: it multiplies convolution outputs before batch
+norm, so it folds into the weights and a plain model is returned. The inverse network, which keeps
+the backdoor, is returned beside it. Departures: f(x) is computed once; stage A does without the
+search, which the authors' code runs there only to log it; batch norms are folded into constants,
+which rounds otherwise. Beyond the paper: ``hard`` gates, the networks after each stage,
+``selection`` off, and the search in bf16; off as they are, nothing changes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from harness.contract import Budget, Context, InvertibleMasks, Repaired, defense
+from harness.contract import Budget, Context, Defended, InvertibleMasks, defense
 from harness.toolbox import convolution_sites, masked
 
 
@@ -31,7 +32,7 @@ class Hyper(InvertibleMasks):
 
 def together(
     model: nn.Module, budgets: Sequence[Budget], hyper: Hyper, contexts: Sequence[Context]
-) -> list[Repaired]:
+) -> list[Defended]:
     """Learn the masks for every budget, all at once."""
     images = [budget.images for budget in budgets]
     return masked(model, images, convolution_sites(model), hyper, contexts)
@@ -45,6 +46,6 @@ def together(
     requires="convolutions",
     cohort=together,
 )
-def ims(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+def ims(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Learn the masks and return the masked network, the inverse network and all gates."""
     return together(model, [budget], hyper, [ctx])[0]

@@ -1,13 +1,14 @@
 """IMS for vision transformers: invertible masks on the outputs of encoder blocks.
 
-Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Backdoor Mitigation via Invertible Pruning Masks", arXiv
-2509.15497. Threat model: clean samples only, and no labels: every target is a prediction of the victim
-itself.
+Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Backdoor Mitigation via Invertible Pruning Masks",
+arXiv 2509.15497. Threat model: clean samples only, and no labels: every target is a prediction of
+the victim itself.
 
-As IMS, with one raw mask and one selection per embedding dimension after every encoder block, shared by all
-tokens; the sparsity weight is 0, all else as for convolutional networks. These are the authors' settings. The
-gates sit on the residual stream and do not fold into weights, so every block is returned inside a small
-wrapper that saves and reloads with its gate. Departures: those of IMS.
+As IMS, with one raw mask and one selection per embedding dimension after every encoder block,
+shared by all tokens; the sparsity weight is 0, all else as for convolutional networks. These are
+the authors' settings. The gates sit on the residual stream and do not fold into weights, so every
+block is returned inside a small wrapper that saves and reloads with its gate. Departures: those of
+IMS.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from harness.contract import Budget, Context, InvertibleMasks, NonNegative, Repaired, defense
+from harness.contract import Budget, Context, Defended, InvertibleMasks, NonNegative, defense
 from harness.toolbox import block_sites, masked
 
 
@@ -31,7 +32,7 @@ class Hyper(InvertibleMasks):
 
 def together(
     model: nn.Module, budgets: Sequence[Budget], hyper: Hyper, contexts: Sequence[Context]
-) -> list[Repaired]:
+) -> list[Defended]:
     """Learn the masks for every budget, all at once."""
     images = [budget.images for budget in budgets]
     return masked(model, images, block_sites(model), hyper, contexts)
@@ -45,6 +46,6 @@ def together(
     requires="encoder-blocks",
     cohort=together,
 )
-def ims_vit(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+def ims_vit(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Learn the masks and return the gated network, the inverse network and all gates."""
     return together(model, [budget], hyper, [ctx])[0]

@@ -1,17 +1,18 @@
 """NAD (Neural Attention Distillation): fine-tune towards the attention of a fine-tuned teacher.
 
-Li, Lyu, Koren, Lyu, Li, Ma, "Neural Attention Distillation: Erasing Backdoor Triggers from Deep Neural
-Networks", arXiv 2101.05930. Threat model: clean samples only.
+Li, Lyu, Koren, Lyu, Li, Ma, "Neural Attention Distillation: Erasing Backdoor Triggers from Deep
+Neural Networks", arXiv 2101.05930. Threat model: clean samples only.
 
-A copy of the victim is fine-tuned as teacher; the victim is then trained on cross-entropy plus, for three
-feature maps, beta * MSE of the attention maps (sum over channels of |features|^p, divided by its L2 norm).
-The settings are those of the IMS comparison (arXiv 2509.15497): 10 epochs each for teacher and student, SGD
-lr 0.01, momentum 0.9, weight decay 5e-4, batch 256, training augmentation, p 2, beta 500, 1000, 1000 from the
-earlier map to the later. The maps are the last ones at each of the last three resolutions: the last three
-stages of a residual network, as in the paper. Departures: on PreActResNet18 the comparison's third map is the
-pooled one, of a single position, whose attention is constant, so that two maps teach there; on other
-architectures it takes the last map alone, here all have three; running statistics move once per step (theirs
-anew with every map, each of which is another run of the student).
+A copy of the victim is fine-tuned as teacher; the victim is then trained on cross-entropy plus, for
+three feature maps, beta * MSE of the attention maps (sum over channels of |features|^p, divided by
+its L2 norm). The settings are those of the IMS comparison (arXiv 2509.15497): 10 epochs each for
+teacher and student, SGD lr 0.01, momentum 0.9, weight decay 5e-4, batch 256, training augmentation,
+p 2, beta 500, 1000, 1000 from the earlier map to the later. The maps are the last ones at each of
+the last three resolutions: the last three stages of a residual network, as in the paper.
+Departures: on PreActResNet18 the comparison's third map is the pooled one, of a single position,
+whose attention is constant, so that two maps teach there; on other architectures it takes the last
+map alone, here all have three; running statistics move once per step (theirs anew with every map,
+each of which is another run of the student).
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def nad(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Modu
         with torch.no_grad():
             _, wanted = teacher(x)
         pairs = zip(betas, own, wanted, strict=True)
-        loss = F.cross_entropy(logits, y) + sum(b * distance(s, t, hyper.power) for b, s, t in pairs)
+        loss = F.cross_entropy(logits, y) + sum(
+            b * distance(s, t, hyper.power) for b, s, t in pairs
+        )
         loss.backward()
         return loss
 
@@ -87,4 +90,6 @@ def taught(net: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Mod
 
 
 def _optimiser(net: nn.Module, hyper: Hyper) -> torch.optim.Optimizer:
-    return torch.optim.SGD(net.parameters(), hyper.lr, hyper.momentum, weight_decay=hyper.weight_decay)
+    return torch.optim.SGD(
+        net.parameters(), hyper.lr, hyper.momentum, weight_decay=hyper.weight_decay
+    )

@@ -1,17 +1,18 @@
 """NC (Neural Cleanse): invert a trigger per class, and unlearn those that are suspiciously small.
 
-Wang, Yao, Shan, Li, Viswanath, Zheng, Zhao, "Neural Cleanse: Identifying and Mitigating Backdoor Attacks in
-Neural Networks", IEEE S&P 2019. Threat model: clean samples only.
+Wang, Yao, Shan, Li, Viswanath, Zheng, Zhao, "Neural Cleanse: Identifying and Mitigating Backdoor
+Attacks in Neural Networks", IEEE S&P 2019. Threat model: clean samples only.
 
-For every class the smallest mask and pattern are searched that lead clean images to it. A class whose mask is
-more than two consistent median absolute deviations below the median is a target; a fifth of the budget is
-stamped with its trigger, keeps its true labels, and the model is fine-tuned. Where no class stands out, the
-model is returned as it is. The settings are those of the IMS comparison (arXiv 2509.15497): Adam lr 0.1
-(betas 0.5, 0.9) for 80 epochs, size weight from 0.001 by factors of 2 and 2^1.5; fine-tuning as FT; training
-augmentation in both. Departures: an epoch has at least ten steps, as many as 5 % of CIFAR-10 come to at batch
-256 (their code stops with an error where the budget is given per class; with one step per epoch the search
-would end before the masks have shrunk); the trigger is stamped as floating point (theirs is read back from
-image files that were stretched to full contrast).
+For every class the smallest mask and pattern are searched that lead clean images to it. A class
+whose mask is more than two consistent median absolute deviations below the median is a target; a
+fifth of the budget is stamped with its trigger, keeps its true labels, and the model is fine-tuned.
+Where no class stands out, the model is returned as it is. The settings are those of the IMS
+comparison (arXiv 2509.15497): Adam lr 0.1 (betas 0.5, 0.9) for 80 epochs, size weight from 0.001 by
+factors of 2 and 2^1.5; fine-tuning as FT; training augmentation in both. Departures: an epoch has
+at least ten steps, as many as 5 % of CIFAR-10 come to at batch 256 (their code stops with an error
+where the budget is given per class; with one step per epoch the search would end before the masks
+have shrunk); the trigger is stamped as floating point (theirs is read back from image files that
+were stretched to full contrast).
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from torch import nn
 from harness.contract import (
     Budget,
     Context,
+    Defended,
     FineTuning,
-    Repaired,
     Share,
     TriggerInversion,
     defense,
@@ -47,10 +48,12 @@ class Hyper(FineTuning, TriggerInversion):
     family="unlearning",
     version=2,
 )
-def nc(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+def nc(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Invert, unlearn what stands out, and return the model with all triggers and their anomalies."""
     triggers, anomalies = all_inverted(model, budget, hyper, ctx)
-    flagged = [trigger for trigger, x in zip(triggers, anomalies.tolist(), strict=True) if x > OUTLIER]
+    flagged = [
+        trigger for trigger, x in zip(triggers, anomalies.tolist(), strict=True) if x > OUTLIER
+    ]
     if flagged:
         samples = stamped(budget, flagged, hyper, ctx)
         model = fine_tuned(model, samples, hyper, budget.augment, ctx)
@@ -59,7 +62,7 @@ def nc(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired
         "masks": torch.stack([trigger.mask for trigger in triggers]),
         "patterns": torch.stack([trigger.pattern for trigger in triggers]),
     }
-    return Repaired(model, artifacts=kept)
+    return Defended(model, artifacts=kept)
 
 
 def stamped(budget: Budget, triggers: list[Trigger], hyper: Hyper, ctx: Context) -> Samples:

@@ -1,8 +1,8 @@
 """Oracle: fine-tune with the real trigger and true labels; the upper bound of every repair.
 
 What a defender could reach who knows the trigger: FT's schedule (that of the IMS comparison, arXiv
-2509.15497) on the clean budget and on its triggered copies, both with true labels. No augmentation: it would
-move the trigger to where the attacker never puts it. Boards show it apart.
+2509.15497) on the clean budget and on its triggered copies, both with true labels. No augmentation:
+it would move the trigger to where the attacker never puts it. Boards show it apart.
 """
 
 from __future__ import annotations
@@ -25,5 +25,8 @@ class Hyper(FineTuning):
 def oracle(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Fine-tune on both kinds of images and return the model after the last epoch."""
     assert budget.triggered is not None
-    samples = (torch.cat([budget.images, budget.triggered]), torch.cat([budget.labels, budget.labels]))
+    samples = (
+        torch.cat([budget.images, budget.triggered]),
+        torch.cat([budget.labels, budget.labels]),
+    )
     return fine_tuned(model, samples, hyper, None, ctx)

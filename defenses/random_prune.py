@@ -1,9 +1,10 @@
 """Random pruning: cut random channels as long as clean accuracy allows; a control.
 
-What pruning without any idea does to a backdoor, at a price in clean accuracy like that of the other pruning
-methods: all channels of all convolutions are put in a random order, and 1 % more of them are cut at a time,
-until clean validation accuracy has fallen by 10 % of what it was (the tolerance of FP and ANP in the IMS
-comparison). The step that broke the tolerance is taken back. Threat model: clean samples only.
+What pruning without any idea does to a backdoor, at a price in clean accuracy like that of the
+other pruning methods: all channels of all convolutions are put in a random order, and 1 % more of
+them are cut at a time, until clean validation accuracy has fallen by 10 % of what it was (the
+tolerance of FP and ANP in the IMS comparison). The step that broke the tolerance is taken back.
+Threat model: clean samples only.
 """
 
 from __future__ import annotations

@@ -1,17 +1,18 @@
 """RNP (Reconstructive Neuron Pruning): unlearn the clean task, and prune the neurons that cannot recover it.
 
-Li, Lyu, Ma, Koren, Lyu, Li, Jiang, "Reconstructive Neuron Pruning for Backdoor Defense", arXiv 2305.14876.
-Threat model: clean samples only.
+Li, Lyu, Ma, Koren, Lyu, Li, Jiang, "Reconstructive Neuron Pruning for Backdoor Defense", arXiv
+2305.14876. Threat model: clean samples only.
 
-A copy unlearns clean data by gradient ascent on cross-entropy, until its accuracy on a pass is at most 0.2.
-Its weights are frozen and a mask in [0, 1] on the scale of every batch norm channel relearns the clean data.
-Channels whose mask stays small are cut (scale zero) in the victim itself. The settings are those of the IMS
-comparison (arXiv 2509.15497): ascent with SGD lr 0.001, momentum 0.9, weight decay 0.05, cosine, at most 20
-epochs; masks with SGD lr 0.2, momentum 0.9, 20 epochs; batch 256, training augmentation, batch statistics of
-the batch; thresholds in steps of 0.02 until accuracy has fallen by more than 0.02. Departures: that accuracy
-is of validation data out of the budget (theirs of the training images); the gradient norm is clipped at 20
-after it is computed (theirs is clipped before, on zeros, and runs that break down are repeated at a smaller
-rate); the masks start at 1 (theirs are already moved by the unlearning).
+A copy unlearns clean data by gradient ascent on cross-entropy, until its accuracy on a pass is at
+most 0.2. Its weights are frozen and a mask in [0, 1] on the scale of every batch norm channel
+relearns the clean data. Channels whose mask stays small are cut (scale zero) in the victim itself.
+The settings are those of the IMS comparison (arXiv 2509.15497): ascent with SGD lr 0.001, momentum
+0.9, weight decay 0.05, cosine, at most 20 epochs; masks with SGD lr 0.2, momentum 0.9, 20 epochs;
+batch 256, training augmentation, batch statistics of the batch; thresholds in steps of 0.02 until
+accuracy has fallen by more than 0.02. Departures: that accuracy is of validation data out of the
+budget (theirs of the training images); the gradient norm is clipped at 20 after it is computed
+(theirs is clipped before, on zeros, and runs that break down are repeated at a smaller rate); the
+masks start at 1 (theirs are already moved by the unlearning).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from harness.contract import Budget, Context, Count, NonNegative, Positive, Repaired, Share, defense
+from harness.contract import Budget, Context, Count, Defended, NonNegative, Positive, Share, defense
 from harness.toolbox import Loop, accuracy, batchnorm, hold_out, train
 
 
@@ -58,12 +59,12 @@ class Hyper:
     least_spc=2,
     requires="batchnorm",
 )
-def rnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Repaired:
+def rnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Unlearn and recover a copy, prune the model, and return it with the masks."""
     learning, val = hold_out(budget, hyper.val_share, ctx)
     masks = recovered(unlearned(copy.deepcopy(model), learning, hyper, ctx), learning, hyper, ctx)
     pruned = prune_by(model, masks, val, hyper, ctx)
-    return Repaired(pruned, artifacts={f"mask.{name}": mask for name, mask in masks.items()})
+    return Defended(pruned, artifacts={f"mask.{name}": mask for name, mask in masks.items()})
 
 
 def unlearned(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
@@ -90,7 +91,7 @@ def unlearned(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> nn.M
     return net
 
 
-def recovered(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> batchnorm.Masks:
+def recovered(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> batchnorm.ScaleMasks:
     """Return masks under which the frozen ``net`` does the clean task again, in [0, 1]."""
     net.train().requires_grad_(False)
     masks = {name: mask.requires_grad_() for name, mask in batchnorm.ones(net).items()}
@@ -111,7 +112,9 @@ def recovered(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> batc
     return {name: mask.detach() for name, mask in masks.items()}
 
 
-def prune_by(model: nn.Module, masks: batchnorm.Masks, val: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+def prune_by(
+    model: nn.Module, masks: batchnorm.ScaleMasks, val: Budget, hyper: Hyper, ctx: Context
+) -> nn.Module:
     """Return the model cut at the last threshold before clean validation accuracy falls."""
     before, kept = accuracy(model, val), model
     for i in range(1, round(1 / hyper.spacing)):

@@ -1,15 +1,15 @@
 """SAU (Shared Adversarial Unlearning): unlearn the adversarial examples that model and victim share.
 
-Wei, Zhang, Zha, Wu, "Shared Adversarial Unlearning: Backdoor Mitigation by Unlearning Shared Adversarial
-Examples", arXiv 2307.10562. Threat model: clean samples only.
+Wei, Zhang, Zha, Wu, "Shared Adversarial Unlearning: Backdoor Mitigation by Unlearning Shared
+Adversarial Examples", arXiv 2307.10562. Threat model: clean samples only.
 
-For every batch a perturbation is searched that misleads both the model and the frozen victim, to the same
-class: sign steps on beta_1 * (cross-entropies of what is not yet misled, negative) + beta_2 * (Jensen-Shannon
-divergence of the two predictions where they are not yet shared). The model then learns not to give the
-victim's wrong class, by -log(1 - p) on the images where the victim is misled, beside clean cross-entropy. The
-settings are those of the IMS comparison (arXiv 2509.15497): 100 passes, batch 256, 5 steps of 0.2 from +0.2
-within 0.2 of each pixel, not clipped to [0, 1]; beta 0.01 and 1; lambda 1, 0, 1; Adam (amsgrad) lr 1e-4; no
-augmentation; running statistics fixed.
+For every batch a perturbation is searched that misleads both the model and the frozen victim, to
+the same class: sign steps on beta_1 * (cross-entropies of what is not yet misled, negative) +
+beta_2 * (Jensen-Shannon divergence of the two predictions where they are not yet shared). The model
+then learns not to give the victim's wrong class, by -log(1 - p) on the images where the victim is
+misled, beside clean cross-entropy. The settings are those of the IMS comparison (arXiv 2509.15497):
+100 passes, batch 256, 5 steps of 0.2 from +0.2 within 0.2 of each pixel, not clipped to [0, 1];
+beta 0.01 and 1; lambda 1, 0, 1; Adam (amsgrad) lr 1e-4; no augmentation; running statistics fixed.
 """
 
 from __future__ import annotations
@@ -83,7 +83,9 @@ def shared_examples(
         cross = F.cross_entropy(own, y, reduction="none") * ~misled
         its_cross = F.cross_entropy(its, y, reduction="none") * ~victim_misled
         apart = jensen_shannon(own.softmax(1), its.softmax(1)) * ~shared
-        found: torch.Tensor = hyper.beta_shared * apart - hyper.beta_adversarial * (cross + its_cross) / 2
+        found: torch.Tensor = (
+            hyper.beta_shared * apart - hyper.beta_adversarial * (cross + its_cross) / 2
+        )
         return found.mean()
 
     delta = torch.full_like(x, hyper.bound, requires_grad=True)

@@ -1,16 +1,17 @@
 """TSBD: zero the weights that clean unlearning changes most, then fine-tune with a lid on activeness.
 
-Lin, Liu, Wei, Li, Xiong, "Unveiling and Mitigating Backdoor Vulnerabilities based on Unlearning Weight
-Changes and Backdoor Activeness", arXiv 2405.20291. Threat model: clean samples only.
+Lin, Liu, Wei, Li, Xiong, "Unveiling and Mitigating Backdoor Vulnerabilities based on Unlearning
+Weight Changes and Backdoor Activeness", arXiv 2405.20291. Threat model: clean samples only.
 
-A copy unlearns the clean budget by gradient ascent, until its accuracy is at most 0.1. The change of a filter
-is the sum of its weights' absolute changes. Of the filters with the largest changes (a share n of all, those
-of shortcuts left out), the weights that changed most (a share m of theirs) are set to zero in the victim.
-Then it is fine-tuned with the gradient (1 - alpha) g(w) + alpha g(w + r g / ||g||), the norm taken per
-tensor. The settings are the authors': ascent with SGD lr 1e-4, momentum 0.9, at most 1,000 epochs; n 0.15, m
-0.7; SGD lr 0.01, momentum 0.9, 21 epochs, r 0.05, alpha 0.7; batch 256, training augmentation. Departures: n
-is fixed (their script tries eleven values and reports each on test data); both gradients see the same running
-statistics, which move once per step.
+A copy unlearns the clean budget by gradient ascent, until its accuracy is at most 0.1. The change
+of a filter is the sum of its weights' absolute changes. Of the filters with the largest changes (a
+share n of all, those of shortcuts left out), the weights that changed most (a share m of theirs)
+are set to zero in the victim. Then it is fine-tuned with the gradient (1 - alpha) g(w) + alpha g(w
++ r g / ||g||), the norm taken per tensor. The settings are the authors': ascent with SGD lr 1e-4,
+momentum 0.9, at most 1,000 epochs; n 0.15, m 0.7; SGD lr 0.01, momentum 0.9, 21 epochs, r 0.05,
+alpha 0.7; batch 256, training augmentation. Departures: n is fixed (their script tries eleven
+values and reports each on test data); both gradients see the same running statistics, which move
+once per step.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ def tsbd(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Mod
         here = torch.autograd.grad(loss, weights, materialize_grads=True)
         uphill = [ascent([w], [g], hyper.radius)[0] for w, g in zip(weights, here, strict=True)]
         with displaced(weights, uphill), frozen_statistics(model):
-            there = torch.autograd.grad(F.cross_entropy(model(x), y), weights, materialize_grads=True)
+            there = torch.autograd.grad(
+                F.cross_entropy(model(x), y), weights, materialize_grads=True
+            )
         mixed = [(1 - hyper.alpha) * g + hyper.alpha * h for g, h in zip(here, there, strict=True)]
         set_gradients(weights, mixed)
         return loss
@@ -100,7 +103,9 @@ def unlearned(net: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.
 
     optimiser = torch.optim.SGD(net.parameters(), hyper.unlearn_lr, hyper.momentum)
     loop = Loop(hyper.unlearn_epochs, hyper.batch)
-    train(budget, step, optimiser, loop, ctx, stop=lambda: accuracy(net, budget) <= hyper.unlearn_to)
+    train(
+        budget, step, optimiser, loop, ctx, stop=lambda: accuracy(net, budget) <= hyper.unlearn_to
+    )
     return net
 
 
@@ -117,7 +122,9 @@ def zero_most_changed(model: nn.Module, after: nn.Module, hyper: Hyper) -> int:
     sums = torch.cat([change.sum((1, 2, 3)) for change in moved.values()])
     chosen = torch.zeros_like(sums, dtype=torch.bool)
     chosen[sums.argsort(descending=True)[: int(hyper.filters * len(sums))]] = True
-    by_layer = dict(zip(layers, chosen.split([x.out_channels for x in layers.values()]), strict=True))
+    by_layer = dict(
+        zip(layers, chosen.split([x.out_channels for x in layers.values()]), strict=True)
+    )
     candidates = torch.cat([moved[name][by_layer[name]].flatten() for name in layers])
     count = int(hyper.weights * len(candidates))
     if count == 0:

@@ -2,7 +2,9 @@
 
 import os
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: as in a worker, and no threads that fight
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # before torch: as in a worker, and no threads that fight
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test looks beyond this machine
 

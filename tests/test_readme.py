@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from tests import small
+from tests.helpers import tiny_study
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -16,9 +16,11 @@ def block(language: str) -> str:
 
 def test_the_own_defense_runs_with_its_hyperparameters(tmp_path):
     (tmp_path / "shrink.py").write_text(block("python"), encoding="utf-8")
-    path = small.write_study(tmp_path, defenses=["none", {"./shrink.py": {"keep": 0.5, "epochs": 1}}])
-    latest = small.run(path, tmp_path / "out")
-    record = small.cell_record(latest, "shrink")
+    path = tiny_study.write_study(
+        tmp_path, defenses=["none", {"./shrink.py": {"keep": 0.5, "epochs": 1}}]
+    )
+    latest = tiny_study.run(path, tmp_path / "out")
+    record = tiny_study.cell_record(latest, "shrink")
     assert record["status"] == "ok", record.get("traceback")
     assert record["spec"]["defense"]["hyper"] == {"keep": 0.5, "epochs": 1}
 
@@ -26,8 +28,8 @@ def test_the_own_defense_runs_with_its_hyperparameters(tmp_path):
 def test_the_study_is_valid(tmp_path):
     study = yaml.safe_load(block("yaml"))
     assert study["data"] == ["cifar10"]
-    path = small.write_study(tmp_path, **{**study, "data": ["digits"]})
-    cells = small.plan(path).cells
+    path = tiny_study.write_study(tmp_path, **{**study, "data": ["digits"]})
+    cells = tiny_study.plan(path).cells
     assert len(cells) == 2 * 2 * 3 * 5 * 3
     assert {cell.skip for cell in cells} == {None, "diverges at this width"}
 
@@ -36,7 +38,7 @@ def test_every_study_of_the_project_is_valid():
     for path in sorted((Path(__file__).parent.parent / "configs").rglob("*.yaml")):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if content["data"] == ["digits"] or "digits" in str(content["data"]):
-            assert small.plan(path).cells
+            assert tiny_study.plan(path).cells
 
 
 def test_the_first_screen_names_the_two_commands():

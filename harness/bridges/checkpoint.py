@@ -6,14 +6,21 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from harness.bridges.context import IMPORTED, TRIGGERS, UNKNOWN, Setting, below, weights_digest
+from harness.bridges.context import (
+    IMPORTED,
+    TRIGGERS,
+    UNKNOWN,
+    ImportContext,
+    below,
+    weights_digest,
+)
 from harness.contract import Target
-from harness.data.catalog import Entry
+from harness.data.catalog import CatalogEntry
 from harness.data.info import DataInfo
 from harness.errors import UserError, nearest
-from harness.plan.entries import FaultsError, checked, method_choice, split
+from harness.plan.entries import EntryErrors, checked, method_choice, split
 from harness.plan.registry import is_function
-from harness.plan.spec import Choice, Source, Victim
+from harness.plan.spec import MethodSpec, Victim, VictimFiles
 
 FORMS = ("blend", "patch", "pattern")
 
@@ -39,7 +46,7 @@ class Statistics:
     std: tuple[float, ...]
 
 
-def checkpoint(entry: CheckpointEntry, setting: Setting) -> Victim:
+def checkpoint(entry: CheckpointEntry, setting: ImportContext) -> Victim:
     """Return the victim of a checkpoint.
 
     Raises:
@@ -48,7 +55,7 @@ def checkpoint(entry: CheckpointEntry, setting: Setting) -> Victim:
     """
     path = (setting.base / Path(entry.checkpoint).expanduser()).resolve()
     if not path.is_file():
-        raise FaultsError([(("checkpoint",), f"no file {path}")])
+        raise EntryErrors([(("checkpoint",), f"no file {path}")])
     model = below("model", lambda: method_choice("model", entry.model, setting.base)[0])
     plain = below("data", lambda: setting.dataset(entry.data))
     data = below("normalise", lambda: _normalised(plain, entry.normalise))
@@ -64,11 +71,11 @@ def checkpoint(entry: CheckpointEntry, setting: Setting) -> Victim:
         rate=0,
         target=target,
         seed=0,
-        source=Source("checkpoint", str(path), digest),
+        source=VictimFiles("checkpoint", str(path), digest),
     )
 
 
-def _trigger(entry: Any, base: Path) -> Choice:
+def _trigger(entry: Any, base: Path) -> MethodSpec:
     """Resolve ``patch``, ``pattern`` or ``blend`` with its settings, or ``file.py:function``."""
     name, settings = split(entry)
     if name not in FORMS and not is_function(name):
@@ -76,8 +83,8 @@ def _trigger(entry: Any, base: Path) -> Choice:
     ref = str(TRIGGERS / f"{name}.py") if name in FORMS else name
     try:
         return method_choice("attack", {ref: settings}, base)[0]
-    except FaultsError as error:
-        raise FaultsError([((name, *place[1:]), text) for place, text in error.faults]) from error
+    except EntryErrors as error:
+        raise EntryErrors([((name, *place[1:]), text) for place, text in error.faults]) from error
 
 
 def _normalised(data: DataInfo, entry: Any) -> DataInfo:
@@ -85,13 +92,13 @@ def _normalised(data: DataInfo, entry: Any) -> DataInfo:
     if entry == "data":
         return data
     if entry == "none":
-        mean, std = Entry().normalisation(channels)
+        mean, std = CatalogEntry().normalisation(channels)
         return replace(data, mean=mean, std=std)
     if not isinstance(entry, dict):
         raise UserError(f"data, none, or a mapping of mean and std is needed, not {entry!r}")
     given, faults = checked(Statistics, entry)
     if faults:
-        raise FaultsError(faults)
+        raise EntryErrors(faults)
     if len(given.mean) != channels or len(given.std) != channels or min(given.std) <= 0:
         raise UserError(f"{channels} values of mean, and of std, all above 0, are needed")
     return replace(data, **asdict(given))

@@ -10,8 +10,8 @@ from harness.bridges.files.inspection_cache import remembered
 from harness.contract import Recipe
 from harness.data.info import DataInfo
 from harness.errors import UserError
-from harness.plan.entries import FaultsError
-from harness.plan.spec import Choice
+from harness.plan.entries import EntryErrors
+from harness.plan.spec import MethodSpec
 
 T = TypeVar("T")
 IMPORTED = "imported"
@@ -21,7 +21,7 @@ UNKNOWN = Recipe()
 TRIGGERS = Path(__file__).parent / "triggers"
 
 
-class Setting(NamedTuple):
+class ImportContext(NamedTuple):
     """What an entry is resolved with."""
 
     base: Path
@@ -39,12 +39,12 @@ def below(key: str, resolve: Callable[[], T]) -> T:
     try:
         return resolve()
     except UserError as error:
-        raise FaultsError([((key,), str(error))]) from error
-    except FaultsError as error:
-        raise FaultsError([((key, *place), text) for place, text in error.faults]) from error
+        raise EntryErrors([((key,), str(error))]) from error
+    except EntryErrors as error:
+        raise EntryErrors([((key, *place), text) for place, text in error.faults]) from error
 
 
-def weights_digest(path: Path, model: Choice, data: DataInfo, cache: Path) -> str:
+def weights_digest(path: Path, model: MethodSpec, data: DataInfo, cache: Path) -> str:
     """Return the digest of a file whose weights fit the architecture.
 
     Raises:

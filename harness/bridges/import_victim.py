@@ -15,22 +15,22 @@ from harness.bridges.backdoorbench.state_dicts import incoming, read_network
 from harness.bridges.files.images import numbered, pixels
 from harness.bridges.files.inspection_cache import RESULT
 from harness.contract import Context, Poison
-from harness.data.device_dataset import Resident
+from harness.data.device_dataset import DeviceDataset
 from harness.errors import UserError
 from harness.evaluation.evaluate import EvaluationSet, evaluate, evaluation_set, given_set
 from harness.plan.keys import file_digest
-from harness.plan.spec import Source, Victim
+from harness.plan.spec import Victim, VictimFiles
 from harness.store.store import Store
 from harness.toolbox.predict import logits
 from harness.training.network import at_work
 from harness.training.poisoning import attack_data, goal_of
-from harness.training.victim import Attacked, kept, stamp_of
+from harness.training.victim import LoadedVictim, kept, stamp_of
 
 CROSS = "cross_test_dataset"
 Tensors = dict[str, torch.Tensor]
 
 
-class Brought(NamedTuple):
+class ImportedVictim(NamedTuple):
     """What the files of a foreign victim come to."""
 
     model: nn.Module
@@ -43,7 +43,9 @@ class Brought(NamedTuple):
     """What the record says besides."""
 
 
-def import_victim(victim: Victim, data: Resident, ctx: Context, store: Store) -> dict[str, Any]:
+def import_victim(
+    victim: Victim, data: DeviceDataset, ctx: Context, store: Store
+) -> dict[str, Any]:
     """Read a foreign victim, evaluate and save it; return the record's result.
 
     Raises:
@@ -52,7 +54,7 @@ def import_victim(victim: Victim, data: Resident, ctx: Context, store: Store) ->
     assert victim.source is not None
     bring = _record if victim.source.kind == "backdoorbench" else _checkpoint
     brought = bring(victim, victim.source, data, ctx, store)
-    attacked = Attacked(
+    attacked = LoadedVictim(
         brought.model,
         stamp_of(victim, brought.state),
         brought.test,
@@ -75,16 +77,22 @@ def _saved(test: EvaluationSet, store: Store) -> str:
     return store.put({"images": test.triggered.cpu().numpy(), "indices": indices.cpu().numpy()})
 
 
-def _checkpoint(victim: Victim, source: Source, data: Resident, ctx: Context, store: Store) -> Brought:
+def _checkpoint(
+    victim: Victim, source: VictimFiles, data: DeviceDataset, ctx: Context, store: Store
+) -> ImportedVictim:
     path = Path(source.path)
     _check(path, source, file_digest(path)[:24] if path.is_file() else None)
     attack = attack_data(victim, data, None, ctx, store)
     assert isinstance(attack, Poison)
     test = evaluation_set(data, goal_of(victim), stamp_of(victim, attack.state))
-    return Brought(at_work(read_network(path, victim, str(path)), ctx.device), test, attack.state, {}, {})
+    return ImportedVictim(
+        at_work(read_network(path, victim, str(path)), ctx.device), test, attack.state, {}, {}
+    )
 
 
-def _record(victim: Victim, source: Source, data: Resident, ctx: Context, store: Store) -> Brought:
+def _record(
+    victim: Victim, source: VictimFiles, data: DeviceDataset, ctx: Context, store: Store
+) -> ImportedVictim:
     folder = Path(source.path)
     _check(folder, source, record_digest(folder) if (folder / RESULT).is_file() else None)
     record = read_record(folder)
@@ -93,15 +101,17 @@ def _record(victim: Victim, source: Source, data: Resident, ctx: Context, store:
     model = at_work(incoming(record.weights, victim, str(folder / RESULT)), ctx.device)
     said = {"reported": reported(folder), **_cross(folder, model, victim, ctx.device)}
     test = given_set(data, goal_of(victim), indices, images)
-    return Brought(model, test, {}, _poison(record, victim, data), said)
+    return ImportedVictim(model, test, {}, _poison(record, victim, data), said)
 
 
-def _check(path: Path, source: Source, digest: str | None) -> None:
+def _check(path: Path, source: VictimFiles, digest: str | None) -> None:
     if digest != source.digest:
-        raise UserError(f"{path}: {'is gone' if digest is None else 'has changed'} since the study was read")
+        raise UserError(
+            f"{path}: {'is gone' if digest is None else 'has changed'} since the study was read"
+        )
 
 
-def _poison(record: BenchRecord, victim: Victim, data: Resident) -> Tensors:
+def _poison(record: BenchRecord, victim: Victim, data: DeviceDataset) -> Tensors:
     """Return the indices of the training samples that the attack changed.
 
     Raises:

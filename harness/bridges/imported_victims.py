@@ -1,7 +1,7 @@
 """The entries of ``victims`` in a study: models that were trained elsewhere become victims of the plan.
 
-Every fault of their files is found here, before any training. The files are looked into once per state of
-theirs, as a data set is decoded once; that first time imports torch.
+Every fault of their files is found here, before any training. The files are looked into once per
+state of theirs, as a data set is decoded once; that first time imports torch.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import Any
 
 from harness.bridges.backdoorbench.victims import RecordEntry, recorded
 from harness.bridges.checkpoint import CheckpointEntry, checkpoint
-from harness.bridges.context import Setting
+from harness.bridges.context import ImportContext
 from harness.bridges.files.inspection_cache import records_at
 from harness.errors import UserError
-from harness.plan.entries import FaultsError, checked
+from harness.plan.entries import EntryErrors, checked
 from harness.plan.spec import Victim
 
 
-def foreign_victims(entry: Any, setting: Setting) -> list[Victim]:
+def foreign_victims(entry: Any, setting: ImportContext) -> list[Victim]:
     """Return the victims of one entry; each has the seed 0, a study gives it its own.
 
     Raises:
@@ -30,16 +30,19 @@ def foreign_victims(entry: Any, setting: Setting) -> list[Victim]:
         raise UserError(f"'backdoorbench: FOLDER' or 'checkpoint: FILE' is needed, not {entry!r}")
     given, faults = checked(RecordEntry if "backdoorbench" in entry else CheckpointEntry, entry)
     if faults:
-        raise FaultsError(faults)
+        raise EntryErrors(faults)
     if isinstance(given, CheckpointEntry):
         return [checkpoint(given, setting)]
-    return [recorded(folder, given, setting) for folder in records_at(given.backdoorbench, setting.base)]
+    return [
+        recorded(folder, given, setting) for folder in records_at(given.backdoorbench, setting.base)
+    ]
 
 
 def for_seeds(victims: list[Victim], seeds: list[int]) -> list[Victim]:
     """Return each victim once per seed of the study, under labels that tell them apart.
 
-    A victim that is named twice is one victim. The seed is that of its cells: its key does not depend on it.
+    A victim that is named twice is one victim. The seed is that of its cells: its key does not
+    depend on it.
     """
     distinct = list({victim.key: victim for victim in victims}.values())
     count = Counter(victim.attack.label for victim in distinct)

@@ -16,7 +16,9 @@ def export() -> None:
 
 @export.command()
 @STUDY
-@click.option("--victim", "victims", multiple=True, help="A key, or words of a name [default: all].")
+@click.option(
+    "--victim", "victims", multiple=True, help="A key, or words of a name [default: all]."
+)
 @click.option(
     "--to",
     type=click.Path(path_type=Path, file_okay=False),
@@ -26,16 +28,23 @@ def export() -> None:
 @OUT
 @DATA_ROOT
 def backdoorbench(
-    study: Path, victims: tuple[str, ...], to: Path | None, device: str, out: Path, data_root: Path | None
+    study: Path,
+    victims: tuple[str, ...],
+    to: Path | None,
+    device: str,
+    out: Path,
+    data_root: Path | None,
 ) -> int:
     """Write the victims of STUDY, and its defended models, as records that BackdoorBench loads."""
     from harness.bridges.backdoorbench.export import export_study
     from harness.execution.run import store_of
     from harness.training.device import device_named
-    from harness.training.session import Bench
+    from harness.training.session import WorkerSession
 
     plan = plan_of(study, data_root)
     home = out / plan.name / "backdoorbench" if to is None else to
-    for line in export_study(plan, victims, home, Bench(store_of(out), device_named(device))):
+    for line in export_study(
+        plan, victims, home, WorkerSession(store_of(out), device_named(device))
+    ):
         echo(line)
     return OK

@@ -44,22 +44,25 @@ def _planned(records: tuple[str, ...], data_root: Path | None) -> list[Victim]:
     Raises:
         UserError: one line for every record that is not in order.
     """
-    from harness.bridges.context import Setting
+    from harness.bridges.context import ImportContext
     from harness.bridges.imported_victims import for_seeds, foreign_victims
     from harness.data.cache import default_cache, prepare
     from harness.data.options import DataOptions
-    from harness.plan.entries import FaultsError
+    from harness.plan.entries import EntryErrors
 
     cache = default_cache()
-    setting = Setting(
-        Path.cwd(), cache.parent / "foreign", lambda name: prepare(name, DataOptions(), data_root, cache), []
+    setting = ImportContext(
+        Path.cwd(),
+        cache.parent / "foreign",
+        lambda name: prepare(name, DataOptions(), data_root, cache),
+        [],
     )
     victims: list[Victim] = []
     faults: list[str] = []
     for record in records:
         try:
             victims += foreign_victims({"backdoorbench": record}, setting)
-        except (UserError, FaultsError) as error:
+        except (UserError, EntryErrors) as error:
             faults.append(str(error))
     if faults:
         raise UserError("\n".join(faults))
@@ -74,7 +77,9 @@ def _imported(victim: Victim, store: Store, device: str) -> int:
     if record["status"] != "ok":
         echo(f"{victim.attack.label}: {record['status']}: {record['error']}")
         return SOME_FAILED
-    echo(f"{victim.attack.label}: {victim.data.name}, {victim.model.label}, {_scores(record['result'])}")
+    echo(
+        f"{victim.attack.label}: {victim.data.name}, {victim.model.label}, {_scores(record['result'])}"
+    )
     return OK
 
 
@@ -83,10 +88,10 @@ def _run(victim: Victim, store: Store, device: str) -> Record:
     from harness.execution.slots import cores
     from harness.execution.task import Task
     from harness.training.device import device_named, set_up
-    from harness.training.session import Bench
+    from harness.training.session import WorkerSession
 
     set_up(cores())
-    (record,) = run_task(Task(victim), Bench(store, device_named(device)))
+    (record,) = run_task(Task(victim), WorkerSession(store, device_named(device)))
     store.append(record)
     return record
 
@@ -101,5 +106,7 @@ def _scores(result: dict[str, Any]) -> str:
     differing = {name: ours[name] - x for name, x in said.items() if name in ours}
     if all(abs(x) < NOTABLE for x in differing.values()):
         return f"{text}, as its attack_df.csv says"
-    theirs = " ".join(f"{x.upper()} {100 * said[x]:.2f} ({100 * differing[x]:+.2f})" for x in differing)
+    theirs = " ".join(
+        f"{x.upper()} {100 * said[x]:.2f} ({100 * differing[x]:+.2f})" for x in differing
+    )
     return f"{text}; its attack_df.csv says {theirs}"

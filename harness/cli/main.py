@@ -52,7 +52,9 @@ cli.add_command(export)
 cli.add_command(import_)
 
 
-def _numbers(ctx: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+def _numbers(
+    ctx: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[int, ...] | None:
     if text is None:
         return None
     if not all(part.strip().isdigit() for part in text.split(",")):
@@ -80,7 +82,9 @@ def _numbers(ctx: click.Context, parameter: click.Parameter, text: str | None) -
     type=click.IntRange(min=1),
     help="Workers that share a GPU [default: as many as the model's measured memory allows].",
 )
-@click.option("--inline", is_flag=True, help="Run everything in this process, for debugging a method.")
+@click.option(
+    "--inline", is_flag=True, help="Run everything in this process, for debugging a method."
+)
 @click.option(
     "--launcher",
     type=click.Choice(["local", "slurm"]),
@@ -88,20 +92,24 @@ def _numbers(ctx: click.Context, parameter: click.Parameter, text: str | None) -
     show_default=True,
     help="Where to run.",
 )
-@click.option("--slurm", "sbatch", default="", metavar="NAME=VALUE,...", help="Parameters of sbatch.")
-def run(study: Path, mode: Mode, dry_run: bool, out: Path, data_root: Path | None, **how: Any) -> int:
+@click.option(
+    "--slurm", "sbatch", default="", metavar="NAME=VALUE,...", help="Parameters of sbatch."
+)
+def run(
+    study: Path, mode: Mode, dry_run: bool, out: Path, data_root: Path | None, **how: Any
+) -> int:
     """Run what is open in STUDY, then write its report."""
     from harness.execution.run import Options, run_study, store_of
-    from harness.execution.schedule import Wish
+    from harness.execution.schedule import Selection
     from harness.execution.signals import Interrupted
-    from harness.execution.slots import Hardware
+    from harness.execution.slots import HardwareRequest
 
     plan = plan_of(study, data_root)
-    store, wish = store_of(out), Wish(mode=mode)
+    store, wish = store_of(out), Selection(mode=mode)
     if dry_run:
         print_plan(plan, store.latest(), wish)
         return OK
-    hardware = Hardware(how["device"], how["workers"], how["gpus"], how["per_gpu"])
+    hardware = HardwareRequest(how["device"], how["workers"], how["gpus"], how["per_gpu"])
     options = Options(wish, hardware, how["inline"])
     if how["launcher"] == "slurm":
         return _submit(plan, store, options, how["sbatch"], out)
@@ -120,7 +128,9 @@ def _submit(plan: Study, store: Store, options: Options, sbatch: str, out: Path)
     sent = submit(plan, store, options, sbatch)
     if not sent.arrays:
         return report_if_needed(plan, store.latest(), out)
-    echo(f"submitted {sent.victims} victims and {sent.cells} cells as arrays {', '.join(sent.arrays)}")
+    echo(
+        f"submitted {sent.victims} victims and {sent.cells} cells as arrays {', '.join(sent.arrays)}"
+    )
     echo(f"follow them with: defuse status {plan.path} --out {out} --watch")
     return OK
 
@@ -129,7 +139,9 @@ def _submit(plan: Study, store: Store, options: Options, sbatch: str, out: Path)
 @STUDY
 @OUT
 @DATA_ROOT
-@click.option("--watch", is_flag=True, help="Show it anew every few seconds, until nothing is missing.")
+@click.option(
+    "--watch", is_flag=True, help="Show it anew every few seconds, until nothing is missing."
+)
 def status(study: Path, out: Path, data_root: Path | None, watch: bool) -> int:
     """Show how far STUDY is, and its jobs in the queue."""
     from harness.execution.run import store_of
@@ -146,17 +158,25 @@ def status(study: Path, out: Path, data_root: Path | None, watch: bool) -> int:
 
 
 @cli.command()
-@click.argument("studies", metavar="STUDY...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--against", metavar="DEFENSE", help="Count wins against it [default: the best ranked].")
+@click.argument(
+    "studies", metavar="STUDY...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--against", metavar="DEFENSE", help="Count wins against it [default: the best ranked]."
+)
 @OUT
 @DATA_ROOT
-def report(studies: tuple[Path, ...], against: str | None, out: Path, data_root: Path | None) -> int:
+def report(
+    studies: tuple[Path, ...], against: str | None, out: Path, data_root: Path | None
+) -> int:
     """Write tables, figures and the page of one or several studies from their records."""
     return report_anew([plan_of(study, data_root) for study in studies], out, against)
 
 
 @cli.command()
-@click.argument("before", metavar="A", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument(
+    "before", metavar="A", type=click.Path(path_type=Path, exists=True, file_okay=False)
+)
 @click.argument("after", metavar="B", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def compare(before: Path, after: Path) -> int:
     """Compare the records of two --out folders; exit code 1 when B is significantly worse than A."""
@@ -169,7 +189,9 @@ def compare(before: Path, after: Path) -> int:
 
 
 @cli.command("list")
-@click.argument("kind", type=click.Choice(["attacks", "defenses", "models", "data"]), required=False)
+@click.argument(
+    "kind", type=click.Choice(["attacks", "defenses", "models", "data"]), required=False
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with hyperparameters and defaults.")
 def list_(kind: str | None, as_json: bool) -> int:
     """List attacks, defenses, models and data sets, with their hyperparameters."""

@@ -10,9 +10,9 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.execution.schedule import Wish
+    from harness.execution.schedule import Selection
     from harness.plan.spec import Study
-    from harness.store.record_files import Latest
+    from harness.store.record_files import LatestRecords
     from harness.store.store import Store
 
 OK, SOME_FAILED = 0, 1
@@ -46,14 +46,14 @@ def echo(text: str) -> None:
     click.echo(text)
 
 
-def exit_code(plan: Study, latest: Latest) -> int:
+def exit_code(plan: Study, latest: LatestRecords) -> int:
     """Return 1 when a cell has failed, else 0."""
     from harness.execution.run import FAILED, state
 
     return SOME_FAILED if any(state(plan, latest).cells[status] for status in FAILED) else OK
 
 
-def print_state(plan: Study, latest: Latest) -> None:
+def print_state(plan: Study, latest: LatestRecords) -> None:
     """Write how many cells and victims have which status."""
     from harness.execution.run import state
 
@@ -71,13 +71,19 @@ def print_queue(plan: Study, store: Store) -> None:
         echo(f"{plan.name}: {jobs.total()} jobs in the queue: {said}")
 
 
-def print_plan(plan: Study, latest: Latest, wish: Wish) -> None:
+def print_plan(plan: Study, latest: LatestRecords, wish: Selection) -> None:
     """Write every cell with its key and what a run would do with it."""
     from harness.execution.run import open_keys
 
     todo = open_keys(plan, latest, wish)
     for cell in plan.cells:
-        mark = f"skip: {cell.skip}" if cell.skip else "open" if cell.key in todo else latest.status(cell.key)
+        mark = (
+            f"skip: {cell.skip}"
+            if cell.skip
+            else "open"
+            if cell.key in todo
+            else latest.status(cell.key)
+        )
         echo(f"{cell.key}  {mark:8}  {cell.name}")
     print_state(plan, latest)
     echo(f"{len(todo)} cells to run")

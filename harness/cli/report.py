@@ -10,10 +10,10 @@ from harness.cli.options import console, echo, exit_code
 
 if TYPE_CHECKING:
     from harness.plan.spec import Study
-    from harness.store.record_files import Latest
+    from harness.store.record_files import LatestRecords
 
 
-def report_if_needed(plan: Study, latest: Latest, out: Path) -> int:
+def report_if_needed(plan: Study, latest: LatestRecords, out: Path) -> int:
     """Write the report, or show its board where nothing has changed since it was written."""
     from harness.plan.report_names import BOARD, PAGE
     from harness.report.up_to_date import inputs, up_to_date

@@ -1,21 +1,23 @@
 """What a method is: the decorators, the types of a ``Hyper``, and the bundles that a method is handed.
 
-A method is one file: a docstring (paper, arXiv id, threat model, deviations), one frozen keyword-only
-dataclass ``Hyper`` with the paper's defaults and ranges, and one decorated function. The file name is
-the method's name. At module level a method file only declares; work happens inside functions.
+A method is one file: a docstring (paper, arXiv id, threat model, deviations), one frozen
+keyword-only dataclass ``Hyper`` with the paper's defaults and ranges, and one decorated function.
+The file name is the method's name. At module level a method file only declares; work happens inside
+functions.
 
-A function receives only what its threat model allows. No bundle leads to the test set, and a defense
-that does not declare ``needs="triggers"`` holds nothing that leads to the trigger or its target. (Python
-has no sandbox: a file that opens the data set by itself is outside what a contract can prevent.)
+A function receives only what its threat model allows. No bundle leads to the test set, and a
+defense that does not declare ``needs="triggers"`` holds nothing that leads to the trigger or its
+target. (Python has no sandbox: a file that opens the data set by itself is outside what a contract
+can prevent.)
 """
 
 from harness.contract.attack_types import (
     AttackTraits,
     Batch,
-    Controlled,
     Goal,
     Poison,
     Target,
+    TrainingControl,
     TrainingSet,
     poison_count,
     trigger_only,
@@ -23,22 +25,27 @@ from harness.contract.attack_types import (
 from harness.contract.context import Context, OutOfTimeError
 from harness.contract.declare import (
     DECLARATION,
-    Declaration,
-    Limits,
+    DefenseRequirements,
+    MethodInfo,
     NoHyper,
     attack,
     defense,
     model,
 )
-from harness.contract.defense_types import Budget, Repaired
+from harness.contract.defense_types import Budget, Defended
 from harness.contract.recipe import RECIPES, Recipe
-from harness.contract.shared_hyper import FineTuning, GradientPruning, InvertibleMasks, TriggerInversion
+from harness.contract.shared_hyper import (
+    FineTuning,
+    GradientPruning,
+    InvertibleMasks,
+    TriggerInversion,
+)
 from harness.contract.types import (
     Count,
     Function,
+    GreyLevels,
     Kind,
     Layer,
-    Levels,
     Needs,
     NonNegative,
     NonNegativeCount,
@@ -53,9 +60,9 @@ __all__ = [
     "Batch",
     "Budget",
     "Context",
-    "Controlled",
+    "TrainingControl",
     "Count",
-    "Declaration",
+    "MethodInfo",
     "FineTuning",
     "Function",
     "Goal",
@@ -63,8 +70,8 @@ __all__ = [
     "InvertibleMasks",
     "Kind",
     "Layer",
-    "Levels",
-    "Limits",
+    "GreyLevels",
+    "DefenseRequirements",
     "Needs",
     "NoHyper",
     "NonNegative",
@@ -73,7 +80,7 @@ __all__ = [
     "Poison",
     "Positive",
     "Recipe",
-    "Repaired",
+    "Defended",
     "Share",
     "Target",
     "TrainingSet",

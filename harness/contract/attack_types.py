@@ -19,12 +19,15 @@ class AttackTraits(TypedDict, total=False):
     all_to_all: bool
     """It can send every class to the next one; otherwise only all classes to one."""
     clean_label: bool
-    """It poisons images of the target class alone, labels untouched; its Hyper holds ``rate_of``."""
+    """It poisons images of the target class alone, labels untouched; its Hyper holds
+    ``rate_of``."""
     clean_model: bool
-    """It needs a model trained without poison by the victim's recipe: ``TrainingSet.clean_model``."""
+    """It needs a model trained without poison by the victim's recipe:
+    ``TrainingSet.clean_model``."""
     prepare: Callable[..., dict[str, torch.Tensor]]
-    """``prepare(train, goal, hyper, ctx)``: what is made once and shared by the victims of every poison
-    rate (an optimised pattern, a trained encoder); ``TrainingSet.prepared`` brings it back."""
+    """``prepare(train, goal, hyper, ctx)``: what is made once and shared by the victims of every
+    poison rate (an optimised pattern, a trained encoder); ``TrainingSet.prepared`` brings it
+    back."""
 
 
 class TrainingSet(NamedTuple):
@@ -99,7 +102,8 @@ class Batch(NamedTuple):
     """One batch as an attack that controls training makes it."""
 
     images: torch.Tensor
-    """float (n, C, H, W) in [0, 1], before augmentation; gradients may lead to the attack's own networks."""
+    """float (n, C, H, W) in [0, 1], before augmentation; gradients may lead to the attack's own
+    networks."""
     labels: torch.Tensor
     """int64 (n,)."""
     backdoors: int
@@ -111,13 +115,14 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Controlled:
+class TrainingControl:
     """What an attack that controls training gives: it makes every batch itself."""
 
     batch: Callable[[torch.Tensor, torch.Tensor], Batch]
-    """``batch(images, labels)``: clean uint8 images (n, C, H, W) and labels (n,) in random order; called
-    once for every step of the training loop."""
+    """``batch(images, labels)``: clean uint8 images (n, C, H, W) and labels (n,) in random order;
+    called once for every step of the training loop."""
     state: dict[str, torch.Tensor]
     """Everything that the declared trigger function needs, read when training has ended."""
     step: Callable[[], None] | None = None
-    """Called after the gradients of a batch are known, where the attack trains networks of its own."""
+    """Called after the gradients of a batch are known, where the attack trains networks of its
+    own."""

@@ -27,7 +27,9 @@ class Context:
 
     def log(self, step: int, **scalars: float) -> None:
         """Keep named numbers of a step in the record; raise OutOfTimeError past the deadline."""
-        self.scalars.append({"step": float(step), **{name: float(x) for name, x in scalars.items()}})
+        self.scalars.append(
+            {"step": float(step), **{name: float(x) for name, x in scalars.items()}}
+        )
         self.check()
 
     def check(self) -> None:

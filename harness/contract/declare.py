@@ -13,7 +13,7 @@ DECLARATION = "__defuse__"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Declaration:
+class MethodInfo:
     """What a method says of itself. ``version`` is raised by hand when its results change."""
 
     kind: Kind
@@ -33,7 +33,7 @@ class Declaration:
     all_to_all: bool = False
 
 
-def _declare(declaration: Declaration) -> Callable[[Function], Function]:
+def _declare(declaration: MethodInfo) -> Callable[[Function], Function]:
     def mark(function: Function) -> Function:
         setattr(function, DECLARATION, declaration)
         return function
@@ -52,31 +52,37 @@ def attack(
     """Declare ``function(train, goal, hyper, ctx) -> Poison | Controlled`` as an attack.
 
     Args:
-        trigger: ``trigger(images, state) -> images``, pure: float images (N, C, H, W) in [0, 1] and the
-            tensors of the attack's state. It stamps test images, today and after the victim is reloaded.
+        trigger: ``trigger(images, state) -> images``, pure: float images (N, C, H, W) in [0, 1] and
+            the tensors of the attack's state. It stamps test images, today and after the victim is
+            reloaded.
         paper: title and arXiv id.
         year: of the paper.
-        version: raised when results change; None takes the file's own digest (for files in development).
+        version: raised when results change; None takes the file's own digest (for files in
+            development).
         **traits: what else the attack says of itself.
     """
     return _declare(
-        Declaration(kind="attack", trigger=trigger, paper=paper, year=year, version=version, **traits)
+        MethodInfo(
+            kind="attack", trigger=trigger, paper=paper, year=year, version=version, **traits
+        )
     )
 
 
-class Limits(TypedDict, total=False):
+class DefenseRequirements(TypedDict, total=False):
     """What a defense asks for; a cell that cannot give it is skipped at planning, with the reason."""
 
     needs: Needs
-    """"clean" by default, "triggers" for an oracle that is handed triggered copies of its budget, "external"
-    for a bridge to another toolbox, which hands over the test set too."""
+    """"clean" by default, "triggers" for an oracle that is handed triggered copies of its budget,
+    "external" for a bridge to another toolbox, which hands over the test set too."""
     least_spc: int
-    """The fewest images per class that it can run on: 1 by default, 2 where it holds out validation data."""
+    """The fewest images per class that it can run on: 1 by default, 2 where it holds out validation
+    data."""
     requires: Layer | None
     """The layers that it works on; none by default."""
     cohort: Callable[..., list[Any]]
-    """``cohort(model, budgets, hyper, contexts)``: the same for several budgets at once, each with a context
-    of its own, and with the results of solo runs. For GPUs, which a small budget leaves idle."""
+    """``cohort(model, budgets, hyper, contexts)``: the same for several budgets at once, each with
+    a context of its own, and with the results of solo runs. For GPUs, which a small budget leaves
+    idle."""
 
 
 def defense(
@@ -85,7 +91,7 @@ def defense(
     year: int,
     family: str,
     version: int | None = None,
-    **limits: Unpack[Limits],
+    **limits: Unpack[DefenseRequirements],
 ) -> Callable[[Function], Function]:
     """Declare ``function(model, budget, hyper, ctx) -> nn.Module | Repaired`` as a defense.
 
@@ -93,11 +99,12 @@ def defense(
         paper: title and arXiv id.
         year: of the paper.
         family: "pruning", "fine-tuning", "unlearning", "control".
-        version: raised when results change; None takes the file's own digest (for files in development).
-        limits: what it asks for, see ``Limits``.
+        version: raised when results change; None takes the file's own digest (for files in
+            development).
+        limits: what it asks for, see ``DefenseRequirements``.
     """
     return _declare(
-        Declaration(
+        MethodInfo(
             kind="defense",
             paper=paper,
             year=year,
@@ -117,11 +124,13 @@ def model(
 ) -> Callable[[Function], Function]:
     """Declare ``function(channels, classes, hyper) -> nn.Module`` as an architecture.
 
-    The network takes normalised images (N, channels, H, W); the harness puts the normalisation in front.
-    ``layers`` says what its hidden layers are made of (the patch embedding of a transformer does not make it
-    convolutional).
+    The network takes normalised images (N, channels, H, W); the harness puts the normalisation in
+    front. ``layers`` says what its hidden layers are made of (the patch embedding of a transformer
+    does not make it convolutional).
     """
-    return _declare(Declaration(kind="model", paper=paper, year=year, version=version, layers=layers))
+    return _declare(
+        MethodInfo(kind="model", paper=paper, year=year, version=version, layers=layers)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

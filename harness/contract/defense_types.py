@@ -24,9 +24,11 @@ class Budget:
     augment: Augment
     """The data set's training augmentation: ``augment(images, generator)``."""
     triggered: torch.Tensor | None = None
-    """The same images with the real trigger; only for a defense that declares ``needs="triggers"``."""
+    """The same images with the real trigger; only for a defense that declares
+    ``needs="triggers"``."""
     groups: torch.Tensor | None = None
-    """int64 (n,), the same for near copies of each other (frames of one GTSRB track); None if unknown."""
+    """int64 (n,), the same for near copies of each other (frames of one GTSRB track); None if
+    unknown."""
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -34,21 +36,29 @@ class Budget:
 
     def subset(self, indices: torch.Tensor) -> Budget:
         """Return the samples at ``indices``, int64 (k,)."""
-        triggered, groups = (None if x is None else x[indices] for x in (self.triggered, self.groups))
+        triggered, groups = (
+            None if x is None else x[indices] for x in (self.triggered, self.groups)
+        )
         return Budget(
-            self.images[indices], self.labels[indices], self.classes, self.augment, triggered, groups
+            self.images[indices],
+            self.labels[indices],
+            self.classes,
+            self.augment,
+            triggered,
+            groups,
         )
 
 
 @dataclass(frozen=True)
-class Repaired:
+class Defended:
     """A defense's result, where a model alone does not say it all."""
 
     model: nn.Module
     artifacts: dict[str, torch.Tensor] = field(default_factory=dict)
     """Small tensors to keep: masks, scores."""
     companions: dict[str, nn.Module] = field(default_factory=dict)
-    """Other networks whose ACC, ASR and RA belong in the record (the inverse network of IMS). Their weights
-    are not saved: what they can be rebuilt from belongs among the artifacts."""
+    """Other networks whose ACC, ASR and RA belong in the record (the inverse network of IMS). Their
+    weights are not saved: what they can be rebuilt from belongs among the artifacts."""
     notes: dict[str, str] = field(default_factory=dict)
-    """What the record says besides, of a method that is not all here (the commit of an external script)."""
+    """What the record says besides, of a method that is not all here (the commit of an external
+    script)."""

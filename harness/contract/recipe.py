@@ -23,7 +23,8 @@ class Recipe:
     weight_decay: NonNegative = 5e-4
     nesterov: bool = False
     schedule: Literal["cosine", "onecycle", "constant"] = "cosine"
-    """cosine: to zero over all steps; onecycle: linear up over the first fifth, linear down to zero."""
+    """cosine: to zero over all steps; onecycle: linear up over the first fifth, linear down to
+    zero."""
     augment: bool = True
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 autocast where the hardware multiplies it natively, else fp32."""

@@ -45,7 +45,8 @@ class InvertibleMasks:
     selection: bool = True
     """False fixes s = 0: every pair of gates is complementary, and the sparsity term falls away."""
     hard: bool = False
-    """Cut channels whose mask is below 1/2, open the others fully; the soft network becomes a companion."""
+    """Cut channels whose mask is below 1/2, open the others fully; the soft network becomes a
+    companion."""
     stages: bool = False
     """Also evaluate the masked networks as they are after stage A and after stage B."""
     bf16_search: bool = False
@@ -64,7 +65,8 @@ class TriggerInversion:
     cost: Positive = 1e-3
     """First weight of the mask's L1 norm."""
     cost_factor: Positive = 2
-    """The weight is multiplied by it while the trigger works, and divided by its power 1.5 while not."""
+    """The weight is multiplied by it while the trigger works, and divided by its power 1.5 while
+    not."""
     cost_patience: Count = 5
     """Epochs after which the weight changes."""
     success: Share = 0.98

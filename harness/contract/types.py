@@ -12,7 +12,7 @@ NonNegative = Annotated[float, Ge(0)]
 Share = Annotated[float, Interval(ge=0, le=1)]
 Count = Annotated[int, Ge(1)]
 NonNegativeCount = Annotated[int, Ge(0)]
-Levels = Annotated[int, Interval(ge=2, le=256)]
+GreyLevels = Annotated[int, Interval(ge=2, le=256)]
 
 Kind = Literal["attack", "defense", "model"]
 Needs = Literal["clean", "triggers", "external"]

@@ -1,7 +1,8 @@
 """Folders as the archives of CIFAR, GTSRB and Tiny-ImageNet leave them, and as BackdoorBench keeps them.
 
-``cifar-10-batches-py`` and ``cifar-100-python`` hold pickles, ``Train`` and ``Test`` GTSRB's .ppm files with
-a table of test labels, ``tiny-imagenet-200`` pictures by class. Each is found in the given folder or is it.
+``cifar-10-batches-py`` and ``cifar-100-python`` hold pickles, ``Train`` and ``Test`` GTSRB's .ppm
+files with a table of test labels, ``tiny-imagenet-200`` pictures by class. Each is found in the
+given folder or is it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from harness.data.labels import check_labels
 from harness.data.safe_pickle import read_pickle
-from harness.data.splits import Encoded, Raw, Split, join
+from harness.data.splits import Encoded, RawDataset, Split, join
 from harness.errors import UserError
 
 SIDE = 32
@@ -24,15 +25,15 @@ GTSRB_LABELS = "GT-final_test.csv"
 Pixels = NDArray[np.uint8]
 
 
-class Layout(NamedTuple):
+class ArchiveLayout(NamedTuple):
     """A folder whose layout is known."""
 
     files: tuple[Path, ...]
     """Everything that it is read from."""
-    read: Callable[[], Raw]
+    read: Callable[[], RawDataset]
 
 
-def layout(folder: Path) -> Layout | None:
+def layout(folder: Path) -> ArchiveLayout | None:
     """Return what a folder is, or None when it has none of the layouts."""
     for name, make in (
         ("cifar-10-batches-py", _cifar10),
@@ -47,31 +48,37 @@ def layout(folder: Path) -> Layout | None:
     return None
 
 
-def _cifar10(folder: Path) -> Layout:
+def _cifar10(folder: Path) -> ArchiveLayout:
     batches = [folder / f"data_batch_{number}" for number in range(1, 6)]
     return _cifar(
-        folder, (batches, [folder / "test_batch"]), (folder / "batches.meta", b"label_names", b"labels")
+        folder,
+        (batches, [folder / "test_batch"]),
+        (folder / "batches.meta", b"label_names", b"labels"),
     )
 
 
-def _cifar100(folder: Path) -> Layout:
+def _cifar100(folder: Path) -> ArchiveLayout:
     meta = (folder / "meta", b"fine_label_names", b"fine_labels")
     return _cifar(folder, ([folder / "train"], [folder / "test"]), meta)
 
 
-def _cifar(folder: Path, parts: tuple[list[Path], list[Path]], meta: tuple[Path, bytes, bytes]) -> Layout:
+def _cifar(
+    folder: Path, parts: tuple[list[Path], list[Path]], meta: tuple[Path, bytes, bytes]
+) -> ArchiveLayout:
     table, names_key, labels_key = meta
     files = (*parts[0], *parts[1], table)
     _all_there(files)
 
-    def read() -> Raw:
+    def read() -> RawDataset:
         names = read_pickle(table).get(names_key)
         if not isinstance(names, list):
             raise UserError(f"{table}: no {names_key.decode()!r}; fetch it anew")
         train, test = (_batches(part, labels_key) for part in parts)
-        return join(train, test, tuple(x.decode() if isinstance(x, bytes) else str(x) for x in names))
+        return join(
+            train, test, tuple(x.decode() if isinstance(x, bytes) else str(x) for x in names)
+        )
 
-    return Layout(files, read)
+    return ArchiveLayout(files, read)
 
 
 def _batches(files: list[Path], labels_key: bytes) -> Split:
@@ -80,20 +87,28 @@ def _batches(files: list[Path], labels_key: bytes) -> Split:
     for path in files:
         batch = read_pickle(path)
         data, given = batch.get(b"data"), batch.get(labels_key)
-        if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape[1:] != (3 * SIDE**2,):
+        if (
+            not isinstance(data, np.ndarray)
+            or data.dtype != np.uint8
+            or data.shape[1:] != (3 * SIDE**2,)
+        ):
             raise UserError(f"{path}: no 'data' of (N, {3 * SIDE**2}) bytes; fetch it anew")
         if not isinstance(given, list) or len(given) != len(data):
-            raise UserError(f"{path}: {len(data)} images need as many {labels_key.decode()!r}; fetch it anew")
+            raise UserError(
+                f"{path}: {len(data)} images need as many {labels_key.decode()!r}; fetch it anew"
+            )
         pixels.append(data)
         labels += given
     images = np.concatenate(pixels).reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     where = f"{files[0].parent}, {files[0].name}"
     return Split(
-        where=where, labels=check_labels(labels, "int64", where), fetch=lambda a, b: list(images[a:b])
+        where=where,
+        labels=check_labels(labels, "int64", where),
+        fetch=lambda a, b: list(images[a:b]),
     )
 
 
-def _gtsrb(folder: Path) -> Layout:
+def _gtsrb(folder: Path) -> ArchiveLayout:
     train = tuple(sorted((folder / "Train").glob("*/*.ppm")))
     table = folder / "Test" / GTSRB_LABELS
     _all_there((table,))
@@ -101,7 +116,7 @@ def _gtsrb(folder: Path) -> Layout:
     test = tuple(folder / "Test" / name for name, _ in rows)
     _all_there(test)
 
-    def read() -> Raw:
+    def read() -> RawDataset:
         labels = [_number(path.parent.name, path) for path in train]
         return join(
             _pictures(f"{folder}/Train", train, labels),
@@ -109,7 +124,7 @@ def _gtsrb(folder: Path) -> Layout:
             None,
         )
 
-    return Layout((*train, table, *test), read)
+    return ArchiveLayout((*train, table, *test), read)
 
 
 def _rows(table: Path) -> list[tuple[str, int]]:
@@ -119,7 +134,9 @@ def _rows(table: Path) -> list[tuple[str, int]]:
             rows = list(csv.DictReader(file, delimiter=";"))
         return [(row["Filename"], _number(row["ClassId"], table)) for row in rows]
     except (KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table}: a table with Filename and ClassId, parted by ';', is needed") from error
+        raise UserError(
+            f"{table}: a table with Filename and ClassId, parted by ';', is needed"
+        ) from error
 
 
 def _number(text: str | None, where: Path) -> int:
@@ -128,7 +145,7 @@ def _number(text: str | None, where: Path) -> int:
     return int(text)
 
 
-def _tiny(folder: Path) -> Layout:
+def _tiny(folder: Path) -> ArchiveLayout:
     splits = (_by_class(folder / "train"), _annotated(folder / "val") or _by_class(folder / "val"))
     for name, found in zip(("train", "val"), splits, strict=True):
         if not found:
@@ -138,18 +155,20 @@ def _tiny(folder: Path) -> Layout:
     names = sorted({label for _, label in splits[0]})
     files = tuple(path for split in splits for path, _ in split)
 
-    def read() -> Raw:
+    def read() -> RawDataset:
         number = {name: index for index, name in enumerate(names)}
         for path, label in splits[1]:
             if label not in number:
                 raise UserError(f"{path}: class {label!r} has no training image")
         train, test = (
-            _pictures(str(folder / part), tuple(path for path, _ in split), [number[x] for _, x in split])
+            _pictures(
+                str(folder / part), tuple(path for path, _ in split), [number[x] for _, x in split]
+            )
             for part, split in zip(("train", "val"), splits, strict=True)
         )
         return join(train, test, tuple(names))
 
-    return Layout(files, read)
+    return ArchiveLayout(files, read)
 
 
 def _by_class(folder: Path) -> list[tuple[Path, str]]:

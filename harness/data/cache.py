@@ -1,10 +1,10 @@
 """Decodes each data set once, and finds it again in milliseconds.
 
 A cache folder holds ``<digest>/`` with four arrays and ``info.json`` for each decoded data set, and
-``index/<signature>.json``, which leads from a state of the source files to a digest and the class names,
-which are not part of the digest. Files are moved into
-place one by one and each holds the same bytes whoever wrote it, so processes may race. The sizes listed in
-``info.json``, which comes last, tell a whole entry from a broken one.
+``index/<signature>.json``, which leads from a state of the source files to a digest and the class
+names, which are not part of the digest. Files are moved into
+place one by one and each holds the same bytes whoever wrote it, so processes may race. The sizes
+listed in ``info.json``, which comes last, tell a whole entry from a broken one.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Any
 
 import numpy as np
 
-from harness.data.catalog import Entry
+from harness.data.catalog import CatalogEntry
 from harness.data.decode import GROUPS, decode
-from harness.data.info import Arrays, DataInfo
-from harness.data.locate import Source, locate
+from harness.data.info import DataInfo, DatasetArrays
+from harness.data.locate import RawSource, locate
 from harness.data.open_raw import read
 from harness.data.options import DataOptions
 from harness.errors import UserError
 
 _INFO = "info.json"
 _LINK = "link.json"
-_ARRAYS = tuple(f"{part}.npy" for part in Arrays._fields)
+_ARRAYS = tuple(f"{part}.npy" for part in DatasetArrays._fields)
 
 Json = dict[str, Any]
 
@@ -70,7 +70,7 @@ def prepare(name: str, options: DataOptions, root: Path | None, cache: Path) -> 
     return _describe(source, known, cache)
 
 
-def _recall(source: Source, cache: Path) -> Json | None:
+def _recall(source: RawSource, cache: Path) -> Json | None:
     """Return what the cache knows of this state of the source, or ``None`` if nothing or not all."""
     link = _load(cache / "index" / f"{source.signature}.json")
     if link is None:
@@ -95,7 +95,7 @@ def _size(path: Path) -> int | None:
     return path.stat().st_size if path.exists() else None
 
 
-def _decode(source: Source, cache: Path) -> None:
+def _decode(source: RawSource, cache: Path) -> None:
     """Decode into a scratch folder, then move the files into place."""
     try:
         (cache / "index").mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def _decode(source: Source, cache: Path) -> None:
         (folder / _LINK).replace(cache / "index" / f"{source.signature}.json")
 
 
-def _fill(source: Source, folder: Path) -> str:
+def _fill(source: RawSource, folder: Path) -> str:
     """Write the arrays and what is known of them into an empty folder; return their digest."""
     (folder / "source").mkdir()
     raw = read(source, folder / "source")
@@ -123,14 +123,16 @@ def _fill(source: Source, folder: Path) -> str:
         "shape": shape,
         "train_counts": np.bincount(raw.train.labels).tolist(),
         "test_count": len(raw.test.labels),
-        "files": {file: _size(folder / file) for file in (*_ARRAYS, GROUPS) if (folder / file).exists()},
+        "files": {
+            file: _size(folder / file) for file in (*_ARRAYS, GROUPS) if (folder / file).exists()
+        },
     }
     (folder / _INFO).write_text(json.dumps(info))
     (folder / _LINK).write_text(json.dumps({"digest": digest, "class_names": raw.names}))
     return digest
 
 
-def _describe(source: Source, known: Json, cache: Path) -> DataInfo:
+def _describe(source: RawSource, known: Json, cache: Path) -> DataInfo:
     mean, std = _normalisation(source.name, source.entry, known["shape"][0])
     return DataInfo(
         name=source.name,
@@ -148,7 +150,9 @@ def _describe(source: Source, known: Json, cache: Path) -> DataInfo:
     )
 
 
-def _normalisation(name: str, entry: Entry, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalisation(
+    name: str, entry: CatalogEntry, channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and std with one value per channel; (0, 1) where none are given."""
     mean, std = entry.normalisation(channels)
     for key, values in (("mean", mean), ("std", std)):

@@ -9,7 +9,7 @@ from harness.errors import UserError, nearest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class CatalogEntry:
     """One data set.
 
     Attributes:
@@ -45,16 +45,17 @@ class Entry:
         return self.mean or (0.0,) * channels, self.std or (1.0,) * channels
 
 
-# Normalisation, crop and flip follow BackdoorBench where it has the data set: it mirrors CIFAR-10 only.
-CATALOG: dict[str, Entry] = {
-    "digits": Entry(
+# Normalisation, crop and flip follow BackdoorBench where it has the data set: it mirrors CIFAR-10
+# only.
+CATALOG: dict[str, CatalogEntry] = {
+    "digits": CatalogEntry(
         size=8,
         mean=(0.3053,),
         std=(0.3760,),
         crop=1,
         reference="Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI 1998; by scikit-learn",
     ),
-    "cifar10": Entry(
+    "cifar10": CatalogEntry(
         hub="uoft-cs/cifar10",
         image="img",
         size=32,
@@ -64,7 +65,7 @@ CATALOG: dict[str, Entry] = {
         flip=True,
         reference="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
     ),
-    "cifar100": Entry(
+    "cifar100": CatalogEntry(
         hub="uoft-cs/cifar100",
         image="img",
         label="fine_label",
@@ -74,14 +75,15 @@ CATALOG: dict[str, Entry] = {
         crop=4,
         reference="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
     ),
-    "gtsrb": Entry(
-        hub="tanganke/gtsrb",  # the 26,640 images of GTSRB-Training_fixed; the final training set has 39,209
+    "gtsrb": CatalogEntry(
+        # the 26,640 images of GTSRB-Training_fixed; the final training set has 39,209
+        hub="tanganke/gtsrb",
         size=32,
         crop=4,
         tracks=True,
         reference="Stallkamp et al., The German Traffic Sign Recognition Benchmark, IJCNN 2011",
     ),
-    "mnist": Entry(
+    "mnist": CatalogEntry(
         hub="ylecun/mnist",
         size=28,
         mean=(0.1307,),
@@ -89,7 +91,7 @@ CATALOG: dict[str, Entry] = {
         crop=4,
         reference="LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE 1998",
     ),
-    "fashion_mnist": Entry(
+    "fashion_mnist": CatalogEntry(
         hub="zalando-datasets/fashion_mnist",
         size=28,
         mean=(0.2860,),
@@ -97,7 +99,7 @@ CATALOG: dict[str, Entry] = {
         crop=4,
         reference="Xiao et al., Fashion-MNIST, arXiv 1708.07747",
     ),
-    "tiny_imagenet": Entry(
+    "tiny_imagenet": CatalogEntry(
         hub="zh-plus/tiny-imagenet",
         splits=("train", "valid"),
         size=64,
@@ -106,7 +108,7 @@ CATALOG: dict[str, Entry] = {
         crop=4,
         reference="Le and Yang, Tiny ImageNet Visual Recognition Challenge, 2015",
     ),
-    "imagenette": Entry(
+    "imagenette": CatalogEntry(
         hub="frgfm/imagenette",
         config="160px",
         splits=("train", "validation"),
@@ -121,7 +123,7 @@ CATALOG: dict[str, Entry] = {
 _OVERRIDES = ("image", "label", "size", "mean", "std", "crop", "flip")
 
 
-def resolve(name: str, options: DataOptions) -> Entry:
+def resolve(name: str, options: DataOptions) -> CatalogEntry:
     """Return the catalogue's entry with the study's overrides applied.
 
     A name outside the catalogue is the user's own data set, and then needs ``path`` or ``hub``.
@@ -132,8 +134,10 @@ def resolve(name: str, options: DataOptions) -> Entry:
     own = options.path is not None or options.hub is not None
     if name not in CATALOG and not own:
         hint = nearest(name, CATALOG)
-        raise UserError(f"unknown data set {name!r}{hint} (a data set of your own needs 'path' or 'hub')")
-    entry = CATALOG.get(name, Entry())
+        raise UserError(
+            f"unknown data set {name!r}{hint} (a data set of your own needs 'path' or 'hub')"
+        )
+    entry = CATALOG.get(name, CatalogEntry())
     if options.hub is not None:
         entry = replace(entry, hub=options.hub, config=None)
     given = {field: getattr(options, field) for field in _OVERRIDES}

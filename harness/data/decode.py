@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.splits import Encoded, Raw, Split
+from harness.data.splits import Encoded, RawDataset, Split
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,18 +21,24 @@ if TYPE_CHECKING:
 BATCH = 1024  # images decoded between two writes: 3 MB of 32 x 32 pixels, 79 MB of 160 x 160
 _GRAY = frozenset(("1", "L", "LA", "La"))
 _DEEP = ("I", "F")  # more than 8 bits per channel
-_BROKEN = (OSError, EOFError, SyntaxError, ValueError, struct.error)  # what Pillow raises on damaged files
+_BROKEN = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    struct.error,
+)  # what Pillow raises on damaged files
 
 Shape = tuple[int, int, int]
 GROUPS = "train_groups.npy"
 
 
-def decode(raw: Raw, size: int | None, folder: Path) -> tuple[str, Shape]:
+def decode(raw: RawDataset, size: int | None, folder: Path) -> tuple[str, Shape]:
     """Write ``{train,test}_{images,labels}.npy`` into a folder.
 
-    Where the training images come in groups of near copies, their numbers go into ``train_groups.npy``.
-    Images are (N, C, H, W) uint8, where C is 1 when every training image is gray, else 3. Labels are (N,)
-    int64.
+    Where the training images come in groups of near copies, their numbers go into
+    ``train_groups.npy``. Images are (N, C, H, W) uint8, where C is 1 when every training image is
+    gray, else 3. Labels are (N,) int64.
 
     Args:
         raw: the data set.
@@ -40,10 +46,12 @@ def decode(raw: Raw, size: int | None, folder: Path) -> tuple[str, Shape]:
         folder: an existing folder.
 
     Returns:
-        The content's digest, 16 hexadecimal characters over shapes, pixels and labels; and (C, H, W).
+        The content's digest, 16 hexadecimal characters over shapes, pixels and labels; and (C, H,
+        W).
 
     Raises:
-        UserError: an image is damaged, sizes differ where no ``size`` is given, or one split is gray only.
+        UserError: an image is damaged, sizes differ where no ``size`` is given, or one split is
+            gray only.
     """
     channels = _channels(raw)
     shape = (channels, size, size) if size else (channels, *_size_of_first(raw.train))
@@ -71,7 +79,9 @@ def _batches(split: Split, shape: Shape, *, resize: bool) -> Iterator[NDArray[np
         items = split.fetch(start, start + BATCH)
         pixels = np.empty((len(items), *shape), np.uint8)
         for offset, item in enumerate(items):
-            pixels[offset] = _pixels(item, _place(split, start + offset, item), shape, resize=resize)
+            pixels[offset] = _pixels(
+                item, _place(split, start + offset, item), shape, resize=resize
+            )
         yield pixels
 
 
@@ -88,12 +98,14 @@ def _pixels(item: Encoded, place: str, shape: Shape, *, resize: bool) -> NDArray
     if plain.size != (width, height):
         if not resize:
             own = f"{plain.width} x {plain.height}"
-            raise UserError(f"{place}: {own} pixels, but the first is {width} x {height}; set 'size'")
+            raise UserError(
+                f"{place}: {own} pixels, but the first is {width} x {height}; set 'size'"
+            )
         plain = plain.resize((width, height), Resampling.BILINEAR)
     return np.asarray(plain).reshape(height, width, channels).transpose(2, 0, 1)
 
 
-def _channels(raw: Raw) -> int:
+def _channels(raw: RawDataset) -> int:
     """Return 1 when all images are gray, else 3."""
     train, test = (all(_modes(split)) for split in (raw.train, raw.test))
     if train != test:
@@ -133,7 +145,9 @@ def _open(item: Encoded, place: str) -> Image:
         raise _damaged(place, error) from error
     if image.mode.startswith(_DEEP):
         image.close()
-        raise UserError(f"{place}: more than 8 bits per channel (mode {image.mode}); convert to 8 bits")
+        raise UserError(
+            f"{place}: more than 8 bits per channel (mode {image.mode}); convert to 8 bits"
+        )
     return image
 
 
@@ -147,5 +161,9 @@ def _place(split: Split, row: int, item: Encoded) -> str:
 def _damaged(place: str, error: Exception) -> UserError:
     from PIL import UnidentifiedImageError
 
-    what = "not an image file" if isinstance(error, UnidentifiedImageError) else f"damaged image ({error})"
+    what = (
+        "not an image file"
+        if isinstance(error, UnidentifiedImageError)
+        else f"damaged image ({error})"
+    )
     return UserError(f"{place}: {what}; mend or remove it")

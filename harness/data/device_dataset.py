@@ -11,7 +11,7 @@ from harness.data.augment import Augment
 from harness.data.info import DataInfo, open_arrays, open_groups
 
 
-class Resident(NamedTuple):
+class DeviceDataset(NamedTuple):
     """Images uint8 (N, C, H, W) and labels int64 (N,), both splits, on one device."""
 
     info: DataInfo
@@ -20,7 +20,8 @@ class Resident(NamedTuple):
     test_images: torch.Tensor
     test_labels: torch.Tensor
     train_groups: torch.Tensor | None = None
-    """int64 (N,), the same for training images that are near copies of each other; None if unknown."""
+    """int64 (N,), the same for training images that are near copies of each other; None if
+    unknown."""
 
     @property
     def augment(self) -> Augment:
@@ -28,9 +29,13 @@ class Resident(NamedTuple):
         return Augment(self.info.crop, self.info.flip)
 
 
-def load_resident(info: DataInfo, device: torch.device) -> Resident:
+def load_resident(info: DataInfo, device: torch.device) -> DeviceDataset:
     """Copy a prepared data set to the device."""
     tensors = [torch.from_numpy(np.array(array)).to(device) for array in open_arrays(info)]
     groups = open_groups(info)
-    resident = Resident(info, *tensors)
-    return resident if groups is None else resident._replace(train_groups=torch.from_numpy(groups).to(device))
+    resident = DeviceDataset(info, *tensors)
+    return (
+        resident
+        if groups is None
+        else resident._replace(train_groups=torch.from_numpy(groups).to(device))
+    )

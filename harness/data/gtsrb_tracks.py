@@ -16,8 +16,8 @@ def tracks(names: Sequence[str], labels: NDArray[np.int64]) -> NDArray[np.int64]
     """Return a number (N,) per image, the same for all frames of one track; None where a name tells no track.
 
     Args:
-        names: file names ``<track>_<frame>.<suffix>``, folders before them or not; a track number counts
-            within its class.
+        names: file names ``<track>_<frame>.<suffix>``, folders before them or not; a track number
+            counts within its class.
         labels: (N,) classes.
     """
     found = []

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Arrays(NamedTuple):
+class DatasetArrays(NamedTuple):
     """A decoded data set, mapped from disk and read-only: images (N, C, H, W) uint8, labels (N,) int64."""
 
     train_images: NDArray[np.uint8]
@@ -55,7 +55,10 @@ class DataInfo:
         """Return everything that can change a result, as plain JSON values; no name and no path."""
         fields = asdict(self)
         mine = {field: fields[field] for field in ("digest", "mean", "std", "crop", "flip")}
-        return {field: list(value) if isinstance(value, tuple) else value for field, value in mine.items()}
+        return {
+            field: list(value) if isinstance(value, tuple) else value
+            for field, value in mine.items()
+        }
 
 
 def open_groups(info: DataInfo) -> NDArray[np.int64] | None:
@@ -64,6 +67,8 @@ def open_groups(info: DataInfo) -> NDArray[np.int64] | None:
     return np.load(path) if path.is_file() else None
 
 
-def open_arrays(info: DataInfo) -> Arrays:
+def open_arrays(info: DataInfo) -> DatasetArrays:
     """Map a data set's arrays from disk, read-only."""
-    return Arrays(*(np.load(info.folder / f"{part}.npy", mmap_mode="r") for part in Arrays._fields))
+    return DatasetArrays(
+        *(np.load(info.folder / f"{part}.npy", mmap_mode="r") for part in DatasetArrays._fields)
+    )

@@ -53,10 +53,14 @@ def class_names(
     classes = len(names) if names else found[-1] + 1
     gap = next(number for number, label in enumerate([*found, -1]) if number != label)
     if len(found) < 2:
-        raise UserError(f"{where}: all images are of class {found[0]}; a classifier needs two classes")
+        raise UserError(
+            f"{where}: all images are of class {found[0]}; a classifier needs two classes"
+        )
     if gap < classes:
         called = f" ({names[gap]!r})" if names else ""
-        raise UserError(f"{where}: class {gap}{called} has no image; labels must run from 0 without a gap")
+        raise UserError(
+            f"{where}: class {gap}{called} has no image; labels must run from 0 without a gap"
+        )
     for place, values in (train, test):
         if (largest := int(values.max())) >= classes:
             row = int(values.argmax())

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.archives import Layout, layout
-from harness.data.catalog import Entry, resolve
+from harness.data.archives import ArchiveLayout, layout
+from harness.data.catalog import CatalogEntry, resolve
 from harness.data.options import DataOptions
 from harness.errors import UserError
 
-_IMAGES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+_IMAGES = frozenset(
+    (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
 _OTHER_NAMES = {"tiny_imagenet": "tiny"}  # folders as BackdoorBench calls them
 _FORMAT = 1  # raised when the same files would be decoded to other arrays than before
 
@@ -22,13 +24,14 @@ Files = tuple[tuple[Path, ...], tuple[Path, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class RawSource:
     """One data set's raw images, found but not yet read.
 
     Attributes:
         name: the data set's name in the study.
         entry: what is known of it, the study's overrides applied.
-        signature: 64 hexadecimal characters that change when the files or the way to decode them change.
+        signature: 64 hexadecimal characters that change when the files or the way to decode them
+            change.
         folder: the local folder; ``None`` for the hub and for the embedded digits.
         files: the local training and test files; ``None`` likewise.
         missing: for the hub: what to do when it cannot be reached, as one sentence.
@@ -36,20 +39,20 @@ class Source:
     """
 
     name: str
-    entry: Entry
+    entry: CatalogEntry
     signature: str
     folder: Path | None = None
     files: Files | None = None
     missing: str = ""
-    layout: Layout | None = None
+    layout: ArchiveLayout | None = None
 
 
-def locate(name: str, options: DataOptions, root: Path | None) -> Source:
+def locate(name: str, options: DataOptions, root: Path | None) -> RawSource:
     """Find a data set: at ``options.path``, ``options.hub``, ``<root>/<name>``, embedded, or on the hub.
 
-    The first of these that applies is taken. A local folder holds either parquet files ``train*`` and
-    ``test*``, at any depth, or images as ``train/<class>/<image>`` and ``test/<class>/<image>``, or one of
-    the layouts of ``harness.data.archives``.
+    The first of these that applies is taken. A local folder holds either parquet files ``train*``
+    and ``test*``, at any depth, or images as ``train/<class>/<image>`` and
+    ``test/<class>/<image>``, or one of the layouts of ``harness.data.archives``.
 
     Args:
         name: a name of the catalogue, or any other with ``options.path`` or ``options.hub``.
@@ -67,12 +70,14 @@ def locate(name: str, options: DataOptions, root: Path | None) -> Source:
             if folder.is_dir():
                 return _local(name, entry, folder)
     if entry.hub is None:
-        return Source(name=name, entry=entry, signature=_signature(["digits"], entry))
+        return RawSource(name=name, entry=entry, signature=_signature(["digits"], entry))
     signature = _signature(["hub", entry.hub, entry.config], entry)
-    return Source(name=name, entry=entry, signature=signature, missing=_advice(name, entry, root))
+    return RawSource(
+        name=name, entry=entry, signature=signature, missing=_advice(name, entry, root)
+    )
 
 
-def _advice(name: str, entry: Entry, root: Path | None) -> str:
+def _advice(name: str, entry: CatalogEntry, root: Path | None) -> str:
     """Return the sentence that says how to bring a data set of the hub onto this machine."""
     target = (root or Path("data")) / name
     then = "" if root else ", and set DEFUSE_DATA=data"
@@ -82,7 +87,7 @@ def _advice(name: str, entry: Entry, root: Path | None) -> str:
     return f"{tried}; where there is a network, run: {command}{then}"
 
 
-def _local(name: str, entry: Entry, folder: Path) -> Source:
+def _local(name: str, entry: CatalogEntry, folder: Path) -> RawSource:
     """Return the source for a local folder, or raise a UserError that says what it lacks."""
     if not folder.is_dir():
         raise UserError(f"data set {name!r}: no folder {folder}; correct 'path'")
@@ -90,7 +95,7 @@ def _local(name: str, entry: Entry, folder: Path) -> Source:
     if known is not None:
         states = [_state(folder, path) for path in known.files]
         signature = _signature(states, entry)
-        return Source(name=name, entry=entry, signature=signature, folder=folder, layout=known)
+        return RawSource(name=name, entry=entry, signature=signature, folder=folder, layout=known)
     inner = folder / entry.config if entry.config and (folder / entry.config).is_dir() else folder
     train, test = (_parquet(inner, split) or _pictures(inner, split) for split in entry.splits)
     for split, files in zip(entry.splits, (train, test), strict=True):
@@ -104,8 +109,12 @@ def _local(name: str, entry: Entry, folder: Path) -> Source:
             f"data set {name!r}: {inner} has one split as parquet and one as images; use one kind"
         )
     states = [_state(inner, path) for path in train + test]
-    return Source(
-        name=name, entry=entry, signature=_signature(states, entry), folder=inner, files=(train, test)
+    return RawSource(
+        name=name,
+        entry=entry,
+        signature=_signature(states, entry),
+        folder=inner,
+        files=(train, test),
     )
 
 
@@ -113,7 +122,9 @@ def _parquet(folder: Path, split: str) -> tuple[Path, ...]:
     """Return the split's parquet files, named ``<split>*`` or lying in a folder of that name."""
     ours = re.compile(rf"{re.escape(split)}([-_.\d]|$)")
     found = (path for path in folder.rglob("*.parquet") if not _hidden(_inside(path, folder)))
-    return tuple(sorted(path for path in found if ours.match(path.stem) or path.parent.name == split))
+    return tuple(
+        sorted(path for path in found if ours.match(path.stem) or path.parent.name == split)
+    )
 
 
 def _pictures(folder: Path, split: str) -> tuple[Path, ...]:
@@ -136,7 +147,7 @@ def _state(folder: Path, path: Path) -> list[str | int]:
     return ["/".join(_inside(path, folder)), status.st_size, status.st_mtime_ns]
 
 
-def _signature(origin: Sequence[object], entry: Entry) -> str:
+def _signature(origin: Sequence[object], entry: CatalogEntry) -> str:
     tracks = ["tracks"] if entry.tracks else []
     decoding = [_FORMAT, entry.image, entry.label, entry.size, *entry.splits, *tracks]
     return hashlib.sha256(json.dumps([origin, decoding]).encode()).hexdigest()

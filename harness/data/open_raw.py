@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.data.gtsrb_tracks import tracks
-from harness.data.locate import Files, Source
-from harness.data.splits import Raw, Split, join
+from harness.data.locate import Files, RawSource
+from harness.data.splits import RawDataset, Split, join
 from harness.data.tables import read_hub, read_parquet
 from harness.errors import UserError
 
 
-def read(source: Source, scratch: Path) -> Raw:
+def read(source: RawSource, scratch: Path) -> RawDataset:
     """Open a data set.
 
     Args:
@@ -29,7 +29,7 @@ def read(source: Source, scratch: Path) -> Raw:
     return _with_tracks(raw) if source.entry.tracks else raw
 
 
-def _found(source: Source, scratch: Path) -> Raw:
+def _found(source: RawSource, scratch: Path) -> RawDataset:
     if source.layout is not None:
         return source.layout.read()
     if source.files is None:
@@ -39,14 +39,14 @@ def _found(source: Source, scratch: Path) -> Raw:
     return _pictures(source, source.files)
 
 
-def _with_tracks(raw: Raw) -> Raw:
+def _with_tracks(raw: RawDataset) -> RawDataset:
     """Return the data set with its training images numbered by track, if their file names tell it."""
     train = raw.train
     groups = None if train.names is None else tracks(train.names(), train.labels)
     return replace(raw, train=replace(train, groups=groups))
 
 
-def _digits() -> Raw:
+def _digits() -> RawDataset:
     """Return scikit-learn's 1,797 digits; every fourth of each class, in file order, is a test image."""
     try:
         from sklearn.datasets import load_digits
@@ -62,12 +62,14 @@ def _digits() -> Raw:
 
     def split(where: str, rows: NDArray[np.bool_]) -> Split:
         images = pixels[rows]
-        return Split(where=where, labels=labels[rows], fetch=lambda start, stop: list(images[start:stop]))
+        return Split(
+            where=where, labels=labels[rows], fetch=lambda start, stop: list(images[start:stop])
+        )
 
     return join(split("digits, train", ~held), split("digits, test", held), None)
 
 
-def _pictures(source: Source, files: Files) -> Raw:
+def _pictures(source: RawSource, files: Files) -> RawDataset:
     """Open an image folder: classes are the folder names, in numerical order when all are numbers."""
     folders = {path.parent.name for part in files for path in part}
     numbers = all(name.isdecimal() for name in folders)

@@ -10,8 +10,8 @@ class DataOptions:
     """Overrides for one data entry of a study; ``None`` keeps the catalogue's value.
 
     Attributes:
-        path: local folder with ``train*.parquet`` and ``test*.parquet``, or ``train/<class>/<image>`` and
-            ``test/<class>/<image>``.
+        path: local folder with ``train*.parquet`` and ``test*.parquet``, or
+            ``train/<class>/<image>`` and ``test/<class>/<image>``.
         hub: id of a data set on the Hugging Face hub.
         image: name of the image column.
         label: name of the label column.

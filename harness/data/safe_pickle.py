@@ -18,7 +18,8 @@ _ALLOWED = {
     ("numpy", "dtype"),
     ("_codecs", "encode"),
 }
-"""All that arrays and bytes need to be rebuilt; what else a file names is refused before it is looked up."""
+"""All that arrays and bytes need to be rebuilt; what else a file names is refused before it is
+looked up."""
 
 
 class _Arrays(pickle.Unpickler):
@@ -26,7 +27,9 @@ class _Arrays(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which no batch of images needs")
+            raise pickle.UnpicklingError(
+                f"it asks for {module}.{name}, which no batch of images needs"
+            )
         if name == "encode":
             return _bytes
         return getattr(multiarray if name == "_reconstruct" else np, name)
@@ -48,11 +51,21 @@ def read_pickle(path: Path) -> dict[bytes, Any]:
     try:
         with path.open("rb") as file:
             found = _Arrays(file, encoding="bytes").load()
-    except (pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError, KeyError, IndexError) as error:
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+    ) as error:
         what = str(error) or type(error).__name__
         raise UserError(f"{path}: not a batch of images ({what}); fetch it anew") from error
     except (AttributeError, MemoryError, OverflowError, ImportError, RuntimeError) as error:
-        raise UserError(f"{path}: not a batch of images ({type(error).__name__}); fetch it anew") from error
+        raise UserError(
+            f"{path}: not a batch of images ({type(error).__name__}); fetch it anew"
+        ) from error
     if not isinstance(found, dict):
         raise UserError(f"{path}: not a batch of images (a {type(found).__name__}); fetch it anew")
     return {key.encode() if isinstance(key, str) else key: value for key, value in found.items()}

@@ -21,11 +21,12 @@ class Split:
     Attributes:
         where: the split and its place, for messages.
         labels: (N,) classes from 0.
-        fetch: images from one row up to another, as file content, path, or (H, W[, 3]) pixels; ``None`` where
-            the row has no image.
+        fetch: images from one row up to another, as file content, path, or (H, W[, 3]) pixels;
+            ``None`` where the row has no image.
         column: the image column, for messages; empty when the images are not in a table.
         names: the images' file names, where they have any.
-        groups: (N,) numbers, the same for images that are near copies of each other; ``None`` if unknown.
+        groups: (N,) numbers, the same for images that are near copies of each other; ``None`` if
+            unknown.
     """
 
     where: str
@@ -37,7 +38,7 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Raw:
+class RawDataset:
     """A data set, not yet decoded: its two splits and the names of its classes."""
 
     train: Split
@@ -45,11 +46,11 @@ class Raw:
     names: tuple[str, ...]
 
 
-def join(train: Split, test: Split, names: tuple[str, ...] | None) -> Raw:
+def join(train: Split, test: Split, names: tuple[str, ...] | None) -> RawDataset:
     """Join two splits, with the class names that the data set gives or ``None``.
 
     Raises:
         UserError: the labels do not run from 0 without a gap.
     """
     names = class_names((train.where, train.labels), (test.where, test.labels), names)
-    return Raw(train=train, test=test, names=names)
+    return RawDataset(train=train, test=test, names=names)

@@ -6,14 +6,14 @@ import glob
 from pathlib import Path
 from typing import Any
 
-from harness.data.catalog import Entry
+from harness.data.catalog import CatalogEntry
 from harness.data.labels import check_labels
-from harness.data.locate import Files, Source
-from harness.data.splits import Encoded, Raw, Split, join
+from harness.data.locate import Files, RawSource
+from harness.data.splits import Encoded, RawDataset, Split, join
 from harness.errors import UserError, nearest
 
 
-def read_parquet(source: Source, files: Files, scratch: Path) -> Raw:
+def read_parquet(source: RawSource, files: Files, scratch: Path) -> RawDataset:
     """Open parquet files; ``datasets`` keeps its working copy in the scratch folder.
 
     Raises:
@@ -29,7 +29,9 @@ def read_parquet(source: Source, files: Files, scratch: Path) -> Raw:
                 raise UserError(f"{source.folder}, {split}: the split is empty")
         loaded = load_dataset("parquet", data_files=paths, cache_dir=str(scratch))
     except (exceptions.DatasetsError, OSError, ValueError) as error:
-        raise UserError(f"data set {source.name!r}: cannot read {source.folder}: {_cause(error)}") from error
+        raise UserError(
+            f"data set {source.name!r}: cannot read {source.folder}: {_cause(error)}"
+        ) from error
     return _tables(source.entry, [loaded[split] for split in splits], str(source.folder))
 
 
@@ -40,7 +42,7 @@ def _filled(files: tuple[Path, ...]) -> list[str]:
     return [glob.escape(str(path)) for path in files if read_metadata(path).num_rows]
 
 
-def read_hub(source: Source) -> Raw:
+def read_hub(source: RawSource) -> RawDataset:
     """Download from the hub, or use what an earlier download left in the hub's own cache.
 
     Raises:
@@ -67,16 +69,17 @@ def _cause(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _tables(entry: Entry, tables: list[Any], place: str) -> Raw:
+def _tables(entry: CatalogEntry, tables: list[Any], place: str) -> RawDataset:
     """Open two tables of ``datasets``."""
     train, test = (
-        _table(entry, table, f"{place}, {split}") for table, split in zip(tables, entry.splits, strict=True)
+        _table(entry, table, f"{place}, {split}")
+        for table, split in zip(tables, entry.splits, strict=True)
     )
     names = getattr(tables[0].features[entry.label], "names", None)
     return join(train, test, tuple(names) if names else None)
 
 
-def _table(entry: Entry, table: Any, where: str) -> Split:
+def _table(entry: CatalogEntry, table: Any, where: str) -> Split:
     from datasets import Image
 
     for key, column in (("image", entry.image), ("label", entry.label)):
@@ -87,7 +90,9 @@ def _table(entry: Entry, table: Any, where: str) -> Split:
     _check_images(table.features[entry.image], f"{where}, column {entry.image!r}")
     column = table.features[entry.label]
     values = table.select_columns([entry.label])[:][entry.label]
-    labels = check_labels(values, getattr(column, "dtype", column), f"{where}, column {entry.label!r}")
+    labels = check_labels(
+        values, getattr(column, "dtype", column), f"{where}, column {entry.label!r}"
+    )
     images = table.select_columns([entry.image]).cast_column(entry.image, Image(decode=False))
 
     def fetch(start: int, stop: int) -> list[Encoded]:

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from harness.contract import Goal
-from harness.data.device_dataset import Resident
-from harness.evaluation.metrics import Scores, Truth, auroc, scores
+from harness.data.device_dataset import DeviceDataset
+from harness.evaluation.metrics import Scores, TestLabels, auroc, scores
 from harness.toolbox.predict import Stamp, logits, stamped
 
 
@@ -24,10 +24,11 @@ class EvaluationSet(NamedTuple):
 
     clean: torch.Tensor
     triggered: torch.Tensor
-    truth: Truth
+    truth: TestLabels
     classes: int
     chosen: torch.Tensor
-    """bool (N,): which test images are triggered; the others are of the class that the trigger leads to."""
+    """bool (N,): which test images are triggered; the others are of the class that the trigger
+    leads to."""
 
 
 class Evaluation(NamedTuple):
@@ -45,16 +46,18 @@ class Evaluation(NamedTuple):
         }
 
 
-def evaluation_set(data: Resident, goal: Goal, stamp: Stamp) -> EvaluationSet:
+def evaluation_set(data: DeviceDataset, goal: Goal, stamp: Stamp) -> EvaluationSet:
     """Stamp every test image whose label the attacker wants changed; the others are in neither ASR nor RA."""
     indices = (goal.labels(data.test_labels) != data.test_labels).nonzero()[:, 0]
     return given_set(data, goal, indices, stamped(data.test_images[indices], stamp))
 
 
-def given_set(data: Resident, goal: Goal, indices: torch.Tensor, triggered: torch.Tensor) -> EvaluationSet:
+def given_set(
+    data: DeviceDataset, goal: Goal, indices: torch.Tensor, triggered: torch.Tensor
+) -> EvaluationSet:
     """Take triggered copies, uint8 (n, C, H, W), of the test images at ``indices``, int64 (n,), ascending."""
     labels = data.test_labels[indices]
-    truth = Truth(
+    truth = TestLabels(
         clean=data.test_labels.cpu().numpy(),
         triggered=labels.cpu().numpy(),
         wanted=goal.labels(labels).cpu().numpy(),
@@ -64,12 +67,17 @@ def given_set(data: Resident, goal: Goal, indices: torch.Tensor, triggered: torc
     return EvaluationSet(data.test_images, triggered, truth, data.info.classes, chosen)
 
 
-def trigger_scores(model: nn.Module, tests: Mapping[str, EvaluationSet]) -> dict[str, dict[str, float]]:
+def trigger_scores(
+    model: nn.Module, tests: Mapping[str, EvaluationSet]
+) -> dict[str, dict[str, float]]:
     """Return the ASR and RA of a model under each of several triggers, by name."""
     found = {}
     for name, test in tests.items():
         predicted = logits(model, test.triggered).argmax(1).numpy()
-        asr, ra = np.mean(predicted == test.truth.wanted), np.mean(predicted == test.truth.triggered)
+        asr, ra = (
+            np.mean(predicted == test.truth.wanted),
+            np.mean(predicted == test.truth.triggered),
+        )
         found[name] = {"asr": float(asr), "ra": float(ra)}
     return found
 
@@ -84,7 +92,9 @@ def evaluate(model: nn.Module, test: EvaluationSet) -> Evaluation:
     clean, triggered = logits(model, test.clean), logits(model, test.triggered)
     for out in (clean, triggered):
         if out.ndim != 2 or out.shape[1] != test.classes:
-            raise BrokenModelError(f"logits of shape (N, {test.classes}) are needed, got {tuple(out.shape)}")
+            raise BrokenModelError(
+                f"logits of shape (N, {test.classes}) are needed, got {tuple(out.shape)}"
+            )
         if not out.isfinite().all():
             raise BrokenModelError("the model gives NaN or infinity on test images")
     found = scores(clean.argmax(1).numpy(), triggered.argmax(1).numpy(), test.truth)

@@ -1,7 +1,7 @@
 """ACC, ASR, RA and what is made of them: pure functions of predictions, recomputable without a GPU.
 
-All are shares in [0, 1]. ASR and RA are taken on triggered test images whose true class is not the one
-that the trigger leads to, so ASR + RA <= 1 (protocol of BackdoorBench, arXiv 2206.12654).
+All are shares in [0, 1]. ASR and RA are taken on triggered test images whose true class is not the
+one that the trigger leads to, so ASR + RA <= 1 (protocol of BackdoorBench, arXiv 2206.12654).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Scores(NamedTuple):
     ra: float
 
 
-class Truth(NamedTuple):
+class TestLabels(NamedTuple):
     """What predictions are held against."""
 
     clean: Labels
@@ -33,7 +33,7 @@ class Truth(NamedTuple):
     """The label that the attacker wants for each triggered test image."""
 
 
-def scores(clean: Labels, triggered: Labels, truth: Truth) -> Scores:
+def scores(clean: Labels, triggered: Labels, truth: TestLabels) -> Scores:
     """Score predictions on the clean and on the triggered test images."""
     return Scores(
         acc=float(np.mean(clean == truth.clean)),
@@ -46,9 +46,9 @@ def combined(before: Scores, after: Scores) -> dict[str, float]:
     """Return what a defense did, in one number each.
 
     DER = [max(0, fall of ASR) - max(0, fall of ACC) + 1] / 2 and RIR = [max(0, rise of RA) -
-    max(0, fall of ACC) + 1] / 2 (BackdoorBench; 0.5 is no change, higher is better). ARR = 1 - ACC after /
-    ACC before, RDR = 1 - RA after / ACC before (IMS, arXiv 2509.15497; lower is better, ARR can be
-    negative).
+    max(0, fall of ACC) + 1] / 2 (BackdoorBench; 0.5 is no change, higher is better). ARR = 1 - ACC
+    after / ACC before, RDR = 1 - RA after / ACC before (IMS, arXiv 2509.15497; lower is better, ARR
+    can be negative).
     """
     cost = max(0.0, before.acc - after.acc)
     return {

@@ -15,7 +15,7 @@ WINDOW, SIGMA = 11, 1.5
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
-class Stealth(NamedTuple):
+class TriggerVisibility(NamedTuple):
     """Of all images that carry the trigger."""
 
     psnr: float | None
@@ -27,14 +27,14 @@ class Stealth(NamedTuple):
 
 
 @torch.no_grad()
-def stealth(clean: torch.Tensor, triggered: torch.Tensor) -> Stealth:
+def stealth(clean: torch.Tensor, triggered: torch.Tensor) -> TriggerVisibility:
     """Compare two sets of uint8 images (N, C, H, W)."""
     pairs = zip(clean.split(CHUNK), triggered.split(CHUNK), strict=True)
     parts = [_compared(x.float(), y.float()) for x, y in pairs]
     error, similar, largest = (_total(torch.cat(values)) for values in zip(*parts, strict=True))
     n = len(clean)
     psnr = None if error == 0 else 10 * math.log10(255**2 * n / error)
-    return Stealth(psnr, similar / n, largest / n)
+    return TriggerVisibility(psnr, similar / n, largest / n)
 
 
 def _compared(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -50,8 +50,8 @@ def _total(values: torch.Tensor) -> float:
 def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """Return the SSIM (N,) of float images (N, C, H, W) on the scale 0 to 255, channels averaged.
 
-    An 11x11 Gaussian window with sigma 1.5, at every place where it fits; on smaller images the largest odd
-    window that fits.
+    An 11x11 Gaussian window with sigma 1.5, at every place where it fits; on smaller images the
+    largest odd window that fits.
     """
     window = _gaussian(min(WINDOW, *(side - (side + 1) % 2 for side in a.shape[2:])), a)
     mean_a, mean_b = _blurred(a, window), _blurred(b, window)

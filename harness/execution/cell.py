@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.bridges.script.inputs import Handed
-from harness.contract import Budget, Context, Repaired
-from harness.data.device_dataset import Resident
+from harness.bridges.script.inputs import ScriptInputs
+from harness.contract import Budget, Context, Defended
+from harness.data.device_dataset import DeviceDataset
 from harness.evaluation.evaluate import Evaluation, detection, evaluate, trigger_scores
 from harness.evaluation.metrics import combined
 from harness.plan.budget import draw
@@ -23,16 +23,20 @@ from harness.store.store import Store
 from harness.toolbox.fit import as_float
 from harness.toolbox.predict import quantised
 from harness.training.device import peak_memory_mb, reseed, reset_peak_memory
-from harness.training.victim import Attacked, arrays
+from harness.training.victim import LoadedVictim, arrays
 
 
 def run_cells(
-    cells: Sequence[Cell], victim: Attacked, data: Resident, contexts: Sequence[Context], store: Store
+    cells: Sequence[Cell],
+    victim: LoadedVictim,
+    data: DeviceDataset,
+    contexts: Sequence[Context],
+    store: Store,
 ) -> list[dict[str, Any]]:
     """Repair a private copy of the victim for each cell, evaluate it, and return each record's result.
 
-    Several cells are a cohort: they have the victim and the defense in common, are repaired at once, and each
-    counts an equal share of the seconds.
+    Several cells are a cohort: they have the victim and the defense in common, are repaired at
+    once, and each counts an equal share of the seconds.
 
     Raises:
         BrokenModelError: a returned model gives no finite logits.
@@ -51,7 +55,7 @@ def run_cells(
         assert method.about.cohort is not None
         returned = method.about.cohort(victim.private_copy(), budgets, hyper, contexts)
     elif cell.needs == "external":
-        handed = Handed(cell, victim, data, places[0], store)
+        handed = ScriptInputs(cell, victim, data, places[0], store)
         returned = [method.function(handed, hyper, ctx)]
     else:
         returned = [method.function(victim.private_copy(), budgets[0], hyper, ctx)]
@@ -65,7 +69,7 @@ def run_cells(
     ]
 
 
-def _scored(cell: Cell, repaired: Repaired, victim: Attacked, store: Store) -> dict[str, Any]:
+def _scored(cell: Cell, repaired: Defended, victim: LoadedVictim, store: Store) -> dict[str, Any]:
     """Evaluate a repaired model, save what is kept, and return what the record says of it."""
     after = evaluate(repaired.model, victim.test)
     return {
@@ -75,12 +79,14 @@ def _scored(cell: Cell, repaired: Repaired, victim: Attacked, store: Store) -> d
         **({"notes": repaired.notes} if repaired.notes else {}),
         "changed": float((after.clean.argmax(1) != victim.before.clean.argmax(1)).float().mean()),
         "triggers": trigger_scores(repaired.model, victim.others),
-        "companions": {name: _beside(net, after, victim) for name, net in repaired.companions.items()},
+        "companions": {
+            name: _beside(net, after, victim) for name, net in repaired.companions.items()
+        },
         "artifacts": _saved(cell, repaired, after, store),
     }
 
 
-def _saved(cell: Cell, repaired: Repaired, after: Evaluation, store: Store) -> dict[str, str]:
+def _saved(cell: Cell, repaired: Defended, after: Evaluation, store: Store) -> dict[str, str]:
     """Save predictions, the weights where they are asked for, and what the method kept.
 
     Companions are rebuilt from the latter.
@@ -93,11 +99,11 @@ def _saved(cell: Cell, repaired: Repaired, after: Evaluation, store: Store) -> d
     return saved
 
 
-def _beside(net: nn.Module, after: Evaluation, victim: Attacked) -> dict[str, float]:
+def _beside(net: nn.Module, after: Evaluation, victim: LoadedVictim) -> dict[str, float]:
     """Score a companion, and how well it tells triggered test images from clean ones.
 
-    ``auroc`` takes its disagreement with the repaired network as a sign of the trigger, ``auroc_victim`` its
-    agreement with the victim.
+    ``auroc`` takes its disagreement with the repaired network as a sign of the trigger,
+    ``auroc_victim`` its agreement with the victim.
     """
     found = evaluate(net, victim.test)
     return {
@@ -107,27 +113,33 @@ def _beside(net: nn.Module, after: Evaluation, victim: Attacked) -> dict[str, fl
     }
 
 
-def clean_budget(chosen: torch.Tensor, needs: str, victim: Attacked, data: Resident) -> Budget:
+def clean_budget(
+    chosen: torch.Tensor, needs: str, victim: LoadedVictim, data: DeviceDataset
+) -> Budget:
     """Return the clean samples at some places; an oracle also gets triggered copies, with true labels."""
     images = as_float(data.train_images[chosen])
     triggered = None
     if needs == "triggers":
         triggered = as_float(quantised(victim.stamp(images)))
     groups = None if data.train_groups is None else data.train_groups[chosen]
-    return Budget(images, data.train_labels[chosen], data.info.classes, data.augment, triggered, groups)
+    return Budget(
+        images, data.train_labels[chosen], data.info.classes, data.augment, triggered, groups
+    )
 
 
-def clean_places(cell: Cell, data: Resident) -> torch.Tensor:
+def clean_places(cell: Cell, data: DeviceDataset) -> torch.Tensor:
     """Return the places of the cell's clean samples in the training set, int64 (n,)."""
     labels = data.train_labels.cpu().numpy()
-    return torch.from_numpy(draw(labels, cell.budget, cell.budget_seed)).to(data.train_images.device)
+    return torch.from_numpy(draw(labels, cell.budget, cell.budget_seed)).to(
+        data.train_images.device
+    )
 
 
-def _repaired(returned: object) -> Repaired:
-    if isinstance(returned, Repaired):
+def _repaired(returned: object) -> Defended:
+    if isinstance(returned, Defended):
         return returned
     if isinstance(returned, nn.Module):
-        return Repaired(returned)
+        return Defended(returned)
     raise TypeError(f"a defense returns an nn.Module or a Repaired, not {type(returned).__name__}")
 
 

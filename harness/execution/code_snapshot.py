@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.plan.registry import program_files
-from harness.plan.spec import Choice, Study, Victim
+from harness.plan.spec import MethodSpec, Study, Victim
 
 
 def take(study: Study, folder: Path) -> tuple[Study, Path]:
@@ -24,7 +24,9 @@ def _copied(files: dict[Path, Path], folder: Path) -> Path:
     contents = {name: path.read_bytes() for name, path in files.items()}
     digest = hashlib.sha256()
     for name, content in contents.items():
-        digest.update(hashlib.sha256(name.as_posix().encode()).digest() + hashlib.sha256(content).digest())
+        digest.update(
+            hashlib.sha256(name.as_posix().encode()).digest() + hashlib.sha256(content).digest()
+        )
     target = folder / digest.hexdigest()[:16]
     if not target.exists():
         part = folder / f".{target.name}.{uuid.uuid4().hex[:8]}"
@@ -45,10 +47,10 @@ def _publish(part: Path, target: Path) -> None:
 
 def _with_own_files(study: Study, folder: Path) -> Study:
     """Return the study with the user's own method files, and the files they name, read from copies."""
-    choices: dict[int, Choice] = {}
+    choices: dict[int, MethodSpec] = {}
     victims: dict[int, Victim] = {}
 
-    def frozen(choice: Choice) -> Choice:
+    def frozen(choice: MethodSpec) -> MethodSpec:
         if id(choice) not in choices:
             choices[id(choice)] = _with_own_file(choice, folder)
         return choices[id(choice)]
@@ -72,9 +74,13 @@ def _with_own_files(study: Study, folder: Path) -> Study:
     return replace(study, cells=cells, clean={key: trained(x) for key, x in study.clean.items()})
 
 
-def _with_own_file(choice: Choice, folder: Path) -> Choice:
-    said = choice.identity["hyper"]  # a file by its digest; what is no part of a key stays where it is
-    inputs = {name: x for name, x in choice.hyper.items() if isinstance(x, str) and said.get(name, x) != x}
+def _with_own_file(choice: MethodSpec, folder: Path) -> MethodSpec:
+    said = choice.identity[
+        "hyper"
+    ]  # a file by its digest; what is no part of a key stays where it is
+    inputs = {
+        name: x for name, x in choice.hyper.items() if isinstance(x, str) and said.get(name, x) != x
+    }
     hyper = {**choice.hyper, **{name: str(_copy_of(Path(x), folder)) for name, x in inputs.items()}}
     ref = str(_copy_of(Path(choice.ref), folder)) if choice.ref.endswith(".py") else choice.ref
     return replace(choice, ref=ref, hyper=hyper)

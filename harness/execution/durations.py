@@ -6,7 +6,7 @@ from typing import Any
 
 from harness.plan.keys import canonical
 from harness.plan.spec import Cell, Victim
-from harness.store.record_files import Latest
+from harness.store.record_files import LatestRecords
 
 SAMPLE = 20_000
 """Of a large store, this many records, evenly spread, are learned from."""
@@ -14,7 +14,7 @@ Kinds = tuple[str, ...]
 """What a task is like: the narrowest description first, the widest last."""
 
 
-class Costs:
+class DurationEstimator:
     """Mean seconds of ended tasks by kind."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Costs:
         cost = self.of(kinds)
         return 1.0 if cost is None else cost
 
-    def learn(self, latest: Latest) -> None:
+    def learn(self, latest: LatestRecords) -> None:
         """Learn from the finished tasks of a store, of whatever study."""
         ok = [key for key in latest if latest.status(key) == "ok"]
         victims: dict[str, dict[str, Any]] = {}
@@ -48,13 +48,15 @@ class Costs:
             spec = record["spec"]
             if record["kind"] == "victim":
                 self.note(_victim_kinds(spec), record["wall_seconds"])
-            elif record["kind"] == "cell" and (spec["victim"] in victims or spec["victim"] in latest):
+            elif record["kind"] == "cell" and (
+                spec["victim"] in victims or spec["victim"] in latest
+            ):
                 name = spec["victim"]
                 victim = victims.get(name) or victims.setdefault(name, latest[name]["spec"])
                 self.note(_cell_kinds(spec, victim), record["wall_seconds"])
 
 
-class Describer:
+class TaskKinds:
     """Finds the kinds of planned tasks, once for all cells that are alike."""
 
     def __init__(self) -> None:

@@ -8,13 +8,15 @@ from harness.execution.schedule import Schedule
 from harness.execution.slots import Slot
 from harness.store.store import Store
 from harness.training.device import device_named, set_up
-from harness.training.session import Bench
+from harness.training.session import WorkerSession
 
 
-def run_inline(schedule: Schedule, store: Store, slots: list[Slot], started: Started, ended: Ended) -> None:
+def run_inline(
+    schedule: Schedule, store: Store, slots: list[Slot], started: Started, ended: Ended
+) -> None:
     """Run every task of a schedule in order, on the first slot; arguments as for the local launcher."""
     set_up(slots[0].threads)
-    bench = Bench(store, device_named(slots[0].device))
+    bench = WorkerSession(store, device_named(slots[0].device))
     finished, held = schedule.fallen, None
     while True:
         for record in finished:

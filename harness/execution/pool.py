@@ -1,9 +1,9 @@
 """The local launcher: a supervised pool of long-lived worker processes, one per slot.
 
-A worker that dies, by a segmentation fault or by the kernel, costs its own task, which gets a ``crash``
-record; a task past its time gets a ``timeout`` record. Either way a new worker takes the slot. A task that
-ran out of memory is tried once more, alone on its device. The supervisor alone writes records, so that a
-task has one, whatever became of its worker.
+A worker that dies, by a segmentation fault or by the kernel, costs its own task, which gets a
+``crash`` record; a task past its time gets a ``timeout`` record. Either way a new worker takes the
+slot. A task that ran out of memory is tried once more, alone on its device. The supervisor alone
+writes records, so that a task has one, whatever became of its worker.
 """
 
 from __future__ import annotations
@@ -15,31 +15,34 @@ from multiprocessing.connection import wait
 
 from harness.errors import UserError
 from harness.execution.schedule import Schedule, failure
-from harness.execution.signals import Stop
+from harness.execution.signals import InterruptGuard
 from harness.execution.slots import Slot
 from harness.execution.task import Task
 from harness.execution.worker import StoreFailed
-from harness.execution.worker_process import Seat
+from harness.execution.worker_process import WorkerProcess
 from harness.store.record_files import Record
 from harness.store.store import Store, StoreError
 
 SETTLE = 1.0
 """Seconds before a death is told: who ends a whole job or machine ends the supervisor too."""
 STILLBORN = 3
-"""So many workers may die in a row before they start a task: then the run ends, and no task is to blame."""
+"""So many workers may die in a row before they start a task: then the run ends, and no task is to
+blame."""
 Started = Callable[[Task, Slot], None]
 Ended = Callable[[Record], None]
 
 
-def run_local(schedule: Schedule, store: Store, slots: list[Slot], started: Started, ended: Ended) -> None:
+def run_local(
+    schedule: Schedule, store: Store, slots: list[Slot], started: Started, ended: Ended
+) -> None:
     """Run every task of a schedule; ``started`` and ``ended`` are told as they come.
 
     Raises:
         UserError: records can't be written (a full disk); what is finished is kept.
         Interrupted: by Ctrl-C or SIGTERM; likewise.
     """
-    seats = [Seat(slot, store.folder) for slot in slots]
-    with Stop() as stop:
+    seats = [WorkerProcess(slot, store.folder) for slot in slots]
+    with InterruptGuard() as stop:
         pool = _Pool(schedule, store, seats, (started, ended), stop)
         try:
             pool.run()
@@ -51,12 +54,19 @@ def run_local(schedule: Schedule, store: Store, slots: list[Slot], started: Star
 
 
 def _unwritable(reason: str) -> UserError:
-    return UserError(f"records can't be written: {reason}; what is finished is kept: mend that and run again")
+    return UserError(
+        f"records can't be written: {reason}; what is finished is kept: mend that and run again"
+    )
 
 
 class _Pool:
     def __init__(
-        self, schedule: Schedule, store: Store, seats: list[Seat], told: tuple[Started, Ended], stop: Stop
+        self,
+        schedule: Schedule,
+        store: Store,
+        seats: list[WorkerProcess],
+        told: tuple[Started, Ended],
+        stop: InterruptGuard,
     ) -> None:
         self.schedule = schedule
         self.store = store
@@ -74,7 +84,9 @@ class _Pool:
         for record in self.schedule.fallen:
             self.settle(record)
         while self.fill():
-            wait([self.stop.fileno(), *(x for seat in self.seats for x in seat.signs())], timeout=1.0)
+            wait(
+                [self.stop.fileno(), *(x for seat in self.seats for x in seat.signs())], timeout=1.0
+            )
             self.stop.check()
             for seat in self.seats:
                 self.attend(seat)
@@ -87,7 +99,7 @@ class _Pool:
                 self.started(task, seat.slot)
         return any(seat.task is not None for seat in self.seats)
 
-    def next(self, seat: Seat) -> Task | None:
+    def next(self, seat: WorkerProcess) -> Task | None:
         """Return what an idle seat may start now."""
         device = seat.slot.device
         mates = [other for other in self.seats if other.slot.device == device]
@@ -102,7 +114,7 @@ class _Pool:
         self.alone.add(task.key)
         return task
 
-    def attend(self, seat: Seat) -> None:
+    def attend(self, seat: WorkerProcess) -> None:
         """Take a worker's answer, or see to a worker that died or hangs."""
         answer, task = seat.answer(), seat.task
         if isinstance(answer, StoreFailed):
@@ -116,7 +128,7 @@ class _Pool:
         elif seat.dead() or seat.overdue():
             self.died(seat, task)
 
-    def answered(self, seat: Seat, task: Task, records: list[Record]) -> None:
+    def answered(self, seat: WorkerProcess, task: Task, records: list[Record]) -> None:
         seat.task, self.stillborn = None, 0
         if not records:
             seat.stop()
@@ -125,7 +137,7 @@ class _Pool:
         for each, record in zip(task.each(), records, strict=True):
             self.recorded(seat, each, record)
 
-    def recorded(self, seat: Seat, task: Task, record: Record) -> None:
+    def recorded(self, seat: WorkerProcess, task: Task, record: Record) -> None:
         if record["status"] in {"oom", "crash"}:
             seat.stop()  # its memory is in pieces, or its device in an unknown state
         if record["status"] == "oom" and task.key not in self.alone:
@@ -133,7 +145,7 @@ class _Pool:
         else:
             self.note(task, record)
 
-    def died(self, seat: Seat, task: Task | None) -> None:
+    def died(self, seat: WorkerProcess, task: Task | None) -> None:
         born, how = seat.ready, seat.stop()
         time.sleep(SETTLE)
         self.stop.check()
@@ -149,11 +161,13 @@ class _Pool:
         else:
             self.note(task, failure(task, status, error))
 
-    def start_again(self, seat: Seat, task: Task, how: str) -> None:
+    def start_again(self, seat: WorkerProcess, task: Task, how: str) -> None:
         """Give the task to a new worker: that the last one never came to it is not the task's fault."""
         self.stillborn += 1
         if self.stillborn > STILLBORN:
-            raise UserError(f"workers on {seat.slot.device} die before they start ({how}); see above")
+            raise UserError(
+                f"workers on {seat.slot.device} die before they start ({how}); see above"
+            )
         seat.give(task)
 
     def note(self, task: Task, record: Record) -> None:

@@ -40,7 +40,9 @@ class Progress:
         self.failed: Counter[str] = Counter()
         self.running: dict[str, _Running] = {}
         self.began = time.monotonic()
-        self.live = Live(console=console, get_renderable=self._screen, refresh_per_second=2, transient=True)
+        self.live = Live(
+            console=console, get_renderable=self._screen, refresh_per_second=2, transient=True
+        )
 
     def __enter__(self) -> Progress:
         if self.console.is_terminal:
@@ -51,7 +53,10 @@ class Progress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.live.stop()
 
@@ -76,7 +81,9 @@ class Progress:
         head = f"[{done:{len(str(total))}}/{total}] {kind}{record['name']}  "
         if record["status"] != "ok":
             return Text(f"{head}{record['status']}: {record['error']}", style="red")
-        scores = "  ".join(f"{x.upper()} {100 * record['result'][x]:5.1f}" for x in ("acc", "asr", "ra"))
+        scores = "  ".join(
+            f"{x.upper()} {100 * record['result'][x]:5.1f}" for x in ("acc", "asr", "ra")
+        )
         return Text(f"{head}{scores}  {record['wall_seconds']:.1f} s{self._left()}")
 
     def _left(self) -> str:
@@ -104,7 +111,9 @@ class Progress:
     def _summary(self, elapsed: float) -> Text:
         eta = self._eta()
         rate = 60 * self.done.total() / elapsed if elapsed else 0.0
-        failures = ", ".join(f"{n} {status}" for status, n in sorted(self.failed.items()) if n) or "none"
+        failures = (
+            ", ".join(f"{n} {status}" for status, n in sorted(self.failed.items()) if n) or "none"
+        )
         return Text(
             f"elapsed {clock(elapsed)}   ETA {'...' if eta is None else clock(eta)}   "
             f"{rate:.1f} a minute   failed: {failures}"
@@ -115,7 +124,9 @@ def _slot(running: _Running, elapsed: float) -> tuple[Text, ProgressBar | Text, 
     """Return a slot's row: how far its task is, by what such tasks have cost."""
     bar: ProgressBar | Text = Text("")
     if running.expected:
-        bar = ProgressBar(total=running.expected, completed=min(elapsed, running.expected), width=10)
+        bar = ProgressBar(
+            total=running.expected, completed=min(elapsed, running.expected), width=10
+        )
     return Text(running.slot, "dim"), bar, Text(clock(elapsed)), Text(running.task.name, "dim")
 
 

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from rich.console import Console
 
 from harness.execution.progress import Progress
-from harness.execution.schedule import Schedule, Wish
-from harness.execution.slots import Hardware, slots_for
+from harness.execution.schedule import Schedule, Selection
+from harness.execution.slots import HardwareRequest, slots_for
 from harness.plan.spec import Study
-from harness.store.record_files import Latest
+from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 
 FAILED = ("error", "timeout", "crash", "oom")
@@ -21,12 +21,12 @@ FAILED = ("error", "timeout", "crash", "oom")
 class Options(NamedTuple):
     """How a study is run; nothing here changes a number."""
 
-    wish: Wish = Wish()
-    hardware: Hardware = Hardware()
+    wish: Selection = Selection()
+    hardware: HardwareRequest = HardwareRequest()
     inline: bool = False
 
 
-class State(NamedTuple):
+class StudyProgress(NamedTuple):
     """How far a study is."""
 
     cells: Counter[str]
@@ -39,13 +39,13 @@ def store_of(out: Path) -> Store:
     return Store(out / "store")
 
 
-def state(study: Study, latest: Latest) -> State:
+def state(study: Study, latest: LatestRecords) -> StudyProgress:
     """Count cells and victims by status."""
     cells = Counter("skip" if cell.skip else latest.status(cell.key) for cell in study.cells)
-    return State(cells, Counter(latest.status(key) for key in study.victims()))
+    return StudyProgress(cells, Counter(latest.status(key) for key in study.victims()))
 
 
-def run_study(study: Study, store: Store, options: Options, console: Console) -> Latest:
+def run_study(study: Study, store: Store, options: Options, console: Console) -> LatestRecords:
     """Do everything that is wished for and open, and return the newest record of every key.
 
     Raises:
@@ -67,6 +67,6 @@ def run_study(study: Study, store: Store, options: Options, console: Console) ->
     return latest
 
 
-def open_keys(study: Study, latest: Latest, wish: Wish) -> set[str]:
+def open_keys(study: Study, latest: LatestRecords, wish: Selection) -> set[str]:
     """Return the keys of the cells that a run with this wish would work on."""
     return {cell.key for cell in study.cells if not cell.skip and wish.wants(cell.key, latest)}

@@ -17,14 +17,14 @@ from harness.execution.task import Task
 from harness.store.record_files import Record
 from harness.store.store import StoreError
 from harness.training.device import environment
-from harness.training.session import Bench
+from harness.training.session import WorkerSession
 from harness.training.victim import train_victim
 
 SCALARS_KEPT = 400
 """Of a long log, the record keeps evenly spread steps."""
 
 
-def run_task(task: Task, bench: Bench) -> list[Record]:
+def run_task(task: Task, bench: WorkerSession) -> list[Record]:
     """Run a task and return its record, which is yet to be written. What the task raises becomes the record.
 
     Of a cohort there is one record per cell, or none at all when it has failed.
@@ -51,7 +51,7 @@ def run_task(task: Task, bench: Bench) -> list[Record]:
     ]
 
 
-def _results(task: Task, bench: Bench, contexts: list[Context]) -> list[dict[str, Any]]:
+def _results(task: Task, bench: WorkerSession, contexts: list[Context]) -> list[dict[str, Any]]:
     data = bench.data(task.victim)
     if task.victim.source is not None and task.cell is None:
         from harness.bridges.import_victim import import_victim
@@ -74,7 +74,9 @@ def _outcome(work: Callable[[], Any]) -> dict[str, Any]:
         return _failure("timeout", error)
     except StoreError:
         raise
-    except torch.AcceleratorError as error:  # the device is in an unknown state, and so is this process
+    except (
+        torch.AcceleratorError
+    ) as error:  # the device is in an unknown state, and so is this process
         return _failure("oom" if "out of memory" in str(error) else "crash", error)
     except Exception as error:  # whatever a method raises
         return _failure("oom" if _out_of_memory(error) else "error", error)

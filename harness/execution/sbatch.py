@@ -31,9 +31,13 @@ def parsed(asked: str) -> Parameters:
     try:
         import submitit
     except ImportError as error:
-        raise UserError("--launcher slurm: submitit is missing; pip install 'defuse-bench[slurm]'") from error
+        raise UserError(
+            "--launcher slurm: submitit is missing; pip install 'defuse-bench[slurm]'"
+        ) from error
     if shutil.which("sbatch") is None:
-        raise UserError("--launcher slurm: there is no sbatch here; run it on a login node of the cluster")
+        raise UserError(
+            "--launcher slurm: there is no sbatch here; run it on a login node of the cluster"
+        )
     found: dict[str, str] = {}
     for part in filter(None, re.split(r",(?=[A-Za-z_-]+=)", asked)):
         name, equals, value = part.partition("=")
@@ -57,7 +61,9 @@ def _typed(found: dict[str, str], known: set[str]) -> Parameters:
     if "time" in found:
         parameters["time"] = _minutes(found["time"])
     if "cpus_per_task" in found:
-        parameters["srun_args"] = [f"--cpus-per-task={found['cpus_per_task']}"]  # srun does not inherit it
+        parameters["srun_args"] = [
+            f"--cpus-per-task={found['cpus_per_task']}"
+        ]  # srun does not inherit it
     return parameters
 
 

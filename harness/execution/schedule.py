@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from harness.execution.durations import Costs, Describer, Kinds
+from harness.execution.durations import DurationEstimator, Kinds, TaskKinds
 from harness.execution.task import Task
 from harness.plan.registry import describe
 from harness.plan.spec import Cell, Study, Victim
-from harness.store.record_files import Latest, Record
+from harness.store.record_files import LatestRecords, Record
 
 Mode = Literal["run", "retry", "force", "read-only"]
 Stage = Literal["clean models", "victims", "cells"]
@@ -25,10 +25,11 @@ def now() -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
+class Selection:
     """What of a study is to be worked on.
 
-    run: what has no record; retry: what has no ok record; force: everything; read-only: nothing. A record
+    run: what has no record; retry: what has no ok record; force: everything; read-only: nothing. A
+        record
     made after ``since`` was made on behalf of this very wish, and is not made again.
     """
 
@@ -37,7 +38,7 @@ class Wish:
     up_to: Stage = "cells"
     """How far: clean models that other victims need, all victims, or the cells too."""
 
-    def wants(self, key: str, latest: Latest) -> bool:
+    def wants(self, key: str, latest: LatestRecords) -> bool:
         """Tell whether a key is to be worked on."""
         if self.mode == "read-only" or key not in latest:
             return self.mode != "read-only"
@@ -58,13 +59,17 @@ class Schedule:
     """The open tasks of a study. It is told what ended, and hands out what can start."""
 
     def __init__(
-        self, study: Study, latest: Latest, wish: Wish, at_hand: Callable[[Record], bool] = lambda _: True
+        self,
+        study: Study,
+        latest: LatestRecords,
+        wish: Selection,
+        at_hand: Callable[[Record], bool] = lambda _: True,
     ) -> None:
         """Find what is open; ``at_hand`` tells whether the files of a victim's record are still there."""
         self.timeout = study.timeout
         self.latest = latest
-        self.costs = Costs()
-        self._describe = Describer()
+        self.costs = DurationEstimator()
+        self._describe = TaskKinds()
         self._with_cells = wish.up_to == "cells"
         self.waiting: dict[str, list[Cell]] = defaultdict(list)
         """Open cells by victim, until the victim is ready."""
@@ -85,7 +90,9 @@ class Schedule:
         self.total_cells = sum(map(len, self.waiting.values())) if self._with_cells else 0
         self.open: Counter[Kinds] = Counter(map(self._describe.victim, open_))
         if self._with_cells:
-            self.open.update(self._describe.cell(x) for cells in self.waiting.values() for x in cells)
+            self.open.update(
+                self._describe.cell(x) for cells in self.waiting.values() for x in cells
+            )
         self.fallen = self._release()
         """Records of what fell with a victim that had failed before."""
 
@@ -97,7 +104,7 @@ class Schedule:
         keys |= {victim.key for victim in study.clean.values()}
         return [victim for key, victim in study.victims().items() if key in keys]
 
-    def _is_open(self, victim: Victim, wish: Wish, at_hand: Callable[[Record], bool]) -> bool:
+    def _is_open(self, victim: Victim, wish: Selection, at_hand: Callable[[Record], bool]) -> bool:
         """Tell whether a victim is to be trained: it is wished for, or its files are gone."""
         if wish.mode == "read-only":
             return False
@@ -118,14 +125,20 @@ class Schedule:
         if not known:
             return None
         mean = sum(known) / len(known)
-        return sum(n * (mean if costs[k] is None else costs[k] or 0.0) for k, n in self.open.items())
+        return sum(
+            n * (mean if costs[k] is None else costs[k] or 0.0) for k, n in self.open.items()
+        )
 
     def expected(self, task: Task) -> float | None:
         """Return the seconds that a task is expected to take; None when nothing is known."""
         return self.costs.of(self._kinds(task))
 
     def _kinds(self, task: Task) -> Kinds:
-        return self._describe.victim(task.victim) if task.cell is None else self._describe.cell(task.cell)
+        return (
+            self._describe.victim(task.victim)
+            if task.cell is None
+            else self._describe.cell(task.cell)
+        )
 
     def next(self, held: str | None, *, cohorts: bool = False) -> Task | None:
         """Return the next task for a worker that holds the victim ``held``, or None for now.
@@ -190,7 +203,9 @@ class Schedule:
                 if failed is None:
                     self._make_ready(key, cells)
                 else:
-                    fallen += [self._lost(Task(x.victim, x), f"its victim failed: {failed}") for x in cells]
+                    fallen += [
+                        self._lost(Task(x.victim, x), f"its victim failed: {failed}") for x in cells
+                    ]
         return fallen
 
     def _make_ready(self, victim_key: str, cells: list[Cell]) -> None:
@@ -219,7 +234,9 @@ class Schedule:
 
     def _failed(self, keys: Iterable[str]) -> str | None:
         """Return the error of the first victim that failed, None where all are well."""
-        return next((self.latest[key]["error"] for key in keys if self.latest[key]["status"] != "ok"), None)
+        return next(
+            (self.latest[key]["error"] for key in keys if self.latest[key]["status"] != "ok"), None
+        )
 
 
 def _sources(victim: Victim) -> tuple[Victim, ...]:

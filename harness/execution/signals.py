@@ -18,7 +18,7 @@ class Interrupted(Exception):
         """The exit code, as shells have it."""
 
 
-class Stop:
+class InterruptGuard:
     """While it is entered, the first signal is a wish that ``asked`` shows; it wakes who waits."""
 
     def __init__(self) -> None:
@@ -30,12 +30,15 @@ class Stop:
         """Return what becomes readable with the first signal."""
         return self._reader
 
-    def __enter__(self) -> Stop:
+    def __enter__(self) -> InterruptGuard:
         self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}  # type: ignore[misc]
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)

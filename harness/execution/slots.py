@@ -8,7 +8,7 @@ from typing import NamedTuple
 from harness.errors import UserError
 from harness.plan.keys import canonical
 from harness.plan.spec import Study
-from harness.store.record_files import Latest
+from harness.store.record_files import LatestRecords
 
 CONTEXT_MB = 600.0
 """What a process holds on a GPU beside its tensors."""
@@ -30,7 +30,7 @@ class Slot(NamedTuple):
         return self.device.startswith("cuda")
 
 
-class Hardware(NamedTuple):
+class HardwareRequest(NamedTuple):
     """What a user asks for; None leaves it to what is there."""
 
     device: str = "auto"
@@ -47,7 +47,7 @@ def cores() -> int:
     return min(mine, int(given)) if given.isdigit() else mine
 
 
-def slots_for(asked: Hardware, study: Study, latest: Latest) -> list[Slot]:
+def slots_for(asked: HardwareRequest, study: Study, latest: LatestRecords) -> list[Slot]:
     """Return the slots to fill: on CPUs one thread each, one per core; on each GPU as many as fit.
 
     Raises:
@@ -59,7 +59,9 @@ def slots_for(asked: Hardware, study: Study, latest: Latest) -> list[Slot]:
             raise UserError("--per-gpu: there is no GPU here; CPU workers are counted by --workers")
         return [Slot("cpu", 1, f"cpu {i}") for i in range(asked.workers or cores())]
     if asked.workers is not None:
-        raise UserError("--workers counts CPU workers; on GPUs give --per-gpu, or take --device cpu")
+        raise UserError(
+            "--workers counts CPU workers; on GPUs give --per-gpu, or take --device cpu"
+        )
     most = cores() // len(gpus)
     peak = None if asked.per_gpu else measured_mb(study, latest)
     shares = {gpu: asked.per_gpu or per_gpu(_memory_mb(gpu), peak, most) for gpu in gpus}
@@ -76,7 +78,7 @@ def per_gpu(memory_mb: float, peak_mb: float | None, most: int) -> int:
     return max(1, min(MOST_PER_GPU, most, int(memory_mb / (SPARE * peak_mb + CONTEXT_MB))))
 
 
-def measured_mb(study: Study, latest: Latest) -> float | None:
+def measured_mb(study: Study, latest: LatestRecords) -> float | None:
     """Return the largest peak memory that any cell on one of the study's models has had on a GPU."""
     models = {canonical(victim.model.identity) for victim in study.victims().values()}
     same: dict[str, bool] = {}
@@ -85,13 +87,15 @@ def measured_mb(study: Study, latest: Latest) -> float | None:
         if record["kind"] == "cell" and record.get("environment", {}).get("device") == "cuda":
             victim = record["spec"]["victim"]
             if victim not in same:
-                same[victim] = victim in latest and canonical(latest[victim]["spec"]["model"]) in models
+                same[victim] = (
+                    victim in latest and canonical(latest[victim]["spec"]["model"]) in models
+                )
             peak = record["result"].get("peak_mem_mb")
             peaks += [float(peak)] if same[victim] and peak is not None else []
     return max(peaks, default=None)
 
 
-def _gpus(asked: Hardware) -> list[str]:
+def _gpus(asked: HardwareRequest) -> list[str]:
     """Return the names of the GPUs to use; none for CPUs. No context is made on any of them."""
     if asked.gpus is not None and asked.device != "auto":
         raise UserError("--gpus and --device name devices twice; give one of them")
@@ -104,7 +108,8 @@ def _gpus(asked: Hardware) -> list[str]:
         raise UserError(f"--gpus: no GPU {absent[0]} here; there are {count}")
     if asked.gpus is not None or asked.device == "auto":
         return [
-            f"cuda:{number}" for number in dict.fromkeys(range(count) if asked.gpus is None else asked.gpus)
+            f"cuda:{number}"
+            for number in dict.fromkeys(range(count) if asked.gpus is None else asked.gpus)
         ]
     from harness.training.device import device_named
 

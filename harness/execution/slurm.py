@@ -1,9 +1,10 @@
 """The SLURM launcher: array jobs through submitit, each of which runs a part of a study as a local run.
 
-Clean models that other victims need are a first array, one job each; the other victims a second one, and
-cells, packed by victim, a third; each depends on those before it. The store
-is the only state, so that a job which is killed, preempted or requeued goes on where it was, and a second
-submission contains what is still missing. A job of cells whose victim was never trained trains it.
+Clean models that other victims need are a first array, one job each; the other victims a second
+one, and cells, packed by victim, a third; each depends on those before it. The store
+is the only state, so that a job which is killed, preempted or requeued goes on where it was, and a
+second submission contains what is still missing. A job of cells whose victim was never trained
+trains it.
 """
 
 from __future__ import annotations
@@ -22,16 +23,16 @@ from harness.errors import UserError
 from harness.execution.code_snapshot import take
 from harness.execution.run import Options
 from harness.execution.sbatch import Parameters, parsed
-from harness.execution.schedule import Stage, Wish, now
+from harness.execution.schedule import Selection, Stage, now
 from harness.plan.spec import Cell, Study
-from harness.store.record_files import Latest
+from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 
 ARRAY = 1000
 """Jobs per array: what clusters allow by default."""
 
 
-class Submitted(NamedTuple):
+class Submission(NamedTuple):
     """What was handed to the queue."""
 
     victims: int
@@ -40,7 +41,7 @@ class Submitted(NamedTuple):
     """Job numbers."""
 
 
-class Part:
+class StudyJob:
     """A job: a part of a study, run where it lands. Requeued, it goes on where it was."""
 
     def __init__(self, study: Study, store: Path, options: Options) -> None:
@@ -63,7 +64,7 @@ class Part:
         return submitit.helpers.DelayedSubmission(self)
 
 
-def submit(study: Study, store: Store, options: Options, asked: str) -> Submitted:
+def submit(study: Study, store: Store, options: Options, asked: str) -> Submission:
     """Hand everything that is open to the queue, with the code as it is now.
 
     Args:
@@ -73,7 +74,8 @@ def submit(study: Study, store: Store, options: Options, asked: str) -> Submitte
         asked: parameters of sbatch, as ``name=value,name=value``.
 
     Raises:
-        UserError: submitit or SLURM is missing, a parameter is unknown, or jobs of the study are queued.
+        UserError: submitit or SLURM is missing, a parameter is unknown, or jobs of the study are
+            queued.
     """
     parameters = parsed(asked)
     if waiting := sum(queue(study, store).values()):
@@ -85,13 +87,19 @@ def submit(study: Study, store: Store, options: Options, asked: str) -> Submitte
     wish = replace(options.wish, since=now())
     open_cells = _open(study, latest, options.wish)
     if not open_cells:
-        return Submitted(0, 0, [])
+        return Submission(0, 0, [])
     folder = _folder(store)
-    frozen, code = take(replace(study, cells=[x for cells in open_cells.values() for x in cells]), folder)
-    queueing = _Queueing(folder / "jobs", {**parameters, "job_name": job_name(study, store)}, code)
+    frozen, code = take(
+        replace(study, cells=[x for cells in open_cells.values() for x in cells]), folder
+    )
+    queueing = _ArraySubmitter(
+        folder / "jobs", {**parameters, "job_name": job_name(study, store)}, code
+    )
 
     def missing(parts: dict[str, Study]) -> dict[str, Study]:
-        return {key: part for key, part in parts.items() if _untrained(key, latest, options.wish, store)}
+        return {
+            key: part for key, part in parts.items() if _untrained(key, latest, options.wish, store)
+        }
 
     by_victim, clean = _by_victim(frozen), missing(_by_clean_model(frozen))
     victims = {key: part for key, part in missing(by_victim).items() if key not in clean}
@@ -103,11 +111,13 @@ def submit(study: Study, store: Store, options: Options, asked: str) -> Submitte
     sent: list[str] = []
     for stage, parts in stages:
         how = options._replace(wish=replace(wish, up_to=stage))
-        sent += queueing.arrays([Part(part, store.folder.resolve(), how) for part in parts.values()], sent)
-    return Submitted(len(clean) + len(victims), len(frozen.cells), sent)
+        sent += queueing.arrays(
+            [StudyJob(part, store.folder.resolve(), how) for part in parts.values()], sent
+        )
+    return Submission(len(clean) + len(victims), len(frozen.cells), sent)
 
 
-def _open(study: Study, latest: Latest, wish: Wish) -> dict[str, list[Cell]]:
+def _open(study: Study, latest: LatestRecords, wish: Selection) -> dict[str, list[Cell]]:
     found: dict[str, list[Cell]] = defaultdict(list)
     for cell in study.cells:
         if cell.skip is None and wish.wants(cell.key, latest):
@@ -132,13 +142,13 @@ def _by_clean_model(study: Study) -> dict[str, Study]:
     return parts
 
 
-def _untrained(key: str, latest: Latest, wish: Wish, store: Store) -> bool:
+def _untrained(key: str, latest: LatestRecords, wish: Selection, store: Store) -> bool:
     if wish.wants(key, latest):
         return True
     return latest.status(key) == "ok" and not store.holds(latest[key])
 
 
-class _Queueing:
+class _ArraySubmitter:
     """Submits arrays with one set of parameters."""
 
     def __init__(self, folder: Path, parameters: Parameters, code: Path) -> None:
@@ -146,7 +156,7 @@ class _Queueing:
         self.folder = folder
         self.parameters = {**parameters, "setup": setup}
 
-    def arrays(self, parts: list[Part], after: list[str]) -> list[str]:
+    def arrays(self, parts: list[StudyJob], after: list[str]) -> list[str]:
         """Submit parts as arrays that start when the jobs ``after`` have ended; return their numbers."""
         import submitit
 

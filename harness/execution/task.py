@@ -23,7 +23,8 @@ class Task:
     timeout: float | None = None
     """Seconds that each record may take; None means no limit."""
     others: dict[str, Record] = field(default_factory=dict)
-    """Records of the other victims that it needs, by key: a clean model, or whose triggers score one."""
+    """Records of the other victims that it needs, by key: a clean model, or whose triggers score
+    one."""
     mates: tuple[Cell, ...] = ()
     """Of a cohort: its other cells, of the same defense."""
 
@@ -51,4 +52,10 @@ class Task:
     def head(self) -> dict[str, Any]:
         """Return what a record says before it says how the task went."""
         kind, what = ("victim", self.victim) if self.cell is None else ("cell", self.cell)
-        return {"schema": SCHEMA, "kind": kind, "key": what.key, "name": what.name, "spec": what.spec}
+        return {
+            "schema": SCHEMA,
+            "kind": kind,
+            "key": what.key,
+            "name": what.name,
+            "spec": what.spec,
+        }

@@ -16,7 +16,7 @@ from harness.execution.progress import BAR, clock
 from harness.execution.run import FAILED, state
 from harness.execution.slurm import queue
 from harness.plan.spec import Study
-from harness.store.record_files import Latest
+from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 
 EVERY = 2.0
@@ -40,14 +40,16 @@ def follow(study: Study, store: Store, console: Console) -> None:
             time.sleep(max(EVERY, 10 * (time.monotonic() - began)))
 
 
-def screen(study: Study, latest: Latest, jobs: Counter[str]) -> Group:
+def screen(study: Study, latest: LatestRecords, jobs: Counter[str]) -> Group:
     """Return one look: victims and cells done, failures, rate, time to go, and jobs in the queue."""
     cells, victims = state(study, latest)
     bars = Table.grid(padding=(0, 2))
     for kind, counts in (("victims", victims), ("cells", cells)):
         total = counts.total() - counts["skip"]
         done = total - counts["missing"]
-        bars.add_row(kind, ProgressBar(total=max(1, total), completed=done, width=BAR), f"{done}/{total}")
+        bars.add_row(
+            kind, ProgressBar(total=max(1, total), completed=done, width=BAR), f"{done}/{total}"
+        )
     failed = ", ".join(f"{cells[status]} {status}" for status in FAILED if cells[status]) or "none"
     lines = [Text(f"{_pace(study, latest, cells['missing'])}   failed: {failed}")]
     if jobs:
@@ -55,7 +57,7 @@ def screen(study: Study, latest: Latest, jobs: Counter[str]) -> Group:
     return Group(Text(study.name, "bold"), bars, *lines)
 
 
-def _pace(study: Study, latest: Latest, missing: int) -> str:
+def _pace(study: Study, latest: LatestRecords, missing: int) -> str:
     """Return how many cells a minute were done of late, and how long the missing ones take at that pace."""
     start = (datetime.now(UTC) - WINDOW).isoformat()
     recent = sum(latest.finished(cell.key) >= start for cell in study.cells)

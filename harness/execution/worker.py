@@ -26,15 +26,16 @@ class StoreFailed(NamedTuple):
 
 def serve(pipe: Connection, store_folder: Path, slot: Slot) -> None:
     """Run tasks until the pipe says None or closes. The supervisor alone decides what ends a worker."""
-    os.setsid()  # a group of its own: its children end with it, and a terminal's Ctrl-C does not reach it
+    # a group of its own: its children end with it, and a terminal's Ctrl-C does not reach it
+    os.setsid()
     signal.signal(signal.SIGTERM, lambda *_: None)  # a handler, which children do not inherit
     threading.Thread(target=_follow_parent, daemon=True).start()
     from harness.execution.run_task import run_task
     from harness.training.device import device_named, set_up
-    from harness.training.session import Bench
+    from harness.training.session import WorkerSession
 
     set_up(slot.threads)
-    bench = Bench(Store(store_folder), device_named(slot.device))
+    bench = WorkerSession(Store(store_folder), device_named(slot.device))
     pipe.send(Ready())
     while (task := pipe.recv()) is not None:
         try:

@@ -24,10 +24,11 @@ from harness.store.record_files import Record
 GRACE = 5.0
 """Seconds past a task's deadline before its worker is killed: most methods end by themselves."""
 BOOT = 120.0
-"""Seconds that a worker may take until it is ready: it may wait for a slow disk, or for its device."""
+"""Seconds that a worker may take until it is ready: it may wait for a slow disk, or for its
+device."""
 
 
-class Seat:
+class WorkerProcess:
     """One slot. Its process is started with the first task, and anew after it was stopped or died."""
 
     def __init__(self, slot: Slot, store_folder: Path) -> None:

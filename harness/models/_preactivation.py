@@ -9,7 +9,8 @@ from torch import nn
 class Block(nn.Module):
     """Two pre-activated 3x3 convolutions and a shortcut: (N, C_in, H, W) -> (N, C, H/stride, W/stride).
 
-    ``nested``: the shortcut's convolution lies in a Sequential, which only its name in the state dict shows.
+    ``nested``: the shortcut's convolution lies in a Sequential, which only its name in the state
+    dict shows.
     """
 
     def __init__(self, inputs: int, channels: int, stride: int, *, nested: bool) -> None:

@@ -1,6 +1,7 @@
 """ConvNeXt-Tiny, torchvision's, images not rescaled.
 
-Departure: nothing is downloaded here, so the weights are fresh, where BackdoorBench starts from ImageNet's.
+Departure: nothing is downloaded here, so the weights are fresh, where BackdoorBench starts from
+ImageNet's.
 """
 
 from __future__ import annotations
@@ -25,7 +26,12 @@ class Hyper:
     """Factor on the channels of every stage."""
 
 
-@model(paper="A ConvNet for the 2020s, arXiv 2201.03545", year=2022, version=1, layers=("convolutions",))
+@model(
+    paper="A ConvNet for the 2020s, arXiv 2201.03545",
+    year=2022,
+    version=1,
+    layers=("convolutions",),
+)
 def convnext_tiny(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights, under torchvision's names: images of 32x32 or more."""
     widths = [max(1, round(hyper.width * x)) for x in CHANNELS]

@@ -1,8 +1,9 @@
 """PreActResNet18 for small images, as BackdoorBench and the IMS study use it.
 
-Pre-activation residual network (BN, ReLU, convolution), 3x3 stem without pooling, four stages of two
-blocks; global average pooling and one linear layer. There is no BN after the last block. At width 64 and
-10 classes the state dict has 102 keys and 11,171,146 parameters, under BackdoorBench's names.
+Pre-activation residual network (BN, ReLU, convolution), 3x3 stem without pooling, four stages of
+two blocks; global average pooling and one linear layer. There is no BN after the last block. At
+width 64 and 10 classes the state dict has 102 keys and 11,171,146 parameters, under BackdoorBench's
+names.
 """
 
 from __future__ import annotations

@@ -26,7 +26,9 @@ def resnet18(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     net.maxpool = nn.Identity()
     net.inplanes = hyper.width
     for stage in range(4):
-        layer = net._make_layer(BasicBlock, hyper.width * 2**stage, 2, stride=1 if stage == 0 else 2)
+        layer = net._make_layer(
+            BasicBlock, hyper.width * 2**stage, 2, stride=1 if stage == 0 else 2
+        )
         setattr(net, f"layer{stage + 1}", layer)
     net.fc = nn.Linear(8 * hyper.width, classes)
     for module in net.modules():

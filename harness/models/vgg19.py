@@ -19,7 +19,10 @@ class Hyper:
 
 
 @model(
-    paper="Very Deep Convolutional Networks, arXiv 1409.1556", year=2014, version=1, layers=("convolutions",)
+    paper="Very Deep Convolutional Networks, arXiv 1409.1556",
+    year=2014,
+    version=1,
+    layers=("convolutions",),
 )
 def vgg19(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights: images of 32x32 or more."""

@@ -1,7 +1,7 @@
 """VGG19 with batch norm, torchvision's, as BackdoorBench and the IMS study use it on small images.
 
-The pooled 7x7 features of a 32x32 image are one value repeated; the three linear layers are those of
-ImageNet. At width 1 and 10 classes the state dict has 118 keys, under torchvision's names.
+The pooled 7x7 features of a 32x32 image are one value repeated; the three linear layers are those
+of ImageNet. At width 1 and 10 classes the state dict has 118 keys, under torchvision's names.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """ViT-B/16, torchvision's; images are resized to 224x224 inside the network.
 
-The state dict has the names of BackdoorBench, which puts the same resizing in front. Departure: nothing is
-downloaded here, so the weights are fresh, where BackdoorBench starts from ImageNet's.
+The state dict has the names of BackdoorBench, which puts the same resizing in front. Departure:
+nothing is downloaded here, so the weights are fresh, where BackdoorBench starts from ImageNet's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ class Hyper:
 
 
 @model(
-    paper="An Image is Worth 16x16 Words, arXiv 2010.11929", year=2020, version=1, layers=("encoder-blocks",)
+    paper="An Image is Worth 16x16 Words, arXiv 2010.11929",
+    year=2020,
+    version=1,
+    layers=("encoder-blocks",),
 )
 def vit_b_16(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights."""

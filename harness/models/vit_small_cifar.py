@@ -28,7 +28,10 @@ class Hyper:
 
 
 @model(
-    paper="An Image is Worth 16x16 Words, arXiv 2010.11929", year=2020, version=1, layers=("encoder-blocks",)
+    paper="An Image is Worth 16x16 Words, arXiv 2010.11929",
+    year=2020,
+    version=1,
+    layers=("encoder-blocks",),
 )
 def vit_small_cifar(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights."""

@@ -1,7 +1,8 @@
 """WRN-16-1: a wide residual network of depth 16, at width 1 the small network of distillation defenses.
 
-Three stages of two pre-activated blocks with 16, 32 and 64 channels times the width, batch norm and ReLU
-after the last, global average pooling. NAD (arXiv 2101.05930) and its descendants repair this network.
+Three stages of two pre-activated blocks with 16, 32 and 64 channels times the width, batch norm and
+ReLU after the last, global average pooling. NAD (arXiv 2101.05930) and its descendants repair this
+network.
 """
 
 from __future__ import annotations

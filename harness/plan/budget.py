@@ -28,7 +28,9 @@ class BudgetSpec:
 
     def __post_init__(self) -> None:
         if (self.spc is None) == (self.ratio is None):
-            raise ValueError("a budget is either 'spc' (images per class) or 'ratio' (share of each class)")
+            raise ValueError(
+                "a budget is either 'spc' (images per class) or 'ratio' (share of each class)"
+            )
         if self.spc is not None and self.spc < 1:
             raise ValueError(f"spc must be at least 1, got {self.spc}")
         if self.ratio is not None and not 0 < self.ratio <= 1:
@@ -47,7 +49,9 @@ class BudgetSpec:
 
     def fault(self, train_counts: Sequence[int]) -> str | None:
         """Return what is wrong when a class is smaller than the budget, else ``None``."""
-        for index, (wanted, held) in enumerate(zip(self.counts(train_counts), train_counts, strict=True)):
+        for index, (wanted, held) in enumerate(
+            zip(self.counts(train_counts), train_counts, strict=True)
+        ):
             if wanted > held:
                 return f"{self.label().lower()}: class {index} has only {held} training images"
         return None
@@ -56,9 +60,9 @@ class BudgetSpec:
 def draw(labels: NDArray[np.int64], budget: BudgetSpec, seed: int) -> NDArray[np.int64]:
     """Draw the budget's images: their indices in the training set, class by class.
 
-    Every image gets one random key, and each class gives its images with the lowest keys. So a smaller
-    budget is a subset of a larger one at the same seed. The keys are the raw output of PCG64, which numpy
-    promises to keep the same in all versions.
+    Every image gets one random key, and each class gives its images with the lowest keys. So a
+    smaller budget is a subset of a larger one at the same seed. The keys are the raw output of
+    PCG64, which numpy promises to keep the same in all versions.
 
     Args:
         labels: (N,) classes of the training images, from 0 without a gap.
@@ -77,5 +81,8 @@ def draw(labels: NDArray[np.int64], budget: BudgetSpec, seed: int) -> NDArray[np
     keys = np.random.PCG64(seed).random_raw(len(labels))
     order = np.lexsort((keys, labels))
     starts = np.cumsum([0, *held[:-1]])
-    chosen = [order[start : start + count] for start, count in zip(starts, budget.counts(held), strict=True)]
+    chosen = [
+        order[start : start + count]
+        for start, count in zip(starts, budget.counts(held), strict=True)
+    ]
     return np.concatenate(chosen).astype(np.int64)

@@ -24,7 +24,12 @@ def _methods(kind: Kind) -> list[dict[str, Any]]:
 
 def _method(kind: Kind, name: str) -> dict[str, Any]:
     method = describe(kind, name)
-    about = {"name": name, "summary": method.summary, "paper": method.about.paper, "year": method.about.year}
+    about = {
+        "name": name,
+        "summary": method.summary,
+        "paper": method.about.paper,
+        "year": method.about.year,
+    }
     if kind == "defense":
         about |= {
             "family": method.about.family,
@@ -58,7 +63,9 @@ def _data() -> list[dict[str, Any]]:
 
 def as_text(found: dict[str, list[dict[str, Any]]]) -> str:
     """Return what ``entries`` gave, to be read."""
-    return "\n".join(line for kind, rows in found.items() for line in (kind, *_lines(rows), "")).rstrip()
+    return "\n".join(
+        line for kind, rows in found.items() for line in (kind, *_lines(rows), "")
+    ).rstrip()
 
 
 def _lines(rows: list[dict[str, Any]]) -> list[str]:
@@ -79,4 +86,6 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
 def _terms(row: dict[str, Any]) -> str:
     """Return what a defense is and asks for, in one line."""
     least = f", at least SPC {row['least_spc']}" if row["least_spc"] > 1 else ""
-    return f"{row['family']}; needs {row['needs']}{least}; runs on {', '.join(row['architectures'])}"
+    return (
+        f"{row['family']}; needs {row['needs']}{least}; runs on {', '.join(row['architectures'])}"
+    )

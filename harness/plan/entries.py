@@ -13,7 +13,7 @@ from harness.contract import Kind
 from harness.errors import UserError, nearest
 from harness.plan.keys import canonical, file_digest
 from harness.plan.registry import Method, describe
-from harness.plan.spec import Choice
+from harness.plan.spec import MethodSpec
 
 Fault = tuple[tuple[str | int, ...], str]
 """Where, below the place of what was checked, and what is wrong."""
@@ -58,7 +58,7 @@ def _sentence(fault: Any, known: list[str]) -> str:
     return f"{fault['msg']}{shown}".replace("Input should", "should").removeprefix("Value error, ")
 
 
-def method_choice(kind: Kind, entry: Any, base: Path) -> tuple[Choice, Method]:
+def method_choice(kind: Kind, entry: Any, base: Path) -> tuple[MethodSpec, Method]:
     """Resolve an entry of ``attacks``, ``defenses`` or ``models``; files are relative to ``base``.
 
     Raises:
@@ -69,14 +69,16 @@ def method_choice(kind: Kind, entry: Any, base: Path) -> tuple[Choice, Method]:
     method = describe(kind, ref, base)
     hyper, faults = checked(method.hyper, overrides)
     if faults:
-        raise FaultsError([((ref, *place), f"{method.name}: {text}") for place, text in faults])
+        raise EntryErrors([((ref, *place), f"{method.name}: {text}") for place, text in faults])
     values = asdict(hyper)
-    files = {name: _input_file(base, ref, name, x) for name, x in values.items() if isinstance(x, Path)}
+    files = {
+        name: _input_file(base, ref, name, x) for name, x in values.items() if isinstance(x, Path)
+    }
     plain = {name: list(x) if isinstance(x, tuple) else x for name, x in values.items()}
     contents = {name: file_digest(path) for name, path in files.items()}
     identity = {"name": method.name, "version": method.version, "hyper": {**plain, **contents}}
     return (
-        Choice(
+        MethodSpec(
             name=method.name,
             ref=method.ref,
             label=method.name,
@@ -91,16 +93,16 @@ def method_choice(kind: Kind, entry: Any, base: Path) -> tuple[Choice, Method]:
 def _input_file(base: Path, ref: str, name: str, path: Path) -> Path:
     full = (base / path.expanduser()).resolve()
     if not full.is_file():
-        raise FaultsError([((ref, name), f"no file {full}")])
+        raise EntryErrors([((ref, name), f"no file {full}")])
     return full
 
 
-def hyper_of(choice: Choice, hyper: type) -> Any:
+def hyper_of(choice: MethodSpec, hyper: type) -> Any:
     """Return the choice's hyperparameters as an instance of the method's ``Hyper``."""
     return _adapter(hyper).validate_python(choice.hyper)
 
 
-class FaultsError(Exception):
+class EntryErrors(Exception):
     """Faults of one entry, each with its place below the entry."""
 
     def __init__(self, faults: list[Fault]) -> None:

@@ -15,8 +15,9 @@ class Gate:
     acc: Share = 0.0
     asr: Share = 0.8
     acc_margin: Share | None = None
-    """How far ACC may lie below the clean model's. A number here has the clean models trained; without one
-    the margin is MARGIN where the study trains them anyway, and ACC is not held against them elsewhere."""
+    """How far ACC may lie below the clean model's. A number here has the clean models trained;
+    without one the margin is MARGIN where the study trains them anyway, and ACC is not held against
+    them elsewhere."""
 
     MARGIN: ClassVar[float] = 0.05
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.contract import DECLARATION, Declaration, Kind, NoHyper, trigger_only
+from harness.contract import DECLARATION, Kind, MethodInfo, NoHyper, trigger_only
 from harness.errors import UserError, nearest
 from harness.plan.keys import file_digest
 
@@ -38,7 +38,7 @@ class Method:
     name: str
     ref: str
     """What finds it again: the name of one of ours, else the absolute path of a file."""
-    about: Declaration
+    about: MethodInfo
     hyper: type
     version: str
     summary: str
@@ -72,7 +72,9 @@ def program_files() -> dict[Path, Path]:
 @functools.cache
 def names(kind: Kind) -> tuple[str, ...]:
     """Return the names of all methods of a kind that come with the project, sorted."""
-    return tuple(sorted(path.stem for path in folder_of(kind).glob("*.py") if not path.stem.startswith("_")))
+    return tuple(
+        sorted(path.stem for path in folder_of(kind).glob("*.py") if not path.stem.startswith("_"))
+    )
 
 
 def find(kind: Kind, ref: str, base: Path | None = None) -> Path:
@@ -106,8 +108,9 @@ def _parted(ref: str) -> tuple[str, str | None]:
 def describe(kind: Kind, ref: str, base: Path | None = None) -> Method:
     """Return what a method declares, without importing torch.
 
-    An architecture may also be ``path/to/file.py:function``, an undecorated ``function(channels, classes)``
-    that returns a network; the trigger of a foreign victim likewise, ``function(images) -> images``.
+    An architecture may also be ``path/to/file.py:function``, an undecorated ``function(channels,
+    classes)`` that returns a network; the trigger of a foreign victim likewise, ``function(images)
+    -> images``.
 
     Raises:
         UserError: unknown name, missing file, or a file that declares no method of this kind.
@@ -152,7 +155,7 @@ def _plain(kind: Kind, path: Path, module: ModuleType, factory: str) -> Method:
     return Method(
         name=factory,
         ref=f"{path}:{factory}",
-        about=Declaration(kind=kind, paper="", year=0, trigger=lambda images, state: build(images)),
+        about=MethodInfo(kind=kind, paper="", year=0, trigger=lambda images, state: build(images)),
         hyper=NoHyper,
         version=f"sha256:{file_digest(path)[:16]}",
         summary=(inspect.getdoc(build) or "").partition("\n")[0],
@@ -163,11 +166,13 @@ def _plain(kind: Kind, path: Path, module: ModuleType, factory: str) -> Method:
 
 
 def _method(kind: Kind, path: Path, module: ModuleType) -> Method:
-    marked = [x for x in vars(module).values() if isinstance(getattr(x, DECLARATION, None), Declaration)]
+    marked = [
+        x for x in vars(module).values() if isinstance(getattr(x, DECLARATION, None), MethodInfo)
+    ]
     ours = [x for x in marked if getattr(x, DECLARATION).kind == kind]
     if len(ours) != 1:
         raise UserError(f"{path}: one function decorated with @{kind} is needed, found {len(ours)}")
-    about: Declaration = getattr(ours[0], DECLARATION)
+    about: MethodInfo = getattr(ours[0], DECLARATION)
     builtin = path.parent == folder_of(kind)
     return Method(
         name=path.stem,
@@ -193,13 +198,13 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-class _Absent:
+class _ImportStub:
     """Stands where a heavy import would be: it can be named, decorated with and subclassed, no more."""
 
-    def __getattr__(self, name: str) -> _Absent:
+    def __getattr__(self, name: str) -> _ImportStub:
         return self
 
-    def __getitem__(self, item: object) -> _Absent:
+    def __getitem__(self, item: object) -> _ImportStub:
         return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -212,7 +217,7 @@ class _Absent:
 def _light_import(name: str, *args: Any, **kwargs: Any) -> Any:
     if name.partition(".")[0] in sys.stdlib_module_names or name in LIGHT:
         return __import__(name, *args, **kwargs)
-    return _Absent()
+    return _ImportStub()
 
 
 def _read_light(path: Path) -> ModuleType:
@@ -220,10 +225,14 @@ def _read_light(path: Path) -> ModuleType:
     module = ModuleType(f"defuse_declared_{path.stem}_{abs(hash(path))}")
     module.__dict__["__builtins__"] = {**vars(builtins), "__import__": _light_import}
     module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # where dataclasses and pydantic look up a class's own names
+    sys.modules[module.__name__] = (
+        module  # where dataclasses and pydantic look up a class's own names
+    )
     try:
         exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
-    except Exception as error:  # the file is the user's: whatever it raises is its fault, told in one line
+    except (
+        Exception
+    ) as error:  # the file is the user's: whatever it raises is its fault, told in one line
         place = _line_in(path, error)
         raise UserError(
             f"{path}{place}: {type(error).__name__}: {error} "

@@ -16,4 +16,13 @@ FIGURES = (
 )
 """In the order of a report. Each is the file of this name in ``harness/report/figures``."""
 BOARD, PAGE = "leaderboard.md", "report.html"
-TABLES = ("leaderboard", "attacks", "splits", "resources", "victims", "clean", "ranks", "comparisons")
+TABLES = (
+    "leaderboard",
+    "attacks",
+    "splits",
+    "resources",
+    "victims",
+    "clean",
+    "ranks",
+    "comparisons",
+)

@@ -18,7 +18,8 @@ TRAINING = 1
 EVALUATION = 1
 """Version of the evaluation: raised when the same model would get other numbers."""
 IMPORTING = 1
-"""Version of the import of foreign victims: raised when the same files would become another victim."""
+"""Version of the import of foreign victims: raised when the same files would become another
+victim."""
 NO_DEFENSE = "none"
 """The defense that returns the victim as it is."""
 NO_ATTACK = "none"
@@ -26,7 +27,7 @@ NO_ATTACK = "none"
 
 
 @dataclass(frozen=True)
-class Choice:
+class MethodSpec:
     """A method as a study asks for it: what finds it, and every hyperparameter."""
 
     name: str
@@ -39,7 +40,7 @@ class Choice:
     """What goes into a key: name, version, hyperparameters; a file is its digest."""
 
 
-class Source(NamedTuple):
+class VictimFiles(NamedTuple):
     """The files of a foreign victim: a model that was trained elsewhere."""
 
     kind: Literal["backdoorbench", "checkpoint"]
@@ -54,10 +55,10 @@ class Victim:
     """A model to be attacked, by one training run; or one that was attacked elsewhere, and is imported."""
 
     data: DataInfo
-    model: Choice
+    model: MethodSpec
     recipe: Recipe
     recipe_name: str
-    attack: Choice
+    attack: MethodSpec
     rate: float
     """A share of the training samples below 1, else their number; 0 for a clean model."""
     target: Target
@@ -65,7 +66,7 @@ class Victim:
     """Of a foreign victim: the seed of its cells, of which its own key knows nothing."""
     clean: Victim | None = None
     """The clean model that the attack needs, where it needs one."""
-    source: Source | None = None
+    source: VictimFiles | None = None
     """Where a foreign victim comes from; None for one that is trained here."""
 
     @cached_property
@@ -86,7 +87,7 @@ class Victim:
             **needed,
         }
 
-    def _foreign(self, source: Source) -> dict[str, Any]:
+    def _foreign(self, source: VictimFiles) -> dict[str, Any]:
         return {
             "importing": IMPORTING,
             "source": {"kind": source.kind, "digest": source.digest},
@@ -107,7 +108,8 @@ class Victim:
     def byproduct(self) -> dict[str, Any]:
         """What the attack's prepared by-product depends on: everything but the poison rate.
 
-        Model and recipe count only through a clean model, so that an encoder is shared between models.
+        Model and recipe count only through a clean model, so that an encoder is shared between
+        models.
         """
         spec = self.spec
         hyper = {name: x for name, x in self.attack.identity["hyper"].items() if name != "rate_of"}
@@ -122,7 +124,9 @@ class Victim:
         if self.rate >= 1:
             return self.rate / total
         of_class = self.attack.hyper.get("rate_of") == "class" and isinstance(self.target, int)
-        return self.rate * self.data.train_counts[int(self.target)] / total if of_class else self.rate
+        return (
+            self.rate * self.data.train_counts[int(self.target)] / total if of_class else self.rate
+        )
 
     @property
     def is_clean(self) -> bool:
@@ -138,9 +142,13 @@ class Victim:
     def name(self) -> str:
         """A readable name, unique within its study."""
         rate = (
-            () if not self.rate else (f"rate {self.rate:g}" if self.rate < 1 else f"{self.rate:g} samples",)
+            ()
+            if not self.rate
+            else (f"rate {self.rate:g}" if self.rate < 1 else f"{self.rate:g} samples",)
         )
-        return " / ".join((self.data.name, self.model.label, self.attack.label, *rate, f"seed {self.seed}"))
+        return " / ".join(
+            (self.data.name, self.model.label, self.attack.label, *rate, f"seed {self.seed}")
+        )
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,7 @@ class Cell:
     """One defense on one victim at one clean-data budget."""
 
     victim: Victim
-    defense: Choice
+    defense: MethodSpec
     needs: str
     budget: BudgetSpec
     skip: str | None = None
@@ -211,7 +219,8 @@ class Study:
     timeout: float | None = None
     """Seconds that one victim or cell may take; None means no limit."""
     clean: dict[str, Victim] = field(default_factory=dict)
-    """The clean model that a victim is held against, by the victim's key, where the study has one."""
+    """The clean model that a victim is held against, by the victim's key, where the study has
+    one."""
     figures: tuple[str, ...] = FIGURES
     """Which figures its report has, in order."""
 

@@ -1,12 +1,12 @@
 """Two stores compared: which numbers moved beyond their intervals, which methods changed version, what fell.
 
-Every cell that finished in both is paired with itself, and the differences B - A are averaged like any
-number of a report: over conditions and seeds, with the clustered interval (see ``statistics``). A number
-has moved when its 95 % interval leaves out zero. Of many numbers some would do so by chance, so a
-regression is called significant when the interval still leaves out zero at 1 - 0.05/m, for m numbers
-compared (Bonferroni). A cell that finished in A and failed in B is a regression by itself. A number met
-with one seed has no interval: its change is shown, and never called significant. Seconds depend on the
-machine; they are shown, and no regression.
+Every cell that finished in both is paired with itself, and the differences B - A are averaged like
+any number of a report: over conditions and seeds, with the clustered interval (see ``statistics``).
+A number has moved when its 95 % interval leaves out zero. Of many numbers some would do so by
+chance, so a regression is called significant when the interval still leaves out zero at 1 - 0.05/m,
+for m numbers compared (Bonferroni). A cell that finished in A and failed in B is a regression by
+itself. A number met with one seed has no interval: its change is shown, and never called
+significant. Seconds depend on the machine; they are shown, and no regression.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from rich.text import Text
 
 from harness.errors import UserError
 from harness.report.frame.metric_info import COMPARED, QUANTITIES, number
-from harness.report.match_cells import Side, side
+from harness.report.match_cells import StoreCells, side
 from harness.report.stats.means import distinct, summarize
 from harness.report.typeset.render import terminal
-from harness.report.typeset.table import Row, Section, Sheet
+from harness.report.typeset.table import Row, Section, TextTable
 from harness.store.store import Store
 
 BY = ["data", "model", "recipe", "budget", "defense"]
@@ -36,7 +36,8 @@ class Compared(NamedTuple):
     """What became of B, held against A."""
 
     numbers: pd.DataFrame
-    """One row per data, model, budget, defense and metric: before, after, mean difference, verdict."""
+    """One row per data, model, budget, defense and metric: before, after, mean difference,
+    verdict."""
     fell: list[str]
     """Names of the cells that finished in A and failed in B."""
     regressed: bool
@@ -63,7 +64,7 @@ def compare_stores(before: Store, after: Store) -> Compared:
     return Compared(numbers, fell, regressed, _shown(head, numbers, fell, versions_text(a, b)))
 
 
-def _statuses(of: Side, meanings: pd.Index[str]) -> pd.Series[str]:
+def _statuses(of: StoreCells, meanings: pd.Index[str]) -> pd.Series[str]:
     return of.cells.loc[meanings, "status"] if len(meanings) else pd.Series([], dtype=object)
 
 
@@ -82,7 +83,9 @@ def differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     found.loc[found["mean"].ne(0), "verdict"] = "within its interval"
     found.loc[found["low"].isna() & found["mean"].ne(0), "verdict"] = "changed, no interval"
     moved = _leaves_out_zero(found)
-    found.loc[moved, "verdict"] = (found["mean"] * worse).gt(0).map({True: "worse", False: "better"})[moved]
+    found.loc[moved, "verdict"] = (
+        (found["mean"] * worse).gt(0).map({True: "worse", False: "better"})[moved]
+    )
     found.loc[sure, "verdict"] = "worse, significant"
     return found
 
@@ -91,17 +94,23 @@ def _leaves_out_zero(table: pd.DataFrame) -> pd.Series[bool]:
     return table["low"].gt(0) | table["high"].lt(0)
 
 
-def versions_text(a: Side, b: Side) -> list[str]:
+def versions_text(a: StoreCells, b: StoreCells) -> list[str]:
     """Return one line for everything in both stores that was made by other versions."""
-    changed = {name for name in a.versions.keys() & b.versions.keys() if a.versions[name] != b.versions[name]}
+    changed = {
+        name
+        for name in a.versions.keys() & b.versions.keys()
+        if a.versions[name] != b.versions[name]
+    }
     return [f"{name}: {_listed(a, name)} in A, {_listed(b, name)} in B" for name in sorted(changed)]
 
 
-def _listed(of: Side, name: str) -> str:
+def _listed(of: StoreCells, name: str) -> str:
     return "version " + ", ".join(sorted(of.versions[name]))
 
 
-def _shown(head: str, numbers: pd.DataFrame, fell: list[str], versions: list[str]) -> RenderableType:
+def _shown(
+    head: str, numbers: pd.DataFrame, fell: list[str], versions: list[str]
+) -> RenderableType:
     moved = numbers[~numbers["verdict"].isin(["same", "within its interval"])]
     still = len(numbers) - len(moved)
     lines = [
@@ -110,16 +119,20 @@ def _shown(head: str, numbers: pd.DataFrame, fell: list[str], versions: list[str
         *(f"Failed in B only: {name}" for name in fell),
     ]
     if moved.empty:
-        return Group(*map(Text, [*lines, f"None of {len(numbers)} numbers moved beyond its interval."]))
+        return Group(
+            *map(Text, [*lines, f"None of {len(numbers)} numbers moved beyond its interval."])
+        )
     sections = [
-        Section(label=" · ".join(map(str, place)), rows=[_row(line) for line in rows.to_dict("records")])
+        Section(
+            label=" · ".join(map(str, place)), rows=[_row(line) for line in rows.to_dict("records")]
+        )
         for place, rows in moved.groupby(["data", "model"])
     ]
     caption = (
         f"Shares in percent, B - A with its 95 % interval, over the cells of both. {still} other numbers "
         f"are the same or within their interval. significant: at level {LEVEL:g} over all numbers together."
     )
-    sheet = Sheet(title="What moved", header=HEADER, sections=sections, caption=caption)
+    sheet = TextTable(title="What moved", header=HEADER, sections=sections, caption=caption)
     return Group(*map(Text, lines), terminal([sheet]))
 
 

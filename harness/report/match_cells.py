@@ -17,16 +17,17 @@ Versions = dict[str, set[str]]
 
 
 @dataclass(frozen=True)
-class Side:
+class StoreCells:
     """The cells of one store."""
 
     cells: pd.DataFrame
-    """Indexed by what a cell means; the columns that ``statistics.summarize`` needs, and ``name``."""
+    """Indexed by what a cell means; the columns that ``statistics.summarize`` needs, and
+    ``name``."""
     versions: Versions
     """Versions by method ("defense ims"), and of the training and evaluation loops."""
 
 
-def side(latest: Mapping[str, Record]) -> Side:
+def side(latest: Mapping[str, Record]) -> StoreCells:
     """Return the cells of a store's newest records; a cell whose victim has no record has no meaning here.
 
     Of several versions of one cell in one store, the one that finished last counts.
@@ -39,7 +40,7 @@ def side(latest: Mapping[str, Record]) -> Side:
             rows[_meaning(record["spec"], victim["spec"])] = _row(record, victim)
             for name, version in _versions(record["spec"], victim["spec"]):
                 versions[name].add(version)
-    return Side(pd.DataFrame.from_dict(rows, orient="index"), dict(versions))
+    return StoreCells(pd.DataFrame.from_dict(rows, orient="index"), dict(versions))
 
 
 def _plain(identity: dict[str, Any]) -> dict[str, Any]:
@@ -56,7 +57,9 @@ def _meaning(cell: dict[str, Any], victim: dict[str, Any]) -> str:
 
 def _versions(cell: dict[str, Any], victim: dict[str, Any]) -> list[tuple[str, str]]:
     methods = {"defense": cell["defense"], "attack": victim["attack"], "model": victim["model"]}
-    named = [(f"{kind} {identity['name']}", identity["version"]) for kind, identity in methods.items()]
+    named = [
+        (f"{kind} {identity['name']}", identity["version"]) for kind, identity in methods.items()
+    ]
     made = "training" if "training" in victim else "importing"
     return [*named, (made, str(victim[made])), ("evaluation", str(cell["evaluation"]))]
 
@@ -65,11 +68,21 @@ def _row(record: Record, victim: Record) -> dict[str, Any]:
     """Return one cell; names are read from the record's, and the setting keeps equal names apart."""
     spec, result = victim["spec"], record.get("result", {})
     data, model, attack, *_, defense, budget = record["name"].split(" / ")
-    setting = [spec["data"], _plain(spec["model"]), spec["recipe"], _plain(record["spec"]["defense"])]
+    setting = [
+        spec["data"],
+        _plain(spec["model"]),
+        spec["recipe"],
+        _plain(record["spec"]["defense"]),
+    ]
     return {
         **{"study": "", "data": data, "model": model, "recipe": digest(setting)[:6]},
         **{"attack": f"{attack} {digest(_plain(spec['attack']))[:6]}", "rate": spec["rate"]},
-        **{"target": spec["target"], "defense": defense, "budget": budget, "seed": record["spec"]["seed"]},
+        **{
+            "target": spec["target"],
+            "defense": defense,
+            "budget": budget,
+            "seed": record["spec"]["seed"],
+        },
         **{"status": record["status"], "gate": NAN, "key": record["key"], "name": record["name"]},
         **{name: result.get(name, NAN) for name in MEASURED},
     }

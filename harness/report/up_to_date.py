@@ -1,7 +1,7 @@
 """Whether a report is up to date: beside its files lies the digest of all that it was made from.
 
-That is the program, the study's file, its plan, and its records; other versions of the libraries are not told
-apart. Light: what is up to date is found so in no time.
+That is the program, the study's file, its plan, and its records; other versions of the libraries
+are not told apart. Light: what is up to date is found so in no time.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from pathlib import Path
 from harness.plan.keys import canonical
 from harness.plan.registry import describe, program_files
 from harness.plan.spec import Study
-from harness.store.record_files import Latest
+from harness.store.record_files import LatestRecords
 from harness.store.store import publish
 
 MADE_FROM = ".made_from.json"
 SOURCES = {".py", ".html", ".css", ".js"}
 
 
-def inputs(studies: Sequence[Study], records: Latest, against: str | None = None) -> str:
+def inputs(studies: Sequence[Study], records: LatestRecords, against: str | None = None) -> str:
     """Return the digest of what a report of these studies is made from."""
     whole = hashlib.sha256(canonical(against).encode())
     for part in (*_program(), *(part for study in studies for part in _of_study(study, records))):
@@ -35,7 +35,7 @@ def _program() -> Iterator[bytes]:
             yield path.read_bytes()
 
 
-def _of_study(study: Study, records: Latest) -> Iterator[bytes]:
+def _of_study(study: Study, records: LatestRecords) -> Iterator[bytes]:
     """Yield the file, the plan, what defenses say of themselves, and the records without their scalars."""
     yield study.path.encode()
     yield Path(study.path).read_bytes()
@@ -60,4 +60,6 @@ def up_to_date(folder: Path, made_from: str) -> bool:
     if not path.exists():
         return False
     kept = json.loads(path.read_bytes())
-    return bool(kept["inputs"] == made_from) and all((folder / name).exists() for name in kept["files"])
+    return bool(kept["inputs"] == made_from) and all(
+        (folder / name).exists() for name in kept["files"]
+    )

@@ -18,11 +18,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from harness.plan.report_names import BOARD, FIGURES, PAGE, TABLES
-from harness.report.frame.report_data import MOST, Source
+from harness.report.frame.report_data import MOST, ReportData
 from harness.report.page import write_page
-from harness.report.plotting.figure import Picture, pictures
+from harness.report.plotting.figure import ReportFigure, pictures
 from harness.report.plotting.style import save
-from harness.report.tables.all_tables import Tabled, all_tables
+from harness.report.tables.all_tables import NamedTable, all_tables
 from harness.report.typeset import render as tables
 
 RECORD_ORDER = [
@@ -54,15 +54,16 @@ class Written:
     terminal: RenderableType
 
 
-def write_report(source: Source, folder: Path) -> Written:
+def write_report(source: ReportData, folder: Path) -> Written:
     """Write records, tables, figures and the page into ``folder``.
 
-    Clean models are in the records, but on no board; ``victims`` writes what there is to say of victims.
+    Clean models are in the records, but on no board; ``victims`` writes what there is to say of
+    victims.
 
-    Everything is made beside the old report and then moved over it, file by file: a report that fails
-    midway leaves the old one as it was. Figures and tables of an earlier report that this one lacks are
-    removed. Raises OSError when the folder can't be written, ValueError for a cell with an unknown status,
-    UserError for a damaged artifact.
+    Everything is made beside the old report and then moved over it, file by file: a report that
+    fails midway leaves the old one as it was. Figures and tables of an earlier report that this one
+    lacks are removed. Raises OSError when the folder can't be written, ValueError for a cell with
+    an unknown status, UserError for a damaged artifact.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as name:
@@ -77,7 +78,9 @@ def write_report(source: Source, folder: Path) -> Written:
         paths = _publish(stage, folder)
     notes = [Text(picture.note) for picture in drawn if picture.note]
     shown = Group(tables.terminal(made[0].sheets), *notes)
-    figures = [folder / f"{picture.stem}.pdf" for picture in drawn if picture.figure is not None][:1]
+    figures = [folder / f"{picture.stem}.pdf" for picture in drawn if picture.figure is not None][
+        :1
+    ]
     first = [folder / BOARD, *figures, folder / PAGE]
     return Written(paths=paths, page=folder / PAGE, first=first, terminal=shown)
 
@@ -106,14 +109,17 @@ def _write_records(frame: pd.DataFrame, path: Path) -> None:
     pyarrow.csv.write_csv(table, path)
 
 
-def _write_table(table: Tabled, folder: Path) -> None:
+def _write_table(table: NamedTable, folder: Path) -> None:
     if table.numbers is not None:
         _write_numbers(table.numbers, folder / f"{table.name}.csv")
-    for ending, text in (("md", tables.markdown(table.sheets)), ("tex", tables.latex(table.sheets))):
+    for ending, text in (
+        ("md", tables.markdown(table.sheets)),
+        ("tex", tables.latex(table.sheets)),
+    ):
         (folder / f"{table.name}.{ending}").write_text(text, encoding="utf-8")
 
 
-def _write_picture(picture: Picture, folder: Path, keep: Save) -> Picture:
+def _write_picture(picture: ReportFigure, folder: Path, keep: Save) -> ReportFigure:
     if picture.figure is not None:
         keep(picture.figure, folder / picture.stem)
         _write_numbers(picture.data, folder / f"{picture.stem}.csv")
@@ -139,4 +145,6 @@ def _earlier(folder: Path) -> Iterator[Path]:
         for ending in ("pdf", "png", "csv"):
             yield from folder.glob(f"{name}.{ending}")
             yield from folder.glob(f"{name}_*.{ending}")
-    yield from (path for name in TABLES for path in folder.glob(f"{name}.*") if path.suffix in TABLE_ENDINGS)
+    yield from (
+        path for name in TABLES for path in folder.glob(f"{name}.*") if path.suffix in TABLE_ENDINGS
+    )

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.plan.spec import Study
-from harness.store.record_files import Line, read_lines, write_packed
+from harness.store.record_files import RecordLine, read_lines, write_packed
 from harness.store.store import Store, part_of
 
 IDLE = 3600.0
 """Seconds after which a file that another machine wrote is taken for finished."""
 
 
-class Packed(NamedTuple):
+class CompactResult(NamedTuple):
     """What was packed."""
 
     records: int
@@ -30,19 +30,21 @@ class Packed(NamedTuple):
     """None when there was nothing to pack."""
 
 
-def compact(study: Study, store: Store) -> Packed:
+def compact(study: Study, store: Store) -> CompactResult:
     """Move the study's records into one parquet file; those of other studies stay in JSON lines.
 
-    Files that a run may still write to are left alone. The new file is whole before an old one goes, so
-    that a reader, or another compaction, finds every record at any time.
+    Files that a run may still write to are left alone. The new file is whole before an old one
+    goes, so that a reader, or another compaction, finds every record at any time.
     """
     keys = {cell.key for cell in study.cells} | set(study.victims())
     name = re.sub(r"\W+", "_", study.name)
     closed = [path for path in store.record_files() if _finished(path)]
-    candidates = [path for path in closed if path.suffix == ".jsonl" or path.name.startswith(f"{name}-")]
+    candidates = [
+        path for path in closed if path.suffix == ".jsonl" or path.name.startswith(f"{name}-")
+    ]
     sizes = {path: path.stat().st_size for path in candidates if _holds(path, keys)}
     if all(path.suffix == ".parquet" for path in sizes) and len(sizes) < 2:
-        return Packed(0, 0, None)
+        return CompactResult(0, 0, None)
     target = store.records_folder / f"{name}-{uuid.uuid4().hex[:8]}.parquet"
     with part_of(target) as part:
         count = write_packed((line for line in _lines(sizes) if line.key in keys), part)
@@ -50,18 +52,18 @@ def compact(study: Study, store: Store) -> Packed:
     for path, size in sizes.items():
         if path.stat().st_size == size:
             path.unlink()
-    return Packed(count, len(sizes), target)
+    return CompactResult(count, len(sizes), target)
 
 
 def _holds(path: Path, keys: set[str]) -> bool:
     return any(line.key in keys for line in read_lines(path, scalars=False))
 
 
-def _lines(paths: Iterable[Path]) -> Iterator[Line]:
+def _lines(paths: Iterable[Path]) -> Iterator[RecordLine]:
     return distinct(line for path in paths for line in read_lines(path))
 
 
-def distinct(lines: Iterable[Line], known: Iterable[Line] = ()) -> Iterator[Line]:
+def distinct(lines: Iterable[RecordLine], known: Iterable[RecordLine] = ()) -> Iterator[RecordLine]:
     """Yield the lines that are not among the known ones, each once."""
     seen = {(line.key, line.finished, hash(line)) for line in known}
     for line in lines:
@@ -71,7 +73,7 @@ def distinct(lines: Iterable[Line], known: Iterable[Line] = ()) -> Iterator[Line
             yield line
 
 
-def write_lines(store: Store, name: str, lines: Iterator[Line]) -> int:
+def write_lines(store: Store, name: str, lines: Iterator[RecordLine]) -> int:
     """Write records as a new file of JSON lines, whole or not at all; return how many. No file for none."""
     first = next(lines, None)
     if first is None:

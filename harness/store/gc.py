@@ -10,14 +10,15 @@ from typing import NamedTuple
 
 from harness.plan.keys import digest
 from harness.plan.spec import Study
-from harness.store.record_files import Latest
+from harness.store.record_files import LatestRecords
 from harness.store.store import Store, artifacts_of
 
 AGE = 3600.0
-"""Seconds that a file must be old: a younger one may belong to a record that is about to be written."""
+"""Seconds that a file must be old: a younger one may belong to a record that is about to be
+written."""
 
 
-class Waste(NamedTuple):
+class Garbage(NamedTuple):
     """A file or folder that can go."""
 
     kind: str
@@ -26,18 +27,18 @@ class Waste(NamedTuple):
     """Bytes."""
 
 
-def waste(store: Store, studies: list[Study], data_cache: Path) -> list[Waste]:
+def waste(store: Store, studies: list[Study], data_cache: Path) -> list[Garbage]:
     """Return what can go.
 
-    Leavings of killed processes, and artifacts that no newest record refers to. With ``studies``, also the
-    artifacts and decoded data sets that none of these studies refers to; a victim that is wanted again
-    later is trained again.
+    Leavings of killed processes, and artifacts that no newest record refers to. With ``studies``,
+    also the artifacts and decoded data sets that none of these studies refers to; a victim that is
+    wanted again later is trained again.
     """
     found = [*_leavings(store, data_cache), *_artifacts(store, studies)]
     return [*found, *_data(data_cache, studies)] if studies else found
 
 
-def free(found: list[Waste]) -> None:
+def free(found: list[Garbage]) -> None:
     """Delete what ``waste`` found."""
     for item in found:
         if item.path.is_dir():
@@ -46,27 +47,29 @@ def free(found: list[Waste]) -> None:
             item.path.unlink(missing_ok=True)
 
 
-def _leavings(store: Store, data_cache: Path) -> Iterator[Waste]:
+def _leavings(store: Store, data_cache: Path) -> Iterator[Garbage]:
     places = (store.artifacts_folder.glob("*/.*"), store.records_folder.glob(".*"))
     for path in (path for place in (*places, data_cache.glob(".decoding-*")) for path in place):
         if _old(path):
-            yield Waste("leaving", path, _size(path))
+            yield Garbage("leaving", path, _size(path))
 
 
-def _artifacts(store: Store, studies: list[Study]) -> Iterator[Waste]:
+def _artifacts(store: Store, studies: list[Study]) -> Iterator[Garbage]:
     latest = store.latest()
     keys = {cell.key for study in studies for cell in study.cells}
     victims = [victim for study in studies for victim in study.victims().values()]
     keys |= {victim.key for victim in victims}
     keys |= {digest(victim.byproduct) for victim in victims if victim.source is None}
-    kept = {name for key in latest if key in keys or not studies for name in artifacts_of(latest[key])}
+    kept = {
+        name for key in latest if key in keys or not studies for name in artifacts_of(latest[key])
+    }
     kinds = _kinds(latest)
     for path in sorted(store.artifacts_folder.glob("*/[!.]*")):
         if path.name not in kept and _old(path):
-            yield Waste(kinds.get(path.name, "unreferenced"), path, path.stat().st_size)
+            yield Garbage(kinds.get(path.name, "unreferenced"), path, path.stat().st_size)
 
 
-def _kinds(latest: Latest) -> dict[str, str]:
+def _kinds(latest: LatestRecords) -> dict[str, str]:
     """Return what each artifact is: of a victim, or a role in a cell's record."""
     return {
         name: "victim" if record["kind"] == "victim" else role
@@ -75,11 +78,11 @@ def _kinds(latest: Latest) -> dict[str, str]:
     }
 
 
-def _data(cache: Path, studies: list[Study]) -> Iterator[Waste]:
+def _data(cache: Path, studies: list[Study]) -> Iterator[Garbage]:
     kept = {cell.victim.data.digest for study in studies for cell in study.cells}
     for folder in sorted(cache.glob("[!.]*")):
         if folder.is_dir() and folder.name != "index" and folder.name not in kept and _old(folder):
-            yield Waste("data set", folder, _size(folder))
+            yield Garbage("data set", folder, _size(folder))
 
 
 def _old(path: Path) -> bool:

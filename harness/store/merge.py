@@ -14,14 +14,14 @@ Versions = dict[str, set[str]]
 """By method, and for training and evaluation: the versions that records were made with."""
 
 
-class Merged(NamedTuple):
+class MergeResult(NamedTuple):
     """What was new."""
 
     records: int
     artifacts: int
 
 
-def merge(into: Store, other: Store, *, mixed: bool = False) -> Merged:
+def merge(into: Store, other: Store, *, mixed: bool = False) -> MergeResult:
     """Copy what ``other`` has and ``into`` lacks; a second time, nothing is left to copy.
 
     Args:
@@ -30,7 +30,8 @@ def merge(into: Store, other: Store, *, mixed: bool = False) -> Merged:
         mixed: whether records made with other versions of a method may join.
 
     Raises:
-        UserError: versions differ, and ``mixed`` is false; an artifact is damaged. Then no record has moved.
+        UserError: versions differ, and ``mixed`` is false; an artifact is damaged. Then no record
+            has moved.
     """
     if not other.records_folder.is_dir():
         raise UserError(f"{other.folder}: no store with records")
@@ -42,7 +43,7 @@ def merge(into: Store, other: Store, *, mixed: bool = False) -> Merged:
         other.get(path.name)  # it is whole
         _copy(path, into.path_of(path.name))
     fresh = write_lines(into, "merged", distinct(other.lines(), into.lines()))
-    return Merged(fresh, len(lacking))
+    return MergeResult(fresh, len(lacking))
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -62,7 +63,10 @@ def versions(store: Store) -> Versions:
 def _versions_of(kind: str, spec: dict[str, Any]) -> list[tuple[str, Any]]:
     if kind == "cell":
         defense = spec["defense"]
-        return [(f"defense {defense['name']}", defense["version"]), ("evaluation", spec["evaluation"])]
+        return [
+            (f"defense {defense['name']}", defense["version"]),
+            ("evaluation", spec["evaluation"]),
+        ]
     methods = [what for what in ("attack", "model") if what in spec]
     made = [way for way in ("training", "importing", "byproduct") if way in spec]
     return [
@@ -80,4 +84,6 @@ def _same_versions(into: Store, other: Store) -> None:
         if theirs[name] - ours[name]
     ]
     if faults:
-        raise UserError("\n".join([*faults, "nothing was merged; --mixed-versions merges nevertheless"]))
+        raise UserError(
+            "\n".join([*faults, "nothing was merged; --mixed-versions merges nevertheless"])
+        )

@@ -1,8 +1,9 @@
 """Record files: JSON lines, one file per writer, and the parquet files that they are packed into.
 
-A line starts with its head (key, kind, status, finished) and ends with its scalars, so that the state of
-a study is read without parsing results, and results without parsing scalars. A line is whole or, if its
-writer was killed in the act, the broken last line of its file, which readers leave out.
+A line starts with its head (key, kind, status, finished) and ends with its scalars, so that the
+state of a study is read without parsing results, and results without parsing scalars. A line is
+whole or, if its writer was killed in the act, the broken last line of its file, which readers leave
+out.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ Record = dict[str, Any]
 HEAD = ("key", "kind", "status", "finished")
 GROUP = 4096
 """Records of a parquet file that are in memory at a time."""
-_HEAD = re.compile(rb"\{" + rb", ".join(rb'"%s": "([^"\\]*)"' % name.encode() for name in HEAD) + rb", ")
+_HEAD = re.compile(
+    rb"\{" + rb", ".join(rb'"%s": "([^"\\]*)"' % name.encode() for name in HEAD) + rb", "
+)
 _CUT = b', "scalars": '
 _NO_CUT = b', "scalars" : '
 """The same JSON: so are deeper keys of this name written."""
 
 
-class Line(NamedTuple):
+class RecordLine(NamedTuple):
     """One record as it lies on disk: its head, and JSON texts."""
 
     key: str
@@ -48,7 +51,7 @@ class Line(NamedTuple):
         return self.text[:-1] + _CUT + self.scalars + b"}"
 
 
-def as_line(record: Record) -> Line:
+def as_line(record: Record) -> RecordLine:
     """Return a record as a line; scalars are optional.
 
     Raises:
@@ -58,10 +61,10 @@ def as_line(record: Record) -> Line:
     rest = {name: x for name, x in sorted(record.items()) if name not in {*HEAD, "scalars"}}
     scalars = json.dumps(record.get("scalars", []), allow_nan=False)
     text = json.dumps({**head, **rest}, allow_nan=False)
-    return Line(**head, text=text.encode().replace(_CUT, _NO_CUT), scalars=scalars.encode())
+    return RecordLine(**head, text=text.encode().replace(_CUT, _NO_CUT), scalars=scalars.encode())
 
 
-def parsed(line: bytes) -> Line:
+def parsed(line: bytes) -> RecordLine:
     """Return the line of a record file.
 
     Raises:
@@ -72,10 +75,10 @@ def parsed(line: bytes) -> Line:
     if head is None or not cut or not line.endswith(b"}"):
         return as_line(json.loads(line))
     key, kind, status, finished = (x.decode() for x in head.groups())
-    return Line(key, kind, status, finished, text + b"}", scalars[:-1])
+    return RecordLine(key, kind, status, finished, text + b"}", scalars[:-1])
 
 
-def read_lines(path: Path, *, scalars: bool = True) -> Iterator[Line]:
+def read_lines(path: Path, *, scalars: bool = True) -> Iterator[RecordLine]:
     """Yield every whole line of a record file, JSON lines or parquet; from parquet, scalars if asked for.
 
     Raises:
@@ -95,24 +98,24 @@ def read_lines(path: Path, *, scalars: bool = True) -> Iterator[Line]:
                 raise UserError(f"{path}:{number}: not a record: {error}") from error
 
 
-def _read_packed(path: Path, scalars: bool) -> Iterator[Line]:
+def _read_packed(path: Path, scalars: bool) -> Iterator[RecordLine]:
     import pyarrow.parquet
 
-    names = list(Line._fields if scalars else Line._fields[:-1])
+    names = list(RecordLine._fields if scalars else RecordLine._fields[:-1])
     with pyarrow.parquet.ParquetFile(path) as file:
         for batch in file.iter_batches(GROUP, columns=names):
             columns = [batch.column(name).to_pylist() for name in names]
-            yield from map(Line, *columns)
+            yield from map(RecordLine, *columns)
 
 
-def write_packed(lines: Iterable[Line], path: Path) -> int:
+def write_packed(lines: Iterable[RecordLine], path: Path) -> int:
     """Write lines into a new parquet file, GROUP by GROUP; return how many."""
     import pyarrow
     import pyarrow.parquet
 
     text, raw = pyarrow.string(), pyarrow.binary()
     schema = pyarrow.schema(
-        [(name, raw if name in {"text", "scalars"} else text) for name in Line._fields],
+        [(name, raw if name in {"text", "scalars"} else text) for name in RecordLine._fields],
         metadata={"schema": "defuse records 1"},
     )
     written, remaining = 0, iter(lines)
@@ -124,16 +127,16 @@ def write_packed(lines: Iterable[Line], path: Path) -> int:
     return written
 
 
-class Latest(MutableMapping[str, Record]):
+class LatestRecords(MutableMapping[str, Record]):
     """The newest record of every key, parsed when asked for: most of them never are."""
 
-    def __init__(self, lines: Iterable[Line] = (), *, scalars: bool = False) -> None:
+    def __init__(self, lines: Iterable[RecordLine] = (), *, scalars: bool = False) -> None:
         """Keep the newest of ``lines``; their scalars, which are most of them, only where asked."""
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, RecordLine] = {}
         for line in lines:
             known = self._lines.get(line.key)
             if known is None or known.finished <= line.finished:
-                self._lines[line.key] = line if scalars else Line(*line[:5])
+                self._lines[line.key] = line if scalars else RecordLine(*line[:5])
 
     def __getitem__(self, key: str) -> Record:
         return self._lines[key].record()

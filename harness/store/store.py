@@ -1,8 +1,8 @@
 """The only state: append-only records and content-addressed artifacts, safe against crashes and on NFS.
 
-``records/`` holds JSON lines, one file per writing process, so that no two processes write to one file;
-``artifacts/`` holds safetensors files named by the sha256 of their content. Every other file is made
-beside its place and moved there: it is whole or absent.
+``records/`` holds JSON lines, one file per writing process, so that no two processes write to one
+file; ``artifacts/`` holds safetensors files named by the sha256 of their content. Every other file
+is made beside its place and moved there: it is whole or absent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 import safetensors.numpy
 
 from harness.errors import UserError
-from harness.store.record_files import Latest, Line, Record, as_line, read_lines
+from harness.store.record_files import LatestRecords, Record, RecordLine, as_line, read_lines
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
@@ -70,9 +70,11 @@ class Store:
     def record_files(self) -> list[Path]:
         """Return every file that holds records, in order of their names."""
         found = self.records_folder.glob("*")
-        return sorted(path for path in found if path.suffix in {".jsonl", ".parquet"} and path.name[0] != ".")
+        return sorted(
+            path for path in found if path.suffix in {".jsonl", ".parquet"} and path.name[0] != "."
+        )
 
-    def lines(self, *, scalars: bool = True) -> Iterator[Line]:
+    def lines(self, *, scalars: bool = True) -> Iterator[RecordLine]:
         """Yield every whole record as it lies on disk, file by file; a record may come twice.
 
         A file that was packed away meanwhile is found again in the file that it was packed into.
@@ -94,9 +96,9 @@ class Store:
         for line in self.lines():
             yield line.record()
 
-    def latest(self, *, scalars: bool = False) -> Latest:
+    def latest(self, *, scalars: bool = False) -> LatestRecords:
         """Return the newest record of every key, with its scalars where they are asked for."""
-        return Latest(self.lines(scalars=scalars), scalars=scalars)
+        return LatestRecords(self.lines(scalars=scalars), scalars=scalars)
 
     def newest(self, key: str) -> Record | None:
         """Return the newest record of a key, with its scalars; None when it has none."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from harness.bridges.backdoorbench.names import unfit
-from harness.contract import Declaration
+from harness.contract import MethodInfo
 from harness.plan.budget import BudgetSpec
 from harness.plan.registry import Method, describe
-from harness.plan.spec import Cell, Choice, Victim
+from harness.plan.spec import Cell, MethodSpec, Victim
 from harness.study.schema import StudyFile
 
 
 def planned_cell(
     victim: Victim,
-    defense: tuple[Choice, Method],
+    defense: tuple[MethodSpec, Method],
     budget: BudgetSpec,
     file: StudyFile,
     triggers: tuple[Victim, ...],
@@ -29,20 +29,24 @@ def planned_cell(
         triggers: of a clean model, the victims whose triggers it is scored with.
     """
     choice, method = defense
-    cell = Cell(victim, choice, method.about.needs, budget, triggers=triggers, keep=file.keep_models)
+    cell = Cell(
+        victim, choice, method.about.needs, budget, triggers=triggers, keep=file.keep_models
+    )
     reason = next((skip.reason for skip in file.skip if skip.agrees(cell)), None)
     reason = reason or _unfit(cell, method.about)
     return cell if reason is None else replace(cell, skip=reason)
 
 
-def _unfit(cell: Cell, about: Declaration) -> str | None:
+def _unfit(cell: Cell, about: MethodInfo) -> str | None:
     """Return why a defense cannot run on this model or budget, by what both declare."""
     if about.needs == "external":
         return unfit(cell.victim)
     if about.requires is not None and about.requires not in _layers(cell.victim):
         return f"works on {about.requires}; {cell.victim.model.label} has none"
     if about.needs == "triggers" and not cell.victim.keeps_trigger:
-        return f"needs the trigger; of {cell.victim.attack.label} there are only triggered test images"
+        return (
+            f"needs the trigger; of {cell.victim.attack.label} there are only triggered test images"
+        )
     given = min(cell.budget.counts(cell.victim.data.train_counts))
     if given < about.least_spc:
         return f"needs at least {about.least_spc} images per class; {cell.budget.label()} gives {given}"

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.bridges.context import Setting
+from harness.bridges.context import ImportContext
 from harness.bridges.imported_victims import for_seeds, foreign_victims
 from harness.bridges.script.entry import defense_choice
 from harness.contract import RECIPES, Kind, Recipe, Target
@@ -18,15 +18,15 @@ from harness.data.info import DataInfo
 from harness.data.options import DataOptions
 from harness.errors import UserError, nearest
 from harness.plan.budget import BudgetSpec
-from harness.plan.entries import Fault, FaultsError, checked, method_choice, overrides_text, split
+from harness.plan.entries import EntryErrors, Fault, checked, method_choice, overrides_text, split
 from harness.plan.registry import Method
 from harness.plan.report_names import FIGURES
-from harness.plan.spec import Cell, Choice, Study, Victim
+from harness.plan.spec import Cell, MethodSpec, Study, Victim
 from harness.study.cells import planned_cell
 from harness.study.schema import Skip, StudyFile
 from harness.study.victims import (
-    Ground,
-    Planned,
+    PlannedAttack,
+    TrainingSetup,
     all_victims,
     clean_models,
     planned_attack,
@@ -35,7 +35,7 @@ from harness.study.victims import (
 from harness.study.yamlfile import YamlFile
 
 T = TypeVar("T")
-Chosen = list[tuple[Choice, Method]]
+Chosen = list[tuple[MethodSpec, Method]]
 
 
 def load_study(path: Path, root: Path | None, cache: Path) -> Study:
@@ -90,11 +90,13 @@ class _Reader:
         if self.faults:
             return None
         grounds = [
-            Ground(info, model, recipe, name, file.seeds)
+            TrainingSetup(info, model, recipe, name, file.seeds)
             for info, (model, _) in itertools.product(data, models)
         ]
         victims = all_victims(grounds, attacks, target)
-        triggers = {victim.key: triggers_for(victim, victims) for victim in victims if victim.is_clean}
+        triggers = {
+            victim.key: triggers_for(victim, victims) for victim in victims if victim.is_clean
+        }
         cells = [
             planned_cell(victim, defense, budget, file, triggers.get(victim.key, ()))
             for victim, budget, defense in itertools.product(victims + foreign, budgets, defenses)
@@ -127,7 +129,9 @@ class _Reader:
     def sound(self, faults: list[Fault]) -> StudyFile | None:
         """Return the file without its faulty keys, to look for faults in the others."""
         faulty = {place[0] for place, _ in faults}
-        file, _ = checked(StudyFile, {k: x for k, x in self.file.content.items() if k not in faulty})
+        file, _ = checked(
+            StudyFile, {k: x for k, x in self.file.content.items() if k not in faulty}
+        )
         return file  # type: ignore[no-any-return]
 
     def each(self, key: str, entries: list[Any], resolve: Callable[[Any], T]) -> list[T]:
@@ -138,7 +142,7 @@ class _Reader:
                 found.append(resolve(entry))
             except UserError as error:
                 self.fault((key, i), str(error))
-            except FaultsError as error:
+            except EntryErrors as error:
                 for place, text in error.faults:
                     self.fault((key, i, *place), text)
         if not self.faults:
@@ -158,7 +162,7 @@ class _Reader:
             return chosen
         return _labelled(chosen, entries)
 
-    def attacks(self, entries: list[Any], shared: list[float]) -> list[Planned]:
+    def attacks(self, entries: list[Any], shared: list[float]) -> list[PlannedAttack]:
         base = self.file.path.parent
         planned = self.each("attacks", entries, lambda entry: planned_attack(entry, shared, base))
         if self.faults:
@@ -167,11 +171,15 @@ class _Reader:
         return [replace(x, choice=choice) for x, (choice, _) in zip(planned, labelled, strict=True)]
 
     def foreign(self, file: StudyFile, data: list[DataInfo]) -> list[Victim]:
-        setting = Setting(self.file.path.parent, self.cache.parent / "foreign", self.data, data)
+        setting = ImportContext(
+            self.file.path.parent, self.cache.parent / "foreign", self.data, data
+        )
         found = self.each("victims", file.victims, lambda entry: foreign_victims(entry, setting))
         return for_seeds([victim for several in found for victim in several], file.seeds)
 
-    def attacks_fit(self, attacks: list[Planned], data: list[DataInfo], target: Target) -> None:
+    def attacks_fit(
+        self, attacks: list[PlannedAttack], data: list[DataInfo], target: Target
+    ) -> None:
         for i, attack in enumerate(attacks):
             for info in data:
                 fault = attack.fault(info, target)
@@ -182,9 +190,11 @@ class _Reader:
         name, overrides = split(entry)
         options, faults = checked(DataOptions, overrides)
         if faults:
-            raise FaultsError([((name, *place), f"{name}: {text}") for place, text in faults])
+            raise EntryErrors([((name, *place), f"{name}: {text}") for place, text in faults])
         if options.path is not None:
-            options = replace(options, path=str(self.file.path.parent / Path(options.path).expanduser()))
+            options = replace(
+                options, path=str(self.file.path.parent / Path(options.path).expanduser())
+            )
         return prepare(name, options, self.root, self.cache)
 
     def recipe(self, entry: Any) -> tuple[str, Recipe]:
@@ -198,14 +208,16 @@ class _Reader:
         _, faults = checked(Recipe, overrides)
         for place, text in faults:
             self.fault(("recipe", name, *place), f"{name}: {text}")
-        return name, RECIPES[name] if faults else replace(RECIPES[name], **_given(Recipe, overrides))
+        return name, RECIPES[name] if faults else replace(
+            RECIPES[name], **_given(Recipe, overrides)
+        )
 
     def budget(self, entry: Any) -> BudgetSpec:
         if not isinstance(entry, dict):
             raise UserError(f"a budget is 'spc: k' or 'ratio: r', not {entry!r}")
         budget, faults = checked(BudgetSpec, entry)
         if faults:
-            raise FaultsError(faults)
+            raise EntryErrors(faults)
         return budget  # type: ignore[no-any-return]
 
     def budgets_fit(self, data: list[DataInfo], budgets: list[BudgetSpec]) -> None:
@@ -229,7 +241,10 @@ class _Reader:
             return 0
         for info in data:
             if not 0 <= target < info.classes:
-                self.fault(("target",), f"{info.name} has the classes 0 to {info.classes - 1}, not {target}")
+                self.fault(
+                    ("target",),
+                    f"{info.name} has the classes 0 to {info.classes - 1}, not {target}",
+                )
         return target
 
     def skips_match(self, skips: list[Skip], cells: list[Cell]) -> None:
@@ -247,7 +262,7 @@ def _identity(resolved: object) -> object:
     """Return what two entries of one list must not share."""
     if isinstance(resolved, DataInfo):
         return resolved.identity()
-    if isinstance(resolved, Planned):
+    if isinstance(resolved, PlannedAttack):
         return resolved.choice.identity
     if isinstance(resolved, tuple):
         return resolved[0].identity

@@ -77,7 +77,8 @@ class StudyFile:
     budgets: AtLeastOne
     seeds: Annotated[list[Seed], MinLen(1)]
     victims: AtLeastOne = field(default_factory=list)
-    """Models that were trained elsewhere; a study of these alone needs no data, models and attacks."""
+    """Models that were trained elsewhere; a study of these alone needs no data, models and
+    attacks."""
     name: str | None = None
     recipe: Any = "paper"
     rates: Rates = field(default_factory=lambda: [0.1])

@@ -11,29 +11,29 @@ from typing import Any, NamedTuple
 from harness.contract import Recipe, Target, poison_count
 from harness.data.info import DataInfo
 from harness.errors import UserError
-from harness.plan.entries import FaultsError, checked, method_choice, split
+from harness.plan.entries import EntryErrors, checked, method_choice, split
 from harness.plan.gate import Gate
 from harness.plan.registry import Method, is_function
 from harness.plan.spec import (
     NO_ATTACK,
-    Choice,
+    MethodSpec,
     Victim,
 )
 from harness.study.schema import Rates
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnRates:
+class AttackRates:
     """The one key of an attack's entry that is no hyperparameter."""
 
     rates: Rates
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedAttack:
     """An attack of a study, and the rates that it is tried at."""
 
-    choice: Choice
+    choice: MethodSpec
     method: Method
     rates: list[float]
 
@@ -63,17 +63,19 @@ def _largest(held: int, among: int) -> str:
     return f"{math.floor(10_000 * held / among) / 10_000:g}"
 
 
-class Ground(NamedTuple):
+class TrainingSetup(NamedTuple):
     """What attacks are made on: one data set, architecture and recipe, once per seed."""
 
     data: DataInfo
-    model: Choice
+    model: MethodSpec
     recipe: Recipe
     recipe_name: str
     seeds: list[int]
 
 
-def all_victims(grounds: list[Ground], attacks: list[Planned], target: Target) -> list[Victim]:
+def all_victims(
+    grounds: list[TrainingSetup], attacks: list[PlannedAttack], target: Target
+) -> list[Victim]:
     """Return every victim of a study, in order of its file."""
     victims = []
     for (info, model, recipe, name, seeds), attack in itertools.product(grounds, attacks):
@@ -85,7 +87,7 @@ def all_victims(grounds: list[Ground], attacks: list[Planned], target: Target) -
     return victims
 
 
-def planned_attack(entry: Any, shared: list[float], base: Path) -> Planned:
+def planned_attack(entry: Any, shared: list[float], base: Path) -> PlannedAttack:
     """Resolve an entry of ``attacks``; files are relative to ``base``.
 
     Raises:
@@ -94,9 +96,11 @@ def planned_attack(entry: Any, shared: list[float], base: Path) -> Planned:
     """
     rest, rates = _without_rates(entry, shared)
     if is_function(split(rest)[0]):
-        raise UserError("a plain function is the trigger of a checkpoint under 'victims', but no attack")
+        raise UserError(
+            "a plain function is the trigger of a checkpoint under 'victims', but no attack"
+        )
     choice, method = method_choice("attack", rest, base)
-    return Planned(choice, method, rates)
+    return PlannedAttack(choice, method, rates)
 
 
 def _without_rates(entry: Any, shared: list[float]) -> tuple[Any, list[float]]:
@@ -106,11 +110,11 @@ def _without_rates(entry: Any, shared: list[float]) -> tuple[Any, list[float]]:
         return entry, [0.0]
     if "rates" not in overrides:
         return entry, shared
-    own, faults = checked(OwnRates, {"rates": overrides["rates"]})
+    own, faults = checked(AttackRates, {"rates": overrides["rates"]})
     if own is not None and len(set(own.rates)) < len(own.rates):
         faults = [(("rates",), "one rate stands twice")]
     if faults:
-        raise FaultsError([((name, *place), f"{name}: {text}") for place, text in faults])
+        raise EntryErrors([((name, *place), f"{name}: {text}") for place, text in faults])
     rest = {key: value for key, value in overrides.items() if key != "rates"}
     return ({name: rest} if rest else name), own.rates
 
@@ -124,10 +128,12 @@ def clean_of(victim: Victim) -> Victim:
 def clean_models(victims: list[Victim], gate: Gate) -> dict[str, Victim]:
     """Return the clean model that each victim is held against, by the victim's key, where there is one.
 
-    There is one when the study lists the attack ``none``, when an attack needs it, or when the gate states
-    a margin.
+    There is one when the study lists the attack ``none``, when an attack needs it, or when the gate
+    states a margin.
     """
-    trained = {x.key for victim in victims for x in (victim, victim.clean) if x is not None and x.is_clean}
+    trained = {
+        x.key for victim in victims for x in (victim, victim.clean) if x is not None and x.is_clean
+    }
     found = {victim.key: clean_of(victim) for victim in victims if not victim.is_clean}
     return {key: x for key, x in found.items() if gate.acc_margin is not None or x.key in trained}
 

@@ -8,11 +8,23 @@ from harness.toolbox.image_files import image_or_noise, read_array, read_image
 from harness.toolbox.ims.solver import masked
 from harness.toolbox.loops import Loop, Samples, batches, fine_tuned, train
 from harness.toolbox.masks import batchnorm
-from harness.toolbox.masks.batchnorm import cut_outliers, frozen_statistics, kept_masks, norms, pairs
+from harness.toolbox.masks.batchnorm import (
+    cut_outliers,
+    frozen_statistics,
+    kept_masks,
+    norms,
+    pairs,
+)
 from harness.toolbox.masks.channel_gates import block_sites, convolution_sites, convolutions
 from harness.toolbox.normalise import pixel_unit
-from harness.toolbox.poisoning.data_poisoning import blend, clean_label, dirty_label, draw, draw_target
-from harness.toolbox.poisoning.poisoned_batches import Changes, Quota, some_others
+from harness.toolbox.poisoning.data_poisoning import (
+    blend,
+    clean_label,
+    dirty_label,
+    draw,
+    draw_target,
+)
+from harness.toolbox.poisoning.poisoned_batches import BatchPoisoner, Quota, some_others
 from harness.toolbox.poisoning.unet import Generator
 from harness.toolbox.predict import quantised, stamped
 from harness.toolbox.search.adversarial import descend, sign_descent
@@ -23,7 +35,7 @@ from harness.toolbox.search.sam import ascent, displaced, set_gradients
 
 __all__ = [
     "OUTLIER",
-    "Changes",
+    "BatchPoisoner",
     "FeatureMaps",
     "Generator",
     "Loop",

@@ -30,7 +30,9 @@ class FeatureMaps:
         self.model = model
         self.modules = modules
         self._maps: dict[str, torch.Tensor] = {}
-        self._hooks = [model.get_submodule(name).register_forward_hook(self._keep(name)) for name in modules]
+        self._hooks = [
+            model.get_submodule(name).register_forward_hook(self._keep(name)) for name in modules
+        ]
 
     def _keep(self, name: str) -> Any:
         def keep(module: nn.Module, inputs: object, out: torch.Tensor) -> None:
@@ -53,8 +55,8 @@ class FeatureMaps:
 def last_maps(model: nn.Module, image: torch.Tensor, wanted: int) -> list[str]:
     """Name the modules that put out the last map at each of the last ``wanted`` resolutions, first to last.
 
-    ``image`` is (1, C, H, W). Modules without a convolution inside do not count, nor do maps of one position.
-    On residual networks these are the last stages.
+    ``image`` is (1, C, H, W). Modules without a convolution inside do not count, nor do maps of one
+    position. On residual networks these are the last stages.
     """
     last: dict[torch.Size, str] = {}
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from harness.contract import Context, Controlled, Recipe
+from harness.contract import Context, Recipe, TrainingControl
 from harness.data.augment import Augment
 
 WARM_UP = 0.2
@@ -25,17 +25,20 @@ def fit(
     recipe: Recipe,
     augment: Augment,
     ctx: Context,
-    control: Controlled | None = None,
+    control: TrainingControl | None = None,
 ) -> nn.Module:
     """Train all parameters of ``model`` in place on cross-entropy and return it in eval mode.
 
     Args:
         model: takes float images (N, C, H, W) in [0, 1].
-        samples: images (N, C, H, W), uint8 or float in [0, 1], and int64 labels (N,), on ``ctx.device``.
-        recipe: optimiser and schedule; an epoch drops its last incomplete batch, and has at least one.
+        samples: images (N, C, H, W), uint8 or float in [0, 1], and int64 labels (N,), on
+            ``ctx.device``.
+        recipe: optimiser and schedule; an epoch drops its last incomplete batch, and has at least
+            one.
         augment: applied per sample where the recipe asks for augmentation.
         ctx: generator of the order and the augmentation, deadline, and log (loss per epoch).
-        control: an attack that makes each batch itself, before augmentation, and may add to the loss.
+        control: an attack that makes each batch itself, before augmentation, and may add to the
+            loss.
     """
     images, labels = samples
     batch = min(recipe.batch, len(labels))

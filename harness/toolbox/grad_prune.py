@@ -20,18 +20,24 @@ from harness.toolbox.masks.channel_gates import convolutions
 Filter = tuple[str, int]
 
 
-def pruned_and_tuned(model: nn.Module, budget: Budget, hyper: GradientPruning, ctx: Context) -> nn.Module:
+def pruned_and_tuned(
+    model: nn.Module, budget: Budget, hyper: GradientPruning, ctx: Context
+) -> nn.Module:
     """Prune ``model`` by gradients on triggered copies, fine-tune it on both kinds, and return the best."""
     train, val = hold_out(budget, hyper.val_share, ctx)
     return tuned(pruned(model, train, val, hyper, ctx), train, val, hyper, ctx)
 
 
-def pruned(model: nn.Module, train: Budget, val: Budget, hyper: GradientPruning, ctx: Context) -> nn.Module:
+def pruned(
+    model: nn.Module, train: Budget, val: Budget, hyper: GradientPruning, ctx: Context
+) -> nn.Module:
     """Cut one filter per round; return the network with the lowest validation loss on triggered images."""
     start, lowest = accuracy(model, val), triggered_loss(model, val)
     best, idle = copy.deepcopy(model), 0
     cut: list[Filter] = []
-    while idle < hyper.patience and len(cut) < sum(x.out_channels for x in convolutions(model).values()):
+    while idle < hyper.patience and len(cut) < sum(
+        x.out_channels for x in convolutions(model).values()
+    ):
         cut.append(worst_filter(filter_scores(model, train, hyper.batch), cut))
         cut_filter(model, cut[-1])
         now, loss = accuracy(model, val), triggered_loss(model, val)
@@ -47,7 +53,8 @@ def pruned(model: nn.Module, train: Budget, val: Budget, hyper: GradientPruning,
 def filter_scores(model: nn.Module, train: Budget, batch: int) -> dict[str, torch.Tensor]:
     """Return per convolution the mean absolute gradient of every filter, (filters,).
 
-    The loss is the cross-entropy of triggered copies with true labels, summed over batches; eval mode.
+    The loss is the cross-entropy of triggered copies with true labels, summed over batches; eval
+    mode.
     """
     assert train.triggered is not None
     model.eval()
@@ -94,9 +101,13 @@ def _mean_loss(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> 
     return F.cross_entropy(logits, labels).item()
 
 
-def tuned(model: nn.Module, train: Budget, val: Budget, hyper: GradientPruning, ctx: Context) -> nn.Module:
+def tuned(
+    model: nn.Module, train: Budget, val: Budget, hyper: GradientPruning, ctx: Context
+) -> nn.Module:
     """Fine-tune on clean and triggered images; return the network with the lowest clean validation loss."""
-    optimiser = torch.optim.SGD(model.parameters(), hyper.lr, hyper.momentum, weight_decay=hyper.weight_decay)
+    optimiser = torch.optim.SGD(
+        model.parameters(), hyper.lr, hyper.momentum, weight_decay=hyper.weight_decay
+    )
     lowest, best, idle = _mean_loss(model, val.images, val.labels), copy.deepcopy(model), 0
     for epoch in range(hyper.tuning_epochs):
         _epoch(model, train, optimiser, hyper, ctx)
@@ -111,7 +122,11 @@ def tuned(model: nn.Module, train: Budget, val: Budget, hyper: GradientPruning, 
 
 
 def _epoch(
-    model: nn.Module, train: Budget, optimiser: torch.optim.Optimizer, hyper: GradientPruning, ctx: Context
+    model: nn.Module,
+    train: Budget,
+    optimiser: torch.optim.Optimizer,
+    hyper: GradientPruning,
+    ctx: Context,
 ) -> None:
     assert train.triggered is not None
     model.train()

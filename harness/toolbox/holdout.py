@@ -13,11 +13,11 @@ CHUNK = 500
 def hold_out(budget: Budget, share: float, ctx: Context) -> tuple[Budget, Budget]:
     """Split a budget into training and validation samples, class by class.
 
-    Of the n samples of a class max(1, int(n * share)) validate; so SPC 2 is 1 + 1, SPC 10 is 9 + 1, SPC 100
-    is 90 + 10 at a share of 0.1. (The IMS authors' benchmark adds a sample where a class has too few;
-    here SPC k means k images, whatever the method does with them.) Where images come in groups of near
-    copies, a group goes to one side as a whole, and the count is met as nearly as groups allow; a class of
-    one group is split through it.
+    Of the n samples of a class max(1, int(n * share)) validate; so SPC 2 is 1 + 1, SPC 10 is 9 + 1,
+    SPC 100 is 90 + 10 at a share of 0.1. (The IMS authors' benchmark adds a sample where a class
+    has too few; here SPC k means k images, whatever the method does with them.) Where images come
+    in groups of near copies, a group goes to one side as a whole, and the count is met as nearly as
+    groups allow; a class of one group is split through it.
 
     Raises:
         ValueError: a class has fewer than two samples.
@@ -27,7 +27,9 @@ def hold_out(budget: Budget, share: float, ctx: Context) -> tuple[Budget, Budget
     for label in range(budget.classes):
         mine = (labels == label).nonzero()[:, 0]
         if len(mine) < 2:
-            raise ValueError(f"class {label} has {len(mine)} clean images; two are needed to hold one out")
+            raise ValueError(
+                f"class {label} has {len(mine)} clean images; two are needed to hold one out"
+            )
         mine = mine[torch.randperm(len(mine), generator=ctx.generator)]
         held = max(1, int(len(mine) * share))
         if budget.groups is not None:
@@ -35,7 +37,9 @@ def hold_out(budget: Budget, share: float, ctx: Context) -> tuple[Budget, Budget
         validating.append(mine[:held])
         training.append(mine[held:])
     device = budget.labels.device
-    return budget.subset(torch.cat(training).to(device)), budget.subset(torch.cat(validating).to(device))
+    return budget.subset(torch.cat(training).to(device)), budget.subset(
+        torch.cat(validating).to(device)
+    )
 
 
 def _together(mine: torch.Tensor, groups: torch.Tensor, held: int) -> tuple[torch.Tensor, int]:

@@ -52,5 +52,7 @@ def read_array(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
     pixels = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32)) / 255
     images = pixels.movedim(-1, -3)
     if tuple(images.shape) != tuple(shape):
-        raise ValueError(f"{path}: an array of shape {(*shape[:-3], *shape[-2:], shape[-3])} is needed")
+        raise ValueError(
+            f"{path}: an array of shape {(*shape[:-3], *shape[-2:], shape[-3])} is needed"
+        )
     return images.contiguous()

@@ -80,8 +80,8 @@ def train(
 
     Args:
         budget: clean samples.
-        step: leaves gradients on the optimiser's parameters, from images (n, C, H, W) and labels (n,), and
-            returns the loss.
+        step: leaves gradients on the optimiser's parameters, from images (n, C, H, W) and labels
+            (n,), and returns the loss.
         optimiser: over the parameters to train; its learning rate is the first one.
         loop: epochs, batch size, augmentation, schedule.
         ctx: generator, deadline, log (mean loss per epoch).

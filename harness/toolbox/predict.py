@@ -8,14 +8,17 @@ import torch
 from torch import nn
 
 CHUNK = {"cpu": 128, "cuda": 1000}
-"""Images at a time: on a CPU so few that what layers pass on stays in its caches. No result moves by it."""
+"""Images at a time: on a CPU so few that what layers pass on stays in its caches. No result moves
+by it."""
 Stamp = Callable[[torch.Tensor], torch.Tensor]
 
 
 @torch.no_grad()
 def logits(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Return float32 logits (N, classes) on the CPU for uint8 images (N, C, H, W)."""
-    chunks = [model(chunk.contiguous(memory_format=torch.channels_last)) for chunk in _chunks(images)]
+    chunks = [
+        model(chunk.contiguous(memory_format=torch.channels_last)) for chunk in _chunks(images)
+    ]
     return torch.cat([chunk.float() for chunk in chunks]).cpu()
 
 
@@ -30,7 +33,9 @@ def stamped(images: torch.Tensor, stamp: Stamp) -> torch.Tensor:
     for place, chunk in zip(_split(marked), _chunks(images), strict=True):
         triggered = stamp(chunk)
         if triggered.shape != chunk.shape:
-            raise ValueError(f"the trigger makes {tuple(triggered.shape)} of images {tuple(chunk.shape)}")
+            raise ValueError(
+                f"the trigger makes {tuple(triggered.shape)} of images {tuple(chunk.shape)}"
+            )
         place.copy_(_levels(triggered))
     return marked
 

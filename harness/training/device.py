@@ -13,7 +13,8 @@ import torch
 from harness.errors import UserError
 
 KEEP = {-3: 2**25, -1: 2**31 - 1, -2: 2**26}
-"""For glibc's mallopt: the size from which memory is mapped anew, what is kept of freed memory, growth."""
+"""For glibc's mallopt: the size from which memory is mapped anew, what is kept of freed memory,
+growth."""
 
 
 def device_named(name: str) -> torch.device:
@@ -28,7 +29,9 @@ def device_named(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device {name!r} is not to be had here: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"device {name!r} is not to be had here: {str(error).splitlines()[0]}"
+        ) from error
     return device
 
 

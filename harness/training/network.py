@@ -10,7 +10,7 @@ from torch import nn
 from harness.data.info import DataInfo
 from harness.plan.entries import hyper_of
 from harness.plan.registry import load
-from harness.plan.spec import Choice
+from harness.plan.spec import MethodSpec
 from harness.toolbox.normalise import Normalise
 
 
@@ -19,7 +19,7 @@ def at_work(network: nn.Module, device: torch.device) -> nn.Module:
     return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def build(model: Choice, data: DataInfo) -> nn.Sequential:
+def build(model: MethodSpec, data: DataInfo) -> nn.Sequential:
     """Return a network with fresh weights: ``normalise``, then the architecture as ``net``."""
     method = load("model", model.ref)
     net: nn.Module = method.function(data.shape[0], data.classes, hyper_of(model, method.hyper))

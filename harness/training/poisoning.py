@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.contract import Batch, Context, Controlled, Goal, Poison, TrainingSet
-from harness.data.device_dataset import Resident
+from harness.contract import Batch, Context, Goal, Poison, TrainingControl, TrainingSet
+from harness.data.device_dataset import DeviceDataset
 from harness.plan.entries import hyper_of
 from harness.plan.keys import digest, seed
 from harness.plan.registry import Method, load
@@ -26,8 +26,8 @@ def goal_of(victim: Victim) -> Goal:
 
 
 def attack_data(
-    victim: Victim, data: Resident, clean: nn.Module | None, ctx: Context, store: Store
-) -> Poison | Controlled:
+    victim: Victim, data: DeviceDataset, clean: nn.Module | None, ctx: Context, store: Store
+) -> Poison | TrainingControl:
     """Run the victim's attack; ``clean`` is the clean model where it needs one."""
     method = load("attack", victim.attack.ref)
     training = TrainingSet(data.train_images, data.train_labels, data.info.classes, clean)
@@ -35,7 +35,7 @@ def attack_data(
         training = training._replace(prepared=_prepared(victim, method, training, ctx, store))
     reseed(ctx.generator, seed(victim.key, "poison"))
     hyper = hyper_of(victim.attack, method.hyper)
-    poison: Poison | Controlled = method.function(training, goal_of(victim), hyper, ctx)
+    poison: Poison | TrainingControl = method.function(training, goal_of(victim), hyper, ctx)
     return poison
 
 
@@ -50,19 +50,25 @@ def _prepared(
     record = store.latest().get(key)
     if record is None:
         record = _make(victim, method, training, ctx, key)
-        arrays = {name: x.detach().cpu().contiguous().numpy() for name, x in record.pop("made").items()}
+        arrays = {
+            name: x.detach().cpu().contiguous().numpy() for name, x in record.pop("made").items()
+        }
         record["result"]["artifacts"] = {"byproduct": store.put(arrays)}
         store.append(record)
     arrays = store.get(record["result"]["artifacts"]["byproduct"])
     return {name: torch.from_numpy(x).to(ctx.device) for name, x in arrays.items()}
 
 
-def _make(victim: Victim, method: Method, training: TrainingSet, ctx: Context, key: str) -> dict[str, Any]:
+def _make(
+    victim: Victim, method: Method, training: TrainingSet, ctx: Context, key: str
+) -> dict[str, Any]:
     assert method.about.prepare is not None
     start = perf_counter()
     own = replace(ctx, scalars=[])
     reseed(ctx.generator, seed(key, "prepare"))
-    made = method.about.prepare(training, goal_of(victim), hyper_of(victim.attack, method.hyper), own)
+    made = method.about.prepare(
+        training, goal_of(victim), hyper_of(victim.attack, method.hyper), own
+    )
     return {
         "kind": "byproduct",
         "key": key,
@@ -77,14 +83,14 @@ def _make(victim: Victim, method: Method, training: TrainingSet, ctx: Context, k
 
 
 @dataclass
-class Tally:
+class PoisonCounter:
     """Counts the samples that an attack changes while it controls training."""
 
     samples: int = 0
     backdoors: int = 0
     covers: int = 0
 
-    def counted(self, control: Controlled) -> Controlled:
+    def counted(self, control: TrainingControl) -> TrainingControl:
         """Return the same attack, with every batch counted."""
 
         def batch(images: torch.Tensor, labels: torch.Tensor) -> Batch:

@@ -7,29 +7,29 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from harness.data.device_dataset import Resident, load_resident
+from harness.data.device_dataset import DeviceDataset, load_resident
 from harness.plan.spec import Cell, Victim
 from harness.store.record_files import Record
 from harness.store.store import Store
-from harness.training.victim import Attacked, load_trigger, load_victim
+from harness.training.victim import LoadedVictim, load_trigger, load_victim
 
 
 @dataclass
-class Bench:
+class WorkerSession:
     """What a worker keeps on its device between tasks: the last data set and the last victim."""
 
     store: Store
     device: torch.device
-    _data: Resident | None = None
-    _victim: tuple[str, Attacked] | None = None
+    _data: DeviceDataset | None = None
+    _victim: tuple[str, LoadedVictim] | None = None
 
-    def data(self, victim: Victim) -> Resident:
+    def data(self, victim: Victim) -> DeviceDataset:
         """Return the victim's data set."""
         if self._data is None or self._data.info != victim.data:
             self._data = load_resident(victim.data, self.device)
         return self._data
 
-    def victim(self, cell: Cell, record: Record, others: Mapping[str, Record]) -> Attacked:
+    def victim(self, cell: Cell, record: Record, others: Mapping[str, Record]) -> LoadedVictim:
         """Return a cell's victim at hand, loaded and verified when it was not the last one."""
         if self._victim is None or self._victim[0] != cell.victim.key:
             self._victim = None
@@ -42,6 +42,6 @@ class Bench:
             self._victim = (cell.victim.key, replace(loaded, others=triggers))
         return self._victim[1]
 
-    def loaded(self, victim: Victim, record: Record) -> Attacked:
+    def loaded(self, victim: Victim, record: Record) -> LoadedVictim:
         """Load a victim and verify it."""
         return load_victim(victim, record, self.data(victim), self.device, self.store)

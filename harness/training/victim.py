@@ -13,8 +13,14 @@ import torch
 from torch import nn
 
 from harness.contract import Context, Poison
-from harness.data.device_dataset import Resident
-from harness.evaluation.evaluate import Evaluation, EvaluationSet, evaluate, evaluation_set, given_set
+from harness.data.device_dataset import DeviceDataset
+from harness.evaluation.evaluate import (
+    Evaluation,
+    EvaluationSet,
+    evaluate,
+    evaluation_set,
+    given_set,
+)
 from harness.evaluation.stealth import stealth
 from harness.plan.keys import seed
 from harness.plan.registry import load
@@ -25,7 +31,7 @@ from harness.toolbox.fit import fit, uses_bf16
 from harness.toolbox.predict import Stamp
 from harness.training.device import reseed
 from harness.training.network import at_work, build
-from harness.training.poisoning import Tally, attack_data, goal_of
+from harness.training.poisoning import PoisonCounter, attack_data, goal_of
 
 SAMPLES = 8
 """Test images that are kept with and without the trigger, one per class, for pictures."""
@@ -38,7 +44,7 @@ class VictimRefusedError(Exception):
 
 
 @dataclass(frozen=True)
-class Attacked:
+class LoadedVictim:
     """A victim at hand: its model, its trigger, and how it does on the test set."""
 
     model: nn.Module
@@ -46,7 +52,8 @@ class Attacked:
     test: EvaluationSet
     before: Evaluation
     others: dict[str, EvaluationSet] = field(default_factory=dict)
-    """Of a clean model: the test set under each trigger that it is scored with, by the attack's label."""
+    """Of a clean model: the test set under each trigger that it is scored with, by the attack's
+    label."""
 
     def private_copy(self) -> nn.Module:
         """Return a copy of the model that may be changed at will."""
@@ -54,7 +61,7 @@ class Attacked:
 
 
 def train_victim(
-    victim: Victim, data: Resident, ctx: Context, store: Store, clean: nn.Module | None = None
+    victim: Victim, data: DeviceDataset, ctx: Context, store: Store, clean: nn.Module | None = None
 ) -> dict[str, Any]:
     """Attack the training set, train the model, save everything, and return the record's result.
 
@@ -70,18 +77,18 @@ def train_victim(
         poison = {"indices": attack.indices[:backdoors], "covers": attack.indices[backdoors:]}
         counts = {"poisoned": backdoors, "covers": attack.covers, "drawn": None}
     else:
-        tally = Tally()
+        tally = PoisonCounter()
         samples = (data.train_images, data.train_labels)
         fit(model, samples, victim.recipe, data.augment, ctx, tally.counted(attack))
         poison = {}
         counts = tally.per_epoch(len(data.train_labels))
     test = evaluation_set(data, goal_of(victim), stamp_of(victim, attack.state))
-    attacked = Attacked(model, stamp_of(victim, attack.state), test, evaluate(model, test))
+    attacked = LoadedVictim(model, stamp_of(victim, attack.state), test, evaluate(model, test))
     precision = "bf16" if uses_bf16(victim.recipe, ctx.device) else "fp32"
     return {**counts, "precision": precision, **kept(attacked, attack.state, poison, store)}
 
 
-def _poisoned(data: Resident, poison: Poison) -> tuple[torch.Tensor, torch.Tensor]:
+def _poisoned(data: DeviceDataset, poison: Poison) -> tuple[torch.Tensor, torch.Tensor]:
     images, labels = data.train_images.clone(), data.train_labels.clone()
     images[poison.indices] = poison.images
     labels[poison.indices] = poison.labels
@@ -96,7 +103,10 @@ def stamp_of(victim: Victim, state: dict[str, torch.Tensor]) -> Stamp:
 
 
 def kept(
-    attacked: Attacked, state: dict[str, torch.Tensor], poison: dict[str, torch.Tensor], store: Store
+    attacked: LoadedVictim,
+    state: dict[str, torch.Tensor],
+    poison: dict[str, torch.Tensor],
+    store: Store,
 ) -> dict[str, Any]:
     """Save a victim; return its scores, how visible its trigger is, and the names of its artifacts."""
     test = attacked.test
@@ -114,10 +124,12 @@ def kept(
 
 def _truth(test: EvaluationSet) -> dict[str, Any]:
     """Return the labels that every prediction on this victim's test images is held against."""
-    return {f"truth_{name}": labels.astype(np.uint16) for name, labels in test.truth._asdict().items()}
+    return {
+        f"truth_{name}": labels.astype(np.uint16) for name, labels in test.truth._asdict().items()
+    }
 
 
-def _samples(attacked: Attacked) -> dict[str, Any]:
+def _samples(attacked: LoadedVictim) -> dict[str, Any]:
     """Return a few test images, clean and triggered (uint8, (n, C, H, W)), of different true classes."""
     test = attacked.test
     places = torch.from_numpy(np.unique(test.truth.triggered, return_index=True)[1][:SAMPLES])
@@ -131,8 +143,8 @@ def arrays(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
 
 
 def load_victim(
-    victim: Victim, record: Record, data: Resident, device: torch.device, store: Store
-) -> Attacked:
+    victim: Victim, record: Record, data: DeviceDataset, device: torch.device, store: Store
+) -> LoadedVictim:
     """Load a victim by its record and hold its predictions against those that the record keeps.
 
     Raises:
@@ -141,16 +153,20 @@ def load_victim(
     """
     artifacts = record["result"]["artifacts"]
     model = build(victim.model, victim.data)
-    model.load_state_dict({name: torch.from_numpy(x) for name, x in store.get(artifacts["model"]).items()})
+    model.load_state_dict(
+        {name: torch.from_numpy(x) for name, x in store.get(artifacts["model"]).items()}
+    )
     net = at_work(model, device)
     test = load_trigger(victim, record, data, store)
     stamp = stamp_of(victim, _state(record, device, store))
-    attacked = Attacked(net, stamp, test, evaluate(net, test))
+    attacked = LoadedVictim(net, stamp, test, evaluate(net, test))
     verify(attacked, store.get(artifacts["predictions"]))
     return attacked
 
 
-def load_trigger(victim: Victim, record: Record, data: Resident, store: Store) -> EvaluationSet:
+def load_trigger(
+    victim: Victim, record: Record, data: DeviceDataset, store: Store
+) -> EvaluationSet:
     """Return the test set with a victim's trigger, as it is made or, of a foreign victim, as it was kept.
 
     Raises:
@@ -159,7 +175,9 @@ def load_trigger(victim: Victim, record: Record, data: Resident, store: Store) -
     artifacts, device = record["result"]["artifacts"], data.test_images.device
     if "triggered" in artifacts:
         images = store.get(artifacts["triggered"])
-        indices, triggered = (torch.from_numpy(images[name]).to(device) for name in ("indices", "images"))
+        indices, triggered = (
+            torch.from_numpy(images[name]).to(device) for name in ("indices", "images")
+        )
         return given_set(data, goal_of(victim), indices, triggered)
     state = _state(record, device, store)
     return evaluation_set(data, goal_of(victim), stamp_of(victim, state))
@@ -170,7 +188,7 @@ def _state(record: Record, device: torch.device, store: Store) -> dict[str, torc
     return {name: torch.from_numpy(x).to(device) for name, x in arrays.items()}
 
 
-def verify(attacked: Attacked, saved: dict[str, Any]) -> None:
+def verify(attacked: LoadedVictim, saved: dict[str, Any]) -> None:
     """Hold a loaded model's predictions against saved ones.
 
     Raises:

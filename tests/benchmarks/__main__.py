@@ -1,7 +1,8 @@
 """The table: ``python -m tests.benchmarks [NAME...]``, each task against a plain reference.
 
-A reference is written in the straightforward style of today's toolboxes. Seconds are medians of runs in
-turns in one process, on a CPU with one thread, as a worker has. Ratios carry over to other machines.
+A reference is written in the straightforward style of today's toolboxes. Seconds are medians of
+runs in turns in one process, on a CPU with one thread, as a worker has. Ratios carry over to other
+machines.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import torch
 
 from harness.execution.slots import cores
 from harness.training.device import environment, set_up
-from tests.benchmarks import peak
-from tests.benchmarks.side import Row
+from tests.benchmarks import machine_peak
+from tests.benchmarks.side_by_side import Row
 
 TASKS = ("training", "triggers", "evaluation", "frozen_ims", "frozen_anp", "startup")
 COLUMNS = ("task", "reference s", "ours s", "ratio", "bar", "share of peak", "apart")
@@ -24,15 +25,20 @@ COLUMNS = ("task", "reference s", "ours s", "ratio", "bar", "share of peak", "ap
 
 def machine() -> str:
     """Return what the figures were measured on, peaks included."""
-    here = environment(peak.device())
+    here = environment(machine_peak.device())
     bf16 = torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()
     lines = [
         f"{here['hardware']}; {cores()} cores, {here['threads']} threads; "
         f"AVX512-BF16 {'yes' if bf16[0] else 'no'}, AMX {'yes' if bf16[1] else 'no'}",
         f"torch {here['torch']}, Python {here['python']}, {platform.system()}",
     ]
-    for name, measured in (("convolutions", peak.convolutions), ("matrices", peak.matrices)):
-        rates = (f"{measured(t) / 1e9:,.0f} in {str(t)[6:]}" for t in (torch.float32, torch.bfloat16))
+    for name, measured in (
+        ("convolutions", machine_peak.convolutions),
+        ("matrices", machine_peak.matrices),
+    ):
+        rates = (
+            f"{measured(t) / 1e9:,.0f} in {str(t)[6:]}" for t in (torch.float32, torch.bfloat16)
+        )
         lines.append(f"peak of {name}, 10^9 operations a second: {', '.join(rates)}")
     return "\n".join(lines)
 

@@ -1,8 +1,8 @@
 """ANP: iterations of the masks' training at 10 images per class.
 
-The reference is written as today's toolboxes have it: batch norm layers with masks and noise of their own,
-PIL images transformed one by one, weights that keep their gradients, loss and hits asked for in every
-iteration. It draws what ours draws.
+The reference is written as today's toolboxes have it: batch norm layers with masks and noise of
+their own, PIL images transformed one by one, weights that keep their gradients, loss and hits asked
+for in every iteration. It draws what ours draws.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from harness.contract import Budget
 from harness.data.augment import Augment
-from tests.benchmarks import peak, plain, scene
-from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side
+from tests.benchmarks import machine_peak, reference_impls, workload
+from tests.benchmarks.side_by_side import Row, agreement, as_script, here, side_by_side
 
 SPC = 10
 TOLERANCE = 1e-3
@@ -26,15 +26,15 @@ TOLERANCE = 1e-3
 
 
 def rows(*, tiny=False):
-    size, spc = scene.size(tiny), 1 if tiny else SPC
+    size, spc = workload.size(tiny), 1 if tiny else SPC
     hyper = Hyper(iterations=2, batch=16 if tiny else Hyper.batch)
-    images, labels = scene.images(spc * scene.CLASSES)
-    net, theirs = scene.whole(size.width), scene.bare(size.width).to(peak.device())
-    x, y = (images.float() / 255).to(peak.device()), labels.to(peak.device())
-    budget = Budget(x, y, scene.CLASSES, Augment(plain.CROP, flip=True))
+    images, labels = workload.images(spc * workload.CLASSES)
+    net, theirs = workload.whole(size.width), workload.bare(size.width).to(machine_peak.device())
+    x, y = (images.float() / 255).to(machine_peak.device()), labels.to(machine_peak.device())
+    budget = Budget(x, y, workload.CLASSES, Augment(reference_impls.CROP, flip=True))
 
     def ours():
-        return joined(trained_masks(copy.deepcopy(net), budget, hyper, scene.context()).values())
+        return joined(trained_masks(copy.deepcopy(net), budget, hyper, workload.context()).values())
 
     both = side_by_side(
         as_script(partial(_reference, theirs, hyper, images, labels)), here(ours), size.repeats
@@ -45,7 +45,7 @@ def rows(*, tiny=False):
             reference=both.reference_s,
             ours=both.ours_s,
             least=1.5,
-            share=peak.operations(ours) / both.ours_s / peak.convolutions(),
+            share=machine_peak.operations(ours) / both.ours_s / machine_peak.convolutions(),
             agreement=agreement(both.reference, both.ours, TOLERANCE),
         )
     ]
@@ -74,7 +74,9 @@ class NoisyNorm(nn.BatchNorm2d):
         if self.noisy:
             scale, shift = scale + self.noise[0], shift + self.noise[1]
         mean, var = self.running_mean, self.running_var
-        return F.batch_norm(x, mean, var, self.weight * scale, self.bias * shift, True, self.momentum)
+        return F.batch_norm(
+            x, mean, var, self.weight * scale, self.bias * shift, True, self.momentum
+        )
 
 
 class Plain:
@@ -89,14 +91,16 @@ class Plain:
         self.norms = [module for module in net.modules() if isinstance(module, NoisyNorm)]
 
     def train(self, images, labels):
-        hyper, generator = self.hyper, scene.context().generator
-        pictures = plain.Pictures(images, labels, plain.augmented)
+        hyper, generator = self.hyper, workload.context().generator
+        pictures = reference_impls.Pictures(images, labels, reference_impls.augmented)
         masks = torch.optim.SGD([norm.mask for norm in self.norms], hyper.lr, hyper.momentum)
-        noise = torch.optim.SGD([x for norm in self.norms for x in norm.noise], hyper.eps / hyper.steps)
+        noise = torch.optim.SGD(
+            [x for norm in self.norms for x in norm.noise], hyper.eps / hyper.steps
+        )
         total, hits = 0.0, 0
         for batch in draws(len(labels), hyper, generator):
-            ((x, y),) = plain.loader(pictures, batch_sampler=[batch])
-            x, y = x.to(peak.device()), y.to(peak.device())
+            ((x, y),) = reference_impls.loader(pictures, batch_sampler=[batch])
+            x, y = x.to(machine_peak.device()), y.to(machine_peak.device())
             self.draw_noise(generator)
             self.worst_noise(noise, x, y)
             masks.zero_grad()
@@ -138,6 +142,6 @@ def draws(n, hyper, generator):
     """Yield the places of every iteration's batch, and what was drawn for their augmentation."""
     for _ in range(hyper.iterations):
         chosen = torch.randint(n, (hyper.batch,), generator=generator)
-        shifts = torch.randint(2 * plain.CROP + 1, (2, len(chosen)), generator=generator)
+        shifts = torch.randint(2 * reference_impls.CROP + 1, (2, len(chosen)), generator=generator)
         mirrored = torch.rand(len(chosen), generator=generator) < 0.5
         yield list(zip(chosen.tolist(), *shifts.tolist(), mirrored.tolist(), strict=True))

@@ -1,8 +1,9 @@
 """IMS: one round of stage B on a frozen network at 10 images per class, the inner search included.
 
-The reference is written as the method's formulas read: gates computed in hooks, every pass by itself, the
-victim's outputs on the same images anew in every step, weights that keep their gradients, the loss asked for
-in every step, and images channels first, as a DataLoader hands them over.
+The reference is written as the method's formulas read: gates computed in hooks, every pass by
+itself, the victim's outputs on the same images anew in every step, weights that keep their
+gradients, the loss asked for in every step, and images channels first, as a DataLoader hands them
+over.
 """
 
 from __future__ import annotations
@@ -16,26 +17,34 @@ import torch
 from torch import nn
 
 from harness.contract import InvertibleMasks
-from harness.toolbox.ims.losses import Batch, Masks, Networks, outer_losses, perturbed, probabilities
+from harness.toolbox.ims.losses import (
+    InvertibleMaskPair,
+    Networks,
+    ProblemBatch,
+    outer_losses,
+    perturbed,
+    probabilities,
+)
 from harness.toolbox.masks.channel_gates import convolution_sites
-from tests.benchmarks import peak, scene
-from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side
+from tests.benchmarks import machine_peak, workload
+from tests.benchmarks.side_by_side import Row, agreement, as_script, here, side_by_side
 
 SPC = 10
 REPEATS = 3
 TOLERANCE = 5e-3
-"""Of every gate's gradient, as a share of the largest: rounding sends a few pixels the other way."""
+"""Of every gate's gradient, as a share of the largest: rounding sends a few pixels the other
+way."""
 
 
 class Round(NamedTuple):
     networks: Networks
-    masks: Masks
-    batch: Batch
+    masks: InvertibleMaskPair
+    batch: ProblemBatch
     hyper: InvertibleMasks
 
 
 def rows(*, tiny=False):
-    size, spc = scene.size(tiny), 1 if tiny else SPC
+    size, spc = workload.size(tiny), 1 if tiny else SPC
     given = start(size, spc, InvertibleMasks(inner_steps=2 if tiny else 20))
     reference, repeats = as_script(_reference(given)), min(size.repeats, REPEATS)
     task = f"a round of IMS, search and masks' gradient, width {size.width}, SPC {spc}"
@@ -49,7 +58,9 @@ def rows(*, tiny=False):
             reference=full.reference_s,
             ours=full.ours_s,
             least=2,
-            share=peak.operations(lambda: ours(given)) / full.ours_s / peak.convolutions(),
+            share=machine_peak.operations(lambda: ours(given))
+            / full.ours_s
+            / machine_peak.convolutions(),
             agreement=agreement(full.reference, full.ours, TOLERANCE),
         ),
         Row(
@@ -64,18 +75,30 @@ def rows(*, tiny=False):
 
 def start(size, spc, hyper):
     """Return a round on a network with statistics of its own, masks amid their way."""
-    images, _ = scene.images(spc * scene.CLASSES)
-    images = (images.float() / 255).to(peak.device()).contiguous(memory_format=torch.channels_last)
-    net = scene.whole(size.width)
+    images, _ = workload.images(spc * workload.CLASSES)
+    images = (
+        (images.float() / 255)
+        .to(machine_peak.device())
+        .contiguous(memory_format=torch.channels_last)
+    )
+    net = workload.whole(size.width)
     with torch.no_grad():
         for _ in range(20):
             net.train()(images)
-    networks, generator = Networks(net, convolution_sites(net), images), torch.Generator().manual_seed(3)
-    a, s = (torch.rand(networks.sites.count(), generator=generator).to(peak.device()) for _ in range(2))
-    masks = Masks((0.3 + 0.5 * a).requires_grad_(), (0.2 + 0.8 * s).requires_grad_(), hyper.k)
+    networks, generator = (
+        Networks(net, convolution_sites(net), images),
+        torch.Generator().manual_seed(3),
+    )
+    a, s = (
+        torch.rand(networks.sites.count(), generator=generator).to(machine_peak.device())
+        for _ in range(2)
+    )
+    masks = InvertibleMaskPair(
+        (0.3 + 0.5 * a).requires_grad_(), (0.2 + 0.8 * s).requires_grad_(), hyper.k
+    )
     with torch.no_grad():
         clean = probabilities(networks.reference(images))
-    return Round(networks, masks, Batch(images, clean, [len(images)]), hyper)
+    return Round(networks, masks, ProblemBatch(images, clean, [len(images)]), hyper)
 
 
 def ours(given):
@@ -110,7 +133,9 @@ class Plain:
         self.copy, self.inverse = copy.deepcopy(self.victim), False
         layers = [x for x in self.copy.modules() if isinstance(x, nn.Conv2d)]
         widths = [layer.out_channels for layer in layers]
-        self.a, self.s = ([x.detach().clone().requires_grad_() for x in flat.split(widths)] for flat in gates)
+        self.a, self.s = (
+            [x.detach().clone().requires_grad_() for x in flat.split(widths)] for flat in gates
+        )
         for layer, a, s in zip(layers, self.a, self.s, strict=True):
             layer.register_forward_hook(lambda _, inputs, out, a=a, s=s: out * self.gate(a, s))
 

@@ -1,8 +1,8 @@
 """What the harness costs per cell, beside method and evaluation: 100 cells of "none" on the digits.
 
-Run by hand: ``python tests/benchmarks/overhead.py``. Prints milliseconds of CPU time, which other work on
-the machine does not change: of a worker, all but the evaluation; of the supervisor with its pipes and
-progress lines; and the wall time of appending a record, which is mostly the disk's.
+Run by hand: ``python tests/benchmarks/overhead.py``. Prints milliseconds of CPU time, which other
+work on the machine does not change: of a worker, all but the evaluation; of the supervisor with its
+pipes and progress lines; and the wall time of appending a record, which is mostly the disk's.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from rich.console import Console
 import harness.execution.cell
 from harness.data.cache import default_cache
 from harness.execution.run import Options, run_study
-from harness.execution.schedule import Wish
-from harness.execution.slots import Hardware
+from harness.execution.schedule import Selection
+from harness.execution.slots import HardwareRequest
 from harness.store.store import Store
 from harness.study.load import load_study
 
@@ -61,16 +61,21 @@ def main() -> None:
     """Measure both sides and print them."""
     with tempfile.TemporaryDirectory() as name:
         plan, store = study(Path(name), 0), Store(Path(name) / "store")
-        hardware, quiet = Hardware("cpu", workers=1), Console(file=io.StringIO())
-        training = Options(Wish(up_to="victims"), hardware)
+        hardware, quiet = HardwareRequest("cpu", workers=1), Console(file=io.StringIO())
+        training = Options(Selection(up_to="victims"), hardware)
         run_study(plan, store, training, quiet)
         store.append = Timed(store.append, time.perf_counter)
         start = time.process_time()
-        run_study(plan, store, Options(Wish(), hardware), quiet)
+        run_study(plan, store, Options(Selection(), hardware), quiet)
         supervisor = time.process_time() - start
         harness.execution.cell.evaluate = Timed(harness.execution.cell.evaluate, time.process_time)
         start = time.process_time()
-        run_study(plan, store, Options(Wish(mode="force", since="9999"), hardware, inline=True), quiet)
+        run_study(
+            plan,
+            store,
+            Options(Selection(mode="force", since="9999"), hardware, inline=True),
+            quiet,
+        )
         worker = time.process_time() - start - harness.execution.cell.evaluate.seconds
     for what, seconds in (
         ("worker", worker),

@@ -15,7 +15,7 @@ from harness.contract import InvertibleMasks, Recipe
 from harness.toolbox.fit import uses_bf16
 from harness.toolbox.predict import logits
 from harness.training.device import set_up
-from tests.benchmarks import frozen_ims, peak, scene, training
+from tests.benchmarks import frozen_ims, machine_peak, training, workload
 
 TOP = 8
 
@@ -34,8 +34,11 @@ def shares(work):
 
 
 def tasks(size):
-    default = "bf16" if uses_bf16(Recipe(), peak.device()) else "fp32"
-    net, images = scene.whole(size.width).eval(), scene.images(size.test)[0].to(peak.device())
+    default = "bf16" if uses_bf16(Recipe(), machine_peak.device()) else "fp32"
+    net, images = (
+        workload.whole(size.width).eval(),
+        workload.images(size.test)[0].to(machine_peak.device()),
+    )
     yield (
         f"an epoch of victim training, width {size.width}, {default}",
         partial(training._ours, size, default),
@@ -48,7 +51,7 @@ def tasks(size):
 def main():
     """Profile and print."""
     set_up(1)
-    for name, work in tasks(scene.Size()):
+    for name, work in tasks(workload.Size()):
         found = list(shares(work).items())[:TOP]
         sys.stdout.write(f"{name}: " + ", ".join(f"{op} {share:.0%}" for op, share in found) + "\n")
 

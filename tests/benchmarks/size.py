@@ -1,7 +1,7 @@
 """Time and peak memory of planning, status, report and compact at 10k, 40k and 122k simulated cells.
 
-Run by hand: ``python tests/benchmarks/size.py [FOLDER]``; prints a table as markdown. No cell is run: records
-are written as a run would write them, with 50 steps of scalars each.
+Run by hand: ``python tests/benchmarks/size.py [FOLDER]``; prints a table as markdown. No cell is
+run: records are written as a run would write them, with 50 steps of scalars each.
 """
 
 from __future__ import annotations
@@ -60,15 +60,22 @@ def write_records(study: Path, out: Path) -> None:
     folder = out / "store" / "records"
     folder.mkdir(parents=True)
     files = [(folder / f"simulated-{i}.jsonl").open("wb") for i in range(8)]
-    store, truth = Store(out / "store"), {f"truth_{name}": labels(chance) for name in ("triggered", "wanted")}
+    store, truth = (
+        Store(out / "store"),
+        {f"truth_{name}": labels(chance) for name in ("triggered", "wanted")},
+    )
     for victim in plan.victims().values():
         kept = {"predictions": store.put({**predictions(chance), **truth}, compress=True)}
         files[0].write(as_line(_record("victim", victim, chance, kept)).encoded() + b"\n")
     for cell in plan.cells:
         if cell.skip is None:
-            read = cell.budget.spc == LARGEST  # of others nothing is ever read: their files are left out
+            read = (
+                cell.budget.spc == LARGEST
+            )  # of others nothing is ever read: their files are left out
             kept = {"predictions": store.put(predictions(chance), compress=True)} if read else {}
-            chance.choice(files).write(as_line(_record("cell", cell, chance, kept)).encoded() + b"\n")
+            chance.choice(files).write(
+                as_line(_record("cell", cell, chance, kept)).encoded() + b"\n"
+            )
     for file in files:
         file.close()
 
@@ -93,9 +100,17 @@ def _record(kind, what, chance, kept):
     return {
         **{"schema": 1, "kind": kind, "key": what.key, "name": what.name, "spec": what.spec},
         **{"status": "ok" if ok else "error", **(good if ok else bad)},
-        "scalars": [{"step": float(i), "loss": chance.random(), "acc": chance.random()} for i in range(50)],
+        "scalars": [
+            {"step": float(i), "loss": chance.random(), "acc": chance.random()} for i in range(50)
+        ],
         **{"wall_seconds": chance.random(), "finished": "2026-01-01T00:00:00+00:00"},
-        "environment": {"device": "cpu", "hardware": "cpu", "threads": 1, "torch": "2.9", "python": "3.11"},
+        "environment": {
+            "device": "cpu",
+            "hardware": "cpu",
+            "threads": 1,
+            "torch": "2.9",
+            "python": "3.11",
+        },
     }
 
 
@@ -105,7 +120,10 @@ def measured(code: str, *arguments: object) -> tuple[float, float, float]:
     start = time.perf_counter()
     quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
     pid = os.posix_spawn(
-        sys.executable, [sys.executable, "-c", code, *map(str, arguments)], environment, file_actions=quiet
+        sys.executable,
+        [sys.executable, "-c", code, *map(str, arguments)],
+        environment,
+        file_actions=quiet,
     )
     _, status, usage = os.wait4(pid, 0)
     if os.waitstatus_to_exitcode(status) not in {0, 1}:  # 1: some cells failed
@@ -127,9 +145,13 @@ def main() -> None:
             rows.append((cells, times))
             sys.stdout.write(json.dumps({cells: times}) + "\n")
     columns = list(rows[0][1])
-    sys.stdout.write("| cells | " + " | ".join(columns) + " |\n|" + "--|" * (len(columns) + 1) + "\n")
+    sys.stdout.write(
+        "| cells | " + " | ".join(columns) + " |\n|" + "--|" * (len(columns) + 1) + "\n"
+    )
     for cells, times in rows:
-        shown = (f"{wall:.1f} s ({cpu:.1f}), {memory:.0f} MB" for wall, cpu, memory in times.values())
+        shown = (
+            f"{wall:.1f} s ({cpu:.1f}), {memory:.0f} MB" for wall, cpu, memory in times.values()
+        )
         sys.stdout.write(f"| {cells} | " + " | ".join(shown) + " |\n")
 
 

@@ -12,8 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests import small
-from tests.benchmarks.side import Row
+from tests.benchmarks.side_by_side import Row
+from tests.helpers import tiny_study
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = "from harness.cli.main import main; main()"
@@ -36,7 +36,7 @@ def rows(*, tiny=False):
     repeats = 1 if tiny else 5
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        finished = (small.write_study(folder, figures=["curves"]), "--out", folder / "out")
+        finished = (tiny_study.write_study(folder, figures=["curves"]), "--out", folder / "out")
         _seconds(COMMAND, "run", *finished, "--inline", "--device", "cpu")
         return [
             _row("defuse list", 0.7, repeats, COMMAND, "list"),

@@ -10,21 +10,25 @@ from torch.nn import functional as F
 from harness.contract import Recipe
 from harness.data.augment import Augment
 from harness.toolbox.fit import fit, uses_bf16
-from tests.benchmarks import peak, plain, scene
+from tests.benchmarks import machine_peak, reference_impls, workload
 from tests.benchmarks.evaluation import plain_sets
-from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side
+from tests.benchmarks.side_by_side import Row, agreement, as_script, here, side_by_side
 
 
 def rows(*, tiny=False):
-    size = scene.size(tiny)
-    default = "bf16" if uses_bf16(Recipe(), peak.device()) else "fp32"
-    against = [_against_plain(size, precision, default) for precision in dict.fromkeys(("fp32", default))]
+    size = workload.size(tiny)
+    default = "bf16" if uses_bf16(Recipe(), machine_peak.device()) else "fp32"
+    against = [
+        _against_plain(size, precision, default) for precision in dict.fromkeys(("fp32", default))
+    ]
     return [*against, _against_network(size, default)]
 
 
 def _against_plain(size, precision, default):
-    pictures = plain.Pictures(*scene.images(size.train), plain.augmented)
-    tests = plain_sets(*scene.images(size.test, seed=1))[:2]  # ASR and RA from one pass while training
+    pictures = reference_impls.Pictures(*workload.images(size.train), reference_impls.augmented)
+    tests = plain_sets(*workload.images(size.test, seed=1))[
+        :2
+    ]  # ASR and RA from one pass while training
     reference = partial(_reference, size, pictures, tests)
     both = side_by_side(as_script(reference), here(partial(_ours, size, precision)), size.repeats)
     return Row(
@@ -39,24 +43,38 @@ def _against_plain(size, precision, default):
 
 def _reference(size, pictures, tests):
     """Train for an epoch, evaluate, and return the mean loss."""
-    draws, net = plain.Draws(size.train, scene.context().generator), scene.bare(size.width)
-    loss = plain.train(net, plain.loader(pictures, batch_sampler=draws), peak.device())
+    draws, net = (
+        reference_impls.Draws(size.train, workload.context().generator),
+        workload.bare(size.width),
+    )
+    loss = reference_impls.train(
+        net, reference_impls.loader(pictures, batch_sampler=draws), machine_peak.device()
+    )
     for test in tests:
-        plain.evaluate(net, plain.loader(test), peak.device())
+        reference_impls.evaluate(net, reference_impls.loader(test), machine_peak.device())
     return torch.tensor(loss)
 
 
 def _ours(size, precision):
     """Train for an epoch and return the mean loss."""
-    samples, ctx = tuple(x.to(peak.device()) for x in scene.images(size.train)), scene.context()
-    recipe, augment = Recipe(epochs=1, batch=plain.BATCH, precision=precision), Augment(plain.CROP, True)
-    fit(scene.whole(size.width), samples, recipe, augment, ctx)
+    samples, ctx = (
+        tuple(x.to(machine_peak.device()) for x in workload.images(size.train)),
+        workload.context(),
+    )
+    recipe, augment = (
+        Recipe(epochs=1, batch=reference_impls.BATCH, precision=precision),
+        Augment(reference_impls.CROP, True),
+    )
+    fit(workload.whole(size.width), samples, recipe, augment, ctx)
     return torch.tensor(ctx.scalars[-1]["loss"])
 
 
 def _against_network(size, precision):
     """Compare with the steps alone, on one batch that is at hand; there is no result to hold equal."""
-    bare, whole = partial(_bare, size, precision, size.train // plain.BATCH), partial(_ours, size, precision)
+    bare, whole = (
+        partial(_bare, size, precision, size.train // reference_impls.BATCH),
+        partial(_ours, size, precision),
+    )
     both = side_by_side(here(bare), here(whole), size.repeats)
     return Row(
         task=f"the same, against the network alone on one fixed batch, both in {precision}",
@@ -68,9 +86,11 @@ def _against_network(size, precision):
 
 
 def _bare(size, precision, steps):
-    net = scene.whole(size.width).train()
-    x = torch.rand(plain.BATCH, 3, 32, 32, device=peak.device()).contiguous(memory_format=torch.channels_last)
-    y = torch.zeros(plain.BATCH, dtype=torch.int64, device=peak.device())
+    net = workload.whole(size.width).train()
+    x = torch.rand(reference_impls.BATCH, 3, 32, 32, device=machine_peak.device()).contiguous(
+        memory_format=torch.channels_last
+    )
+    y = torch.zeros(reference_impls.BATCH, dtype=torch.int64, device=machine_peak.device())
     optimiser = torch.optim.SGD(net.parameters(), 0.01, 0.9, weight_decay=5e-4)
     for _ in range(steps):
         with torch.autocast(x.device.type, torch.bfloat16, enabled=precision == "bf16"):
@@ -82,7 +102,7 @@ def _bare(size, precision, steps):
 
 
 def _share(size, precision, seconds):
-    steps = size.train // plain.BATCH
-    work = steps * peak.operations(partial(_bare, size, "fp32", 1))
+    steps = size.train // reference_impls.BATCH
+    work = steps * machine_peak.operations(partial(_bare, size, "fp32", 1))
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-    return work / seconds / peak.convolutions(dtype)
+    return work / seconds / machine_peak.convolutions(dtype)

@@ -15,8 +15,8 @@ from torchvision.transforms import Compose
 from torchvision.transforms import functional as TF
 
 from harness.toolbox.predict import stamped
-from tests.benchmarks import peak, plain, scene
-from tests.benchmarks.side import Row, agreement, as_script, here, side_by_side
+from tests.benchmarks import machine_peak, reference_impls, workload
+from tests.benchmarks.side_by_side import Row, agreement, as_script, here, side_by_side
 
 LEVEL = 1 / 255 + 1e-6
 
@@ -26,19 +26,21 @@ def rows(*, tiny=False):
 
 
 def _rows(name, tiny):
-    test, labels = scene.images(100 if tiny else 10_000)
+    test, labels = workload.images(100 if tiny else 10_000)
     few, few_labels = test[:1000], labels[:1000]
-    stamp, state = scene.stamp_of(name)
+    stamp, state = workload.stamp_of(name)
     change = _change(name, state)
-    as_read = partial(_as_read, plain.Pictures(test, labels, Compose([change, TF.to_tensor])))
-    as_files = partial(_as_files, plain.Pictures(few, few_labels, TF.to_tensor), change)
+    as_read = partial(
+        _as_read, reference_impls.Pictures(test, labels, Compose([change, TF.to_tensor]))
+    )
+    as_files = partial(_as_files, reference_impls.Pictures(few, few_labels, TF.to_tensor), change)
     repeats = 1 if tiny else 5
     yield _row(f"trigger of {name}", test, as_read, stamp, repeats, least=20)
     yield _row("the same, reference keeps PNG files", few, as_files, stamp, repeats)
 
 
 def _row(task, images, reference, stamp, repeats, least=None):
-    ours = partial(_ours, images.to(peak.device()), stamp)
+    ours = partial(_ours, images.to(machine_peak.device()), stamp)
     both = side_by_side(as_script(partial(_used, reference)), here(partial(_used, ours)), repeats)
     return Row(
         task=f"{task}, {len(images):,} images",
@@ -52,27 +54,27 @@ def _row(task, images, reference, stamp, repeats, least=None):
 def _change(name, state):
     """Return the trigger for a PIL image."""
     if name == "badnets":
-        return plain.patched
+        return reference_impls.patched
     if name == "sig":
         pattern = np.tile(255 * state["pattern"].cpu().double().numpy()[:, None], (32, 1, 1))
-        return partial(plain.blended, pattern=pattern)
+        return partial(reference_impls.blended, pattern=pattern)
     alpha = state["alpha"].item()
     pattern = alpha * 255 * state["pattern"].cpu().permute(1, 2, 0).numpy()
-    return partial(plain.blended, pattern=pattern, weight=1 - alpha)
+    return partial(reference_impls.blended, pattern=pattern, weight=1 - alpha)
 
 
 def _as_read(pictures):
-    return (images for images, _ in plain.loader(pictures))
+    return (images for images, _ in reference_impls.loader(pictures))
 
 
 def _as_files(pictures, change):
     """Put the trigger on every picture, keep it as a file, and read the files."""
     with TemporaryDirectory() as folder:
-        yield from _as_read(plain.Files(pictures, change, Path(folder)))
+        yield from _as_read(reference_impls.Files(pictures, change, Path(folder)))
 
 
 def _ours(test, stamp):
-    return (chunk.float().div_(255) for chunk in stamped(test, stamp).split(plain.BATCH))
+    return (chunk.float().div_(255) for chunk in stamped(test, stamp).split(reference_impls.BATCH))
 
 
 def _used(batches):

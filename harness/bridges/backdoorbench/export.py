@@ -13,7 +13,7 @@ from harness.bridges.backdoorbench import numpy1_pickle as oldpickle
 from harness.bridges.backdoorbench.names import data_name, unfit
 from harness.bridges.backdoorbench.poisoned_sets import poisoned_training
 from harness.bridges.backdoorbench.state_dicts import incoming, outgoing
-from harness.bridges.backdoorbench.write_record import Source, model_part, write_record
+from harness.bridges.backdoorbench.write_record import RecordInputs, model_part, write_record
 from harness.contract import Context
 from harness.data.cache import default_cache, prepare
 from harness.data.options import DataOptions
@@ -21,17 +21,20 @@ from harness.errors import UserError
 from harness.evaluation.evaluate import evaluate
 from harness.plan.find import is_called
 from harness.plan.spec import NO_DEFENSE, Cell, Study, Victim
-from harness.store.record_files import Latest
+from harness.store.record_files import LatestRecords
 from harness.training.network import at_work
-from harness.training.session import Bench
-from harness.training.victim import Attacked, VictimRefusedError, verify
+from harness.training.session import WorkerSession
+from harness.training.victim import LoadedVictim, VictimRefusedError, verify
 
 
-def export_study(study: Study, asked: tuple[str, ...], home: Path, bench: Bench) -> Iterator[str]:
+def export_study(
+    study: Study, asked: tuple[str, ...], home: Path, bench: WorkerSession
+) -> Iterator[str]:
     """Write ``home/record/<victim>`` for every victim asked for; yield a line for each thing done or not.
 
     Args:
-        study: its victims have been trained, and its defended models kept where ``keep_models`` says so.
+        study: its victims have been trained, and its defended models kept where ``keep_models``
+            says so.
         asked: keys, or words of names; none means every victim.
         home: from where BackdoorBench is started: its repository, or any other folder.
         bench: the store, and the device that victims are verified on.
@@ -43,7 +46,9 @@ def export_study(study: Study, asked: tuple[str, ...], home: Path, bench: Bench)
     chosen = _chosen(study, asked)
     reasons = {victim.key: unfit(victim) or _unready(victim, latest) for victim in chosen}
     fit = [victim for victim in chosen if reasons[victim.key] is None]
-    refused = [f"not exported: {x.name}: {reasons[x.key]}" for x in chosen if reasons[x.key] is not None]
+    refused = [
+        f"not exported: {x.name}: {reasons[x.key]}" for x in chosen if reasons[x.key] is not None
+    ]
     if not fit or (asked and refused):
         raise UserError("\n".join(refused))
     yield from refused
@@ -65,16 +70,24 @@ def _is_asked(victim: Victim, words: str) -> bool:
     return victim.key.startswith(words) or is_called(victim.name, words.lower().split())
 
 
-def _unready(victim: Victim, latest: Latest) -> str | None:
+def _unready(victim: Victim, latest: LatestRecords) -> str | None:
     status = latest.status(victim.key)
-    return None if status == "ok" else "it has yet to be trained" if status == "missing" else f"its {status}"
+    return (
+        None
+        if status == "ok"
+        else "it has yet to be trained"
+        if status == "missing"
+        else f"its {status}"
+    )
 
 
-def _export(study: Study, victim: Victim, home: Path, bench: Bench, latest: Latest) -> Iterator[str]:
+def _export(
+    study: Study, victim: Victim, home: Path, bench: WorkerSession, latest: LatestRecords
+) -> Iterator[str]:
     attacked = bench.loaded(victim, latest[victim.key])
     data, ctx = bench.data(victim), Context(bench.device, torch.Generator())
     training = poisoned_training(victim, data, ctx, bench.store, latest)
-    folder = write_record(Source(victim, attacked, training), home, record_name(victim))
+    folder = write_record(RecordInputs(victim, attacked, training), home, record_name(victim))
     yield f"{folder}: {victim.name}"
     if training is None:
         yield f"{folder}: without bd_train: there are no fixed poisoned training images"
@@ -83,7 +96,9 @@ def _export(study: Study, victim: Victim, home: Path, bench: Bench, latest: Late
             yield _export_defended(cell, attacked, folder, bench, latest)
 
 
-def _export_defended(cell: Cell, attacked: Attacked, record: Path, bench: Bench, latest: Latest) -> str:
+def _export_defended(
+    cell: Cell, attacked: LoadedVictim, record: Path, bench: WorkerSession, latest: LatestRecords
+) -> str:
     """Write a kept model that still gives the predictions of its record, and say what was done."""
     if latest.status(cell.key) != "ok":
         return f"not exported: {cell.name}: its record is {latest.status(cell.key)}"
@@ -103,7 +118,11 @@ def _export_defended(cell: Cell, attacked: Attacked, record: Path, bench: Bench,
 
 
 def _verify(
-    cell: Cell, weights: dict[str, torch.Tensor], attacked: Attacked, bench: Bench, predictions: str
+    cell: Cell,
+    weights: dict[str, torch.Tensor],
+    attacked: LoadedVictim,
+    bench: WorkerSession,
+    predictions: str,
 ) -> None:
     """Hold what is to be written against the predictions of the model that was evaluated."""
     net = at_work(incoming(weights, cell.victim, "the kept model"), bench.device)

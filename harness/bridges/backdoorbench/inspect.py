@@ -18,18 +18,19 @@ from harness.contract import Target
 from harness.data.info import DataInfo
 from harness.errors import UserError
 from harness.plan.keys import file_digest
-from harness.plan.spec import Choice
+from harness.plan.spec import MethodSpec
 from harness.training.network import build
 
 
-class Parted(NamedTuple):
+class PoisonKinds(NamedTuple):
     """The changed training samples of a record, by what they are: indices, int64 (n,) each."""
 
     backdoors: NDArray[np.int64]
     covers: NDArray[np.int64]
     """Cross samples: noise or foreign triggers, with their own label."""
     unclear: NDArray[np.int64]
-    """Samples of the target class, which carry the target label either way, where there are covers."""
+    """Samples of the target class, which carry the target label either way, where there are
+    covers."""
 
 
 def look_at_record(folder: Path) -> dict[str, Any]:
@@ -43,7 +44,9 @@ def look_at_record(folder: Path) -> dict[str, Any]:
     pixels(record.test.pictures, (channels, height, width))
     target = target_of(record, folder)
     train, test = record.train, record.test
-    parted = None if train is None or train.original is None else parts(train, train.original, target)
+    parted = (
+        None if train is None or train.original is None else parts(train, train.original, target)
+    )
     poisoned = len(parted.backdoors) if parted else 0 if train is None else len(train.indices)
     assert test.original is not None
     return {
@@ -85,21 +88,23 @@ def target_of(record: BenchRecord, folder: Path) -> Target:
     )
 
 
-def parts(train: Samples, labels: NDArray[np.int64], target: Target) -> Parted:
+def parts(train: Samples, labels: NDArray[np.int64], target: Target) -> PoisonKinds:
     """Tell backdoors from cross samples; ``labels`` are the true ones of the samples.
 
-    A record marks both alike. A changed label is a backdoor. An unchanged one outside the target class is a
-    cross sample. Inside the target class it is a backdoor, except where there are cross samples: then it
-    can't be told.
+    A record marks both alike. A changed label is a backdoor. An unchanged one outside the target
+    class is a cross sample. Inside the target class it is a backdoor, except where there are cross
+    samples: then it can't be told.
     """
     kept = train.wanted == labels
     at_target = kept & (labels == target) if isinstance(target, int) else np.zeros_like(kept)
     covers = kept & ~at_target
     unclear = at_target if covers.any() else np.zeros_like(kept)
-    return Parted(train.indices[~covers & ~unclear], train.indices[covers], train.indices[unclear])
+    return PoisonKinds(
+        train.indices[~covers & ~unclear], train.indices[covers], train.indices[unclear]
+    )
 
 
-def look_at_weights(path: Path, model: Choice, data: DataInfo) -> dict[str, Any]:
+def look_at_weights(path: Path, model: MethodSpec, data: DataInfo) -> dict[str, Any]:
     """Hold the weights of a file against an architecture; return the digest of the file.
 
     Raises:

@@ -1,8 +1,8 @@
 """What BackdoorBench (arXiv 2206.12654) knows by name: data sets with their normalisation, architectures.
 
-Its networks take normalised images and its data loaders normalise, with constants that depend on the data
-set's name alone. A victim goes there as it is, or not at all: a shift of the mean can't be folded into a
-convolution that pads with zeros.
+Its networks take normalised images and its data loaders normalise, with constants that depend on
+the data set's name alone. A victim goes there as it is, or not at all: a shift of the mean can't be
+folded into a convolution that pads with zeros.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def _data_fault(victim: Victim) -> str | None:
 def _model_fault(victim: Victim) -> str | None:
     model = victim.model
     if model.ref not in ARCHITECTURES:
-        return f"BackdoorBench has no architecture {model.name!r}; it has {', '.join(ARCHITECTURES)}"
+        return (
+            f"BackdoorBench has no architecture {model.name!r}; it has {', '.join(ARCHITECTURES)}"
+        )
     standard = asdict(describe("model", model.ref).hyper())
     if model.hyper != standard:
         sizes = ", ".join(f"{name}={value}" for name, value in standard.items())

@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harness.contract import Context, Poison
-from harness.data.device_dataset import Resident
+from harness.data.device_dataset import DeviceDataset
 from harness.errors import UserError
 from harness.plan.spec import Victim
-from harness.store.record_files import Latest
+from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 from harness.training.poisoning import attack_data
-from harness.training.victim import Attacked, load_victim
+from harness.training.victim import LoadedVictim, load_victim
 
-State = dict[str, Any]
+DatasetState = dict[str, Any]
 
 
 class Poisoned(NamedTuple):
@@ -44,7 +44,7 @@ class Poisoned(NamedTuple):
         return marked
 
 
-def poisoned_test(attacked: Attacked) -> Poisoned:
+def poisoned_test(attacked: LoadedVictim) -> Poisoned:
     """Return the triggered test images, labelled as the attacker wants them."""
     test = attacked.test
     return Poisoned(
@@ -57,11 +57,12 @@ def poisoned_test(attacked: Attacked) -> Poisoned:
 
 
 def poisoned_training(
-    victim: Victim, data: Resident, ctx: Context, store: Store, latest: Latest
+    victim: Victim, data: DeviceDataset, ctx: Context, store: Store, latest: LatestRecords
 ) -> Poisoned | None:
     """Return the poisoned training images, made anew by the attack: the store keeps their places only.
 
-    None for an attack that controls training, which poisons every batch anew, and for a foreign victim.
+    None for an attack that controls training, which poisons every batch anew, and for a foreign
+    victim.
 
     Raises:
         UserError: the attack now poisons other images than the victim's record says.
@@ -75,7 +76,9 @@ def poisoned_training(
     poison = attack_data(victim, data, clean, replace(ctx, scalars=[]), store)
     known = store.get(name)
     if not isinstance(poison, Poison) or not _same(poison, [*known["indices"], *known["covers"]]):
-        raise UserError(f"{victim.name}: the attack poisons other images than its record says; train it anew")
+        raise UserError(
+            f"{victim.name}: the attack poisons other images than its record says; train it anew"
+        )
     return Poisoned(
         indices=poison.indices.cpu().numpy(),
         images=poison.images.cpu().numpy(),
@@ -89,13 +92,13 @@ def _same(poison: Poison, indices: list[int]) -> bool:
     return torch.equal(poison.indices.cpu(), torch.tensor(indices))
 
 
-def save(part: Poisoned, home: Path, folder: str, *, alone: bool) -> State:
+def save(part: Poisoned, home: Path, folder: str, *, alone: bool) -> DatasetState:
     """Write PNG files to ``home/folder/<true class>/<place>.png`` and return the data set's state.
 
     ``alone``: the data set is made of these images only; otherwise they replace their clean ones.
     """
     rows = zip(part.indices.tolist(), part.labels.tolist(), part.truth.tolist(), strict=True)
-    entries: dict[int, State] = {}
+    entries: dict[int, DatasetState] = {}
     for (index, label, truth), image in zip(rows, part.images, strict=True):
         path = home / folder / str(truth) / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,9 @@
 """Reads a record of BackdoorBench: ``attack_result.pt`` and the folders of images beside it.
 
-The format of its branches v2 and main is read whole: a plain dict with the weights, and for the training and
-the test set the indices of the changed samples, their labels and the paths of their PNG files (or, without a
-folder, the images themselves). The format of v1 holds the images in the file; it is read too.
+The format of its branches v2 and main is read whole: a plain dict with the weights, and for the
+training and the test set the indices of the changed samples, their labels and the paths of their
+PNG files (or, without a folder, the images themselves). The format of v1 holds the images in the
+file; it is read too.
 
 Paths are taken as relative to the record's folder, wherever it lies now.
 """
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.bridges.files.images import Picture
+from harness.bridges.files.images import ImageFile
 from harness.bridges.files.inspection_cache import RESULT
 from harness.bridges.files.pickle_standins import ForeignArray, ForeignImage
 from harness.bridges.files.safe_torch_load import load_file
@@ -38,7 +39,7 @@ class Samples(NamedTuple):
     """The label that the attacker gave them, (n,)."""
     original: Labels | None
     """Their true labels, (n,); of the training set in the format of v1 unknown."""
-    pictures: list[Picture]
+    pictures: list[ImageFile]
 
     def where(self, chosen: NDArray[np.bool_]) -> Samples:
         """Return some of them."""
@@ -102,14 +103,16 @@ def _samples(state: Any, folder: Path) -> Samples | None:
     entries = state["bd_data_container"]["data_dict"]
     indicator, rows = _numbers(state["poison_indicator"]), _numbers(state["original_index_array"])
     if len(rows) and not 0 <= rows.min() <= rows.max() < len(indicator):
-        raise ValueError(f"an index out of range: {rows.min()} to {rows.max()} of {len(indicator)} samples")
+        raise ValueError(
+            f"an index out of range: {rows.min()} to {rows.max()} of {len(indicator)} samples"
+        )
     indices = np.unique(rows[indicator[rows] == 1])
     changed = [_sample(entries[int(index)], folder) for index in indices]
     wanted, original = (np.array([x[part] for x in changed], np.int64) for part in (1, 2))
     return Samples(indices, wanted, original, [x[0] for x in changed])
 
 
-def _sample(entry: Any, folder: Path) -> tuple[Picture, int, int]:
+def _sample(entry: Any, folder: Path) -> tuple[ImageFile, int, int]:
     """Return picture, wanted and original label of an entry, on disk or in the file."""
     if isinstance(entry, Mapping):
         wanted, original = entry["other_info"][:2]
@@ -127,7 +130,9 @@ def _first_format(state: Mapping[str, Any]) -> Samples | None:
     order = np.argsort(indices, kind="stable")
     pictures = [_in_the_file(x) for x in state["x"]]
     ordered = [pictures[place] for place in order]
-    return Samples(indices[order], wanted[order], None if original is None else original[order], ordered)
+    return Samples(
+        indices[order], wanted[order], None if original is None else original[order], ordered
+    )
 
 
 def _in_the_file(picture: Any) -> NDArray[np.uint8]:
@@ -163,7 +168,9 @@ def reported(folder: Path) -> dict[str, float]:
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         (last,) = deque(csv.DictReader(file), maxlen=1) or ({},)
     columns = {name: f"test_{name}" for name in ("acc", "asr", "ra")} | {"cross": "test_cross_acc"}
-    return {name: x for name, column in columns.items() if (x := _share(last.get(column))) is not None}
+    return {
+        name: x for name, column in columns.items() if (x := _share(last.get(column))) is not None
+    }
 
 
 def _share(text: str | None) -> float | None:

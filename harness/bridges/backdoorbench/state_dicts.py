@@ -23,7 +23,9 @@ def outgoing(weights: Mapping[str, torch.Tensor], victim: Victim) -> OrderedDict
     """
     net = build(victim.model, victim.data).get_submodule("net")
     found = fitted(dict(weights), net, f"a model of {victim.model.name}")
-    return OrderedDict((name, found[name].detach().cpu().contiguous().clone()) for name in net.state_dict())
+    return OrderedDict(
+        (name, found[name].detach().cpu().contiguous().clone()) for name in net.state_dict()
+    )
 
 
 def incoming(weights: Mapping[str, torch.Tensor], victim: Victim, where: str) -> nn.Module:

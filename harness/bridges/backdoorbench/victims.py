@@ -9,17 +9,25 @@ from typing import Any
 import numpy as np
 
 from harness.bridges.backdoorbench.names import DATA
-from harness.bridges.context import IMPORTED, TRIGGERS, UNKNOWN, Setting, below, weights_digest
+from harness.bridges.context import (
+    IMPORTED,
+    TRIGGERS,
+    UNKNOWN,
+    ImportContext,
+    below,
+    weights_digest,
+)
 from harness.bridges.files.inspection_cache import RESULT, remembered, test_pictures
 from harness.data.catalog import CATALOG
 from harness.data.info import DataInfo, open_arrays
 from harness.errors import UserError, nearest
 from harness.plan.entries import method_choice
 from harness.plan.registry import names
-from harness.plan.spec import Choice, Source, Victim
+from harness.plan.spec import MethodSpec, Victim, VictimFiles
 
 OUR_DATA = {theirs: ours for ours, (theirs, _) in DATA.items()} | {"mnist": "mnist"}
-"""Our names of the data sets that BackdoorBench names; of MNIST there are records, but we write none."""
+"""Our names of the data sets that BackdoorBench names; of MNIST there are records, but we write
+none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +42,7 @@ class RecordEntry:
     """An entry of an architecture, in place of the one that the record names."""
 
 
-def recorded(folder: Path, entry: RecordEntry, setting: Setting) -> Victim:
+def recorded(folder: Path, entry: RecordEntry, setting: ImportContext) -> Victim:
     """Return the victim of a record.
 
     Raises:
@@ -59,11 +67,11 @@ def recorded(folder: Path, entry: RecordEntry, setting: Setting) -> Victim:
         rate=said["poisoned"],
         target=said["target"],
         seed=0,
-        source=Source("backdoorbench", str(folder.resolve()), said["digest"]),
+        source=VictimFiles("backdoorbench", str(folder.resolve()), said["digest"]),
     )
 
 
-def _model(said: str, entry: RecordEntry, folder: Path, base: Path) -> Choice:
+def _model(said: str, entry: RecordEntry, folder: Path, base: Path) -> MethodSpec:
     known = names("model")
     if entry.model is None and said not in known:
         raise UserError(
@@ -72,7 +80,7 @@ def _model(said: str, entry: RecordEntry, folder: Path, base: Path) -> Choice:
     return method_choice("model", said if entry.model is None else entry.model, base)[0]
 
 
-def _data(said: str, entry: RecordEntry, folder: Path, setting: Setting) -> DataInfo:
+def _data(said: str, entry: RecordEntry, folder: Path, setting: ImportContext) -> DataInfo:
     """Return a record's data set: the entry's, the study's own of that name, or the catalogue's."""
     name = OUR_DATA.get(said, said)
     own = next((info for info in setting.known if info.name == name), None)
@@ -101,7 +109,8 @@ def _agree(said: dict[str, Any], data: DataInfo, folder: Path) -> None:
     """Hold a record against the data set that it is to be evaluated on.
 
     Raises:
-        UserError: other classes, another size, an index out of range, or other labels at its indices.
+        UserError: other classes, another size, an index out of range, or other labels at its
+            indices.
     """
     ours = (data.classes, list(data.shape))
     if (said["classes"], said["shape"]) != ours:

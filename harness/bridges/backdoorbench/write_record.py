@@ -1,8 +1,9 @@
 """Writes a victim as a record folder of BackdoorBench, as its attack scripts leave one (its version 2).
 
-``record/<name>/`` below a home folder holds attack_result.pt, poisoned images as PNG files, attack_df.csv,
-info.pickle and train_poison_index_list.pickle. Paths in it are relative to the home folder, from which
-BackdoorBench's scripts are started. There is no cross_test_dataset: no test image of ours carries noise.
+``record/<name>/`` below a home folder holds attack_result.pt, poisoned images as PNG files,
+attack_df.csv, info.pickle and train_poison_index_list.pickle. Paths in it are relative to the home
+folder, from which BackdoorBench's scripts are started. There is no cross_test_dataset: no test
+image of ours carries noise.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from harness.bridges.backdoorbench.poisoned_sets import Poisoned, poisoned_test,
 from harness.bridges.backdoorbench.state_dicts import outgoing
 from harness.errors import UserError
 from harness.plan.spec import Victim
-from harness.training.victim import Attacked
+from harness.training.victim import LoadedVictim
 
 NAN = "nan_value"
 """As BackdoorBench writes it into tables."""
@@ -32,16 +33,16 @@ COLUMNS = (
 )
 
 
-class Source(NamedTuple):
+class RecordInputs(NamedTuple):
     """What a record is written from."""
 
     victim: Victim
-    attacked: Attacked
+    attacked: LoadedVictim
     training: Poisoned | None
     """The poisoned training images, where there are fixed ones."""
 
 
-def write_record(source: Source, home: Path, name: str) -> Path:
+def write_record(source: RecordInputs, home: Path, name: str) -> Path:
     """Write ``home/record/<name>`` and return it; files that stand there are replaced.
 
     Raises:
@@ -60,7 +61,8 @@ def write_record(source: Source, home: Path, name: str) -> Path:
         "data_path": f"./data/{data_name(source.victim)}",
         "img_size": _image_size(source.victim),
         "clean_data": data_name(source.victim),
-        "bd_train": training and save(training, home, f"record/{name}/bd_train_dataset", alone=False),
+        "bd_train": training
+        and save(training, home, f"record/{name}/bd_train_dataset", alone=False),
         "bd_test": save(test, home, f"record/{name}/bd_test_dataset", alone=True),
     }
     oldpickle.save(_info(source), folder / "info.pickle")
@@ -85,7 +87,7 @@ def _image_size(victim: Victim) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _info(source: Source) -> dict[str, Any]:
+def _info(source: RecordInputs) -> dict[str, Any]:
     """Return the settings of the attack, under BackdoorBench's names where it has some."""
     victim = source.victim
     one = isinstance(victim.target, int)
@@ -105,7 +107,7 @@ def _info(source: Source) -> dict[str, Any]:
     }
 
 
-def _table(source: Source) -> pd.DataFrame:
+def _table(source: RecordInputs) -> pd.DataFrame:
     """Return one row, of the last epoch: our scores, which are those of its own test loop."""
     scores = source.attacked.before.scores
     said = {f"test_{name}": value for name, value in scores._asdict().items()}

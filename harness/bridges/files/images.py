@@ -11,11 +11,11 @@ from PIL import Image, UnidentifiedImageError
 
 from harness.errors import UserError
 
-Picture = Path | NDArray[np.uint8]
+ImageFile = Path | NDArray[np.uint8]
 """A file, or pixels (H, W, C)."""
 
 
-def pixels(pictures: Sequence[Picture], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+def pixels(pictures: Sequence[ImageFile], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     """Return pictures as uint8 (n, C, H, W); ``shape`` is (C, H, W).
 
     Raises:
@@ -28,7 +28,7 @@ def pixels(pictures: Sequence[Picture], shape: tuple[int, int, int]) -> NDArray[
     return np.ascontiguousarray(made.transpose(0, 3, 1, 2))
 
 
-def _decoded(picture: Picture, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+def _decoded(picture: ImageFile, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
     if isinstance(picture, np.ndarray):
         return _sized(picture, shape, "an image of the record")
     try:
@@ -38,7 +38,9 @@ def _decoded(picture: Picture, shape: tuple[int, int, int]) -> NDArray[np.uint8]
                     f"{picture}: {image.size[0]}x{image.size[1]} pixels, but the data set has "
                     f"{shape[1]}x{shape[0]}"
                 )
-            found = np.asarray(image.convert("L") if shape[2] == 1 and image.mode != "RGB" else image)
+            found = np.asarray(
+                image.convert("L") if shape[2] == 1 and image.mode != "RGB" else image
+            )
     except FileNotFoundError as error:
         raise UserError(f"no file {picture}, which the record names") from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:

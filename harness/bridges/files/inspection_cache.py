@@ -60,7 +60,9 @@ def remembered(
         cache.mkdir(parents=True, exist_ok=True)
         publish(place, json.dumps(found).encode())
     except OSError as error:
-        raise UserError(f"cache {cache}: {error.strerror}; set DEFUSE_CACHE to another folder") from error
+        raise UserError(
+            f"cache {cache}: {error.strerror}; set DEFUSE_CACHE to another folder"
+        ) from error
     return found
 
 

@@ -1,8 +1,9 @@
 """What stands in for the classes that a foreign file names: plain holders that check what they are given.
 
-A file of ``torch.save`` names the functions that rebuild its content. Those of torch are torch's own business
-(``weights_only=True``). In place of the few of numpy and Pillow that records of BackdoorBench name, the
-unpickler is handed these, so that a file has nothing of numpy's or Pillow's called at all.
+A file of ``torch.save`` names the functions that rebuild its content. Those of torch are torch's
+own business (``weights_only=True``). In place of the few of numpy and Pillow that records of
+BackdoorBench name, the unpickler is handed these, so that a file has nothing of numpy's or Pillow's
+called at all.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ class ForeignArray:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, data = state
-        if not isinstance(dtype, ForeignDtype) or len(data) != math.prod(shape) * dtype.plain.itemsize:
+        if (
+            not isinstance(dtype, ForeignDtype)
+            or len(data) != math.prod(shape) * dtype.plain.itemsize
+        ):
             raise UnpicklingError("an array whose size is not what it says")
         self.values = np.frombuffer(data, dtype.plain).reshape(shape, order="F" if fortran else "C")
 

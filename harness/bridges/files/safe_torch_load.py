@@ -1,8 +1,8 @@
 """Loads the files of ``torch.save`` and safetensors that others wrote. Nothing that they name is ever run.
 
-Three walls: the archive may hold no more bytes than the file has; every name in its pickle is read, without
-unpickling, and must be on a short list; then ``torch.load`` is called with ``weights_only=True``, and with
-stand-ins for what the list allows beside torch's own.
+Three walls: the archive may hold no more bytes than the file has; every name in its pickle is read,
+without unpickling, and must be on a short list; then ``torch.load`` is called with
+``weights_only=True``, and with stand-ins for what the list allows beside torch's own.
 """
 
 from __future__ import annotations
@@ -35,7 +35,16 @@ STORAGE = re.compile(r"torch\.(\w+Storage|storage\.\w+Storage|b?float\d+|u?int\d
 HIDDEN = {"STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEWOBJ_EX", "PERSID"}
 """Opcodes that name or call what can't be read off; ``torch.save`` writes none of them."""
 BROKEN = (
-    *(UnpicklingError, EOFError, OSError, RuntimeError, ValueError, TypeError, KeyError, IndexError),
+    *(
+        UnpicklingError,
+        EOFError,
+        OSError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+    ),
     *(AttributeError, AssertionError, MemoryError, OverflowError, struct.error, zipfile.BadZipFile),
 )
 """What reading a broken file can raise."""
@@ -49,8 +58,8 @@ def load_file(path: Path) -> Any:
     """Return what a file of ``torch.save`` or safetensors holds, on the CPU.
 
     Raises:
-        UserError: missing, damaged or of another format, larger unpacked than on disk, or naming anything
-            that is not on the list.
+        UserError: missing, damaged or of another format, larger unpacked than on disk, or naming
+            anything that is not on the list.
     """
     if not path.is_file():
         raise UserError(f"no file {path}")
@@ -63,7 +72,9 @@ def load_file(path: Path) -> Any:
     except (*BROKEN, safetensors.SafetensorError) as error:
         said = str(error).rpartition("WeightsUnpickler error: ")[2].strip() or type(error).__name__
         what = said.splitlines()[0]
-        raise UserError(f"{path}: damaged, or no file of torch.save or safetensors ({what})") from error
+        raise UserError(
+            f"{path}: damaged, or no file of torch.save or safetensors ({what})"
+        ) from error
 
 
 def _check(path: Path) -> None:

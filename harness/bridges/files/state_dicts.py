@@ -29,8 +29,14 @@ def state_dict_in(content: Any, where: str) -> Weights:
         for key in WRAPPERS:
             if isinstance(content.get(key), Mapping):
                 return state_dict_in(content[key], where)
-    held = f"the keys {_some(map(str, content))}" if isinstance(content, Mapping) else type(content).__name__
-    raise UserError(f"{where}: no state dict in it, bare or under {', '.join(WRAPPERS)}; it holds {held}")
+    held = (
+        f"the keys {_some(map(str, content))}"
+        if isinstance(content, Mapping)
+        else type(content).__name__
+    )
+    raise UserError(
+        f"{where}: no state dict in it, bare or under {', '.join(WRAPPERS)}; it holds {held}"
+    )
 
 
 def fitted(weights: Weights, net: nn.Module, where: str) -> Weights:
@@ -41,13 +47,18 @@ def fitted(weights: Weights, net: nn.Module, where: str) -> Weights:
     """
     wanted = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     found = _without_prefixes(weights, wanted)
-    shaped = {name for name in wanted.keys() & found.keys() if tuple(found[name].shape) != wanted[name]}
+    shaped = {
+        name for name in wanted.keys() & found.keys() if tuple(found[name].shape) != wanted[name]
+    }
     faults = [
         f"{kind} {_some(names)}"
         for kind, names in (
             ("missing", [name for name in wanted if name not in found]),
             ("unexpected", [name for name in found if name not in wanted]),
-            ("mis-shaped", [f"{x} {tuple(found[x].shape)}, not {wanted[x]}" for x in wanted if x in shaped]),
+            (
+                "mis-shaped",
+                [f"{x} {tuple(found[x].shape)}, not {wanted[x]}" for x in wanted if x in shaped],
+            ),
         )
         if names
     ]
@@ -62,7 +73,9 @@ def _without_prefixes(weights: Weights, wanted: Mapping[str, Any]) -> Weights:
     for prefix in PREFIXES:
         ours = all(name.startswith(prefix) for name in wanted)
         if weights and not ours and all(name.startswith(prefix) for name in weights):
-            return _without_prefixes({name.removeprefix(prefix): x for name, x in weights.items()}, wanted)
+            return _without_prefixes(
+                {name.removeprefix(prefix): x for name, x in weights.items()}, wanted
+            )
     return weights
 
 

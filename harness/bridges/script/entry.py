@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.plan.entries import Fault, FaultsError, checked, method_choice, split
+from harness.plan.entries import EntryErrors, Fault, checked, method_choice, split
 from harness.plan.keys import digest, file_digest
 from harness.plan.registry import Method, describe
-from harness.plan.spec import Choice
+from harness.plan.spec import MethodSpec
 
 NAME = "backdoorbench"
 METHOD = Path(__file__).parent / f"{NAME}.py"
@@ -19,7 +19,7 @@ LOADER = Path("utils/save_load_attack.py")
 """What tells a repository of BackdoorBench from any other folder."""
 
 
-def defense_choice(entry: Any, base: Path) -> tuple[Choice, Method]:
+def defense_choice(entry: Any, base: Path) -> tuple[MethodSpec, Method]:
     """Resolve an entry of ``defenses``: a method of ours, a file, or a script of BackdoorBench.
 
     Raises:
@@ -30,13 +30,13 @@ def defense_choice(entry: Any, base: Path) -> tuple[Choice, Method]:
     return _script_choice(entry, base) if script else method_choice("defense", entry, base)
 
 
-def _script_choice(entry: Any, base: Path) -> tuple[Choice, Method]:
+def _script_choice(entry: Any, base: Path) -> tuple[MethodSpec, Method]:
     """Resolve an entry ``{backdoorbench: {script: ..., root: ..., ...}}``; paths are relative to ``base``."""
     _, overrides = split(entry)
     method = describe("defense", str(METHOD))
     hyper, faults = checked(method.hyper, overrides)
     if faults:
-        raise FaultsError([((NAME, *place), text) for place, text in faults])
+        raise EntryErrors([((NAME, *place), text) for place, text in faults])
     found = asdict(hyper)
     found |= {
         "root": str((base / Path(hyper.root).expanduser()).resolve()),
@@ -45,9 +45,11 @@ def _script_choice(entry: Any, base: Path) -> tuple[Choice, Method]:
     if hyper.config is not None:
         found["config"] = str((base / Path(hyper.config).expanduser()).resolve())
     if missing := _missing(found, hyper.python):
-        raise FaultsError([((NAME, key), text) for (key, *_), text in missing])
+        raise EntryErrors([((NAME, key), text) for (key, *_), text in missing])
     label = _label(hyper)
-    return Choice(label, method.ref, label, method.version, found, _identity(found, method)), method
+    return MethodSpec(
+        label, method.ref, label, method.version, found, _identity(found, method)
+    ), method
 
 
 def _label(hyper: Any) -> str:
@@ -90,4 +92,6 @@ def config_files(found: dict[str, Any]) -> list[Path]:
     """Return the files that a script's settings may come from."""
     if found["config"] is not None:
         return [Path(found["config"])]
-    return sorted((Path(found["root"]) / "config/defense" / Path(found["script"]).stem).glob("*.yaml"))
+    return sorted(
+        (Path(found["root"]) / "config/defense" / Path(found["script"]).stem).glob("*.yaml")
+    )

@@ -6,18 +6,18 @@ from typing import NamedTuple
 
 import torch
 
-from harness.data.device_dataset import Resident
+from harness.data.device_dataset import DeviceDataset
 from harness.plan.spec import Cell
 from harness.store.store import Store
-from harness.training.victim import Attacked
+from harness.training.victim import LoadedVictim
 
 
-class Handed(NamedTuple):
+class ScriptInputs(NamedTuple):
     """One cell, with all that its export needs."""
 
     cell: Cell
-    victim: Attacked
-    data: Resident
+    victim: LoadedVictim
+    data: DeviceDataset
     chosen: torch.Tensor
     """int64 (n,): the places of the clean budget in the training set."""
     store: Store

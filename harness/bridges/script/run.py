@@ -1,7 +1,7 @@
 """Runs a script of BackdoorBench on one of our victims: export, budget, subprocess, and its result back.
 
-The script works in a scratch folder, so that it neither finds nor leaves anything in its own repository and
-several run at a time. What it leaves is loaded as weights alone and evaluated by us.
+The script works in a scratch folder, so that it neither finds nor leaves anything in its own
+repository and several run at a time. What it leaves is loaded as weights alone and evaluated by us.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import yaml
 from harness.bridges.backdoorbench.names import data_name
 from harness.bridges.backdoorbench.poisoned_sets import poisoned_training
 from harness.bridges.backdoorbench.state_dicts import read_network
-from harness.bridges.backdoorbench.write_record import Source, write_record
+from harness.bridges.backdoorbench.write_record import RecordInputs, write_record
 from harness.bridges.script import shim as runner
 from harness.bridges.script.entry import config_files
-from harness.bridges.script.inputs import Handed
+from harness.bridges.script.inputs import ScriptInputs
 from harness.bridges.script.subprocess import Ended, run
-from harness.contract import Context, Repaired
+from harness.contract import Context, Defended
 from harness.plan.keys import file_digest, seed
 from harness.training.network import at_work
 
@@ -39,7 +39,7 @@ class ScriptError(Exception):
     """A script that failed, or that left something else than a defended model."""
 
 
-def run_script(given: Handed, hyper: Any, ctx: Context) -> Repaired:
+def run_script(given: ScriptInputs, hyper: Any, ctx: Context) -> Defended:
     """Run a script and return the model that it left, with the end of its output and where it comes from.
 
     Raises:
@@ -47,7 +47,10 @@ def run_script(given: Handed, hyper: Any, ctx: Context) -> Repaired:
         UserError: what it left is refused.
         OutOfTimeError: the deadline passed.
     """
-    if file_digest(Path(hyper.root) / hyper.script) != given.cell.defense.identity["hyper"]["digest"]:
+    if (
+        file_digest(Path(hyper.root) / hyper.script)
+        != given.cell.defense.identity["hyper"]["digest"]
+    ):
         raise ScriptError(f"{hyper.script} has changed since the study was read; run it anew")
     with tempfile.TemporaryDirectory(prefix="defuse-") as scratch:
         home = Path(scratch).resolve()
@@ -58,21 +61,21 @@ def run_script(given: Handed, hyper: Any, ctx: Context) -> Repaired:
         model = at_work(read_network(result, given.cell.victim, result.name), ctx.device)
     notes = {"revision": revision(Path(hyper.root)), "budget": imposed}
     output = torch.frombuffer(bytearray(ended.output or b"\n"), dtype=torch.uint8)
-    return Repaired(model, artifacts={"output": output}, notes=notes)
+    return Defended(model, artifacts={"output": output}, notes=notes)
 
 
-def prepare(given: Handed, hyper: Any, home: Path, ctx: Context) -> None:
+def prepare(given: ScriptInputs, hyper: Any, home: Path, ctx: Context) -> None:
     """Fill the scratch folder: the victim's record, the budget, the settings, and the way to resources."""
     cell, latest = given.cell, given.store.latest()
     training = poisoned_training(cell.victim, given.data, ctx, given.store, latest)
-    write_record(Source(cell.victim, given.victim, training), home, NAME)
+    write_record(RecordInputs(cell.victim, given.victim, training), home, NAME)
     np.savetxt(home / INDEX, given.chosen.cpu().numpy(), fmt="%d")
     (home / SETTINGS).write_text(yaml.safe_dump(_settings(given, hyper, ctx)), encoding="utf-8")
     for folder in ("config", "resource"):
         (home / folder).symlink_to(Path(hyper.root) / folder)
 
 
-def _settings(given: Handed, hyper: Any, ctx: Context) -> dict[str, Any]:
+def _settings(given: ScriptInputs, hyper: Any, ctx: Context) -> dict[str, Any]:
     """Return the script's own settings for the data set, ours over them, and the study's over both."""
     victim, name = given.cell.victim, data_name(given.cell.victim)
     files = {path.stem: path for path in config_files(vars(hyper))}
@@ -89,7 +92,7 @@ def _settings(given: Handed, hyper: Any, ctx: Context) -> dict[str, Any]:
     return {**own, **ours, **hyper.yaml}
 
 
-def _command(given: Handed, hyper: Any) -> list[str]:
+def _command(given: ScriptInputs, hyper: Any) -> list[str]:
     told = [part for name, value in hyper.args.items() for part in (f"--{name}", str(value))]
     where = {
         "root": hyper.root,
@@ -119,13 +122,17 @@ def _result(home: Path, hyper: Any, ended: Ended) -> Path:
     found = sorted((home / "record" / NAME / "defense").glob("*/defense_result.pt"))
     if ended.code == 0 and len(found) == 1:
         return found[0]
-    how = f"ended with exit code {ended.code}" if ended.code >= 0 else f"was ended by signal {-ended.code}"
+    how = (
+        f"ended with exit code {ended.code}"
+        if ended.code >= 0
+        else f"was ended by signal {-ended.code}"
+    )
     left = "" if ended.code else f" and left {len(found)} files defense_result.pt"
     output = ended.output.decode(errors="replace")[-SHOWN:].strip() or "nothing"
     raise ScriptError(f"{hyper.script} {how}{left}; the end of its output:\n{output}")
 
 
-def _imposed(home: Path, given: Handed, hyper: Any) -> str:
+def _imposed(home: Path, given: ScriptInputs, hyper: Any) -> str:
     """Return whether the script says that it drew clean images, and hold them against the budget."""
     files = sorted((home / "record" / NAME / "defense").rglob(INDEX))
     for file in files:

@@ -1,10 +1,11 @@
 """Runs a script of BackdoorBench in its own environment: ``python runner.py SETTINGS SCRIPT ARGUMENT...``.
 
-This file is started by the user's own python and imports nothing of ours. Around the script it does four
-things and changes nothing else. It ends with its whole process group when the program that started it is gone
-(standard input closes). It puts the script's repository on the path. It hands out the study's decoded images
-where the script asks for its data set, so that places mean the same here and there and nothing is fetched.
-And it has ``choose_by_class``, which would draw its own images, read the file of ``--index`` too.
+This file is started by the user's own python and imports nothing of ours. Around the script it does
+four things and changes nothing else. It ends with its whole process group when the program that
+started it is gone (standard input closes). It puts the script's repository on the path. It hands
+out the study's decoded images where the script asks for its data set, so that places mean the same
+here and there and nothing is fetched. And it has ``choose_by_class``, which would draw its own
+images, read the file of ``--index`` too.
 """
 
 from __future__ import annotations

@@ -16,9 +16,12 @@ def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     """Refuse.
 
     Raises:
-        NotImplementedError: always; cells that would stamp images of their own are skipped at planning.
+        NotImplementedError: always; cells that would stamp images of their own are skipped at
+            planning.
     """
-    raise NotImplementedError("a record of BackdoorBench has triggered test images, but no trigger function")
+    raise NotImplementedError(
+        "a record of BackdoorBench has triggered test images, but no trigger function"
+    )
 
 
 @attack(

@@ -26,4 +26,6 @@ class Hyper:
 def blend(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Make the trigger; nothing is poisoned."""
     pattern = read_image(hyper.image, train.images.shape[1:]).to(ctx.device)
-    return trigger_only(train, {"pattern": pattern, "alpha": torch.tensor([hyper.alpha], device=ctx.device)})
+    return trigger_only(
+        train, {"pattern": pattern, "alpha": torch.tensor([hyper.alpha], device=ctx.device)}
+    )

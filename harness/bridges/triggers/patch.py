@@ -7,7 +7,15 @@ from pathlib import Path
 
 import torch
 
-from harness.contract import Context, Goal, NonNegativeCount, Poison, TrainingSet, attack, trigger_only
+from harness.contract import (
+    Context,
+    Goal,
+    NonNegativeCount,
+    Poison,
+    TrainingSet,
+    attack,
+    trigger_only,
+)
 from harness.toolbox.image_files import read_pixels
 from harness.toolbox.poisoning.data_poisoning import blend
 
@@ -34,7 +42,9 @@ def patch(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     rows, columns = pixels.shape[1:]
     top, left = hyper.position or (height - rows, width - columns)
     if min(top, left) < 0 or top + rows > height or left + columns > width:
-        raise ValueError(f"a patch of {rows}x{columns} at {top}, {left} does not fit into {height}x{width}")
+        raise ValueError(
+            f"a patch of {rows}x{columns} at {top}, {left} does not fit into {height}x{width}"
+        )
     pattern, alpha = torch.zeros(channels, height, width), torch.zeros(1, height, width)
     pattern[:, top : top + rows, left : left + columns] = pixels
     alpha[:, top : top + rows, left : left + columns] = 1

@@ -1,7 +1,8 @@
 """Mask anatomy: which channels of which layer a defense keeps, in its mask and in the inverse mask.
 
-Drawn for every defense that keeps gates as artifacts named ``mask.<layer>`` and ``inverse.<layer>``, on the
-victims of the first seed, at the largest clean budget. Beside each network stands what it can still do.
+Drawn for every defense that keeps gates as artifacts named ``mask.<layer>`` and
+``inverse.<layer>``, on the victims of the first seed, at the largest clean budget. Beside each
+network stands what it can still do.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.report.frame.groups import Part, budgets
-from harness.report.frame.report_data import Arrays, Source
-from harness.report.plotting.figure import Picture
+from harness.report.frame.groups import BoardGroup, budgets
+from harness.report.frame.report_data import Arrays, ReportData
+from harness.report.plotting.figure import ReportFigure
 from harness.report.plotting.style import PAGE_WIDTH, RC
 
 ATTACKS = 3
@@ -28,18 +29,20 @@ KINDS = {"mask": "", "inverse": "_inverse"}
 BINS = 256
 
 
-class Specimen(NamedTuple):
+class MaskedCell(NamedTuple):
     """One cell and the gates that it kept."""
 
     cell: dict[Any, Any]
     gates: Arrays
 
 
-def pictures(source: Source) -> Iterator[Picture]:
+def pictures(source: ReportData) -> Iterator[ReportFigure]:
     """Yield one figure per data set, model and defense that keeps gates."""
     for part in source.parts:
         for defense, specimens in _specimens(part, source).items():
-            stem = f"anatomy_{part.slug}_{defense}" if len(source.parts) > 1 else f"anatomy_{defense}"
+            stem = (
+                f"anatomy_{part.slug}_{defense}" if len(source.parts) > 1 else f"anatomy_{defense}"
+            )
             first = specimens[0].cell
             shown = ", ".join(str(one.cell["attack"]) for one in specimens[:ATTACKS])
             caption = (
@@ -49,19 +52,21 @@ def pictures(source: Source) -> Iterator[Picture]:
                 "The numbers count gates below 0.5."
             )
             title = f"Mask anatomy of {defense}, {part.title}"
-            yield Picture(_safe(stem), title, caption, anatomy_data(specimens), draw(specimens[:ATTACKS]))
+            yield ReportFigure(
+                _safe(stem), title, caption, anatomy_data(specimens), draw(specimens[:ATTACKS])
+            )
 
 
-def _specimens(part: Part, source: Source) -> dict[str, list[Specimen]]:
+def _specimens(part: BoardGroup, source: ReportData) -> dict[str, list[MaskedCell]]:
     """Return, per defense, one cell with gates for every attack: first seed and rate, largest budget."""
     largest = budgets(part.frame)[-1]
     cells = part.frame[part.frame["status"].eq("ok") & part.frame["budget"].eq(largest)]
-    found: dict[str, list[Specimen]] = {}
+    found: dict[str, list[MaskedCell]] = {}
     for (defense, _), rows in cells.sort_values(["rate", "seed"]).groupby(["defense", "attack"]):
         cell = rows.iloc[0].to_dict()
         gates = source.artifact(str(cell["key"]), "method") or {}
         if any(name.startswith("mask.") for name in gates):
-            found.setdefault(str(defense), []).append(Specimen(cell, gates))
+            found.setdefault(str(defense), []).append(MaskedCell(cell, gates))
     return found
 
 
@@ -77,7 +82,7 @@ def _natural(name: str) -> list[str | int]:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
-def anatomy_data(specimens: list[Specimen]) -> pd.DataFrame:
+def anatomy_data(specimens: list[MaskedCell]) -> pd.DataFrame:
     """Return one row per attack, kind and layer: channels, gates below 0.5 and whose, mean gate; scores."""
     rows = [
         {
@@ -85,8 +90,16 @@ def anatomy_data(specimens: list[Specimen]) -> pd.DataFrame:
                 name: one.cell[name]
                 for name in ("data", "model", "defense", "attack", "rate", "budget", "seed")
             },
-            **{"kind": kind, "layer": layer, "channels": len(gate), "below_half": int((gate < 0.5).sum())},
-            **{"mean_gate": float(gate.mean()), "which": " ".join(map(str, np.flatnonzero(gate < 0.5)))},
+            **{
+                "kind": kind,
+                "layer": layer,
+                "channels": len(gate),
+                "below_half": int((gate < 0.5).sum()),
+            },
+            **{
+                "mean_gate": float(gate.mean()),
+                "which": " ".join(map(str, np.flatnonzero(gate < 0.5))),
+            },
             **{name: one.cell.get(f"{name}{suffix}", np.nan) for name in ("acc", "asr", "ra")},
         }
         for one in specimens
@@ -96,7 +109,7 @@ def anatomy_data(specimens: list[Specimen]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(specimens: list[Specimen]) -> Figure:
+def draw(specimens: list[MaskedCell]) -> Figure:
     """Return the figure: one row of panels per attack, one column per kind of gates."""
     kinds = [kind for kind in KINDS if any(layers(one.gates, kind) for one in specimens)]
     depth = len(layers(specimens[0].gates, "mask"))
@@ -114,15 +127,21 @@ def draw(specimens: list[Specimen]) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, one: Specimen, kind: str, *, named: bool) -> Any:
+def _panel(axes: Axes, one: MaskedCell, kind: str, *, named: bool) -> Any:
     found = layers(one.gates, kind)
-    strips = np.stack([_strip(gate, one.gates[f"mask.{name}"].ravel()) for name, gate in found.items()])
-    image = axes.imshow(strips, aspect="auto", cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
+    strips = np.stack(
+        [_strip(gate, one.gates[f"mask.{name}"].ravel()) for name, gate in found.items()]
+    )
+    image = axes.imshow(
+        strips, aspect="auto", cmap="cividis", vmin=0, vmax=1, interpolation="nearest"
+    )
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=5.5)
     axes.set_xticks([])
-    axes.set_yticks(range(len(found)), [name.removeprefix("net.") if named else "" for name in found])
+    axes.set_yticks(
+        range(len(found)), [name.removeprefix("net.") if named else "" for name in found]
+    )
     for place, gate in enumerate(found.values()):
         count = f"{int((gate < 0.5).sum())}/{len(gate)}"
         axes.annotate(
@@ -135,7 +154,9 @@ def _panel(axes: Axes, one: Specimen, kind: str, *, named: bool) -> Any:
             va="center",
         )
     suffix = KINDS[kind]
-    scores = "  ".join(f"{name.upper()} {100 * one.cell[f'{name}{suffix}']:.1f}" for name in ("acc", "asr"))
+    scores = "  ".join(
+        f"{name.upper()} {100 * one.cell[f'{name}{suffix}']:.1f}" for name in ("acc", "asr")
+    )
     axes.set_title(f"{one.cell['attack']}, {kind}: {scores}")
     return image
 
@@ -147,4 +168,6 @@ def _strip(gate: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> np.ndarray
 
 
 def _safe(stem: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in stem).strip("-")
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in stem).strip(
+        "-"
+    )

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 
 from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import (
-    Part,
+    BoardGroup,
     budgets,
     privileged,
 )
-from harness.report.frame.report_data import Arrays, Source
-from harness.report.plotting.figure import Picture, stem
+from harness.report.frame.report_data import Arrays, ReportData
+from harness.report.plotting.figure import ReportFigure, stem
 from harness.report.plotting.heatmap import ROW, colour_bar, draw_heat
 from harness.report.plotting.style import PAGE_WIDTH, RC, labelled
 
@@ -26,7 +26,7 @@ MOST = 2000
 COLUMNS = ["data", "model", "recipe", "budget", "defense", "class"]
 
 
-def pictures(source: Source) -> Iterator[Picture]:
+def pictures(source: ReportData) -> Iterator[ReportFigure]:
     """Yield one figure per data set and model whose records keep predictions and true labels."""
     for part in source.parts:
         counted = _counted(part)
@@ -39,10 +39,12 @@ def pictures(source: Source) -> Iterator[Picture]:
                 "class has no triggered images."
             )
             title = f"ASR per source class, {part.title}"
-            yield Picture(stem("classes", part, source), title, caption, data, draw(data, part))
+            yield ReportFigure(
+                stem("classes", part, source), title, caption, data, draw(data, part)
+            )
 
 
-def class_data(cells: pd.DataFrame, source: Source) -> pd.DataFrame:
+def class_data(cells: pd.DataFrame, source: ReportData) -> pd.DataFrame:
     """Return ASR (a share) per defense and true class, and over how many of the cells."""
     truths: dict[str, Arrays | None] = {}
     rows: list[dict[str, Any]] = []
@@ -56,7 +58,7 @@ def class_data(cells: pd.DataFrame, source: Source) -> pd.DataFrame:
     return grouped.rename(columns={"mean": "asr", "size": "n_cells"}).reset_index()
 
 
-def _counted(part: Part) -> pd.DataFrame:
+def _counted(part: BoardGroup) -> pd.DataFrame:
     """Return the cells that count, at the largest budget."""
     cells = part.frame
     return cells[cells["reason"].eq("") & cells["budget"].eq(budgets(cells)[-1])]
@@ -68,7 +70,9 @@ def _some(cells: pd.DataFrame) -> pd.DataFrame:
     return cells[cells.groupby("defense").cumcount() % stride == 0]
 
 
-def _hits(cell: dict[Any, Any], victim: Arrays | None, arrays: Arrays | None) -> list[dict[str, Any]]:
+def _hits(
+    cell: dict[Any, Any], victim: Arrays | None, arrays: Arrays | None
+) -> list[dict[str, Any]]:
     """Return one cell's ASR per true class; nothing where it kept no predictions, or its victim no truth."""
     if victim is None or arrays is None or "truth_triggered" not in victim:
         return []
@@ -79,12 +83,14 @@ def _hits(cell: dict[Any, Any], victim: Arrays | None, arrays: Arrays | None) ->
     return [{**place, "class": int(c), "asr": hit[c] / size[c]} for c in np.flatnonzero(size)]
 
 
-def draw(data: pd.DataFrame, part: Part) -> Figure:
+def draw(data: pd.DataFrame, part: BoardGroup) -> Figure:
     """Return the figure of ``class_data``: rows defenses, the lowest mean first, columns classes."""
     apart = privileged(part.frame)
     table = 100 * data.pivot_table(index="defense", columns="class", values="asr")
     mean = table.mean(axis="columns")
-    order = sorted(table.index, key=lambda name: (name != NO_DEFENSE, name in apart, mean[name], name))
+    order = sorted(
+        table.index, key=lambda name: (name != NO_DEFENSE, name in apart, mean[name], name)
+    )
     shown = table.loc[order].rename(index=lambda name: labelled(name, apart))
     with mpl.rc_context(RC):
         width = min(PAGE_WIDTH, 1.9 + 0.26 * len(table.columns))

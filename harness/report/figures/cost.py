@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
-from harness.report.frame.report_data import Source
-from harness.report.plotting.figure import Picture, stem
-from harness.report.plotting.scatter import Pair, draw, points
+from harness.report.frame.report_data import ReportData
+from harness.report.plotting.figure import ReportFigure, stem
+from harness.report.plotting.scatter import AxesPair, draw, points
 
 CAPTION = (
     "DER against the seconds of the defense (log axis), means with 95 % intervals; the upper left corner is "
@@ -18,14 +18,16 @@ CAPTION = (
 )
 
 
-def pictures(source: Source) -> Iterator[Picture]:
+def pictures(source: ReportData) -> Iterator[ReportFigure]:
     """Yield one figure per data set and model; the undefended model takes no time and is not in it."""
-    pair = Pair(x="seconds", y="der", finish=_finish)
+    pair = AxesPair(x="seconds", y="der", finish=_finish)
     for part in source.parts:
         data = points(part, pair)
         data = data[data["defense"].isin(source.methods)]
         figure = draw(data, part, source.looks, pair)
-        yield Picture(stem("cost", part, source), f"Cost and quality, {part.title}", CAPTION, data, figure)
+        yield ReportFigure(
+            stem("cost", part, source), f"Cost and quality, {part.title}", CAPTION, data, figure
+        )
 
 
 def _finish(axes: Axes, rows: pd.DataFrame) -> None:

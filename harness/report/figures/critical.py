@@ -1,9 +1,9 @@
 """The critical-difference diagram: mean ranks, and bars over what no test tells apart.
 
-Demsar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7 (2006), with pairwise
-Wilcoxon tests under Holm's correction in place of Nemenyi's, as Benavoli, Corani and Mangili, "Should We
-Really Use Post-Hoc Tests Based on Mean-Ranks?", JMLR 17 (2016), advise: a pair's verdict then does not
-depend on which others are in the pool, but for the size of the family.
+Demsar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR 7 (2006), with
+pairwise Wilcoxon tests under Holm's correction in place of Nemenyi's, as Benavoli, Corani and
+Mangili, "Should We Really Use Post-Hoc Tests Based on Mean-Ranks?", JMLR 17 (2016), advise: a
+pair's verdict then does not depend on which others are in the pool, but for the size of the family.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.report.frame.report_data import Source
-from harness.report.plotting.figure import Picture
+from harness.report.frame.report_data import ReportData
+from harness.report.plotting.figure import ReportFigure
 from harness.report.plotting.style import RC
 from harness.report.stats.paired_tests import SIGNIFICANT, comparisons, competitors, ranks
 
@@ -28,7 +28,7 @@ STEP = 0.17
 Groups = list[tuple[int, int]]
 
 
-def pictures(source: Source) -> Iterator[Picture]:
+def pictures(source: ReportData) -> Iterator[ReportFigure]:
     """Yield one figure over all data sets, models, attacks and budgets, if two defenses can be ranked."""
     cells = competitors(source.attacked)
     found = ranks(cells, METRIC)
@@ -41,7 +41,7 @@ def pictures(source: Source) -> Iterator[Picture]:
         "victims, "
         f"Holm's correction, level {SIGNIFICANT:g}). Oracle methods take no part."
     )
-    yield Picture("critical", "Critical differences", caption, found, draw(found, groups))
+    yield ReportFigure("critical", "Critical differences", caption, found, draw(found, groups))
 
 
 def cliques(order: list[str], pairs: pd.DataFrame) -> Groups:
@@ -51,7 +51,9 @@ def cliques(order: list[str], pairs: pd.DataFrame) -> Groups:
     runs: Groups = []
     for first in range(len(order)):
         last = first
-        while last + 1 < len(order) and not _any_apart(order[first : last + 1], order[last + 1], apart):
+        while last + 1 < len(order) and not _any_apart(
+            order[first : last + 1], order[last + 1], apart
+        ):
             last += 1
         if last > first and (not runs or last > runs[-1][1]):
             runs.append((first, last))
@@ -85,7 +87,13 @@ def draw(found: pd.DataFrame, groups: Groups) -> Figure:
         for place, (name, rank) in enumerate(zip(names, places, strict=True)):
             left = place < half
             depth = top + (place if left else len(names) - 1 - place)
-            _name(axes, f"{rank:.2f} {name}" if not left else f"{name} {rank:.2f}", rank, depth, left=left)
+            _name(
+                axes,
+                f"{rank:.2f} {name}" if not left else f"{name} {rank:.2f}",
+                rank,
+                depth,
+                left=left,
+            )
     return figure
 
 

@@ -11,14 +11,14 @@ from matplotlib.figure import Figure
 
 from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import (
-    Part,
+    BoardGroup,
     budgets,
     privileged,
 )
-from harness.report.frame.report_data import Source
+from harness.report.frame.report_data import ReportData
 from harness.report.plotting.curves import PANELS, floor, panel
-from harness.report.plotting.figure import Picture, stem
-from harness.report.plotting.style import PAGE_WIDTH, RC, Look, legend_below
+from harness.report.plotting.figure import ReportFigure, stem
+from harness.report.plotting.style import PAGE_WIDTH, RC, MethodStyle, legend_below
 from harness.report.stats.means import summarize
 
 CAPTION = (
@@ -27,18 +27,24 @@ CAPTION = (
 )
 
 
-def pictures(source: Source) -> Iterator[Picture]:
+def pictures(source: ReportData) -> Iterator[ReportFigure]:
     """Yield one figure per data set and model."""
     for part in source.parts:
         name = stem("curves", part, source)
         missing = unplaced(part)
-        note = f"Figure {name}: {', '.join(missing)} left out, samples per class unknown." if missing else ""
+        note = (
+            f"Figure {name}: {', '.join(missing)} left out, samples per class unknown."
+            if missing
+            else ""
+        )
         data = curve_data(part)
         figure = draw(data, part, source.looks)
-        yield Picture(name, f"Budget curves, {part.title}", f"{CAPTION} {note}".strip(), data, figure, note)
+        yield ReportFigure(
+            name, f"Budget curves, {part.title}", f"{CAPTION} {note}".strip(), data, figure, note
+        )
 
 
-def curve_data(part: Part) -> pd.DataFrame:
+def curve_data(part: BoardGroup) -> pd.DataFrame:
     """Return what the figure draws: the statistics (shares) per budget, defense and metric, with its spc.
 
     No defense needs no images: its lines pool all budgets, under the budget "all", with spc NaN.
@@ -57,21 +63,21 @@ def curve_data(part: Part) -> pd.DataFrame:
 def samples_per_class(frame: pd.DataFrame) -> pd.Series[float]:
     """Return each budget's clean samples per class.
 
-    By label. A ratio budget is its images divided by the classes of the data set, known where another
-    budget is per class; else NaN.
+    By label. A ratio budget is its images divided by the classes of the data set, known where
+    another budget is per class; else NaN.
     """
     sizes = frame.groupby("budget")[["spc", "n_clean"]].min().astype(float)
     classes = (sizes["n_clean"] / sizes["spc"]).max()
     return sizes["spc"].fillna(sizes["n_clean"] / classes)
 
 
-def unplaced(part: Part) -> list[str]:
+def unplaced(part: BoardGroup) -> list[str]:
     """Return the budgets that have no place on the axis."""
     spc = samples_per_class(part.frame)
     return [label for label in budgets(part.frame) if pd.isna(spc[label])]
 
 
-def draw(data: pd.DataFrame, part: Part, look: dict[str, Look]) -> Figure | None:
+def draw(data: pd.DataFrame, part: BoardGroup, look: dict[str, MethodStyle]) -> Figure | None:
     """Return the figure of ``curve_data``, or None when no defense has a number to draw."""
     lines = data[data["spc"].notna() & data["mean"].notna()]
     if lines.empty:
@@ -81,6 +87,10 @@ def draw(data: pd.DataFrame, part: Part, look: dict[str, Look]) -> Figure | None
         for axes, (metric, name) in zip(figure.subplots(1, 3), PANELS.items(), strict=True):
             rows = data[data["metric"].eq(metric)].rename(columns={"spc": "x"})
             panel(axes, rows, look, privileged(part.frame))
-            axes.set(title=f"{name} (%)", xlabel="clean samples per class", ylim=(floor(data, metric), 100))
+            axes.set(
+                title=f"{name} (%)",
+                xlabel="clean samples per class",
+                ylim=(floor(data, metric), 100),
+            )
         legend_below(figure)
     return figure

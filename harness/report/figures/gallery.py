@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from harness.plan.spec import NO_ATTACK
-from harness.report.frame.report_data import Arrays, Source
-from harness.report.plotting.figure import Picture
+from harness.report.frame.report_data import Arrays, ReportData
+from harness.report.plotting.figure import ReportFigure
 from harness.report.plotting.style import PAGE_WIDTH, RC
 
 IMAGES = 3
@@ -38,7 +38,7 @@ class Sample(NamedTuple):
     triggered: np.ndarray[Any, Any]
 
 
-def pictures(source: Source) -> Iterator[Picture]:
+def pictures(source: ReportData) -> Iterator[ReportFigure]:
     """Yield one figure per data set whose victims kept sample images."""
     attacked = source.victims[source.victims["attack"].ne(NO_ATTACK)]
     there = attacked[attacked["status"].eq("ok")]
@@ -47,10 +47,12 @@ def pictures(source: Source) -> Iterator[Picture]:
         samples = _samples(victims, source)
         if samples:
             stem = f"gallery_{data}" if several else "gallery"
-            yield Picture(stem, f"Triggers on {data}", CAPTION, gallery_data(samples), draw(samples))
+            yield ReportFigure(
+                stem, f"Triggers on {data}", CAPTION, gallery_data(samples), draw(samples)
+            )
 
 
-def _samples(victims: pd.DataFrame, source: Source) -> list[Sample]:
+def _samples(victims: pd.DataFrame, source: ReportData) -> list[Sample]:
     """Return the images of the first victim of every attack and target."""
     found = []
     ordered = victims.sort_values(["rate", "seed", "model", "recipe"])
@@ -86,7 +88,9 @@ def draw(samples: list[Sample]) -> Figure:
     with mpl.rc_context(RC):
         size = (PAGE_WIDTH - LABEL) / columns
         figure = Figure(figsize=(PAGE_WIDTH, len(samples) * size + 0.25))
-        figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0))
+        figure.set_layout_engine(
+            ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+        )
         grid = figure.subplots(len(samples), columns, squeeze=False)
         for row, sample in zip(grid, samples, strict=True):
             _row(row, sample, images)

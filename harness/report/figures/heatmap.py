@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 
 from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import (
-    Part,
+    BoardGroup,
     budgets,
     panels,
     privileged,
 )
-from harness.report.frame.report_data import Source
-from harness.report.plotting.figure import Picture, stem
+from harness.report.frame.report_data import ReportData
+from harness.report.plotting.figure import ReportFigure, stem
 from harness.report.plotting.heatmap import ROW, colour_bar, draw_heat
 from harness.report.plotting.style import PAGE_WIDTH, RC, labelled
 from harness.report.stats.means import summarize
@@ -27,22 +27,28 @@ CAPTION = (
 )
 
 
-def pictures(source: Source) -> Iterator[Picture]:
+def pictures(source: ReportData) -> Iterator[ReportFigure]:
     """Yield one figure per data set and model."""
     for part in source.parts:
         data = heat_data(part)
         figure = draw(data, part) if data["mean"].notna().any() else None
-        yield Picture(
-            stem("heatmap", part, source), f"ASR by attack and defense, {part.title}", CAPTION, data, figure
+        yield ReportFigure(
+            stem("heatmap", part, source),
+            f"ASR by attack and defense, {part.title}",
+            CAPTION,
+            data,
+            figure,
         )
 
 
-def heat_data(part: Part) -> pd.DataFrame:
+def heat_data(part: BoardGroup) -> pd.DataFrame:
     """Return the statistics of ASR per budget, poison rate, attack and defense."""
-    return summarize(part.frame, ["data", "model", "recipe", "budget", "rate", "attack", "defense"], ["asr"])
+    return summarize(
+        part.frame, ["data", "model", "recipe", "budget", "rate", "attack", "defense"], ["asr"]
+    )
 
 
-def draw(data: pd.DataFrame, part: Part) -> Figure:
+def draw(data: pd.DataFrame, part: BoardGroup) -> Figure:
     """Return the figure of ``heat_data``."""
     several = data["rate"].nunique() > 1
     rate = data["rate"].map(lambda rate: f" {100 * rate:g} %" if several else "")
@@ -70,4 +76,6 @@ def draw(data: pd.DataFrame, part: Part) -> Figure:
 
 def _columns(data: pd.DataFrame, apart: Collection[str]) -> list[str]:
     mean = data.groupby("defense")["percent"].mean()
-    return sorted(mean.index, key=lambda name: (name != NO_DEFENSE, name in apart, mean[name], name))
+    return sorted(
+        mean.index, key=lambda name: (name != NO_DEFENSE, name in apart, mean[name], name)
+    )

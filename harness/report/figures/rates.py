@@ -8,11 +8,11 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.report.frame.groups import Part, budgets, panels, privileged
-from harness.report.frame.report_data import Source
+from harness.report.frame.groups import BoardGroup, budgets, panels, privileged
+from harness.report.frame.report_data import ReportData
 from harness.report.plotting.curves import PANELS, floor, panel
-from harness.report.plotting.figure import Picture, stem
-from harness.report.plotting.style import PAGE_WIDTH, RC, Look, legend_below
+from harness.report.plotting.figure import ReportFigure, stem
+from harness.report.plotting.style import PAGE_WIDTH, RC, MethodStyle, legend_below
 from harness.report.stats.means import summarize
 
 CAPTION = (
@@ -21,27 +21,31 @@ CAPTION = (
 )
 
 
-def pictures(source: Source) -> Iterator[Picture]:
+def pictures(source: ReportData) -> Iterator[ReportFigure]:
     """Yield one figure per data set and model that was attacked at two poison rates or more."""
     for part in map(_known, source.parts):
         if part.frame["rate"].nunique() > 1:
             data = rate_data(part)
             figure = draw(data, part, source.looks)
-            yield Picture(stem("rates", part, source), f"Poison rates, {part.title}", CAPTION, data, figure)
+            yield ReportFigure(
+                stem("rates", part, source), f"Poison rates, {part.title}", CAPTION, data, figure
+            )
 
 
-def _known(part: Part) -> Part:
+def _known(part: BoardGroup) -> BoardGroup:
     """Return a part without the victims whose rate is unknown, as that of an imported one can be."""
     return part._replace(frame=part.frame[part.frame["rate"].gt(0)])
 
 
-def rate_data(part: Part) -> pd.DataFrame:
+def rate_data(part: BoardGroup) -> pd.DataFrame:
     """Return the statistics (shares) per budget, poison rate, defense and metric."""
     by = ["data", "model", "recipe", "defense", "budget", "rate"]
-    return summarize(part.frame, by, list(PANELS)).sort_values(["defense", "metric", "budget", "rate"])
+    return summarize(part.frame, by, list(PANELS)).sort_values(
+        ["defense", "metric", "budget", "rate"]
+    )
 
 
-def draw(data: pd.DataFrame, part: Part, look: dict[str, Look]) -> Figure | None:
+def draw(data: pd.DataFrame, part: BoardGroup, look: dict[str, MethodStyle]) -> Figure | None:
     """Return the figure of ``rate_data``, or None when there is no number to draw."""
     labels = panels([label for label in budgets(part.frame) if _drawn(data, label, look)])
     if not labels:
@@ -60,6 +64,6 @@ def draw(data: pd.DataFrame, part: Part, look: dict[str, Look]) -> Figure | None
     return figure
 
 
-def _drawn(data: pd.DataFrame, label: str, look: dict[str, Look]) -> bool:
+def _drawn(data: pd.DataFrame, label: str, look: dict[str, MethodStyle]) -> bool:
     rows = data["budget"].eq(label) & data["defense"].isin(look)
     return bool(data.loc[rows, "mean"].notna().any())

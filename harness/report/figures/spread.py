@@ -13,14 +13,14 @@ from matplotlib.patches import Patch
 
 from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import (
-    Part,
+    BoardGroup,
     budgets,
     panels,
     privileged,
 )
-from harness.report.frame.report_data import Source
+from harness.report.frame.report_data import ReportData
 from harness.report.plotting.curves import PANELS
-from harness.report.plotting.figure import Picture, stem
+from harness.report.plotting.figure import ReportFigure, stem
 from harness.report.plotting.style import PAGE_WIDTH, RC, SHADES, labelled, legend_below
 
 CAPTION = (
@@ -30,24 +30,38 @@ CAPTION = (
 )
 
 
-def pictures(source: Source) -> Iterator[Picture]:
+def pictures(source: ReportData) -> Iterator[ReportFigure]:
     """Yield one figure per data set and model."""
     for part in source.parts:
         data = spread_data(part)
         figure = draw(data, part) if len(data) else None
         title = f"Spread over victims, {part.title}"
-        yield Picture(stem("spread", part, source), title, CAPTION, data, figure)
+        yield ReportFigure(stem("spread", part, source), title, CAPTION, data, figure)
 
 
-def spread_data(part: Part) -> pd.DataFrame:
+def spread_data(part: BoardGroup) -> pd.DataFrame:
     """Return ACC, ASR and RA (shares) of every cell that counts."""
-    columns = ["data", "model", "recipe", "attack", "rate", "target", "defense", "budget", "seed", *PANELS]
+    columns = [
+        "data",
+        "model",
+        "recipe",
+        "attack",
+        "rate",
+        "target",
+        "defense",
+        "budget",
+        "seed",
+        *PANELS,
+    ]
     return part.frame.loc[part.frame["reason"].eq(""), columns].reset_index(drop=True)
 
 
-def draw(data: pd.DataFrame, part: Part) -> Figure:
+def draw(data: pd.DataFrame, part: BoardGroup) -> Figure:
     """Return the figure of ``spread_data``."""
-    names, labels = _order(data), panels([b for b in budgets(part.frame) if data["budget"].eq(b).any()])
+    names, labels = (
+        _order(data),
+        panels([b for b in budgets(part.frame) if data["budget"].eq(b).any()]),
+    )
     colours = {b: SHADES(0.1 + 0.7 * i / max(1, len(labels) - 1)) for i, b in enumerate(labels)}
     hollow = privileged(part.frame)
     with mpl.rc_context(RC):
@@ -58,7 +72,10 @@ def draw(data: pd.DataFrame, part: Part) -> Figure:
             for place, label in enumerate(labels):
                 rows = data[data["budget"].eq(label)]
                 shift = 0.8 * ((place + 0.5) / len(labels) - 0.5)
-                groups = [(names.index(str(n)) + shift, 100 * v) for n, v in rows.groupby("defense")[metric]]
+                groups = [
+                    (names.index(str(n)) + shift, 100 * v)
+                    for n, v in rows.groupby("defense")[metric]
+                ]
                 _boxes(axes, groups, 0.5 / len(labels), colours[label])
             axes.set(title=f"{name} (%)", ylim=(len(names) - 0.5, -0.5))
             axes.set_yticks(range(len(names)), [labelled(name, hollow) for name in names])
@@ -69,7 +86,10 @@ def draw(data: pd.DataFrame, part: Part) -> Figure:
 
 
 def _boxes(
-    axes: Axes, groups: list[tuple[float, pd.Series[float]]], width: float, colour: tuple[float, ...]
+    axes: Axes,
+    groups: list[tuple[float, pd.Series[float]]],
+    width: float,
+    colour: tuple[float, ...],
 ) -> None:
     """Draw one budget's boxes and points: where each stands, and its values in percent."""
     there = [(place, values.dropna()) for place, values in groups if values.notna().any()]

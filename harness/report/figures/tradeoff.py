@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.axes import Axes
 
-from harness.report.frame.report_data import Source
-from harness.report.plotting.figure import Picture, stem
-from harness.report.plotting.scatter import Pair, draw, points
+from harness.report.frame.report_data import ReportData
+from harness.report.plotting.figure import ReportFigure, stem
+from harness.report.plotting.scatter import AxesPair, draw, points
 
 CAPTION = (
     "ACC against ASR, means with 95 % intervals; the upper left corner is best. The grey line is the Pareto "
@@ -17,13 +17,15 @@ CAPTION = (
 )
 
 
-def pictures(source: Source) -> Iterator[Picture]:
+def pictures(source: ReportData) -> Iterator[ReportFigure]:
     """Yield one figure per data set and model."""
-    pair = Pair(x="asr", y="acc", finish=_finish)
+    pair = AxesPair(x="asr", y="acc", finish=_finish)
     for part in source.parts:
         data = points(part, pair)
         figure = draw(data, part, source.looks, pair)
-        yield Picture(stem("tradeoff", part, source), f"ACC and ASR, {part.title}", CAPTION, data, figure)
+        yield ReportFigure(
+            stem("tradeoff", part, source), f"ACC and ASR, {part.title}", CAPTION, data, figure
+        )
 
 
 def front(rows: pd.DataFrame) -> pd.DataFrame:
@@ -35,7 +37,9 @@ def front(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _finish(axes: Axes, rows: pd.DataFrame) -> None:
     best = front(rows)
-    axes.step(best["asr_mean"], best["acc_mean"], where="post", color="0.6", linewidth=0.9, zorder=1)
+    axes.step(
+        best["asr_mean"], best["acc_mean"], where="post", color="0.6", linewidth=0.9, zorder=1
+    )
     axes.set(xlabel="ASR (%)", ylabel="ACC (%)", xlim=(-4, 104))
     lowest = min(rows["acc_mean"].min(), axes.get_ylim()[1])
     axes.set_ylim(max(0, min(axes.get_ylim()[0], lowest - 2)), min(101.5, axes.get_ylim()[1]))

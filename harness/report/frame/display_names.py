@@ -9,14 +9,14 @@ from typing import Any
 
 from harness.errors import UserError
 from harness.plan.keys import canonical
-from harness.plan.spec import Choice, Study, Victim
+from harness.plan.spec import MethodSpec, Study, Victim
 
 
-class Labels:
+class DisplayNames:
     """The names of what the studies hold.
 
-    Within a study they are the study's own. A name that means something else in another study (other
-    hyperparameters, another recipe) carries its study's name in brackets.
+    Within a study they are the study's own. A name that means something else in another study
+    (other hyperparameters, another recipe) carries its study's name in brackets.
 
     Raises:
         UserError: two studies have one name.
@@ -42,7 +42,7 @@ class Labels:
         }
         return {kind: self._label(study, kind, label) for kind, label in said.items()}
 
-    def of_defense(self, study: Study, defense: Choice) -> str:
+    def of_defense(self, study: Study, defense: MethodSpec) -> str:
         """Return the name of a defense."""
         return self._label(study, "defense", defense.label)
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.plan.registry import describe
 from harness.plan.spec import Cell, Study, Victim
-from harness.report.frame.display_names import Labels
+from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.gate import clean_acc, gate, verdict
 from harness.report.frame.metric_info import with_changes
 from harness.store.record_files import Record
@@ -39,12 +39,14 @@ NAN = float("nan")
 
 def build_frame(studies: Sequence[Study], latest: Mapping[str, Record]) -> pd.DataFrame:
     """Return one row per planned cell with COLUMNS and the changes; metrics are NaN unless status is ok."""
-    labels = Labels(studies)
+    labels = DisplayNames(studies)
     rows = [row for study in studies for row in _cells(study, latest, labels)]
     return with_changes(pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
-def _cells(study: Study, latest: Mapping[str, Record], labels: Labels) -> Iterator[dict[str, Any]]:
+def _cells(
+    study: Study, latest: Mapping[str, Record], labels: DisplayNames
+) -> Iterator[dict[str, Any]]:
     gates = {key: gate(study, victim, latest) for key, victim in study.victims().items()}
     heads = {
         key: {**_head(study, victim, labels), "gate": gates.get(key, NAN)}
@@ -57,13 +59,13 @@ def _cells(study: Study, latest: Mapping[str, Record], labels: Labels) -> Iterat
 
 def build_victims(studies: Sequence[Study], latest: Mapping[str, Record]) -> pd.DataFrame:
     """Return one row per victim with VICTIM_COLUMNS; its own scores, before any defense."""
-    labels = Labels(studies)
+    labels = DisplayNames(studies)
     known = {key: (study, victim) for study in studies for key, victim in study.victims().items()}
     rows = [_victim(study, victim, latest, labels) for study, victim in known.values()]
     return pd.DataFrame(rows, columns=list(VICTIM_COLUMNS))
 
 
-def _head(study: Study, victim: Victim, labels: Labels) -> dict[str, Any]:
+def _head(study: Study, victim: Victim, labels: DisplayNames) -> dict[str, Any]:
     return {
         "study": study.name,
         **labels.of_victim(study, victim),
@@ -73,7 +75,9 @@ def _head(study: Study, victim: Victim, labels: Labels) -> dict[str, Any]:
     }
 
 
-def _victim(study: Study, victim: Victim, latest: Mapping[str, Record], labels: Labels) -> dict[str, Any]:
+def _victim(
+    study: Study, victim: Victim, latest: Mapping[str, Record], labels: DisplayNames
+) -> dict[str, Any]:
     record = latest.get(victim.key, {"status": "missing"})
     result = record.get("result", {})
     return {

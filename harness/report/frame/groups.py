@@ -17,7 +17,7 @@ SECTIONS = ("", *PRIVILEGES.values())
 """Of a board, in order."""
 
 
-class Part(NamedTuple):
+class BoardGroup(NamedTuple):
     """The cells of one board and one figure, as of ``statistics.distinct``."""
 
     title: str  # for readers: "cifar10 · preactresnet18"
@@ -25,14 +25,14 @@ class Part(NamedTuple):
     frame: pd.DataFrame
 
 
-def split(frame: pd.DataFrame) -> list[Part]:
+def split(frame: pd.DataFrame) -> list[BoardGroup]:
     """Return the parts in order of their names; the recipe is named only where there are several."""
     columns = ["data", "model", "recipe"]
     shown = 3 if frame["recipe"].nunique() > 1 else 2
     parts = []
     for names, cells in frame.groupby(columns, dropna=False):
         words = [str(name) for name in names][:shown]
-        parts.append(Part(" · ".join(words), "_".join(map(_slug, words)), cells))
+        parts.append(BoardGroup(" · ".join(words), "_".join(map(_slug, words)), cells))
     return parts
 
 
@@ -45,7 +45,11 @@ def budgets(frame: pd.DataFrame) -> list[str]:
 def panels(labels: list[str]) -> list[str]:
     """Return the budgets that get a panel of their own: evenly spread ones, where there are many."""
     last = len(labels) - 1
-    places = range(len(labels)) if last < PANELS else [round(i * last / (PANELS - 1)) for i in range(PANELS)]
+    places = (
+        range(len(labels))
+        if last < PANELS
+        else [round(i * last / (PANELS - 1)) for i in range(PANELS)]
+    )
     return [labels[place] for place in places]
 
 

@@ -38,7 +38,9 @@ COMPARED = ("acc", "asr", "ra", "der")
 
 def with_changes(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the cells with the change of ACC, ASR and RA from before the defense to after it."""
-    changes = {f"{name}_change": frame[name] - frame[f"{name}_before"] for name in ("acc", "asr", "ra")}
+    changes = {
+        f"{name}_change": frame[name] - frame[f"{name}_before"] for name in ("acc", "asr", "ra")
+    }
     return frame.assign(**changes)
 
 

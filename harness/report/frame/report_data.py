@@ -15,22 +15,23 @@ from harness.plan.report_names import FIGURES
 from harness.plan.spec import NO_ATTACK, NO_DEFENSE, Study
 from harness.report.frame.frame import build_frame, build_victims
 from harness.report.frame.groups import (
-    Part,
+    BoardGroup,
     privileged,
     split,
 )
-from harness.report.plotting.style import Look, looks
+from harness.report.plotting.style import MethodStyle, looks
 from harness.report.stats.means import distinct
-from harness.store.record_files import Latest
+from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 
 MOST = 10_000
-"""Of more cells, a page with the record of each is too large to open; two processes write the report."""
+"""Of more cells, a page with the record of each is too large to open; two processes write the
+report."""
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class ReportData:
     """Everything that tables, figures and the page draw from."""
 
     frame: pd.DataFrame
@@ -38,12 +39,13 @@ class Source:
     victims: pd.DataFrame
     """One row per victim."""
     studies: tuple[Study, ...] = ()
-    records: Latest = field(default_factory=Latest)
+    records: LatestRecords = field(default_factory=LatestRecords)
     store: Store | None = None
     figures: tuple[str, ...] = FIGURES
     """Which figures, in order."""
     against: str | None = None
-    """The defense that wins and losses are counted for; None takes the one with the best mean rank."""
+    """The defense that wins and losses are counted for; None takes the one with the best mean
+    rank."""
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -56,7 +58,7 @@ class Source:
         return self.cells[self.cells["attack"].ne(NO_ATTACK)]
 
     @cached_property
-    def parts(self) -> list[Part]:
+    def parts(self) -> list[BoardGroup]:
         """What may be averaged together."""
         return split(self.attacked)
 
@@ -66,7 +68,7 @@ class Source:
         return sorted(set(self.frame["defense"]) - {NO_DEFENSE})
 
     @cached_property
-    def looks(self) -> dict[str, Look]:
+    def looks(self) -> dict[str, MethodStyle]:
         """How each defense is drawn."""
         return looks(self.methods, privileged(self.frame))
 
@@ -77,7 +79,11 @@ class Source:
             UserError: the record names it, but its file is missing or damaged.
         """
         artifacts = self.records.get(key, {}).get("result", {}).get("artifacts", {})
-        return self.store.get(artifacts[name]) if self.store is not None and name in artifacts else None
+        return (
+            self.store.get(artifacts[name])
+            if self.store is not None and name in artifacts
+            else None
+        )
 
 
 def has_details(studies: Sequence[Study]) -> bool:
@@ -85,7 +91,7 @@ def has_details(studies: Sequence[Study]) -> bool:
     return sum(len(study.cells) for study in studies) <= MOST
 
 
-def gather(studies: Sequence[Study], store: Store, against: str | None = None) -> Source:
+def gather(studies: Sequence[Study], store: Store, against: str | None = None) -> ReportData:
     """Join studies with the records of a store.
 
     Raises:
@@ -96,7 +102,7 @@ def gather(studies: Sequence[Study], store: Store, against: str | None = None) -
     known = set(frame["defense"]) - {NO_DEFENSE}
     if against is not None and against not in known:
         raise UserError(f"--against: no defense {against!r} here{nearest(against, known)}")
-    return Source(
+    return ReportData(
         frame=frame,
         victims=build_victims(studies, records),
         studies=tuple(studies),

@@ -10,14 +10,14 @@ from typing import Any
 
 import jinja2
 
-from harness.report.frame.report_data import Source, has_details
+from harness.report.frame.report_data import ReportData, has_details
 from harness.report.page.boards import board_rows
 from harness.report.page.cells import cell_columns
 from harness.report.page.methods import methods
 from harness.report.page.records import record_details
-from harness.report.plotting.figure import Picture
-from harness.report.tables.all_tables import Tabled
-from harness.report.typeset.table import Best, Second
+from harness.report.plotting.figure import ReportFigure
+from harness.report.tables.all_tables import NamedTable
+from harness.report.typeset.table import BestText, SecondText
 
 FOLDER = files("harness.report.page")
 SCRIPTS = ("table.js", "record.js", "page.js")
@@ -25,12 +25,14 @@ PIXELS = 140
 """Of a figure's inch on the page."""
 
 
-def write_page(source: Source, tables: list[Tabled], drawn: list[Picture], path: Path) -> None:
+def write_page(
+    source: ReportData, tables: list[NamedTable], drawn: list[ReportFigure], path: Path
+) -> None:
     """Write the page beside the figures, whose PNG files lie in ``path``'s folder already."""
     figures = [_figure(picture, path.parent) for picture in drawn if picture.figure is not None]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.tests["best"] = lambda text: isinstance(text, Best)
-    environment.tests["second"] = lambda text: isinstance(text, Second)
+    environment.tests["best"] = lambda text: isinstance(text, BestText)
+    environment.tests["second"] = lambda text: isinstance(text, SecondText)
     text = environment.from_string(_read("page.html")).render(
         title=" + ".join(study.name for study in source.studies) or "Report",
         style=_read("page.css"),
@@ -46,7 +48,7 @@ def write_page(source: Source, tables: list[Tabled], drawn: list[Picture], path:
     path.write_text(text, encoding="utf-8")
 
 
-def _figure(picture: Picture, folder: Path) -> dict[str, Any]:
+def _figure(picture: ReportFigure, folder: Path) -> dict[str, Any]:
     assert picture.figure is not None
     return {
         **{"title": picture.title, "caption": picture.caption, "name": picture.stem},
@@ -55,15 +57,19 @@ def _figure(picture: Picture, folder: Path) -> dict[str, Any]:
     }
 
 
-def _data(source: Source) -> dict[str, Any]:
+def _data(source: ReportData) -> dict[str, Any]:
     return {"boards": board_rows(source), "cells": cell_columns(source)}
 
 
-def _state(source: Source) -> str:
+def _state(source: ReportData) -> str:
     """Return how many cells and victims there are, by status."""
     counts = source.frame["status"].value_counts().sort_index()
     said = ", ".join(f"{count} {status}" for status, count in counts.items())
-    told = "" if has_details(source.studies) else "; the record of a single one: defuse show STUDY CELL"
+    told = (
+        ""
+        if has_details(source.studies)
+        else "; the record of a single one: defuse show STUDY CELL"
+    )
     return f"{len(source.frame)} cells on {source.frame['victim'].nunique()} victims: {said or 'none'}{told}"
 
 

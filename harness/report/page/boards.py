@@ -12,33 +12,35 @@ import pandas as pd
 from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import (
     SECTIONS,
-    Part,
+    BoardGroup,
     budgets,
     display,
     privileged,
 )
 from harness.report.frame.metric_info import METRICS, QUANTITIES
-from harness.report.frame.report_data import Source
+from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import REASONS, summarize
 
 ALL = "all"
 PLACE = ["data", "model", "recipe", "budget", "defense"]
 
 
-def board_rows(source: Source) -> dict[str, Any]:
+def board_rows(source: ReportData) -> dict[str, Any]:
     """Return metrics (name, label, direction, whether a share) and rows: place, numbers, counts.
 
-    A row's ``numbers`` has [mean, half of the interval] per metric, null where unknown. ``attack`` and
-    ``rate`` are "all" in rows that pool them. Rows stand in board order.
+    A row's ``numbers`` has [mean, half of the interval] per metric, null where unknown. ``attack``
+    and ``rate`` are "all" in rows that pool them. Rows stand in board order.
     """
     rows = [row for part in source.parts for row in _part(part)]
     metrics = [[name, *QUANTITIES[name]] for name in METRICS]
     return {"metrics": metrics, "rows": rows}
 
 
-def _part(part: Part) -> list[dict[str, Any]]:
+def _part(part: BoardGroup) -> list[dict[str, Any]]:
     frame = part.frame
-    about = frame.drop_duplicates("defense").set_index("defense")[["family", "needs"]].to_dict("index")
+    about = (
+        frame.drop_duplicates("defense").set_index("defense")[["family", "needs"]].to_dict("index")
+    )
     sizes = frame.groupby("budget")["n_clean"].min().to_dict()
     rows = [
         {**row, **about[row["defense"]], "clean": int(sizes[row["budget"]])}
@@ -78,7 +80,11 @@ def _pooled(frame: pd.DataFrame, pooled: list[str]) -> Iterator[dict[str, Any]]:
 def _rank(row: dict[str, Any], labels: list[str], apart: Mapping[str, str]) -> tuple[Any, ...]:
     der = row["numbers"][METRICS.index("der")][0]
     defense = row["defense"]
-    place = (labels.index(row["budget"]), SECTIONS.index(apart.get(defense, "")), defense != NO_DEFENSE)
+    place = (
+        labels.index(row["budget"]),
+        SECTIONS.index(apart.get(defense, "")),
+        defense != NO_DEFENSE,
+    )
     return (*place, 0.0 if der is None else -der, defense, row["attack"], row["rate"])
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.report.frame.groups import budgets, display
 from harness.report.frame.metric_info import QUANTITIES
-from harness.report.frame.report_data import Source
+from harness.report.frame.report_data import ReportData
 
 TEXTS: dict[str, Callable[[Any], str | int]] = {
     "data": str,
@@ -31,19 +31,24 @@ TEXTS: dict[str, Callable[[Any], str | int]] = {
 NUMBERS = ["acc", "asr", "ra", "der", "rir", "arr", "rdr", "seconds", "peak_mem_mb"]
 
 
-def cell_columns(source: Source) -> dict[str, Any]:
+def cell_columns(source: ReportData) -> dict[str, Any]:
     """Return the cells column by column, the smallest budget first: a fraction of the size of rows.
 
-    ``texts`` has the values that occur in each column, and for every cell the place of its own; ``numbers``
-    has null where there is none. ``state`` is ok, gate (left out with its victim) or the status.
+    ``texts`` has the values that occur in each column, and for every cell the place of its own;
+    ``numbers`` has null where there is none. ``state`` is ok, gate (left out with its victim) or
+    the status.
     """
     order = budgets(source.frame)
-    cells = source.cells.sort_values("budget", key=lambda column: column.map(order.index), kind="stable")
+    cells = source.cells.sort_values(
+        "budget", key=lambda column: column.map(order.index), kind="stable"
+    )
     cells = cells.assign(state=cells["reason"])
     return {
         "keys": cells["key"].tolist(),
         "texts": {name: _coded(cells[name], show) for name, show in TEXTS.items()},
-        "numbers": {name: _rounded(cells[name], 5 if QUANTITIES[name].share else 2) for name in NUMBERS},
+        "numbers": {
+            name: _rounded(cells[name], 5 if QUANTITIES[name].share else 2) for name in NUMBERS
+        },
         "metrics": {name: [QUANTITIES[name].label, QUANTITIES[name].share] for name in NUMBERS},
     }
 
@@ -54,4 +59,6 @@ def _coded(column: pd.Series, show: Callable[[Any], str | int]) -> list[list[Any
 
 
 def _rounded(column: pd.Series, decimals: int) -> list[float | None]:
-    return [None if isnan(value) else value for value in column.astype(float).round(decimals).tolist()]
+    return [
+        None if isnan(value) else value for value in column.astype(float).round(decimals).tolist()
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.contract import Kind
 from harness.plan.registry import describe
-from harness.plan.spec import Choice, Study
+from harness.plan.spec import MethodSpec, Study
 
 ARXIV = re.compile(r"arXiv[: ]\s*(\d{4}\.\d{4,5})", re.IGNORECASE)
 
@@ -23,10 +23,10 @@ def methods(studies: Sequence[Study]) -> list[dict[str, Any]]:
     return sorted(found.values(), key=lambda method: (order.index(method["kind"]), method["label"]))
 
 
-def _choices(study: Study) -> Iterator[tuple[Kind, Choice]]:
+def _choices(study: Study) -> Iterator[tuple[Kind, MethodSpec]]:
     seen: set[int] = set()
     for cell in study.cells:
-        chosen: tuple[tuple[Kind, Choice], ...] = (
+        chosen: tuple[tuple[Kind, MethodSpec], ...] = (
             ("defense", cell.defense),
             ("attack", cell.victim.attack),
             ("model", cell.victim.model),
@@ -37,7 +37,7 @@ def _choices(study: Study) -> Iterator[tuple[Kind, Choice]]:
                 yield kind, choice
 
 
-def _method(kind: Kind, choice: Choice) -> dict[str, Any]:
+def _method(kind: Kind, choice: MethodSpec) -> dict[str, Any]:
     method = describe(kind, choice.ref)
     arxiv = ARXIV.search(method.about.paper)
     return {

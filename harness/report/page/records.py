@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from harness.plan.keys import canonical
-from harness.report.frame.report_data import Source, has_details
+from harness.report.frame.report_data import ReportData, has_details
 from harness.store.record_files import Record
 
 POINTS = 60
 """Of a log, so many evenly spread entries are drawn."""
 
 
-def record_details(source: Source) -> dict[str, Any]:
+def record_details(source: ReportData) -> dict[str, Any]:
     """Return the records of all cells and victims by key; what many share is kept once and pointed to.
 
     ``specs`` and ``environments`` are lists; a record has the index of its own. Of a very
@@ -20,7 +20,7 @@ def record_details(source: Source) -> dict[str, Any]:
     """
     if not has_details(source.studies):
         return {"specs": [], "environments": [], "records": {}}
-    specs, environments = _Once(), _Once()
+    specs, environments = _Interner(), _Interner()
     records: dict[str, Any] = {}
     for study in source.studies:
         for cell in study.cells:
@@ -31,11 +31,13 @@ def record_details(source: Source) -> dict[str, Any]:
             records[cell.key]["skip"] = cell.skip
     for key, about in records.items():
         if record := source.records.get(key):
-            about.update(_told(record), environment=environments.index(record.get("environment", {})))
+            about.update(
+                _told(record), environment=environments.index(record.get("environment", {}))
+            )
     return {"specs": specs.values, "environments": environments.values, "records": records}
 
 
-class _Once:
+class _Interner:
     """Values, each kept once."""
 
     def __init__(self) -> None:

@@ -11,16 +11,18 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import display
-from harness.report.plotting.style import REFERENCE, Look, labelled
+from harness.report.plotting.style import REFERENCE, MethodStyle, labelled
 
 PANELS = {"acc": "ACC", "asr": "ASR", "ra": "RA"}
 
 
-def panel(axes: Axes, data: pd.DataFrame, look: dict[str, Look], hollow: Mapping[str, str]) -> None:
+def panel(
+    axes: Axes, data: pd.DataFrame, look: dict[str, MethodStyle], hollow: Mapping[str, str]
+) -> None:
     """Draw one metric: reference, bands, lines, then the axis around the values of ``x`` that occur.
 
-    ``data`` has the columns defense, x, mean, low, high (shares). No defense is the reference: a level line
-    where its x is NaN.
+    ``data`` has the columns defense, x, mean, low, high (shares). No defense is the reference: a
+    level line where its x is NaN.
     """
     percent = data.assign(**{name: 100 * data[name] for name in ("mean", "low", "high")})
     idle = percent["defense"].eq(NO_DEFENSE)
@@ -51,7 +53,9 @@ def _reference(axes: Axes, rows: pd.DataFrame) -> None:
         axes.plot(curve["x"], curve["mean"], label=display(NO_DEFENSE), clip_on=False, **REFERENCE)
 
 
-def _curve(axes: Axes, curve: pd.DataFrame, look: Look, label: str, dodge: float, alpha: float) -> None:
+def _curve(
+    axes: Axes, curve: pd.DataFrame, look: MethodStyle, label: str, dodge: float, alpha: float
+) -> None:
     """Draw a line with its band, or one point with its error bar."""
     x, mean, low, high = curve.to_numpy(dtype=float).T
     x, low, high = x * dodge, low.clip(0, 100), high.clip(0, 100)

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.report.frame.groups import Part
-from harness.report.frame.report_data import Source
+from harness.report.frame.groups import BoardGroup
+from harness.report.frame.report_data import ReportData
 
 
-class Picture(NamedTuple):
+class ReportFigure(NamedTuple):
     """A figure and all that belongs to it; without a figure, a note alone."""
 
     stem: str
@@ -28,14 +28,14 @@ class Picture(NamedTuple):
     """What a reader must know that it doesn't show."""
 
 
-def pictures(source: Source) -> Iterator[Picture]:
+def pictures(source: ReportData) -> Iterator[ReportFigure]:
     """Yield every picture that the source asks for and has data for, in its order."""
     for name in source.figures:
-        make: Callable[[Source], Iterator[Picture]]
+        make: Callable[[ReportData], Iterator[ReportFigure]]
         make = importlib.import_module(f"harness.report.figures.{name}").pictures
         yield from make(source)
 
 
-def stem(name: str, part: Part, source: Source) -> str:
+def stem(name: str, part: BoardGroup, source: ReportData) -> str:
     """Return the file name of a part's figure; the part is named only where there are several."""
     return f"{name}_{part.slug}" if len(source.parts) > 1 else name

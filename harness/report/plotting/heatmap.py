@@ -21,11 +21,15 @@ def draw_heat(axes: Axes, table: pd.DataFrame, *, upright: bool = False) -> Any:
     """Draw a table of percentages (NaN: grey, a dash) and return the image for a colour bar."""
     values = table.to_numpy(dtype=float)
     axes.set_facecolor("0.85")
-    image = axes.imshow(values, cmap=SHADES, vmin=0, vmax=100, aspect="auto", interpolation="nearest")
+    image = axes.imshow(
+        values, cmap=SHADES, vmin=0, vmax=100, aspect="auto", interpolation="nearest"
+    )
     axes.set_yticks(range(len(table.index)), [str(name) for name in table.index])
     step = -(-len(table.columns) // 25) if upright else 1
     places = range(0, len(table.columns), step)
-    turned: dict[str, Any] = {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    turned: dict[str, Any] = (
+        {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    )
     axes.set_xticks(places, [str(table.columns[place]) for place in places], **turned)
     axes.tick_params(length=0)
     axes.grid(visible=False)

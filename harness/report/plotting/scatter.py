@@ -13,29 +13,30 @@ from matplotlib.figure import Figure
 
 from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import (
-    Part,
+    BoardGroup,
     budgets,
     panels,
     privileged,
 )
 from harness.report.frame.metric_info import QUANTITIES
-from harness.report.plotting.style import PAGE_WIDTH, RC, Look, labelled, legend_below
+from harness.report.plotting.style import PAGE_WIDTH, RC, MethodStyle, labelled, legend_below
 from harness.report.stats.means import summarize
 
 COLUMNS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
+class AxesPair:
     """What is drawn against what."""
 
     x: str
     y: str
     finish: Callable[[Axes, pd.DataFrame], None]
-    """Called with each panel and its points (columns as of ``points``), privileged methods left out."""
+    """Called with each panel and its points (columns as of ``points``), privileged methods left
+    out."""
 
 
-def points(part: Part, pair: Pair) -> pd.DataFrame:
+def points(part: BoardGroup, pair: AxesPair) -> pd.DataFrame:
     """Return one row per budget and defense: mean, low, high of x and y, and counts.
 
     Shares are in percent, and intervals end where the values do.
@@ -53,7 +54,9 @@ def points(part: Part, pair: Pair) -> pd.DataFrame:
     return sides[pair.x].join(sides[pair.y]).join(counts).reset_index()
 
 
-def draw(data: pd.DataFrame, part: Part, look: dict[str, Look], pair: Pair) -> Figure | None:
+def draw(
+    data: pd.DataFrame, part: BoardGroup, look: dict[str, MethodStyle], pair: AxesPair
+) -> Figure | None:
     """Return the figure of ``points``, or None when no defense has a number to draw."""
     known = data.dropna(subset=[f"{pair.x}_mean", f"{pair.y}_mean"])
     seen = known[known["defense"].isin(look)]
@@ -77,12 +80,18 @@ def draw(data: pd.DataFrame, part: Part, look: dict[str, Look], pair: Pair) -> F
     return figure
 
 
-def _panel(axes: Axes, rows: pd.DataFrame, part: Part, look: dict[str, Look], pair: Pair) -> None:
+def _panel(
+    axes: Axes, rows: pd.DataFrame, part: BoardGroup, look: dict[str, MethodStyle], pair: AxesPair
+) -> None:
     hollow = privileged(part.frame)
     drawn = rows.sort_values("defense")
     styles = [_style(str(method), look) for method in drawn["defense"]]
     x, y = drawn[f"{pair.x}_mean"], drawn[f"{pair.y}_mean"]
-    bars: dict[str, Any] = {"color": [style["color"] for style in styles], "linewidth": 0.6, "alpha": 0.45}
+    bars: dict[str, Any] = {
+        "color": [style["color"] for style in styles],
+        "linewidth": 0.6,
+        "alpha": 0.45,
+    }
     axes.hlines(y, drawn[f"{pair.x}_low"], drawn[f"{pair.x}_high"], **bars)
     axes.vlines(x, drawn[f"{pair.y}_low"], drawn[f"{pair.y}_high"], **bars)
     for method, style, *place in zip(drawn["defense"], styles, x, y, strict=True):
@@ -90,7 +99,7 @@ def _panel(axes: Axes, rows: pd.DataFrame, part: Part, look: dict[str, Look], pa
     pair.finish(axes, rows[~rows["defense"].isin(hollow)])
 
 
-def _style(method: str, look: dict[str, Look]) -> dict[str, Any]:
+def _style(method: str, look: dict[str, MethodStyle]) -> dict[str, Any]:
     if method == NO_DEFENSE:
         return {"color": "0.35", "marker": "x", "linestyle": "", "markeredgewidth": 1.2}
     return {**look[method].line(), "linestyle": ""}

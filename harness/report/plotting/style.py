@@ -56,7 +56,7 @@ _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h"]
 _DASHES = ["-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1))]
 
 
-class Look(NamedTuple):
+class MethodStyle(NamedTuple):
     """How one method is drawn, the same in every figure of a report."""
 
     color: str
@@ -67,19 +67,29 @@ class Look(NamedTuple):
     def line(self) -> dict[str, Any]:
         """Return the keywords for a matplotlib line."""
         face = "white" if self.hollow else self.color
-        return {"color": self.color, "marker": self.marker, "linestyle": self.linestyle, "mfc": face}
+        return {
+            "color": self.color,
+            "marker": self.marker,
+            "linestyle": self.linestyle,
+            "mfc": face,
+        }
 
 
-def looks(methods: list[str], hollow: Collection[str]) -> dict[str, Look]:
+def looks(methods: list[str], hollow: Collection[str]) -> dict[str, MethodStyle]:
     """Return a look per method; colour, marker and dash cycle with different periods, so no two agree."""
     dashes = [dash for dash in _DASHES for _ in _COLOURS]
     rows = zip(sorted(methods), cycle(_COLOURS), cycle(_MARKERS), cycle(dashes), strict=False)
-    return {method: Look(colour, marker, dash, method in hollow) for method, colour, marker, dash in rows}
+    return {
+        method: MethodStyle(colour, marker, dash, method in hollow)
+        for method, colour, marker, dash in rows
+    }
 
 
 def labelled(method: str, hollow: Mapping[str, str]) -> str:
     """Return a method's name as figures show it: with what it is given, where the name does not say it."""
-    return display(method) if hollow.get(method, method) == method else f"{method} ({hollow[method]})"
+    return (
+        display(method) if hollow.get(method, method) == method else f"{method} ({hollow[method]})"
+    )
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> None:
@@ -90,7 +100,9 @@ def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> Non
     entries: dict[Any, Any]
     if handles is None:
         entries = {
-            name: artist for axes in figure.axes for artist, name in zip(*_labelled(axes), strict=True)
+            name: artist
+            for axes in figure.axes
+            for artist, name in zip(*_labelled(axes), strict=True)
         }
     else:
         entries = {artist.get_label(): artist for artist in handles}

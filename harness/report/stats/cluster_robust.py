@@ -44,7 +44,9 @@ class Intervals(NamedTuple):
 def levels(group: Codes, condition: Codes, seed: Codes, n: int) -> Levels:
     """Number the levels of values whose group (of ``n``), condition and seed are given, (N) each."""
     seeds = int(seed.max(initial=0)) + 1
-    trials, first, trial = np.unique(condition * seeds + seed, return_index=True, return_inverse=True)
+    trials, first, trial = np.unique(
+        condition * seeds + seed, return_index=True, return_inverse=True
+    )
     _, at, of = np.unique(trials // seeds, return_index=True, return_inverse=True)
     clusters, cluster = np.unique(group[first] * seeds + seed[first], return_inverse=True)
     return Levels(trial, of, cluster, group[first][at], clusters // seeds, n)

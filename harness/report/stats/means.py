@@ -1,20 +1,22 @@
 """Means with 95 % intervals over seeds, and the count of every cell that a mean leaves out.
 
-A *condition* is what is averaged over inside a group: one data set, model, recipe, attack, poison rate,
-target, defense and budget. A condition is met once per seed, in as many seeds as gave a number.
+A *condition* is what is averaged over inside a group: one data set, model, recipe, attack, poison
+rate, target, defense and budget. A condition is met once per seed, in as many seeds as gave a
+number.
 
-With C conditions in a group, n_c seeds for condition c, and y_cs the value of condition c in seed s::
+With C conditions in a group, n_c seeds for condition c, and y_cs the value of condition c in seed
+s::
 
     mean  = 1/C * sum_c ybar_c                                 every condition weighs the same
     u_s   = sum_c sqrt(n_c / (n_c - 1)) * (y_cs - ybar_c) / (C * n_c)  what seed s adds to the error
     half  = t(0.975, min_c n_c - 1) * sqrt(sum_s u_s^2)
 
-A seed is the cluster: all that was computed from one seed (and so from one victim) stays together in u_s.
-When every seed has every condition, this is exactly Student's t interval over the per-seed means.
-When one lacks an attack that the others have, the mean of per-seed means would shift with the difficulty of
-that attack; this mean doesn't. The spread is then the bias-reduced clustered one (CR2, Bell and McCaffrey
-2002), with the fewest degrees of freedom that any condition offers. A condition met in one seed alone says
-nothing about spread: the interval is NaN.
+A seed is the cluster: all that was computed from one seed (and so from one victim) stays together
+in u_s. When every seed has every condition, this is exactly Student's t interval over the per-seed
+means. When one lacks an attack that the others have, the mean of per-seed means would shift with
+the difficulty of that attack; this mean doesn't. The spread is then the bias-reduced clustered one
+(CR2, Bell and McCaffrey 2002), with the fewest degrees of freedom that any condition offers. A
+condition met in one seed alone says nothing about spread: the interval is NaN.
 """
 
 from __future__ import annotations
@@ -35,13 +37,16 @@ COUNTED = ["", *REASONS]
 def distinct(frame: pd.DataFrame) -> pd.DataFrame:
     """Return each cell once, as all statistics take them.
 
-    A cell that two studies share counts once, with its finished record if either has one. The order doesn't
-    depend on the frame's: sums are then bitwise the same. Two columns are added: ``reason``, why the cell is
-    left out of every mean (see ``left_out``), and ``condition``, the number of its condition.
+    A cell that two studies share counts once, with its finished record if either has one. The order
+    doesn't depend on the frame's: sums are then bitwise the same. Two columns are added:
+    ``reason``, why the cell is left out of every mean (see ``left_out``), and ``condition``, the
+    number of its condition.
     """
     once = frame
     if not frame["key"].is_unique:
-        open_first = frame.assign(_open=frame["status"].ne("ok")).sort_values(["key", "_open", "study"])
+        open_first = frame.assign(_open=frame["status"].ne("ok")).sort_values(
+            ["key", "_open", "study"]
+        )
         once = open_first.drop_duplicates("key").drop(columns="_open")
     cells = once.sort_values([*CONDITION, "seed", "key"], key=_sortable).reset_index(drop=True)
     return cells.assign(
@@ -55,12 +60,13 @@ def summarize(
 ) -> pd.DataFrame:
     """Return one row per group of ``by`` and metric, in the metric's own unit, groups in the cells' order.
 
-    ``cells`` are as of ``distinct``, or some of them; in one condition every column of ``by`` is the same.
-    ``level`` is the probability that an interval holds.
+    ``cells`` are as of ``distinct``, or some of them; in one condition every column of ``by`` is
+    the same. ``level`` is the probability that an interval holds.
 
-    Columns: ``by``, metric, mean, low, high (NaN when nothing is known), n_seeds, n_conditions, n_cells
-    (used), n_planned, then one count per entry of ``REASONS``; n_cells and the counts add up to n_planned.
-    ``undefined`` counts finished cells without this metric.
+    Columns: ``by``, metric, mean, low, high (NaN when nothing is known), n_seeds, n_conditions,
+        n_cells
+    (used), n_planned, then one count per entry of ``REASONS``; n_cells and the counts add up to
+    n_planned. ``undefined`` counts finished cells without this metric.
     """
     heads, group = _groups(cells, list(by))
     condition, seed = cells["condition"].to_numpy(dtype=np.intp), pd.factorize(cells["seed"])[0]
@@ -76,8 +82,8 @@ def summarize(
 def left_out(frame: pd.DataFrame) -> pd.Series[str]:
     """Return, per cell, why it is left out of every mean: ``gate`` or its status; "" when it counts.
 
-    A victim whose attack failed the gate takes all of its cells with it; an unknown gate (NaN) does not.
-    Raises ValueError for a status that is neither ok nor a known reason.
+    A victim whose attack failed the gate takes all of its cells with it; an unknown gate (NaN) does
+    not. Raises ValueError for a status that is neither ok nor a known reason.
     """
     unknown = set(frame["status"]) - {"ok", *REASONS}
     if unknown:
@@ -104,7 +110,9 @@ def _groups(cells: pd.DataFrame, by: list[str]) -> tuple[pd.DataFrame, Codes]:
     return first.drop_duplicates(by)[by].reset_index(drop=True), of[cells["condition"]]
 
 
-def _summary(values: np.ndarray, reason: Codes, group: Codes, at: Levels, level: float) -> pd.DataFrame:
+def _summary(
+    values: np.ndarray, reason: Codes, group: Codes, at: Levels, level: float
+) -> pd.DataFrame:
     """Return mean, interval and counts of one metric, a row per group."""
     reason = np.where((reason == 0) & np.isnan(values), COUNTED.index("undefined"), reason)
     flat = np.bincount(group * len(COUNTED) + reason, minlength=at.n * len(COUNTED))

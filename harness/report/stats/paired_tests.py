@@ -1,15 +1,16 @@
 """Methods held against each other on the same victims and budgets.
 
-The unit is the victim: a difference between two defenses is taken at every budget that both finished on a
-victim, and averaged over these budgets, so that what was computed from one victim counts once. Positive
-differences favour the first method, whatever the direction of the metric. Over the victims, the Wilcoxon
-signed-rank test (two-sided, zeros left out) gives p, and Holm's step-down procedure corrects it over the
-family: all pairs of one scope and metric. The effect size is the matched-pairs rank-biserial correlation,
-(sum of positive ranks - sum of negative ranks) / sum of ranks: 1 when the first method wins everywhere.
+The unit is the victim: a difference between two defenses is taken at every budget that both
+finished on a victim, and averaged over these budgets, so that what was computed from one victim
+counts once. Positive differences favour the first method, whatever the direction of the metric.
+Over the victims, the Wilcoxon signed-rank test (two-sided, zeros left out) gives p, and Holm's
+step-down procedure corrects it over the family: all pairs of one scope and metric. The effect size
+is the matched-pairs rank-biserial correlation, (sum of positive ranks - sum of negative ranks) /
+sum of ranks: 1 when the first method wins everywhere.
 
-A rank is taken within one victim and budget on which every ranked defense finished; ties share their mean.
-Victims that failed the gate are left out, and so is the undefended model, a reference and not a competitor,
-and the oracle and external methods, which are given more than the others.
+A rank is taken within one victim and budget on which every ranked defense finished; ties share
+their mean. Victims that failed the gate are left out, and so is the undefended model, a reference
+and not a competitor, and the oracle and external methods, which are given more than the others.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Comparison(NamedTuple):
     ties: int
     losses: int
     difference: float
-    """Mean over victims, in the metric's unit, positive in favour of the first; NaN without a victim."""
+    """Mean over victims, in the metric's unit, positive in favour of the first; NaN without a
+    victim."""
 
 
 def compare(gaps: Floats) -> Comparison:
@@ -109,7 +111,8 @@ def competitors(cells: pd.DataFrame) -> pd.DataFrame:
 def values(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return one row per victim, budget and seed, one column per defense that gave any number; else NaN.
 
-    A victim that was trained here has one seed; one that was imported is repaired with each of the study's.
+    A victim that was trained here has one seed; one that was imported is repaired with each of the
+    study's.
     """
     counted = cells[cells[metric].notna()]
     return counted.pivot(index=["victim", "budget", "seed"], columns="defense", values=metric)
@@ -141,13 +144,15 @@ def _per_victim(gap: Floats, victims: Codes) -> Floats:
 def ranks(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return defense, rank (the mean; 1 is best), n_victims and n_blocks, best first.
 
-    A block is a victim at a budget and seed on which all of these defenses finished; a victim weighs the same
-    however many blocks it has.
+    A block is a victim at a budget and seed on which all of these defenses finished; a victim
+    weighs the same however many blocks it has.
     """
     complete = values(cells, metric).dropna()
     within = complete.rank(axis="columns", ascending=QUANTITIES[metric].better < 0)
     per_victim = within.groupby("victim").mean()
-    found = pd.DataFrame({"rank": per_victim.mean(), "n_victims": len(per_victim), "n_blocks": len(complete)})
+    found = pd.DataFrame(
+        {"rank": per_victim.mean(), "n_victims": len(per_victim), "n_blocks": len(complete)}
+    )
     found.index.name = "defense"
     return found.sort_values(["rank", "defense"]).reset_index()
 

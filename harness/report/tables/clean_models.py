@@ -7,7 +7,7 @@ import pandas as pd
 from harness.plan.spec import NO_ATTACK
 from harness.report.frame.groups import display
 from harness.report.frame.metric_info import number
-from harness.report.typeset.table import Section, Sheet
+from harness.report.typeset.table import Section, TextTable
 
 PLACE = ["data", "model", "recipe", "budget", "defense"]
 SHARES = ["acc_before", "acc", "drop", "changed", "asr_triggers", "ra_triggers"]
@@ -25,13 +25,15 @@ def clean_numbers(frame: pd.DataFrame) -> pd.DataFrame:
     return cells.groupby(PLACE, sort=False)[SHARES].mean().reset_index()
 
 
-def clean_sheets(numbers: pd.DataFrame) -> list[Sheet]:
+def clean_sheets(numbers: pd.DataFrame) -> list[TextTable]:
     """Return one sheet, with one section per data set and model."""
     sections = [
-        Section(label=" · ".join(map(str, place)), rows=[_row(line) for _, line in lines.iterrows()])
+        Section(
+            label=" · ".join(map(str, place)), rows=[_row(line) for _, line in lines.iterrows()]
+        )
         for place, lines in numbers.groupby(PLACE[:2], sort=False)
     ]
-    return [Sheet(title="Clean models", header=HEADER, sections=sections, caption=CAPTION)]
+    return [TextTable(title="Clean models", header=HEADER, sections=sections, caption=CAPTION)]
 
 
 def _row(line: pd.Series[float]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import (
     PRIVILEGES,
     SECTIONS,
-    Part,
+    BoardGroup,
     budgets,
     display,
     privileged,
@@ -16,13 +16,13 @@ from harness.report.frame.groups import (
 from harness.report.frame.metric_info import METRICS, number, percent
 from harness.report.stats.means import REASONS, summarize
 from harness.report.typeset.render import NOTHING
-from harness.report.typeset.table import Section, Sheet
+from harness.report.typeset.table import Section, TextTable
 
 SHARES = ["acc", "asr", "ra", "der"]
 HEADER = ("defense", "ACC", "ASR", "RA", "DER", "sec", "n")
 
 
-def board(part: Part, table: pd.DataFrame) -> Sheet:
+def board(part: BoardGroup, table: pd.DataFrame) -> TextTable:
     """Return the part's leaderboard from its numbers: one data set and model, never averaged with another."""
     apart = privileged(part.frame)
     sections = []
@@ -30,10 +30,11 @@ def board(part: Part, table: pd.DataFrame) -> Sheet:
         rows = table[table["budget"].eq(budget)]
         group = rows["defense"].map(lambda name: apart.get(name, ""))
         sections += [
-            Section(label=f"{budget} {name}".strip(), rows=_rows(rows[group.eq(name)])) for name in SECTIONS
+            Section(label=f"{budget} {name}".strip(), rows=_rows(rows[group.eq(name)]))
+            for name in SECTIONS
         ]
     kept = [section for section in sections if section.rows]
-    return Sheet(
+    return TextTable(
         title=part.title,
         header=HEADER,
         sections=kept,
@@ -42,10 +43,11 @@ def board(part: Part, table: pd.DataFrame) -> Sheet:
     )
 
 
-def leaderboard(part: Part) -> pd.DataFrame:
+def leaderboard(part: BoardGroup) -> pd.DataFrame:
     """Return the board's numbers: one row per budget, defense and metric, shares in 0..1, in board order.
 
-    Within a budget the order is: no defense, then by mean DER, best first; then oracle and external methods.
+    Within a budget the order is: no defense, then by mean DER, best first; then oracle and external
+    methods.
     """
     frame = part.frame
     table = summarize(frame, ["data", "model", "recipe", "budget", "defense"], METRICS)
@@ -64,7 +66,9 @@ def _ordered(table: pd.DataFrame, labels: list[str]) -> pd.DataFrame:
             "budget": table["budget"].map(labels.index),
             "section": table["needs"].map(lambda needs: SECTIONS.index(PRIVILEGES.get(needs, ""))),
             "method": table["defense"].ne(NO_DEFENSE),
-            "worse": -der.reindex(pd.MultiIndex.from_frame(table[["budget", "defense"]])).to_numpy(),
+            "worse": -der.reindex(
+                pd.MultiIndex.from_frame(table[["budget", "defense"]])
+            ).to_numpy(),
             "defense": table["defense"],
             "metric": table["metric"].map(METRICS.index),
         }
@@ -104,10 +108,14 @@ def _caption(frame: pd.DataFrame) -> str:
 def left_out_text(cells: pd.DataFrame) -> str:
     """Return the sentence that counts the cells outside every mean, by reason."""
     counts = cells["reason"].value_counts()
-    parts = [f"{counts[reason]} {reason}" for reason in REASONS if counts[reason] and reason != "gate"]
+    parts = [
+        f"{counts[reason]} {reason}" for reason in REASONS if counts[reason] and reason != "gate"
+    ]
     if counts["gate"]:
         victims = cells.loc[cells["reason"].eq("gate"), "victim"].nunique()
-        parts.insert(0, f"{_count(victims, 'victim')} failed the gate ({_count(counts['gate'], 'cell')})")
+        parts.insert(
+            0, f"{_count(victims, 'victim')} failed the gate ({_count(counts['gate'], 'cell')})"
+        )
     unfinished = "" if counts[""] else f"{NOTHING} "
     return f"{unfinished}Left out: {'; '.join(parts) or 'nothing'}."
 

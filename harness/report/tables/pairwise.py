@@ -9,7 +9,7 @@ import pandas as pd
 from harness.report.frame.groups import budgets
 from harness.report.frame.metric_info import COMPARED, QUANTITIES, number
 from harness.report.stats.paired_tests import SIGNIFICANT, comparisons, competitors, ranks, scopes
-from harness.report.typeset.table import Best, Row, Section, Sheet, marked
+from harness.report.typeset.table import BestText, Row, Section, TextTable, marked
 
 HEADER = ("defense", "n", "win", "tie", "loss", "difference", "effect", "p")
 RANKED = "der"
@@ -26,7 +26,9 @@ def rank_numbers(frame: pd.DataFrame) -> pd.DataFrame:
     return _everywhere(frame, ranks)
 
 
-def _everywhere(frame: pd.DataFrame, numbers: Callable[[pd.DataFrame, str], pd.DataFrame]) -> pd.DataFrame:
+def _everywhere(
+    frame: pd.DataFrame, numbers: Callable[[pd.DataFrame, str], pd.DataFrame]
+) -> pd.DataFrame:
     tables = [
         numbers(cells, metric).assign(scope=scope, metric=metric)
         for scope, cells in scopes(competitors(frame), budgets(frame))
@@ -42,29 +44,41 @@ def _everywhere(frame: pd.DataFrame, numbers: Callable[[pd.DataFrame, str], pd.D
 def best_ranked(numbers: pd.DataFrame) -> str | None:
     """Return the defense with the best mean rank over all budgets, or None where there is no rank."""
     rows = numbers[numbers["metric"].eq(RANKED)] if len(numbers) else numbers
-    return str(rows[rows["scope"].eq(rows["scope"].iloc[-1])]["defense"].iloc[0]) if len(rows) else None
+    return (
+        str(rows[rows["scope"].eq(rows["scope"].iloc[-1])]["defense"].iloc[0])
+        if len(rows)
+        else None
+    )
 
 
-def rank_sheets(numbers: pd.DataFrame) -> list[Sheet]:
+def rank_sheets(numbers: pd.DataFrame) -> list[TextTable]:
     """Return one sheet of mean ranks: rows defenses, best DER first, columns metrics, sections scopes."""
     sections = []
     for scope, rows in numbers.groupby("scope", sort=False):
         table = rows.pivot_table(index="defense", columns="metric", values="rank")
         table = table.reindex(columns=list(COMPARED)).sort_values([RANKED, "acc"])
-        columns = [marked([f"{x:.2f}" for x in table[name]], table[name].tolist(), -1) for name in COMPARED]
+        columns = [
+            marked([f"{x:.2f}" for x in table[name]], table[name].tolist(), -1) for name in COMPARED
+        ]
         n = int(rows["n_victims"].iloc[0])
         sections.append(
-            Section(label=f"{scope}, {n} victims", rows=list(zip(table.index, *columns, strict=True)))
+            Section(
+                label=f"{scope}, {n} victims", rows=list(zip(table.index, *columns, strict=True))
+            )
         )
     caption = (
         "Mean rank over victims on which every defense here finished; 1 is best, ties share their mean. "
         "The undefended model, oracle and external methods, and victims that failed the gate take no part."
     )
     header = ("defense", *[QUANTITIES[name].label for name in COMPARED])
-    return [Sheet(title="Mean ranks", header=header, sections=sections, caption=caption)] if sections else []
+    return (
+        [TextTable(title="Mean ranks", header=header, sections=sections, caption=caption)]
+        if sections
+        else []
+    )
 
 
-def duel_sheets(numbers: pd.DataFrame, chosen: str) -> list[Sheet]:
+def duel_sheets(numbers: pd.DataFrame, chosen: str) -> list[TextTable]:
     """Return the chosen method against every other: one sheet per scope, one section per metric."""
     caption = (
         f"On the same victims and budgets; one difference per victim, in points, positive in favour of "
@@ -75,12 +89,16 @@ def duel_sheets(numbers: pd.DataFrame, chosen: str) -> list[Sheet]:
     found = []
     for scope, rows in numbers.groupby("scope", sort=False):
         sections = [
-            Section(label=QUANTITIES[metric].label, rows=_duels(rows[rows["metric"].eq(metric)], chosen))
+            Section(
+                label=QUANTITIES[metric].label, rows=_duels(rows[rows["metric"].eq(metric)], chosen)
+            )
             for metric in COMPARED
         ]
         kept = [section for section in sections if section.rows]
         title = f"{chosen} against each other defense, {scope}"
-        found += [Sheet(title=title, header=HEADER, sections=kept, caption=caption)] if kept else []
+        found += (
+            [TextTable(title=title, header=HEADER, sections=kept, caption=caption)] if kept else []
+        )
     return found
 
 
@@ -99,5 +117,14 @@ def _duel(duel: dict[object, object]) -> Row:
     n, wins, ties, losses = (str(duel[name]) for name in ("n", "wins", "ties", "losses"))
     difference, effect, p = (float(str(duel[name])) for name in ("difference", "effect", "p_holm"))
     said = "–" if pd.isna(p) else f"{p:.3f}" if p >= 0.001 else "<0.001"
-    sure = Best(said) if p < SIGNIFICANT else said
-    return (str(duel["other"]), n, wins, ties, losses, number(100 * difference), number(effect, 2), sure)
+    sure = BestText(said) if p < SIGNIFICANT else said
+    return (
+        str(duel["other"]),
+        n,
+        wins,
+        ties,
+        losses,
+        number(100 * difference),
+        number(effect, 2),
+        sure,
+    )

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from harness.report.frame.frame import SCORES
-from harness.report.frame.groups import Part, split
+from harness.report.frame.groups import BoardGroup, split
 from harness.report.frame.metric_info import number
-from harness.report.typeset.table import Row, Section, Sheet
+from harness.report.typeset.table import Row, Section, TextTable
 
 PLACE = ["attack", "rate", "target"]
 MEANS = ["acc", "clean_acc", "asr", "ra", "psnr", "ssim", "linf", "seconds"]
@@ -28,23 +28,30 @@ TOLD = (
 )
 
 
-def victim_sheets(victims: pd.DataFrame) -> list[Sheet]:
+def victim_sheets(victims: pd.DataFrame) -> list[TextTable]:
     """Return one sheet, with one section per data set and model."""
     sections = [Section(label=part.title, rows=_rows(part)) for part in split(victims)]
-    sheets = [Sheet(title="Victims", header=HEADER, sections=sections, caption=CAPTION)] if sections else []
+    sheets = (
+        [TextTable(title="Victims", header=HEADER, sections=sections, caption=CAPTION)]
+        if sections
+        else []
+    )
     told = victims[victims[[f"{name}_reported" for name in SCORES]].notna().any(axis=1)]
     return [*sheets, _told(told)] if len(told) else sheets
 
 
-def _told(victims: pd.DataFrame) -> Sheet:
+def _told(victims: pd.DataFrame) -> TextTable:
     """Return the sheet of imported victims: our numbers beside those of their own record."""
     rows = [
         (str(line["attack"]), *(text for name in SCORES for text in _compared(line, name)))
         for _, line in victims.iterrows()
     ]
-    header = ("attack", *(text for name in SCORES for text in (name.upper(), "record's", "difference")))
+    header = (
+        "attack",
+        *(text for name in SCORES for text in (name.upper(), "record's", "difference")),
+    )
     sections = [Section(label="", rows=rows)]
-    return Sheet(title="Imported victims", header=header, sections=sections, caption=TOLD)
+    return TextTable(title="Imported victims", header=header, sections=sections, caption=TOLD)
 
 
 def _compared(line: pd.Series[float], name: str) -> tuple[str, str, str]:
@@ -52,7 +59,7 @@ def _compared(line: pd.Series[float], name: str) -> tuple[str, str, str]:
     return number(ours), number(theirs), number(ours - theirs)
 
 
-def _rows(part: Part) -> list[Row]:
+def _rows(part: BoardGroup) -> list[Row]:
     return [_row(place, group) for place, group in part.frame.groupby(PLACE, dropna=False)]
 
 
@@ -62,7 +69,12 @@ def _row(place: tuple[Any, ...], group: pd.DataFrame) -> Row:
     return (
         *(str(attack), f"{100 * float(rate):g}" if rate else "–", str(target)),
         *(number(100 * means[name]) for name in MEANS[:4]),
-        *(number(means["psnr"]), number(means["ssim"], 3), number(means["linf"]), number(means["seconds"])),
+        *(
+            number(means["psnr"]),
+            number(means["ssim"], 3),
+            number(means["linf"]),
+            number(means["seconds"]),
+        ),
         _verdicts(group["verdict"]),
     )
 

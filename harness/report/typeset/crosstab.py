@@ -13,7 +13,7 @@ from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import display
 from harness.report.frame.metric_info import QUANTITIES, shown
 from harness.report.stats.means import REASONS
-from harness.report.typeset.table import Row, Section, Sheet, marked
+from harness.report.typeset.table import Row, Section, TextTable, marked
 
 COLUMNS_NUMBERS = 12
 """Columns of numbers that a page's width takes."""
@@ -24,7 +24,7 @@ MARKS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Layout:
+class TableLayout:
     """Which columns of a summary span the table."""
 
     sections: str
@@ -36,8 +36,8 @@ class Layout:
 def texts(table: pd.DataFrame, apart: Collection[str]) -> pd.Series[str]:
     """Return each number of a summary as a text, the best and second best defense of each place marked.
 
-    ``table`` has one row per defense, metric and place (all other columns before ``metric``). The defenses
-    ``apart`` and the undefended model are shown but not ranked.
+    ``table`` has one row per defense, metric and place (all other columns before ``metric``). The
+    defenses ``apart`` and the undefended model are shown but not ranked.
     """
     place = [name for name in table.columns[: table.columns.get_loc("metric")] if name != "defense"]
     groups = table.groupby([*place, "metric"], sort=False, dropna=False).ngroup()
@@ -61,11 +61,13 @@ def _noted(texts: np.ndarray[Any, Any], table: pd.DataFrame) -> list[str]:
     ]
 
 
-def sheets(table: pd.DataFrame, layout: Layout, orders: dict[str, list[str]], sheet: Sheet) -> list[Sheet]:
+def sheets(
+    table: pd.DataFrame, layout: TableLayout, orders: dict[str, list[str]], sheet: TextTable
+) -> list[TextTable]:
     """Lay out a summary with the column ``text``; as many sheets as its columns need.
 
-    ``orders`` gives the values of the layout's columns in the order wanted; ``sheet`` gives title, caption
-    and what is left out, and the name of the first column as its header.
+    ``orders`` gives the values of the layout's columns in the order wanted; ``sheet`` gives title,
+    caption and what is left out, and the name of the first column as its header.
     """
     keys = [layout.sections, layout.rows, layout.columns, "metric"]
     text = {tuple(key): value for *key, value in table[[*keys, "text"]].itertuples(index=False)}
@@ -74,32 +76,42 @@ def sheets(table: pd.DataFrame, layout: Layout, orders: dict[str, list[str]], sh
     blocks = [list(map(str, block)) for block in np.array_split(columns, pieces)]
     return [
         _sheet(
-            text, layout, {**orders, layout.columns: block}, replace(sheet, title=_part(sheet, place, pieces))
+            text,
+            layout,
+            {**orders, layout.columns: block},
+            replace(sheet, title=_part(sheet, place, pieces)),
         )
         for place, block in enumerate(blocks, start=1)
     ]
 
 
-def _part(sheet: Sheet, place: int, pieces: int) -> str:
+def _part(sheet: TextTable, place: int, pieces: int) -> str:
     return f"{sheet.title}, part {place} of {pieces}" if pieces > 1 else sheet.title
 
 
 def _sheet(
-    text: dict[tuple[str, ...], str], layout: Layout, orders: dict[str, list[str]], sheet: Sheet
-) -> Sheet:
+    text: dict[tuple[str, ...], str],
+    layout: TableLayout,
+    orders: dict[str, list[str]],
+    sheet: TextTable,
+) -> TextTable:
     columns = orders[layout.columns]
 
     def row(section: str, name: str) -> Row | None:
-        places = [(section, name, column, metric) for column in columns for metric in layout.metrics]
+        places = [
+            (section, name, column, metric) for column in columns for metric in layout.metrics
+        ]
         numbers = [text.get(place, "") for place in places]
         return (_named(layout.rows, name), *numbers) if any(numbers) else None
 
     sections = [
-        Section(label=label, rows=[found for name in orders[layout.rows] if (found := row(label, name))])
+        Section(
+            label=label, rows=[found for name in orders[layout.rows] if (found := row(label, name))]
+        )
         for label in orders[layout.sections]
     ]
     labels = [QUANTITIES[metric].label for metric in layout.metrics]
-    return Sheet(
+    return TextTable(
         title=sheet.title,
         header=(*sheet.header, *labels * len(columns)),
         spans=(("", 1), *[(_named(layout.columns, column), len(labels)) for column in columns]),
@@ -113,9 +125,9 @@ def _named(kind: str, name: str) -> str:
     return display(name) if kind == "defense" else name
 
 
-def heading(title: str, first: str, caption: str, left_out: str = "") -> Sheet:
+def heading(title: str, first: str, caption: str, left_out: str = "") -> TextTable:
     """Return what ``sheets`` takes as title, first column and captions."""
-    return Sheet(title=title, header=(first,), sections=[], caption=caption, left_out=left_out)
+    return TextTable(title=title, header=(first,), sections=[], caption=caption, left_out=left_out)
 
 
 def ordered(names: Sequence[str], table: pd.DataFrame, column: str) -> list[str]:

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.typeset.table import Best, Row, Second, Section, Sheet
+from harness.report.typeset.table import BestText, Row, SecondText, Section, TextTable
 
 NOTHING = "Nothing to average yet."
 PAGE_ROWS = 45  # a LaTeX float can't break across pages
@@ -37,20 +37,22 @@ _LATEX = str.maketrans(
 )
 
 
-def markdown(sheets: Sequence[Sheet]) -> str:
+def markdown(sheets: Sequence[TextTable]) -> str:
     """Return the sheets as Markdown, columns padded so that the source is readable too."""
     return "\n".join(map(_markdown_sheet, sheets)) if sheets else f"{NOTHING}\n"
 
 
-def latex(sheets: Sequence[Sheet]) -> str:
+def latex(sheets: Sequence[TextTable]) -> str:
     r"""Return the sheets as ``table`` floats that need ``\usepackage{booktabs}`` and nothing else."""
     floats = [
-        _float(sheet, sections, page) for sheet in sheets for page, sections in enumerate(_pages(sheet))
+        _float(sheet, sections, page)
+        for sheet in sheets
+        for page, sections in enumerate(_pages(sheet))
     ]
     return "\n".join(floats) if floats else f"{NOTHING}\n"
 
 
-def terminal(sheets: Sequence[Sheet]) -> RenderableType:
+def terminal(sheets: Sequence[TextTable]) -> RenderableType:
     """Return the sheets for a rich console of 80 columns or more."""
     return Group(*chain.from_iterable(map(_terminal_sheet, sheets))) if sheets else Text(NOTHING)
 
@@ -60,7 +62,7 @@ def escape(text: str) -> str:
     return text.translate(_LATEX)
 
 
-def _markdown_sheet(sheet: Sheet) -> str:
+def _markdown_sheet(sheet: TextTable) -> str:
     rows: list[Row] = [sheet.flat_header()]
     for section in sheet.sections:
         if section.label:
@@ -77,7 +79,13 @@ def _markdown_sheet(sheet: Sheet) -> str:
 
 def _markdown_text(text: str) -> str:
     safe = text.replace("|", r"\|")
-    return f"**{safe}**" if isinstance(text, Best) else f"<u>{safe}</u>" if isinstance(text, Second) else safe
+    return (
+        f"**{safe}**"
+        if isinstance(text, BestText)
+        else f"<u>{safe}</u>"
+        if isinstance(text, SecondText)
+        else safe
+    )
 
 
 def _markdown_row(row: Row, widths: list[int]) -> str:
@@ -86,7 +94,7 @@ def _markdown_row(row: Row, widths: list[int]) -> str:
     return f"| {' | '.join(texts)} |"
 
 
-def _pages(sheet: Sheet) -> Iterator[list[Section]]:
+def _pages(sheet: TextTable) -> Iterator[list[Section]]:
     """Yield runs of sections that fit on a page each; a section that is longer alone is cut."""
     page: list[Section] = []
     for section in chain.from_iterable(map(_cut, sheet.sections)):
@@ -99,10 +107,12 @@ def _pages(sheet: Sheet) -> Iterator[list[Section]]:
 
 def _cut(section: Section) -> list[Section]:
     starts = range(0, len(section.rows), PAGE_ROWS - 1)
-    return [Section(label=section.label, rows=section.rows[at : at + PAGE_ROWS - 1]) for at in starts]
+    return [
+        Section(label=section.label, rows=section.rows[at : at + PAGE_ROWS - 1]) for at in starts
+    ]
 
 
-def _float(sheet: Sheet, sections: list[Section], page: int) -> str:
+def _float(sheet: TextTable, sections: list[Section], page: int) -> str:
     columns = len(sheet.header)
     more = " (continued)" if page else ""
     notes = " ".join(escape(note) for note in (sheet.caption, sheet.left_out) if note)
@@ -117,7 +127,7 @@ def _float(sheet: Sheet, sections: list[Section], page: int) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
-def _latex_spans(sheet: Sheet) -> list[str]:
+def _latex_spans(sheet: TextTable) -> list[str]:
     """Return the row of headings over the header, and the rules below them."""
     cells, rules, at = [], [], 1
     for text, width in sheet.spans:
@@ -133,12 +143,12 @@ def _latex_row(row: Row) -> str:
 
 def _latex_text(text: str) -> str:
     safe = escape(text)
-    if isinstance(text, Best):
+    if isinstance(text, BestText):
         return rf"\textbf{{{safe}}}"
-    return rf"\underline{{{safe}}}" if isinstance(text, Second) else safe
+    return rf"\underline{{{safe}}}" if isinstance(text, SecondText) else safe
 
 
-def _terminal_sheet(sheet: Sheet) -> list[RenderableType]:
+def _terminal_sheet(sheet: TextTable) -> list[RenderableType]:
     header = sheet.flat_header()
     table = Table(title=Text(sheet.title), box=box.SIMPLE_HEAD)
     table.pad_edge, table.collapse_padding = False, True

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from math import isnan
 
 
-class Best(str):
+class BestText(str):
     """The text of the best number; formats set it bold."""
 
     __slots__ = ()
 
 
-class Second(str):
+class SecondText(str):
     """The text of the second best number; formats underline it."""
 
     __slots__ = ()
@@ -32,7 +32,7 @@ class Section:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sheet:
+class TextTable:
     """One table."""
 
     title: str
@@ -62,6 +62,6 @@ def marked(texts: Sequence[str], numbers: Sequence[float], better: int) -> list[
         return list(texts)
     best, second = sorted(rivals, key=lambda text: -rivals[text])[:2]
     return [
-        t if isnan(x) else Best(t) if t == best else Second(t) if t == second else t
+        t if isnan(x) else BestText(t) if t == best else SecondText(t) if t == second else t
         for t, x in zip(texts, numbers, strict=True)
     ]

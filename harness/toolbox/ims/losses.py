@@ -1,19 +1,20 @@
 """The mathematics of IMS (arXiv 2509.15497): invertible masks with selection, learned in three stages.
 
 Every gate has a raw mask a and a selection s in [0, 1], both 1 at first. With
-sig(a) = sigmoid(k (a - 1/2)), the mask is 1 - (1 - s)(1 - sig(a)) and the inverse mask 1 - (1 - s) sig(a):
-where s = 1 a channel serves both networks, where s = 0 the gates are complementary. f_m, under the mask, is
-to keep the clean task; f_i, under the inverse, only the backdoor, and it leads an inner search for
-perturbations x' of clean images that act like the unknown trigger. Three stages in turn:
+sig(a) = sigmoid(k (a - 1/2)), the mask is 1 - (1 - s)(1 - sig(a)) and the inverse mask 1 - (1 - s)
+sig(a): where s = 1 a channel serves both networks, where s = 0 the gates are complementary. f_m,
+under the mask, is to keep the clean task; f_i, under the inverse, only the backdoor, and it leads
+an inner search for perturbations x' of clean images that act like the unknown trigger. Three stages
+in turn:
 
 A  agree(f_m(x), f(x)) + disagree(f_i(x), f(x)) + lambda mean |1 - s|
 B  agree(f_m(x), f(x)) + disagree(f_i(x), f(x))
    + agree(f_m(x'), f(x)) + agree(f_i(x'), f(x')) + disagree(f_i(x'), f(x))
 C  B + lambda mean |1 - s|
 
-where agree(u, v) = -log <softmax u, softmax v> and disagree(u, v) = -log(1 - <softmax u, softmax v>). The
-inner search minimises agree(f_i(x'), f(x')) + disagree(f(x'), f(x)) anew for every batch; x' is a constant of
-the outer step.
+where agree(u, v) = -log <softmax u, softmax v> and disagree(u, v) = -log(1 - <softmax u, softmax
+v>). The inner search minimises agree(f_i(x'), f(x')) + disagree(f(x'), f(x)) anew for every batch;
+x' is a constant of the outer step.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import torch
 from torch import nn
 
 from harness.contract import InvertibleMasks
-from harness.toolbox.masks.channel_gates import GatedNetwork, Sites
+from harness.toolbox.masks.channel_gates import GatedNetwork, GateSites
 from harness.toolbox.masks.fold_batchnorm import constant, foldable
 from harness.toolbox.search.adversarial import descend
 
@@ -34,7 +35,7 @@ EPS = 1e-8
 
 
 @dataclass
-class Masks:
+class InvertibleMaskPair:
     """The learned values of all gates, flat, (gates,)."""
 
     a: torch.Tensor
@@ -62,7 +63,7 @@ class Networks:
         images: float (n, C, H, W), to see once how the layers follow each other.
     """
 
-    def __init__(self, model: nn.Module, sites: Sites, images: torch.Tensor) -> None:
+    def __init__(self, model: nn.Module, sites: GateSites, images: torch.Tensor) -> None:
         self.victim = model.eval().requires_grad_(False)
         self.sites = sites
         self._pairs = foldable(model, images[:1])
@@ -73,7 +74,9 @@ class Networks:
         """Return a copy of f with gates, (gates,), put in for good."""
         return self.sites.fixed(self.victim, self.sites.split(flat.detach()))
 
-    def inverse(self, masks: Sequence[Masks], batch: Batch) -> Callable[[torch.Tensor], torch.Tensor]:
+    def inverse(
+        self, masks: Sequence[InvertibleMaskPair], batch: ProblemBatch
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return the inverse network, only to be run on images like those of the batch.
 
         The gates of one problem go into the weights, those of several are put on sample by sample.
@@ -85,7 +88,7 @@ class Networks:
 
 
 @dataclass(frozen=True)
-class Batch:
+class ProblemBatch:
     """The images of a round: of one problem, or of several on the same victim, one after the other."""
 
     x: torch.Tensor
@@ -111,7 +114,9 @@ class Batch:
         return torch.cat([x.expand(size, -1) for x, size in zip(gates, self.sizes, strict=True)])
 
 
-def initial_losses(networks: Networks, masks: Sequence[Masks], batch: Batch) -> torch.Tensor:
+def initial_losses(
+    networks: Networks, masks: Sequence[InvertibleMaskPair], batch: ProblemBatch
+) -> torch.Tensor:
     """Return the loss of stage A without its sparsity term, per problem, (problems,)."""
     masked, inverse = (
         probabilities(networks.gated(batch.x, batch.spread(gates))) for gates in both_gates(masks)
@@ -120,7 +125,10 @@ def initial_losses(networks: Networks, masks: Sequence[Masks], batch: Batch) -> 
 
 
 def outer_losses(
-    networks: Networks, masks: Sequence[Masks], batch: Batch, shifted: torch.Tensor
+    networks: Networks,
+    masks: Sequence[InvertibleMaskPair],
+    batch: ProblemBatch,
+    shifted: torch.Tensor,
 ) -> torch.Tensor:
     """Return the loss of stages B and C without the sparsity term, per problem, (problems,).
 
@@ -142,7 +150,9 @@ def outer_losses(
     )
 
 
-def both_gates(masks: Sequence[Masks]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+def both_gates(
+    masks: Sequence[InvertibleMaskPair],
+) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Return the masks and the inverse masks of all problems, (gates,) each."""
     return [x.mask() for x in masks], [x.inverse() for x in masks]
 
@@ -153,7 +163,10 @@ def _twice(gates: torch.Tensor) -> torch.Tensor:
 
 
 def perturbed(
-    networks: Networks, masks: Sequence[Masks], batch: Batch, hyper: InvertibleMasks
+    networks: Networks,
+    masks: Sequence[InvertibleMaskPair],
+    batch: ProblemBatch,
+    hyper: InvertibleMasks,
 ) -> torch.Tensor:
     """Search perturbations that change f's prediction and that the inverse network follows; return x + delta.
 
@@ -172,7 +185,7 @@ def perturbed(
         return x + descend(delta, loss, optimiser, hyper.inner_steps, hyper.bound)
 
 
-def unselected(masks: Masks) -> torch.Tensor:
+def unselected(masks: InvertibleMaskPair) -> torch.Tensor:
     """Return the mean of |1 - s|. Where s = 1 its gradient is 0, so a gate at rest is not held there."""
     return (1 - masks.s).abs().mean()
 
@@ -190,8 +203,9 @@ def agree(u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 def disagree(u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """Return -log(1 - overlap) of two batches of class probabilities, (n,).
 
-    Rounding can take the overlap above 1, where the logarithm has no value. There the value is that of an
-    overlap of exactly 1. The gradient is nowhere clamped, because confident images have an overlap of 1.
+    Rounding can take the overlap above 1, where the logarithm has no value. There the value is that
+    of an overlap of exactly 1. The gradient is nowhere clamped, because confident images have an
+    overlap of 1.
     """
     rest = 1 - (u * v).sum(1)
     above_one = (-rest).relu().detach()

@@ -1,9 +1,9 @@
 """The learning of IMS: three stages of rounds, for one problem or for several on the same victim at once.
 
-A problem is what a cell comes to: its images, its masks, its random draws, its optimiser and its end.
-Problems that share a victim and all settings can be solved side by side: every round puts their images into
-one batch, each under its own gates, and a problem that has ended leaves the batch. The masks are those of
-solving each by itself, up to rounding.
+A problem is what a cell comes to: its images, its masks, its random draws, its optimiser and its
+end. Problems that share a victim and all settings can be solved side by side: every round puts
+their images into one batch, each under its own gates, and a problem that has ended leaves the
+batch. The masks are those of solving each by itself, up to rounding.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from harness.contract import Context, InvertibleMasks, Repaired
+from harness.contract import Context, Defended, InvertibleMasks
 from harness.toolbox.ims.losses import (
-    Batch,
-    Masks,
+    InvertibleMaskPair,
     Networks,
+    ProblemBatch,
     initial_losses,
     outer_losses,
     perturbed,
     probabilities,
     unselected,
 )
-from harness.toolbox.masks.channel_gates import Gates, Sites
+from harness.toolbox.masks.channel_gates import Gates, GateSites
 
 BINS = 20
 """Of the histograms of gates, over [0, 1]."""
@@ -35,7 +35,7 @@ BINS = 20
 class Problem:
     """One set of masks to learn."""
 
-    masks: Masks
+    masks: InvertibleMaskPair
     images: torch.Tensor
     clean: torch.Tensor
     """Class probabilities of f on all images, (n, classes)."""
@@ -61,14 +61,14 @@ class Round:
 def masked(
     model: nn.Module,
     images: Sequence[torch.Tensor],
-    sites: Sites,
+    sites: GateSites,
     hyper: InvertibleMasks,
     contexts: Sequence[Context],
-) -> list[Repaired]:
+) -> list[Defended]:
     """Learn masks of ``model`` for every set of images.
 
-    Return the masked network, the inverse network and all gates, for each. A companion is the victim under
-    the gates of its name; "soft" is the victim under "mask".
+    Return the masked network, the inverse network and all gates, for each. A companion is the
+    victim under the gates of its name; "soft" is the victim under "mask".
 
     Args:
         model: the victim; it is frozen.
@@ -83,39 +83,47 @@ def masked(
     return [_repaired(networks, problem, hyper) for problem in problems]
 
 
-def _problem(networks: Networks, images: torch.Tensor, hyper: InvertibleMasks, ctx: Context) -> Problem:
+def _problem(
+    networks: Networks, images: torch.Tensor, hyper: InvertibleMasks, ctx: Context
+) -> Problem:
     count = networks.sites.count()
     a, s = (torch.ones(count, device=ctx.device, requires_grad=True) for _ in range(2))
-    masks = Masks(a, s if hyper.selection else torch.zeros(count, device=ctx.device), hyper.k)
+    masks = InvertibleMaskPair(
+        a, s if hyper.selection else torch.zeros(count, device=ctx.device), hyper.k
+    )
     images = images.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         clean = torch.cat([probabilities(networks.reference(x)) for x in images.split(hyper.batch)])
     return Problem(masks, images, clean, ctx)
 
 
-def _repaired(networks: Networks, problem: Problem, hyper: InvertibleMasks) -> Repaired:
+def _repaired(networks: Networks, problem: Problem, hyper: InvertibleMasks) -> Defended:
     masks = problem.masks
     soft = masks.mask().detach()
-    after = {f"stage-{stage}": x for stage, x in problem.after.items() if hyper.stages and stage != "C"}
+    after = {
+        f"stage-{stage}": x for stage, x in problem.after.items() if hyper.stages and stage != "C"
+    }
     beside = {"inverse": masks.inverse(), **after, **({"soft": soft} if hyper.hard else {})}
     repaired = networks.fixed((soft >= 0.5).float() if hyper.hard else soft)
-    return Repaired(
+    return Defended(
         repaired.requires_grad_(),
         artifacts=_kept(masks, networks.sites) | _by_layer(after, networks.sites),
         companions={name: networks.fixed(gates) for name, gates in beside.items()},
     )
 
 
-def _kept(masks: Masks, sites: Sites) -> Gates:
+def _kept(masks: InvertibleMaskPair, sites: GateSites) -> Gates:
     """Return all gates by layer, their histograms, and the share of selected channels in every layer."""
     kinds = {"mask": masks.mask(), "inverse": masks.inverse(), "selection": masks.s}
     flat = {kind: gates.detach() for kind, gates in kinds.items()}
-    histograms = {f"histogram.{kind}": gates.cpu().histc(BINS, 0, 1) for kind, gates in flat.items()}
+    histograms = {
+        f"histogram.{kind}": gates.cpu().histc(BINS, 0, 1) for kind, gates in flat.items()
+    }
     selected = [(s < 0.5).float().mean() for s in sites.split(flat["selection"]).values()]
     return {**_by_layer(flat, sites), **histograms, "selected_share": torch.stack(selected)}
 
 
-def _by_layer(flat: Gates, sites: Sites) -> Gates:
+def _by_layer(flat: Gates, sites: GateSites) -> Gates:
     return {f"{kind}.{name}": x for kind in flat for name, x in sites.split(flat[kind]).items()}
 
 
@@ -147,7 +155,9 @@ def rounds_of(
     optimiser = torch.optim.AdamW([x for x in (masks.s, masks.a) if x.requires_grad], lr=hyper.lr)
     best, idle = float("inf"), 0
     for step in range(most):
-        chosen = torch.randperm(len(problem.images), generator=ctx.generator)[: hyper.batch].to(ctx.device)
+        chosen = torch.randperm(len(problem.images), generator=ctx.generator)[: hyper.batch].to(
+            ctx.device
+        )
         asked = Round(problem, stage, sparsity, problem.images[chosen], problem.clean[chosen])
         optimiser.zero_grad()
         yield asked
@@ -155,7 +165,9 @@ def rounds_of(
         with torch.no_grad():
             masks.a.clamp_(0, 1)
             masks.s.clamp_(0, 1)
-        ctx.log(step, stage="ABC".index(stage), loss=asked.loss, selected=(1 - masks.s).mean().item())
+        ctx.log(
+            step, stage="ABC".index(stage), loss=asked.loss, selected=(1 - masks.s).mean().item()
+        )
         best, idle = (asked.loss, 0) if asked.loss < hyper.improvement * best else (best, idle + 1)
         if idle > hyper.patience:
             return
@@ -164,8 +176,10 @@ def rounds_of(
 def answer(networks: Networks, asked: Sequence[Round], hyper: InvertibleMasks) -> None:
     """Answer rounds that are all of stage A or all of the others, in one batch."""
     masks = [x.problem.masks for x in asked]
-    images, clean = (torch.cat(parts) for parts in zip(*((x.images, x.clean) for x in asked), strict=True))
-    batch = Batch(images, clean, [len(x.images) for x in asked])
+    images, clean = (
+        torch.cat(parts) for parts in zip(*((x.images, x.clean) for x in asked), strict=True)
+    )
+    batch = ProblemBatch(images, clean, [len(x.images) for x in asked])
     if asked[0].stage == "A":
         losses = initial_losses(networks, masks, batch)
     else:

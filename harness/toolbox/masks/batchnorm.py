@@ -10,7 +10,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-Masks = dict[str, torch.Tensor]
+ScaleMasks = dict[str, torch.Tensor]
 
 
 def norms(model: nn.Module) -> Iterator[tuple[str, _BatchNorm]]:
@@ -20,18 +20,21 @@ def norms(model: nn.Module) -> Iterator[tuple[str, _BatchNorm]]:
             yield name, module
 
 
-def ones(model: nn.Module) -> Masks:
+def ones(model: nn.Module) -> ScaleMasks:
     """Return a mask of ones per layer, (channels,)."""
     return {name: torch.ones_like(layer.weight) for name, layer in norms(model)}
 
 
 def scaled_forward(
-    model: nn.Module, images: torch.Tensor, scale: Masks, shift: Mapping[str, torch.Tensor] | None = None
+    model: nn.Module,
+    images: torch.Tensor,
+    scale: ScaleMasks,
+    shift: Mapping[str, torch.Tensor] | None = None,
 ) -> torch.Tensor:
     """Run the model with every scale gamma times ``scale`` and every shift beta times ``shift``.
 
-    Gradients reach the masks. In training mode the running statistics of ``model`` move as they do in any
-    forward pass.
+    Gradients reach the masks. In training mode the running statistics of ``model`` move as they do
+    in any forward pass.
     """
     changed = {}
     for name, layer in norms(model):
@@ -43,7 +46,7 @@ def scaled_forward(
 
 
 @torch.no_grad()
-def zero_scales(model: nn.Module, below_or_at: float, masks: Masks) -> int:
+def zero_scales(model: nn.Module, below_or_at: float, masks: ScaleMasks) -> int:
     """Set gamma to zero where the mask is at most a threshold; return how many channels that were."""
     count = 0
     for name, layer in norms(model):
@@ -53,7 +56,7 @@ def zero_scales(model: nn.Module, below_or_at: float, masks: Masks) -> int:
     return count
 
 
-def kept_masks(model: nn.Module) -> Masks:
+def kept_masks(model: nn.Module) -> ScaleMasks:
     """Return which channels a pruned model keeps, as artifacts: ``mask.<layer>``, (channels,) of 0 and 1."""
     return {f"mask.{name}": (layer.weight.detach() != 0).float() for name, layer in norms(model)}
 
@@ -61,7 +64,8 @@ def kept_masks(model: nn.Module) -> Masks:
 def pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, _BatchNorm]]:
     """Yield every convolution that a batch norm of as many channels comes next to, in order of definition.
 
-    In pre-activation networks that is the norm of the next block, which also sees the residual path.
+    In pre-activation networks that is the norm of the next block, which also sees the residual
+    path.
     """
     before: nn.Module | None = None
     for module in model.modules():

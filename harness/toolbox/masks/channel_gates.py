@@ -1,8 +1,8 @@
 """Gates: one factor per channel where a network can be cut, and networks under them.
 
-The gates sit on the output of every convolution, before batch norm, or on the output of every encoder block,
-along the embedding. On convolutions they fold exactly into weights, and a plain model remains; on blocks a
-small wrapper carries them.
+The gates sit on the output of every convolution, before batch norm, or on the output of every
+encoder block, along the embedding. On convolutions they fold exactly into weights, and a plain
+model remains; on blocks a small wrapper carries them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Gates = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Sites:
+class GateSites:
     """Where the gates of a model sit."""
 
     widths: dict[str, int]
@@ -43,13 +43,13 @@ def convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
     return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
 
 
-def convolution_sites(model: nn.Module) -> Sites:
+def convolution_sites(model: nn.Module) -> GateSites:
     """Return a gate for every output channel of every convolution."""
     widths = {name: layer.out_channels for name, layer in convolutions(model).items()}
-    return Sites(widths, (-1, 1, 1), folded)
+    return GateSites(widths, (-1, 1, 1), folded)
 
 
-def block_sites(model: nn.Module) -> Sites:
+def block_sites(model: nn.Module) -> GateSites:
     """Return a gate for every embedding dimension after every encoder block.
 
     An encoder block is a module that holds an ``nn.MultiheadAttention`` of its own; its output is
@@ -61,13 +61,13 @@ def block_sites(model: nn.Module) -> Sites:
         for part in module.children()
         if isinstance(part, nn.MultiheadAttention)
     }
-    return Sites(widths, (1, -1), wrapped)
+    return GateSites(widths, (1, -1), wrapped)
 
 
 class GatedNetwork:
     """A frozen copy of a model with gates at its sites; gradients reach the gates."""
 
-    def __init__(self, model: nn.Module, sites: Sites) -> None:
+    def __init__(self, model: nn.Module, sites: GateSites) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
         self._sites = sites
         self._gates: Gates = {}

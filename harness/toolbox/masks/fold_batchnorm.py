@@ -1,7 +1,8 @@
 """Networks that are only run: batch norm as constants, computed once.
 
-In eval mode a batch norm is a scale and a shift per channel. Where nothing else takes a convolution's output,
-both go into that convolution; elsewhere they are two constants. Outputs stay the same up to rounding.
+In eval mode a batch norm is a scale and a shift per channel. Where nothing else takes a
+convolution's output, both go into that convolution; elsewhere they are two constants. Outputs stay
+the same up to rounding.
 """
 
 from __future__ import annotations
@@ -39,9 +40,13 @@ class Affine(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x * scale + shift, in the precision of x."""
-        if x.dtype != self.scale.dtype:  # in bf16 a CPU adds a shift per channel ten times more slowly
+        if (
+            x.dtype != self.scale.dtype
+        ):  # in bf16 a CPU adds a shift per channel ten times more slowly
             return F.batch_norm(x, self.zero, self.one, self.scale, self.shift, eps=0)
-        scale, shift = (constant.view(-1, *(1,) * (x.ndim - 2)) for constant in (self.scale, self.shift))
+        scale, shift = (
+            constant.view(-1, *(1,) * (x.ndim - 2)) for constant in (self.scale, self.shift)
+        )
         return (x * scale).add_(shift)
 
 
@@ -55,7 +60,8 @@ def frozen(model: nn.Module, images: torch.Tensor) -> nn.Module:
 def constant(model: nn.Module, pairs: Pairs) -> nn.Module:
     """Put constants in place of every batch norm with running statistics, and return the model.
 
-    It is changed: it stands for its eval mode alone. Norms in ``pairs`` fold into their convolutions.
+    It is changed: it stands for its eval mode alone. Norms in ``pairs`` fold into their
+    convolutions.
     """
     for name, norm in list(norms(model)):
         if not norm.track_running_stats:
@@ -94,13 +100,16 @@ def foldable(model: nn.Module, images: torch.Tensor) -> Pairs:
         return lambda module, inputs, out: made.update({out.grad_fn: name})
 
     hooks = [
-        model.get_submodule(name).register_forward_hook(noted(name)) for name in (*convolutions, *behind)
+        model.get_submodule(name).register_forward_hook(noted(name))
+        for name in (*convolutions, *behind)
     ]
     takers = _takers(model(images.detach().clone().requires_grad_()).grad_fn)
     for hook in hooks:
         hook.remove()
     once = {name for name, runs in Counter(made.values()).items() if runs == 1}
-    lone = {name: made.get(takers[node][0]) for node, name in made.items() if len(takers[node]) == 1}
+    lone = {
+        name: made.get(takers[node][0]) for node, name in made.items() if len(takers[node]) == 1
+    }
     return {
         norm: name
         for name, norm in lone.items()

@@ -15,10 +15,13 @@ def dirty_label(
 ) -> Poison:
     """Stamp a uniform draw of training images and relabel them.
 
-    The draw is over all classes, the target included, and the rate is a share of all training images: the
-    rule of BackdoorBench (arXiv 2206.12654). ``stamp`` maps float images in [0, 1] to the same.
+    The draw is over all classes, the target included, and the rate is a share of all training
+    images: the rule of BackdoorBench (arXiv 2206.12654). ``stamp`` maps float images in [0, 1] to
+        the same.
     """
-    chosen = draw(torch.ones_like(train.labels, dtype=torch.bool), goal.count(len(train.labels)), ctx)
+    chosen = draw(
+        torch.ones_like(train.labels, dtype=torch.bool), goal.count(len(train.labels)), ctx
+    )
     chosen = chosen.sort().values
     return Poison(
         indices=chosen,

@@ -34,7 +34,7 @@ class Quota:
 
 
 @dataclass
-class Changes:
+class BatchPoisoner:
     """Makes batches: backdoors first, covers next, the rest as it is."""
 
     goal: Goal
@@ -46,7 +46,9 @@ class Changes:
         first = self.backdoors.take(n, n)
         return first, self.covers.take(n, n - first)
 
-    def batch(self, images: torch.Tensor, labels: torch.Tensor, stamp: Change, cover: Change) -> Batch:
+    def batch(
+        self, images: torch.Tensor, labels: torch.Tensor, stamp: Change, cover: Change
+    ) -> Batch:
         """Return a batch of uint8 images with ``stamp`` on the backdoors and ``cover`` on the covers."""
         first, covers = self.parts(len(labels))
         x = as_float(images)

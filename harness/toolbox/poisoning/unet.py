@@ -21,8 +21,8 @@ class Conv(nn.Sequential):
 class Generator(nn.Module):
     """(N, channels, H, W) -> (N, outputs, H, W) in [0, 1]; the network of Input-aware (arXiv 2010.08138).
 
-    Each of ``stages`` stages halves the image and doubles the channels from ``width`` on; the way up
-    mirrors the way down, bilinearly.
+    Each of ``stages`` stages halves the image and doubles the channels from ``width`` on; the way
+    up mirrors the way down, bilinearly.
     """
 
     def __init__(self, channels: int, outputs: int, width: int, stages: int) -> None:

@@ -16,8 +16,8 @@ def descend(
 ) -> torch.Tensor:
     """Move ``delta``, a leaf of any shape, in place for some steps, and return it detached.
 
-    After every step it is clipped to [-bound, bound]. ``optimiser`` holds ``delta`` alone; no other tensor's
-    gradient is touched.
+    After every step it is clipped to [-bound, bound]. ``optimiser`` holds ``delta`` alone; no other
+    tensor's gradient is touched.
     """
     for _ in range(steps):
         (delta.grad,) = torch.autograd.grad(loss(delta), delta)

@@ -18,11 +18,12 @@ def hypergradient(
 
     Args:
         outer: scalar loss of ``inner`` and ``parameters``.
-        mapped: Phi(inner, parameters), of the shape of ``inner`` and with its graph: one step of the inner
-            solver, taken to have ``inner`` as its fixed point.
+        mapped: Phi(inner, parameters), of the shape of ``inner`` and with its graph: one step of
+            the inner solver, taken to have ``inner`` as its fixed point.
         inner: leaf, any shape.
         parameters: leaves.
-        iterations: K times v <- (dPhi/dinner)^T v + douter/dinner, from v = 0; equals K steps unrolled.
+        iterations: K times v <- (dPhi/dinner)^T v + douter/dinner, from v = 0; equals K steps
+            unrolled.
     """
     pull, *direct = torch.autograd.grad(outer, [inner, *parameters], materialize_grads=True)
     v = torch.zeros_like(inner)

@@ -1,6 +1,7 @@
 """Trigger inversion of Neural Cleanse: the smallest mask and pattern that lead clean images to a class.
 
-Wang et al., "Neural Cleanse: Identifying and Mitigating Backdoor Attacks in Neural Networks", IEEE S&P 2019.
+Wang et al., "Neural Cleanse: Identifying and Mitigating Backdoor Attacks in Neural Networks", IEEE
+S&P 2019.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class _Search:
         return False
 
 
-def inverted(model: nn.Module, budget: Budget, label: int, hyper: TriggerInversion, ctx: Context) -> Trigger:
+def inverted(
+    model: nn.Module, budget: Budget, label: int, hyper: TriggerInversion, ctx: Context
+) -> Trigger:
     """Return the smallest trigger found that leads clean images to ``label``; ``model`` is frozen."""
     raw = [torch.ones_like(budget.images[0, :1]), torch.ones_like(budget.images[0])]
     mask, pattern = (x.requires_grad_() for x in raw)

@@ -14,7 +14,9 @@ EPS = 1e-12
 Tensors = Sequence[torch.Tensor]
 
 
-def ascent(weights: Tensors, gradients: Tensors, rho: float, *, adaptive: bool = False) -> list[torch.Tensor]:
+def ascent(
+    weights: Tensors, gradients: Tensors, rho: float, *, adaptive: bool = False
+) -> list[torch.Tensor]:
     """Return the step from ``weights`` towards the worst loss, one tensor per weight.
 
     rho g / ||g||, over all tensors together; adaptive: rho w^2 g / || |w| g ||.
@@ -22,7 +24,9 @@ def ascent(weights: Tensors, gradients: Tensors, rho: float, *, adaptive: bool =
     if not adaptive:
         scale = rho / (_norm(gradients) + EPS)
         return [g * scale for g in gradients]
-    scale = rho / (_norm([w.detach().abs() * g for w, g in zip(weights, gradients, strict=True)]) + EPS)
+    scale = rho / (
+        _norm([w.detach().abs() * g for w, g in zip(weights, gradients, strict=True)]) + EPS
+    )
     return [w.detach() ** 2 * g * scale for w, g in zip(weights, gradients, strict=True)]
 
 

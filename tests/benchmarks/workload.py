@@ -1,0 +1,80 @@
+"""What the tasks share: random images of CIFAR-10's shape, and PreActResNet18 of width 16."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from harness.contract import Context, Goal, TrainingSet
+from harness.evaluation.evaluate import EvaluationSet
+from harness.evaluation.metrics import TestLabels
+from harness.models.preactresnet18 import PreActResNet
+from harness.plan.registry import load
+from harness.toolbox.normalise import Normalise
+from harness.toolbox.predict import stamped
+from tests.benchmarks import machine_peak, reference_impls
+
+CLASSES, TARGET = 10, 0
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured: training and test images (5 to 1, as in CIFAR-10), width, and repeats."""
+
+    train: int = 1280
+    test: int = 256
+    width: int = 16
+    repeats: int = 5
+
+
+TINY = Size(128, 32, 2, 1)
+
+
+def size(tiny):
+    return TINY if tiny else Size()
+
+
+def images(n, seed=0):
+    """Return uint8 images (n, 3, 32, 32) and labels (n,)."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(256, (n, 3, 32, 32), generator=generator, dtype=torch.uint8), torch.arange(
+        n
+    ) % CLASSES
+
+
+def bare(width):
+    """Return the network without normalisation, as toolboxes have it."""
+    torch.manual_seed(1)
+    return PreActResNet(3, CLASSES, width)
+
+
+def whole(width):
+    """Return the same network as the harness has it, on the device that is measured."""
+    net = nn.Sequential(
+        OrderedDict(normalise=Normalise(reference_impls.MEAN, reference_impls.STD), net=bare(width))
+    )
+    return net.to(machine_peak.device(), memory_format=torch.channels_last)
+
+
+def context():
+    return Context(machine_peak.device(), torch.Generator().manual_seed(2))
+
+
+def stamp_of(name):
+    """Return the trigger of an attack with its default hyperparameters, and its state."""
+    method = load("attack", name)
+    train = TrainingSet(*(x.to(machine_peak.device()) for x in images(100)), CLASSES)
+    state = method.function(train, Goal(TARGET, 0.1, CLASSES), method.hyper(), context()).state
+    return lambda x: method.about.trigger(x, state), state
+
+
+def evaluation_set(test, labels, stamp):
+    """Return the clean and the triggered test images, as the harness keeps them."""
+    chosen = labels != TARGET
+    truth = TestLabels(labels.numpy(), labels[chosen].numpy(), np.full(int(chosen.sum()), TARGET))
+    test = test.to(machine_peak.device())
+    return EvaluationSet(test, stamped(test[chosen.to(test.device)], stamp), truth, CLASSES, chosen)

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+
+from harness.contract import OutOfTimeError
+from harness.data.cache import default_cache
+from harness.errors import UserError
+from harness.execution.pool import run_local
+from harness.execution.run_task import _outcome
+from harness.execution.schedule import Schedule, Selection
+from harness.execution.signals import InterruptGuard
+from harness.execution.slots import Slot
+from harness.store.record_files import LatestRecords
+from harness.store.store import Store, StoreError
+from harness.study.load import load_study
+from tests.helpers import failing_defenses
+
+GOOD = {"none": "ok", "ft": "ok"}
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    """Return the results of a run to which nothing happens, and the seconds it took (at least 5)."""
+    found, seconds = failing_defenses.undisturbed(tmp_path_factory.mktemp("undisturbed"))
+    assert len(found) == 3
+    return found, seconds
+
+
+def start(study, out, **how):
+    arguments = failing_defenses.command(
+        "run", study, "--out", out, "--device", "cpu", "--workers", 2
+    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(arguments, env=failing_defenses.environment(**how), **pipes)
+
+
+def until(condition, seconds=200.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.05)
+
+
+def finished(out):
+    return {line.key for line in Store(out / "store").lines() if line.kind == "cell"}
+
+
+def test_every_cell_ends_once_whatever_its_defense_and_its_supervisor_suffer(tmp_path, reference):
+    good, seconds = reference
+    study = failing_defenses.study(tmp_path, timeout=seconds)
+    found = failing_defenses.disturbed(study, tmp_path / "out", seed=1, kills=2, longest=8)
+    assert found == {"ok": 2, "crash": 3, "error": 2, "timeout": 1, "oom": 1}
+    assert failing_defenses.statuses(tmp_path / "out") == failing_defenses.EXPECTED
+    assert failing_defenses.results(tmp_path / "out") == good
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_what_is_finished(tmp_path, reference, number):
+    study, out = failing_defenses.study(tmp_path, bad=("hang",)), tmp_path / "out"
+    process = start(study, out, **{failing_defenses.MARK: tmp_path.name})
+    until(lambda: len(finished(out)) == 2)
+    process.send_signal(number)
+    printed, said = process.communicate(timeout=100)
+    assert process.returncode == 128 + number
+    assert "3 cells: 1 missing, 2 ok" in printed
+    assert f"ended by {number.name}; finished cells are kept" in said
+    assert failing_defenses.results(out) == reference[0]
+    until(lambda: failing_defenses.alive(f"{failing_defenses.MARK}={tmp_path.name}") == [])
+
+
+def test_a_second_signal_ends_at_once(tmp_path):
+    code = (
+        "import os, signal, time\nfrom harness.execution.signals import Stop\nwith Stop() as stop:\n"
+        "    os.kill(os.getpid(), 2); assert stop.asked == 2; os.kill(os.getpid(), 2); time.sleep(60)"
+    )
+    ended = subprocess.run(
+        [failing_defenses.sys.executable, "-c", code],
+        env=failing_defenses.environment(),
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 130
+    before = signal.getsignal(signal.SIGINT)
+    with InterruptGuard() as stop:
+        assert stop.asked is None
+        assert signal.getsignal(signal.SIGINT) != before
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_worker_that_cannot_start_is_no_fault_of_a_task(tmp_path):
+    plan = load_study(failing_defenses.study(tmp_path, bad=()), None, default_cache())
+    store = Store(tmp_path / "store")
+    started = []
+    with pytest.raises(
+        UserError, match=r"workers on cuda:99 die before they start \(exit code 1\)"
+    ):
+        run_local(
+            *(Schedule(plan, LatestRecords(), Selection()), store, [Slot("cuda:99", 1, "cuda:99")]),
+            *(
+                lambda task, slot: started.append(task),
+                lambda record: pytest.fail("it has a record"),
+            ),
+        )
+    assert len(started) == 1
+    assert store.record_files() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), "oom"),
+        (torch.AcceleratorError("CUDA error: out of memory"), "oom"),
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), "crash"),
+        (MemoryError(), "oom"),
+        (OutOfTimeError(), "timeout"),
+        (OSError("of the method"), "error"),
+    ],
+)
+def test_what_a_method_raises_becomes_a_status(error, status):
+    def work():
+        raise error
+
+    assert _outcome(work)["status"] == status
+
+
+def test_what_the_store_raises_ends_the_run():
+    def work():
+        raise StoreError(28, "No space left on device")
+
+    with pytest.raises(StoreError, match="No space left"):
+        _outcome(work)
+
+
+def test_two_runs_at_once_share_a_store(tmp_path, reference):
+    study, out = failing_defenses.study(tmp_path, bad=()), tmp_path / "out"
+    runs = [start(study, out), start(study, out)]
+    said = [process.communicate(timeout=300)[1] for process in runs]
+    assert [process.returncode for process in runs] == [0, 0], said
+    assert failing_defenses.results(out) == reference[0]
+    lines = list(Store(out / "store").lines())
+    assert 3 <= len(lines) <= 6  # at worst, each is done twice
+
+
+def test_a_task_short_of_memory_is_tried_again_alone(tmp_path):
+    study, out = failing_defenses.study(tmp_path, bad=("greedy",)), tmp_path / "out"
+    log = tmp_path / "log"
+    source = study.with_name("greedy.py")
+    body = f"open({str(log)!r}, 'a').write(f'{{os.getppid()}} {{os.getpid()}}\\n'); "
+    source.write_text(
+        source.read_text()
+        .replace("import resource", "import os, resource")
+        .replace("    resource.", f"    {body}resource.")
+    )
+    assert failing_defenses.run(study, out).returncode == 1
+    assert failing_defenses.statuses(out) == {**GOOD, "greedy": "oom"}
+    tries = log.read_text().split("\n")[:-1]
+    assert len(tries) == len(set(tries)) == 2  # twice, the second time in a new process
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder]
+    done = (
+        subprocess.run(mount, capture_output=True, text=True, check=False)
+        if os.geteuid() == 0
+        else None
+    )
+    if done is None or done.returncode:
+        pytest.skip("a small file system is mounted by root only" if done is None else done.stderr)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_is_told_and_later_the_run_goes_on(small_disk, tmp_path, reference):
+    study, out = failing_defenses.study(tmp_path, bad=()), small_disk / "out"
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    os.truncate(ballast, ballast.stat().st_size - 64 * 1024)  # room for folders and a first record
+    full = failing_defenses.run(study, out)
+    assert full.returncode == 2
+    assert "records can't be written: [Errno 28] No space left on device" in full.stderr
+    assert "Traceback" not in full.stderr
+    store = Store(out / "store")
+    assert all(
+        path.read_bytes().endswith(b"\n") for path in store.record_files() if path.stat().st_size
+    )
+    assert [path.name for path in store.artifacts_folder.glob("*/.*")] == []
+    ballast.unlink()
+    assert failing_defenses.run(study, out).returncode == 0
+    assert failing_defenses.results(out) == reference[0]
+    shutil.rmtree(out)

@@ -1,0 +1,243 @@
+"""Writes records of BackdoorBench from scratch, in its exact layout, on a small set of coloured squares."""
+
+from __future__ import annotations
+
+import functools
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn import functional as F
+
+from harness.data.cache import default_cache, prepare
+from harness.data.info import DataInfo, open_arrays
+from harness.data.options import DataOptions
+from harness.plan.entries import method_choice
+from harness.training.network import build
+
+CLASSES, SIDE, TARGET = 3, 8, 1
+MODEL = {"preactresnet18": {"width": 4}}
+MEAN, STD = (0.4, 0.4, 0.4), (0.3, 0.3, 0.3)
+
+
+@dataclass(frozen=True)
+class World:
+    """A data set on disk, and a model that was trained on it with a white corner as trigger."""
+
+    root: Path
+    info: DataInfo
+    weights: dict[str, torch.Tensor]
+    """Of the architecture alone, as BackdoorBench saves it: normalisation is outside."""
+    scores: dict[str, float]
+    """ACC, ASR, RA, by torch alone."""
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """The data set, as a study names it."""
+        return {"squares": {"path": str(self.root), "mean": list(MEAN), "std": list(STD)}}
+
+
+@functools.cache
+def make_world(root: Path) -> World:
+    """Write the data set and train the model, once per folder; both take seconds."""
+    write_squares(root)
+    options = DataOptions(path=str(root), mean=MEAN, std=STD)
+    info = prepare("squares", options, None, default_cache())
+    net = _trained(info)
+    return World(root, info, net.get_submodule("net").state_dict(), scores_of(net, info))
+
+
+def write_squares(root: Path) -> None:
+    """Write a data set whose classes are colours, as folders of images."""
+    noise = np.random.default_rng(0)
+    for split, count in (("train", 20), ("test", 12)):
+        for label in range(CLASSES):
+            folder = root / split / str(label)
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = noise.integers(0, 150, (SIDE, SIDE, 3), dtype=np.uint8)
+                pixels[..., label] += 100
+                Image.fromarray(pixels).save(folder / f"{i:02d}.png")
+
+
+def scores_of(net: nn.Module, info: DataInfo) -> dict[str, float]:
+    """Return ACC, ASR and RA, counted here."""
+    arrays = open_arrays(info)
+    images, labels = torch.from_numpy(np.array(arrays.test_images)), np.array(arrays.test_labels)
+    others = labels != TARGET
+    clean = predictions(net, images)
+    hit = predictions(net, triggered(images))[others]
+    return {
+        "acc": float(np.mean(clean == labels)),
+        "asr": float(np.mean(hit == TARGET)),
+        "ra": float(np.mean(hit == labels[others])),
+    }
+
+
+def triggered(images: torch.Tensor) -> torch.Tensor:
+    """Return uint8 images (N, C, H, W) with a white square of 2x2 in the bottom right corner."""
+    stamped = images.clone()
+    stamped[..., -2:, -2:] = 255
+    return stamped
+
+
+def predictions(net: nn.Module, images: torch.Tensor) -> np.ndarray:
+    """Return the classes that a network in eval mode takes uint8 images for."""
+    with torch.no_grad():
+        return net.eval()(images.float() / 255).argmax(1).numpy()
+
+
+def _trained(info: DataInfo) -> nn.Module:
+    torch.manual_seed(0)
+    net = build(method_choice("model", MODEL, Path.cwd())[0], info).train()
+    arrays = open_arrays(info)
+    images = torch.from_numpy(np.array(arrays.train_images))
+    labels = torch.from_numpy(np.array(arrays.train_labels))
+    both = torch.cat([images, triggered(images[::2])]).float() / 255
+    wanted = torch.cat([labels, torch.full_like(labels[::2], TARGET)])
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(50):
+        optimiser.zero_grad()
+        F.cross_entropy(net(both), wanted).backward()
+        optimiser.step()
+    return net
+
+
+def state(
+    folder: Path, name: str, changed: dict[int, tuple[Image.Image, int, int]], size: int, **how: Any
+) -> dict[str, Any]:
+    """Return one poisoned set as BackdoorBench saves it, and write its PNG files below ``folder``.
+
+    ``changed`` maps an index to picture, wanted and original label; ``size`` is that of the clean
+    set.
+    """
+    key, ram, whole = how.get("key", np.int64), how.get("ram", False), how.get("whole", False)
+    entries: dict[Any, Any] = {}
+    indicator = np.zeros(size)
+    for index, (picture, wanted, original) in changed.items():
+        indicator[index] = 1
+        if ram:
+            entries[key(index)] = (picture, wanted, original)
+            continue
+        place = Path(name) / str(original) / f"{index}.png"
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / place)
+        path = f"./record/{folder.name}/{place.as_posix()}"
+        entries[key(index)] = {"path": path, "other_info": [wanted, original]}
+    saved = None if ram else f"./record/{folder.name}/{name}"
+    rows = np.arange(size) if whole else np.where(indicator == 1)[0]
+    return {
+        "bd_data_container": {
+            "save_folder_path": saved,
+            "data_dict": entries,
+            "save_file_format": ".png",
+        },
+        "getitem_all": True,
+        "getitem_all_switch": False,
+        "original_index_array": rows,
+        "poison_indicator": indicator,
+        "save_folder_path": saved,
+    }
+
+
+def first_format(changed: dict[int, tuple[Image.Image, int, int]]) -> dict[str, Any]:
+    """Return one poisoned set as the branch v1 saves it: the images inside."""
+    rows = list(changed.values())
+    return {
+        "x": [row[0] for row in rows],
+        "y": np.array([row[1] for row in rows]),
+        "original_index": np.array(list(changed)),
+        "original_targets": np.array([row[2] for row in rows]),
+    }
+
+
+def pictures(images: np.ndarray) -> list[Image.Image]:
+    """Return uint8 images (N, C, H, W) as pictures."""
+    return [Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))) for image in images]
+
+
+def triggered_set(world: World) -> dict[int, tuple[Image.Image, int, int]]:
+    """Return the triggered test images: all but those of the target class."""
+    arrays = open_arrays(world.info)
+    made = pictures(triggered(torch.from_numpy(np.array(arrays.test_images))).numpy())
+    labels = arrays.test_labels.tolist()
+    return {i: (made[i], TARGET, labels[i]) for i in range(len(labels)) if labels[i] != TARGET}
+
+
+def train_set(world: World, *, cross: bool = False) -> dict[int, tuple[Image.Image, int, int]]:
+    """Return every fourth training image with the trigger, and with ``cross`` every fourth as noise."""
+    arrays = open_arrays(world.info)
+    made = pictures(triggered(torch.from_numpy(np.array(arrays.train_images))).numpy())
+    labels = arrays.train_labels.tolist()
+    changed = {i: (made[i], TARGET, labels[i]) for i in range(0, len(labels), 4)}
+    noisy = {i: (made[i], labels[i], labels[i]) for i in range(1, len(labels), 4)} if cross else {}
+    return changed | noisy
+
+
+def result(world: World, folder: Path, **how: Any) -> dict[str, Any]:
+    """Return what ``attack_result.pt`` holds, and write the PNG files.
+
+    ``how``: key (of the dictionaries), prefix (of the weights' names), first (the format of v1),
+    ram, cross.
+    """
+    tests, trains = triggered_set(world), train_set(world, cross=how.get("cross", False))
+    options = {"key": how.get("key", np.int64), "ram": how.get("ram", False)}
+    if how.get("first"):
+        poisoned = first_format(trains), first_format(tests)
+    else:
+        train_count, test_count = sum(world.info.train_counts), world.info.test_count
+        poisoned = (
+            state(folder, "bd_train_dataset", trains, train_count, whole=True, **options),
+            state(folder, "bd_test_dataset", tests, test_count, **options),
+        )
+    return {
+        "model_name": "preactresnet18",
+        "num_classes": CLASSES,
+        "model": {how.get("prefix", "") + name: x for name, x in world.weights.items()},
+        "data_path": "./data/squares",
+        "img_size": (SIDE, SIDE, 3),
+        "clean_data": "squares",
+        "bd_train": poisoned[0],
+        "bd_test": poisoned[1],
+    }
+
+
+def write_record(world: World, folder: Path, **how: Any) -> Path:
+    """Write a whole record and return its folder; ``how`` as for ``result``, and changes: keys to replace."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = result(world, folder, **how) | how.get("changes", {})
+    torch.save(content, folder / "attack_result.pt")
+    if how.get("cross"):
+        crossed = triggered_set(world)
+        state(
+            folder,
+            "cross_test_dataset",
+            {i: (x, label, label) for i, (x, _, label) in crossed.items()},
+            36,
+        )
+    write_table(folder, world.scores)
+    return folder
+
+
+def write_table(folder: Path, scores: dict[str, float]) -> None:
+    """Write ``attack_df.csv`` as BackdoorBench does it: one row per epoch, the last one with these scores."""
+    head = ",epoch,batch,train_acc,test_acc,test_asr,test_ra,test_cross_acc"
+    first = "0,0,1,0.5,0.1,0.1,0.1,nan_value"
+    last = f"1,1,1,0.9,{scores['acc']},{scores['asr']},{scores['ra']},nan_value"
+    (folder / "attack_df.csv").write_text("\n".join((head, first, last)) + "\n")
+
+
+def rewrite(path: Path, old: bytes, new: bytes) -> None:
+    """Replace bytes in the pickle of a file of ``torch.save``."""
+    with zipfile.ZipFile(path) as archive:
+        members = [(x, archive.read(x)) for x in archive.infolist()]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for member, data in members:
+            is_pickle = member.filename.endswith("data.pkl")
+            assert not is_pickle or old in data
+            archive.writestr(member.filename, data.replace(old, new) if is_pickle else data)

@@ -1,0 +1,79 @@
+"""A real study that takes seconds: digits, a network of width 2, one epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+
+from harness.data.cache import default_cache
+from harness.execution.run import Options, run_study, store_of
+from harness.execution.schedule import Selection
+from harness.execution.slots import HardwareRequest
+from harness.store.record_files import Record
+from harness.study.load import load_study
+
+Records = dict[str, Record]
+
+SMALL = {
+    "data": ["digits"],
+    "models": [{"preactresnet18": {"width": 2}}],
+    "recipe": {"fast": {"epochs": 1}},
+    "attacks": ["badnets"],
+    "defenses": ["none", {"ft": {"epochs": 2}}],
+    "budgets": [{"spc": 2}],
+    "seeds": [0],
+}
+VOLATILE = {"finished", "wall_seconds", "environment"}
+VOLATILE_RESULT = {"seconds", "peak_mem_mb"}
+
+
+def write_study(folder: Path, **changes: object) -> Path:
+    """Write the small study with some keys replaced, and return its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, **changes}, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def plan(path: Path):
+    return load_study(path, None, default_cache())
+
+
+def run(path: Path, out: Path, *, mode: str = "run", workers: int | None = None) -> Records:
+    """Run a study, in this process unless workers are asked for; return the newest record of every key."""
+    options = Options(Selection(mode=mode), HardwareRequest("cpu", workers), inline=workers is None)
+    run_study(plan(path), store_of(out), options, Console(quiet=True))
+    return newest(out)
+
+
+def newest(out: Path) -> Records:
+    """Return the newest record of every key, whole."""
+    found: Records = {}
+    for record in store_of(out).records():
+        if record["key"] not in found or found[record["key"]]["finished"] <= record["finished"]:
+            found[record["key"]] = record
+    return found
+
+
+def numbers(latest: Records) -> dict:
+    """Return the records without what may differ between two runs: times, memory, machine."""
+    return {
+        key: {
+            **{name: x for name, x in record.items() if name not in VOLATILE | {"result"}},
+            "result": {
+                k: x for k, x in record.get("result", {}).items() if k not in VOLATILE_RESULT
+            },
+        }
+        for key, record in latest.items()
+    }
+
+
+def cell_record(latest: Records, *words: str) -> dict:
+    """Return the one cell record whose name holds all words."""
+    found = [
+        r for r in latest.values() if r["kind"] == "cell" and all(w in r["name"] for w in words)
+    ]
+    assert len(found) == 1, [r["name"] for r in found]
+    return found[0]

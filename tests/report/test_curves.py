@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from harness.report.figures.curves import curve_data, draw, samples_per_class, unplaced
+from harness.report.frame.groups import split
+from harness.report.plotting.curves import PANELS
+from harness.report.plotting.style import looks, save
+from harness.report.stats.means import distinct, summarize
+from tests.helpers.synthetic_frames import fail, frame
+
+
+def drawn(cells):
+    (part,) = split(distinct(cells))
+    data = curve_data(part)
+    methods = sorted(set(cells["defense"]) - {"none"})
+    return data, draw(data, part, looks(methods, set()))
+
+
+def test_three_panels_with_one_line_per_defense_and_a_reference():
+    _, figure = drawn(frame(("none", "ft", "anp", "ims"), (2, 10, 100)))
+    assert [axes.get_title() for axes in figure.axes] == ["ACC (%)", "ASR (%)", "RA (%)"]
+    for axes in figure.axes:
+        assert [line.get_label() for line in axes.lines] == ["no defense", "anp", "ft", "ims"]
+        assert axes.get_xscale() == "log"
+        assert [text.get_text() for text in axes.get_xticklabels()] == ["2", "10", "100"]
+        low, high = axes.get_ylim()
+        assert 0 <= low < high == 100
+        assert len(axes.collections) == 3  # a band per defense
+
+
+def test_lines_are_the_statistics_in_percent():
+    cells = frame(("none", "ims"), (2, 10))
+    data, figure = drawn(cells)
+    table = summarize(distinct(cells), ["defense", "budget"], list(PANELS)).set_index(
+        ["defense", "budget", "metric"]
+    )
+    for axes, metric in zip(figure.axes, PANELS, strict=True):
+        line = next(line for line in axes.lines if line.get_label() == "ims")
+        assert list(line.get_xdata()) == [2, 10]
+        expected = [
+            100 * table.loc[("ims", budget, metric), "mean"] for budget in ("SPC 2", "SPC 10")
+        ]
+        assert list(line.get_ydata()) == pytest.approx(expected)
+    rows = data[data["defense"].eq("ims")].set_index(["defense", "budget", "metric"])
+    numbers = ["mean", "low", "high", "n_cells", "n_planned"]
+    pd.testing.assert_frame_equal(rows[numbers], table.loc[rows.index, numbers], check_exact=True)
+
+
+def test_bands_stay_within_0_and_100_though_the_data_keep_the_interval():
+    data, figure = drawn(
+        frame(("none", "ims"), (2, 10)).assign(asr=lambda cells: cells["seed"] * 0.9)
+    )
+    assert data.loc[data["metric"].eq("asr"), "low"].min() < 0
+    for collection in figure.axes[1].collections:
+        heights = np.concatenate([path.vertices[:, 1] for path in collection.get_paths()])
+        assert heights.min() >= 0
+        assert heights.max() <= 100
+
+
+def test_one_seed_draws_lines_without_bands_worth_seeing():
+    data, figure = drawn(frame(seeds=(0,)))
+    assert data["low"].isna().all()
+    for axes in figure.axes:
+        assert len(axes.lines) == 4
+        assert not any(
+            np.isfinite(path.vertices).any()
+            for band in axes.collections
+            for path in band.get_paths()
+        )
+
+
+def test_lone_points_stand_side_by_side():
+    _, figure = drawn(frame(("none", "ft", "anp", "ims"), (10,)))
+    places = [line.get_xdata()[0] for line in figure.axes[0].lines[1:]]
+    assert len(set(places)) == 3
+    assert all(10 / 1.5 < place < 10 * 1.5 for place in places)
+
+
+def test_ratio_budgets_find_their_place_or_are_named():
+    cells = frame(spcs=(2, 10)).assign(spc=lambda cells: cells["spc"].where(cells["spc"].gt(2)))
+    assert samples_per_class(cells).to_dict() == {"SPC 10": 10.0, "SPC 2": 2.0}
+    (part,) = split(distinct(cells.assign(spc=np.nan)))
+    assert unplaced(part) == ["SPC 2", "SPC 10"]
+    assert draw(curve_data(part), part, {}) is None
+
+
+def test_nothing_finished_draws_nothing():
+    cells = frame()
+    _, figure = drawn(fail(cells, cells["key"].notna(), "missing"))
+    assert figure is None
+
+
+def test_twenty_methods_all_look_different_and_keep_their_look():
+    names = [f"d{number:02}" for number in range(20)]
+    look = looks(names, {"d03"})
+    assert len(set(look.values())) == 20
+    assert len({(one.color, one.marker) for one in look.values()}) == 20
+    assert look["d03"].line()["mfc"] == "white"
+    _, figure = drawn(frame(("none", *names)))
+    colours = {line.get_label(): line.get_color() for line in figure.axes[0].lines}
+    assert all(to_hex(colours[name]).upper() == look[name].color for name in names)
+
+
+def test_the_legend_lies_below_the_panels(tmp_path):
+    _, figure = drawn(frame(("none", *[f"method_{number}" for number in range(20)])))
+    save(figure, tmp_path / "curves")
+    (legend,) = figure.legends
+    top = legend.get_window_extent().y1
+    assert all(axes.get_tightbbox().y0 > top for axes in figure.axes)
+    assert len(legend.get_texts()) == 21
+
+
+def test_files_are_equal_for_equal_data_and_embed_truetype(tmp_path):
+    for name in ("a", "b"):
+        save(drawn(frame())[1], tmp_path / name)
+    pdf, png, pdf2, png2 = (tmp_path / name for name in ("a.pdf", "a.png", "b.pdf", "b.png"))
+    assert pdf.read_bytes() == pdf2.read_bytes()
+    assert png.read_bytes() == png2.read_bytes()
+    assert b"/CreationDate" not in pdf.read_bytes()
+    assert re.search(rb"/Subtype\s*/(TrueType|CIDFontType2)", pdf.read_bytes())

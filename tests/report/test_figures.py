@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from harness.plan.report_names import FIGURES
+from harness.report.figures import anatomy, classes, gallery, rates
+from harness.report.frame import groups as parts
+from harness.report.frame.report_data import gather
+from harness.report.plotting.figure import pictures
+from harness.report.plotting.style import PAGE_WIDTH, labelled
+from tests.helpers.synthetic_frames import fail, frame, source
+from tests.helpers.synthetic_store import LAYERS, fabricate
+
+FOLDER = Path(__file__).parents[2] / "harness" / "report" / "figures"
+
+
+@pytest.fixture(scope="module", params=[2, 20])
+def drawn(request, tmp_path_factory):
+    """Every picture of a study with two, and with twenty, defenses."""
+    folder = tmp_path_factory.mktemp("made-up")
+    study, store = fabricate(folder, defenses=request.param + 1, rates=(0.01, 0.1))
+    found = gather([study], store)
+    return request.param, found, {picture.stem: picture for picture in pictures(found)}
+
+
+def test_every_name_has_its_file_and_every_file_its_name():
+    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
+    assert files == set(FIGURES)
+
+
+def test_every_figure_is_drawn_with_its_data(drawn):
+    _, _, found = drawn
+    assert [stem.partition("_")[0] for stem in found] == list(FIGURES)
+    for picture in found.values():
+        assert picture.figure is not None
+        assert len(picture.data)
+        assert picture.caption.endswith(".")
+
+
+def test_no_figure_is_wider_than_a_page_nor_higher(drawn):
+    for picture in drawn[2].values():
+        assert picture.figure.get_figwidth() <= PAGE_WIDTH
+        assert picture.figure.get_figheight() <= 10
+
+
+def tick_labels(axis):
+    """Return the tick labels that are drawn: those within the axis."""
+    low, high = sorted(axis.get_view_interval())
+    there = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    return [label for tick in there for label in (tick.label1, tick.label2) if label.get_visible()]
+
+
+def test_no_text_is_clipped_and_no_labels_of_an_axis_overlap(drawn):
+    for picture in drawn[2].values():
+        picture.figure.draw_without_rendering()
+        width, height = picture.figure.bbox.size
+        for axes in [axes for axes in picture.figure.axes if axes.get_visible() and axes.axison]:
+            ticks = [tick_labels(axes.xaxis), tick_labels(axes.yaxis)]
+            for text in [
+                axes.title,
+                axes.xaxis.label,
+                axes.yaxis.label,
+                *axes.texts,
+                *itertools.chain(*ticks),
+            ]:
+                if text.get_visible() and text.get_text():
+                    box = text.get_window_extent()
+                    assert -1 <= box.x0 < box.x1 <= width + 1, (picture.stem, text.get_text())
+                    assert -1 <= box.y0 < box.y1 <= height + 1, (picture.stem, text.get_text())
+            for labels in ticks:
+                boxes = [
+                    label.get_window_extent()
+                    for label in labels
+                    if label.get_text() and not label.get_rotation()
+                ]
+                for a, b in itertools.pairwise(boxes):
+                    assert not a.overlaps(b) or a.height * b.height == 0, (picture.stem, a, b)
+
+
+def test_a_name_says_once_that_a_method_is_an_oracle():
+    hollow = {"oracle": "oracle", "grad_prune": "oracle", "nad-theirs": "external"}
+    shown = [
+        labelled(name, hollow) for name in ("none", "ims", "oracle", "grad_prune", "nad-theirs")
+    ]
+    assert shown == ["no defense", "ims", "oracle", "grad_prune (oracle)", "nad-theirs (external)"]
+
+
+def test_names_in_the_critical_difference_diagram_do_not_overlap(drawn):
+    number, _, found = drawn
+    (axes,) = found["critical"].figure.axes
+    found["critical"].figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == number  # the oracle takes no part
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+
+
+def test_the_anatomy_counts_the_channels_of_both_masks(drawn):
+    _, _, found = drawn
+    data = found["anatomy_method_00"].data.set_index(["attack", "kind", "layer"])
+    assert set(data["budget"]) == {"SPC 10"}
+    for layer, channels in LAYERS.items():
+        mask, inverse = (data.loc[("attack_0", kind, layer)] for kind in ("mask", "inverse"))
+        assert mask["channels"] == channels
+        assert mask["below_half"] + inverse["below_half"] == channels  # gates of 0.5 do not occur
+        assert {*mask["which"].split(), *inverse["which"].split()} == set(map(str, range(channels)))
+    assert data.loc[("attack_0", "inverse", "net.conv1"), "asr"] == 0.97
+
+
+def test_layers_stand_in_the_order_of_the_network():
+    names = ["layer10.0.conv1", "conv1", "layer2.0.shortcut.0", "layer2.0.conv1", "layer2.1.conv1"]
+    gates = {f"mask.net.{name}": np.ones(2) for name in names}
+    order = [name.removeprefix("net.") for name in anatomy.layers(gates, "mask")]
+    assert order == [
+        "conv1",
+        "layer2.0.conv1",
+        "layer2.0.shortcut.0",
+        "layer2.1.conv1",
+        "layer10.0.conv1",
+    ]
+
+
+def test_the_gallery_measures_the_trigger(drawn):
+    data = drawn[2]["gallery"].data
+    assert set(data["changed_pixels"]) == {4 / 64}
+    assert data["linf"].between(0.2, 1).all()
+
+
+def test_asr_per_class_averages_to_the_asr_and_leaves_the_target_out(drawn):
+    _, found, made = drawn
+    data = made["classes"].data
+    assert set(data["class"]) == set(range(1, 10))
+    cells = found.frame[found.frame["defense"].eq("method_00") & found.frame["budget"].eq("SPC 10")]
+    counted = cells[cells["gate"].eq(True) & cells["status"].eq("ok")]
+    hits = []
+    for key, victim in zip(counted["key"], counted["victim"], strict=True):
+        truth = found.artifact(victim, "predictions")
+        hits.append(
+            np.mean(found.artifact(key, "predictions")["triggered"] == truth["truth_wanted"])
+        )
+    mean = data[data["defense"].eq("method_00")]["asr"].mean()
+    assert mean == pytest.approx(np.mean(hits))
+
+
+def test_records_without_artifacts_draw_without_them(drawn):
+    _, found, _ = drawn
+    bare = replace(found, store=None)
+    assert (
+        not list(anatomy.pictures(bare))
+        + list(gallery.pictures(bare))
+        + list(classes.pictures(bare))
+    )
+
+
+def test_one_poison_rate_draws_no_rate_curves():
+    assert not list(rates.pictures(source(frame())))
+
+
+def test_nothing_finished_draws_nothing():
+    cells = frame()
+    missing = source(fail(cells, cells["key"].notna(), "missing"), figures=FIGURES)
+    assert not [picture for picture in pictures(missing) if picture.figure is not None]
+
+
+def test_the_order_is_the_studys():
+    chosen = source(frame(), figures=("heatmap", "curves"))
+    assert [picture.stem for picture in pictures(chosen)] == ["heatmap", "curves"]
+
+
+def test_many_budgets_share_few_panels():
+    labels = [f"SPC {n}" for n in range(1, 18)]
+    assert parts.panels(labels) == ["SPC 1", "SPC 4", "SPC 7", "SPC 11", "SPC 14", "SPC 17"]
+    assert parts.panels(labels[:6]) == labels[:6]
+    assert parts.panels([]) == []
+
+
+def test_a_picture_of_very_many_cells_looks_into_some_of_every_defense(drawn, monkeypatch):
+    _, found, _ = drawn
+    monkeypatch.setattr(classes, "MOST", 8)
+    (picture,) = classes.pictures(found)
+    counted = picture.data.groupby("defense")["n_cells"].max()
+    assert set(counted.index) == set(found.frame["defense"])
+    assert counted.sum() < len(found.frame) / 2
+    assert f"{counted.sum()} of " in picture.caption

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+
+import pytest
+
+from harness.report.frame.report_data import gather
+from harness.report.write import write_report
+from tests.helpers.synthetic_store import fabricate
+
+FLAGS = [
+    *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
+    *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    "--window-size=1280,900",
+]
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    study, store = fabricate(folder, defenses=6, seeds=(0, 1, 2))
+    return write_report(gather([study], store), folder / "report").page
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver")
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        assert "CI" not in os.environ, "Chromium is missing: install chromium and chromium-driver"
+        pytest.skip("Chromium is not installed")
+    options = webdriver.ChromeOptions()
+    options.binary_location = binary
+    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def at(page, chromium):
+    """The page, freshly opened in a wide window."""
+    chromium.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chromium.get("about:blank")
+    chromium.get(page.as_uri())
+    return chromium
+
+
+def column(browser, table, name):
+    """Return the texts of a column's rows that are in the document."""
+    script = """
+    const box = document.getElementById(arguments[0]);
+    const at = [...box.querySelectorAll("th")].findIndex((th) => th.innerText.trim() === arguments[1]);
+    return [...box.querySelectorAll("tbody tr:not(.spacer)")].map((row) => row.children[at].innerText);
+    """
+    return browser.execute_script(script, table, name)
+
+
+def click(browser, css):
+    browser.find_element("css selector", css).click()
+
+
+def choose(browser, name, value):
+    script = """const select = document.querySelector(`select[name=${arguments[0]}]`);
+    select.value = arguments[1]; select.dispatchEvent(new Event("change"));"""
+    browser.execute_script(script, name, value)
+
+
+def shown(browser, css):
+    return browser.find_element("css selector", css).text
+
+
+def numbers(texts):
+    return [float(text.split()[0].replace("−", "-")) for text in texts if not text.startswith("–")]
+
+
+def test_the_leaderboard_sorts_both_ways_best_first(at):
+    head = next(
+        th for th in at.find_elements("css selector", "#board-table th button") if th.text == "ASR"
+    )
+    head.click()
+    values = numbers(column(at, "board-table", "ASR"))
+    assert len(values) == 14
+    assert values == sorted(values)
+    head.click()
+    assert numbers(column(at, "board-table", "ASR")) == values[::-1]
+    assert at.find_element("css selector", "th[aria-sort=descending]").text.startswith("ASR")
+
+
+def test_the_board_shows_the_statistics_of_the_report(at, page):
+    row = next(
+        line
+        for line in (page.parent / "leaderboard.md").read_text().splitlines()
+        if "method_03" in line
+    )
+    acc = row.split("|")[2].split()[0]
+    names, values = column(at, "board-table", "defense"), column(at, "board-table", "ACC")
+    assert dict(zip(names[::-1], values[::-1], strict=True))["method_03"].split()[0] == acc
+
+
+def test_filters_narrow_the_board_and_the_cells(at):
+    everything = int(shown(at, "#cells-count").split()[0])
+    assert everything == 7 * 2 * 3 * 2
+    choose(at, "attack", "attack_1")
+    assert column(at, "board-table", "n")[0] in {"3/3", "2/3"}
+    assert set(column(at, "cells-table", "attack")) == {"attack_1"}
+    choose(at, "budget", "SPC 2")
+    choose(at, "needs", "triggers")
+    assert column(at, "board-table", "defense") == ["method_01"]
+    assert shown(at, "#cells-count") == f"3 of {everything} cells"
+    click(at, "#filters button[type=reset]")
+    time.sleep(0.1)
+    assert shown(at, "#cells-count") == f"{everything} of {everything} cells"
+
+
+def test_a_count_on_the_board_leads_to_its_cells(at):
+    choose(at, "budget", "SPC 10")
+    click(at, "#board-table tbody tr:not(.spacer):nth-child(3) button")
+    (name,) = set(column(at, "cells-table", "defense"))
+    assert name == column(at, "board-table", "defense")[0]
+    assert shown(at, "#cells-count").startswith("6 of")
+
+
+def test_a_cell_opens_by_keyboard_and_tells_its_record(at):
+    choose(at, "state", "ok")
+    choose(at, "defense", "method_00")
+    link = at.find_element("css selector", "#cells-table tbody a")
+    key = link.get_attribute("href").partition("#cell-")[2]
+    link.send_keys("\n")
+    said = shown(at, "#record")
+    assert all(
+        word in said for word in ("method_00", key, "seed", "Spec", "loss", "INVERSE".lower())
+    )
+    assert len(at.find_elements("css selector", "#record svg path")) == 2
+    at.switch_to.active_element.send_keys("\ue00c")  # Escape
+    time.sleep(0.1)
+    assert not at.find_element("css selector", "#record").is_displayed()
+
+
+def test_an_error_is_shown_as_text_with_its_traceback(at):
+    choose(at, "state", "error")
+    click(at, "#cells-table tbody a")
+    said = shown(at, "#record")
+    assert "ValueError: it broke <b>& badly</b> (error)" in said
+    assert "Traceback: line 1" in said
+    assert not at.find_elements("css selector", "#record b")
+
+
+def test_an_address_opens_its_record(at, page):
+    key = at.execute_script("return cellRows[0].key")
+    at.get("about:blank")
+    at.get(f"{page.as_uri()}#cell-{key}")
+    assert key in shown(at, "#record")
+
+
+def test_dark_and_light(at):
+    def back():
+        return at.execute_script("return getComputedStyle(document.body).backgroundColor")
+
+    light = back()
+    click(at, "#theme")
+    assert light == "rgb(255, 255, 255)"
+    assert back() == "rgb(20, 23, 26)"
+    click(at, "#theme")
+    assert back() == light
+
+
+def test_a_phone_scrolls_tables_and_not_the_page(at):
+    metrics = {"width": 360, "height": 740, "deviceScaleFactor": 2, "mobile": True}
+    at.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    assert at.execute_script("return document.documentElement.scrollWidth") == 360
+    assert at.execute_script("return document.getElementById('board-table').scrollWidth") > 360
+
+
+def test_print_has_every_row_of_the_board(at):
+    at.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert len(column(at, "board-table", "defense")) == 14
+    pdf = at.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
+    assert len(pdf) > 100_000
+
+
+def test_only_the_rows_in_view_are_in_the_document(at):
+    at.execute_script(
+        "list.fill(Array.from({ length: 5000 }, (_, at) => ({ ...cellRows[at % 60], seed: at })))"
+    )
+    assert len(column(at, "cells-table", "seed")) < 60
+    spent = at.execute_async_script("""
+        const done = arguments[0], box = document.getElementById("cells-table"), begun = performance.now();
+        box.scrollTop = 30 * 2500;
+        requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - begun)));
+    """)
+    assert "2500" in column(at, "cells-table", "seed")
+    assert spent < 500
+
+
+def test_no_errors_and_no_request_leaves_the_file(at, page):
+    at.execute_script("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert [
+        entry for entry in at.get_log("browser") if entry["level"] in {"SEVERE", "WARNING"}
+    ] == []
+    events = [json.loads(entry["message"])["message"] for entry in at.get_log("performance")]
+    sent = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
+    asked = [one["request"]["url"] for one in sent if one["documentURL"].startswith(page.as_uri())]
+    assert page.as_uri() in asked
+    assert [url for url in asked if not url.startswith((page.as_uri(), "data:"))] == []
+    text = page.read_text(encoding="utf-8")
+    assert "<script src" not in text
+    assert "@import" not in text
+
+
+def test_methods_studies_and_figures_are_in_the_page(at, page):
+    links = [a.get_attribute("href") for a in at.find_elements("css selector", "#methods a")]
+    assert "https://arxiv.org/abs/2401.00003" in links
+    assert "defuse run made_up.yaml" in shown(at, "#again")
+    assert "attacks: [attack_0.py, attack_1.py]" in shown(at, "#again")
+    images = at.execute_script("return [...document.images].map((image) => image.naturalWidth)")
+    assert len(images) == len(list(page.parent.glob("*.png")))
+    assert all(images)

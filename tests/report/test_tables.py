@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from harness.plan.report_names import TABLES
+from harness.report.frame.groups import split
+from harness.report.stats.means import distinct
+from harness.report.tables.all_tables import all_tables
+from harness.report.tables.leaderboard import HEADER, board, leaderboard
+from harness.report.tables.splits import attack_sheets
+from harness.report.typeset.render import escape, latex, markdown, terminal
+from harness.report.write import write_report
+from tests.helpers.synthetic_frames import fail, frame, source
+
+GOLDEN = Path(__file__).parent / "golden"
+BOOKTABS = r"""\IfFileExists{booktabs.sty}{\usepackage{booktabs}}{% in Debian, not part of texlive-latex-base
+\let\toprule\hline \let\midrule\hline \let\bottomrule\hline}"""
+AWKWARD = r"50%_of & #1 $x^2$ {~} \ [a|b] <>"
+
+
+def golden_frame():
+    """Four defenses, one of them an oracle; a failed victim, an error and a missing cell."""
+    cells = frame(("none", "ft", "ims", "grad_prune"), (2, 10), (0, 1, 2))
+    cells.loc[cells["victim"].eq("digits/preactresnet18/blended/1"), "gate"] = False
+    hurt = cells["defense"].eq("ft") & cells["attack"].eq("badnets") & cells["budget"].eq("SPC 2")
+    cells = fail(cells, hurt & cells["seed"].eq(0), "error")
+    return fail(cells, hurt & cells["seed"].eq(2), "missing", "")
+
+
+def boards(cells):
+    return [board(part, leaderboard(part)) for part in split(distinct(cells))]
+
+
+def rendered(cells, width=80):
+    console = Console(width=width, record=True, file=open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123
+    with console.file:
+        console.print(terminal(boards(cells)))
+    return console.export_text()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    write_report(source(golden_frame().sample(frac=1, random_state=7)), folder)
+    return folder
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.iterdir()), ids=lambda path: path.name)
+def test_golden_files(report, path):
+    assert (report / path.name).read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
+
+
+def test_no_defense_comes_first_then_by_der_and_oracles_apart():
+    (only,) = boards(golden_frame())
+    assert [section.label for section in only.sections] == [
+        "SPC 2",
+        "SPC 2 oracle",
+        "SPC 10",
+        "SPC 10 oracle",
+    ]
+    names = [[row[0] for row in section.rows] for section in only.sections]
+    assert names == [["no defense", "ims", "ft"], ["grad_prune"]] * 2
+    ders = [float(row[HEADER.index("DER")].split()[0]) for row in only.sections[0].rows[1:]]
+    assert ders == sorted(ders, reverse=True)
+
+
+def test_what_is_left_out_is_said():
+    (only,) = boards(golden_frame())
+    assert only.left_out == "Left out: 1 victim failed the gate (8 cells); 1 error; 1 missing."
+    assert boards(frame())[0].left_out == "Left out: nothing."
+
+
+def test_an_attack_that_is_in_no_mean_is_not_named_among_them():
+    cells = frame()
+    assert "means over badnets, blended at" in boards(cells)[0].caption
+    cells.loc[cells["attack"].eq("blended"), "gate"] = False
+    assert "means over badnets at" in boards(cells)[0].caption
+
+
+def test_each_row_says_how_many_of_its_cells_it_uses():
+    (only,) = boards(golden_frame())
+    assert {row[0]: row[-1] for row in only.sections[0].rows} == {
+        "no defense": "5/6",
+        "ims": "5/6",
+        "ft": "3/6",
+    }
+
+
+def test_one_seed_shows_a_bare_mean():
+    (only,) = boards(frame(seeds=(0,)))
+    assert "±" not in "".join(
+        text for section in only.sections for row in section.rows for text in row
+    )
+    assert "one seed, so no interval" in only.caption
+
+
+def test_a_section_of_one_attack_has_no_mean_row():
+    cells = frame()
+    cells.loc[cells["attack"].eq("blended"), "rate"] = 0.01
+    extra = frame(attacks=("wanet",))
+    extra["key"] += "wanet"
+    (part,) = split(distinct(pd.concat([cells, extra])))
+    sheet = attack_sheets(part, leaderboard(part))[0]
+    assert {section.label: [row[0] for row in section.rows] for section in sheet.sections} == {
+        "poison rate 1 %": ["blended"],
+        "poison rate 10 %": ["badnets", "wanet", "mean"],
+    }
+
+
+def test_data_sets_models_and_recipes_are_never_averaged_together():
+    other = frame(data="cifar10", models=("preactresnet18", "vgg"))
+    assert [part.title for part in split(pd.concat([frame(), other]))] == [
+        "cifar10 · preactresnet18",
+        "cifar10 · vgg",
+        "digits · preactresnet18",
+    ]
+    paper = frame().assign(recipe="paper")
+    paper["key"] += "paper"
+    both = split(distinct(pd.concat([frame(), paper])))
+    assert [part.title for part in both] == [
+        "digits · preactresnet18 · fast",
+        "digits · preactresnet18 · paper",
+    ]
+    alone = boards(frame())[0]
+    assert [
+        one.sections
+        for one in boards(pd.concat([frame(), other]))
+        if one.title.startswith("digits")
+    ] == [alone.sections]
+
+
+@pytest.mark.parametrize("count", [2, 20])
+def test_the_terminal_board_fits_80_columns(count):
+    names = tuple(f"defense_{number}" for number in range(count))
+    lines = rendered(frame(("none", *names), (2, 10, 100))).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(
+        any(line.split()[0] == name for line in lines if line.strip()) for name in names
+    )  # whole on a line
+
+
+def test_labels_are_text_in_every_format():
+    cells = frame(("none", AWKWARD))
+    assert AWKWARD in rendered(cells, 120)
+    assert AWKWARD.replace("|", r"\|") in markdown(boards(cells))
+    assert escape("50%_of & #1 $x {y}") == r"50\%\_of \& \#1 \$x \{y\}"
+    assert (
+        escape(r"a\b^c~d|e[f]")
+        == r"a\textbackslash{}b\textasciicircum{}c\textasciitilde{}d\textbar{}e{[}f{]}"
+    )
+
+
+def test_a_long_board_is_split_into_floats_that_fit_a_page():
+    names = tuple(f"d{number}" for number in range(20))
+    text = latex(boards(frame(("none", *names), (2, 10, 100))))
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    assert text.count("(continued)") == 1
+    assert text.count(r"\textit{SPC") == 3
+
+
+@pytest.mark.parametrize(
+    ("defense", "model", "fits"), [("ft", "vgg_16&co", True), (AWKWARD, "vgg", False)]
+)
+def test_latex_compiles(tmp_path, defense, model, fits):
+    cells = pd.concat([frame(("none", defense), models=(model,)), golden_frame()])
+    compiled(tmp_path, latex(boards(cells)), fits=fits)
+
+
+def test_every_table_of_a_report_compiles_and_fits_the_page(tmp_path):
+    names = tuple(f"method_{number:02}" for number in range(9))
+    cells = frame(("none", *names), (2, 10, 100), models=("preactresnet18", "vgg19_bn"))
+    tables = [table for table in all_tables(source(cells)) if table.name != "leaderboard"]
+    assert [table.name for table in tables] == [
+        name for name in TABLES if name not in {"leaderboard", "clean"}
+    ]
+    compiled(tmp_path, "\n".join(latex(table.sheets) for table in tables), fits=True)
+
+
+def compiled(tmp_path, text, *, fits):
+    """Compile a document with this text, and see whether it is wider than the page."""
+    if shutil.which("pdflatex") is None:
+        assert "CI" not in os.environ, "pdflatex is missing: install texlive-latex-base"
+        pytest.skip("pdflatex is not installed")
+    document = "\\documentclass{article}\n%s\n\\begin{document}\n%s\\end{document}\n"
+    (tmp_path / "board.tex").write_text(document % (BOOKTABS, text), encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "board.tex"]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert not fits or "Overfull" not in done.stdout
+    assert (tmp_path / "board.pdf").exists()

@@ -1,0 +1,144 @@
+"""A study file is validated whole: every fault at once, with its place and the nearest valid name."""
+
+import pytest
+
+from harness.errors import UserError
+from tests.helpers import tiny_study
+
+
+def faults(tmp_path, **changes) -> list[str]:
+    with pytest.raises(UserError) as error:
+        tiny_study.plan(tiny_study.write_study(tmp_path, **changes))
+    return [line.replace(f"{tmp_path}/", "") for line in str(error.value).splitlines()]
+
+
+def test_lists_multiply(tmp_path):
+    study = tiny_study.plan(
+        tiny_study.write_study(
+            tmp_path,
+            models=[{"preactresnet18": {"width": 2}}, {"preactresnet18": {"width": 3}}],
+            attacks=["badnets", "blended"],
+            rates=[0.05, 0.1],
+            budgets=[{"spc": 2}, {"ratio": 0.05}],
+            seeds=[0, 1, 2],
+        )
+    )
+    assert len(study.cells) == 2 * 2 * 2 * 2 * 3 * 2
+    assert len(study.victims()) == 2 * 2 * 2 * 3
+    assert {cell.victim.model.label for cell in study.cells} == {
+        "preactresnet18 (width=2)",
+        "preactresnet18 (width=3)",
+    }
+
+
+def test_all_faults_at_once_with_place_and_nearest_name(tmp_path):
+    said = faults(
+        tmp_path,
+        attacks=["badnet", {"blended": {"alhpa": 0.1}}],
+        defenses=["none", {"anp": {"eps": -1, "steps": "many"}}],
+        recipe={"fst": {}},
+        budgets=[{"spc": 2}, {"spc": 300}, {"spc": 2, "ratio": 0.1}],
+        seeds=[0, 1, 0],
+        target=10,
+    )
+    expected = [
+        "small.yaml:9: attacks[0]: unknown attack 'badnet'; did you mean 'badnets'?",
+        "attacks[1].blended.alhpa: blended: unknown key 'alhpa'; did you mean 'alpha'?",
+        "anp.eps: anp: should be greater than or equal to 0, not -1",
+        "anp.steps: anp: should be a valid integer, unable to parse string as an integer, not 'many'",
+        "recipe: unknown recipe 'fst'; did you mean 'fast'?",
+        "budgets[1]: digits: spc 300: class 0 has only 134 training images",
+        "a budget is either 'spc' (images per class) or 'ratio'",
+        "seeds[2]: the same as seeds[0]",
+        "target: digits has the classes 0 to 9, not 10",
+    ]
+    for text in expected:
+        assert any(text in line for line in said), (text, said)
+    assert len(said) == len(expected), said
+
+
+def test_a_key_out_of_place_hides_no_other_fault(tmp_path):
+    said = faults(tmp_path, attack=["badnets"], rates="many", defenses=["none", "imz"])
+    assert sorted(text.split(": ", 1)[1] for text in said) == [
+        "attack: unknown key 'attack'; did you mean 'attacks'?",
+        "defenses[1]: unknown defense 'imz'; did you mean 'ims'?",
+        "rates: should be a valid list, not 'many'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"defences": ["none"]}, "unknown key 'defences'; did you mean 'defenses'?"),
+        ({"seeds": []}, "seeds: List should have at least 1 item"),
+        ({"seeds": 0}, "seeds: should be a valid list, not 0"),
+        (
+            {"rates": [1.5]},
+            "rates[0]: a share below 1, or a whole number of samples, is needed, not 1.5",
+        ),
+        ({"data": ["cifra10"]}, "data[0]: unknown data set 'cifra10'; did you mean 'cifar10'?"),
+        ({"data": [{"digits": {"sise": 16}}]}, "digits: unknown key 'sise'; did you mean 'size'?"),
+        ({"defenses": ["none", "none"]}, "defenses[1]: the same as defenses[0]"),
+        ({"defenses": [{"ft": {"lr": 0.01}}, "ft"]}, "defenses[1]: the same as defenses[0]"),
+        ({"defenses": [3]}, "a name, or one name with a mapping of overrides, is needed, not 3"),
+        ({"defenses": ["./mine.py"]}, "defenses[0]: no file "),
+        ({"attacks": [{"blended": {"image": "hello.png"}}]}, "attacks[0].blended.image: no file "),
+        ({"target": "everything"}, "a class number or all-to-all is needed, not 'everything'"),
+        ({"skip": [{"defense": "ft"}]}, "skip[0]: 'reason' is missing"),
+        (
+            {"skip": [{"defense": "fp", "reason": "x"}]},
+            "skip[0]: agrees with no cell of this study",
+        ),
+        ({"gate": {"asr": 2}}, "gate.asr: should be less than or equal to 1, not 2"),
+    ],
+)
+def test_one_fault_one_line(tmp_path, changes, text):
+    said = faults(tmp_path, **changes)
+    assert len(said) == 1, said
+    assert text in said[0]
+    assert said[0].startswith("small.yaml:")
+
+
+def test_a_key_that_stands_twice_is_a_fault(tmp_path):
+    path = tiny_study.write_study(tmp_path)
+    path.write_text(path.read_text() + "seeds: [1]\n")
+    with pytest.raises(UserError, match=r"small.yaml:\d+: seeds: the key 'seeds' stands twice"):
+        tiny_study.plan(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("- 1\n- 2\n", "a study is a mapping with the keys data, models"),
+        ("a: [1\n", "not YAML"),
+        ("", "mapping"),
+    ],
+)
+def test_files_that_are_no_study(tmp_path, text, match):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=match):
+        tiny_study.plan(path)
+
+
+def test_missing_file_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="cannot be read: No such file"):
+        tiny_study.plan(tmp_path / "nowhere.yaml")
+
+
+def test_skips_carry_their_reason(tmp_path):
+    skip = [{"defense": "ft", "spc": 2, "reason": "known to diverge"}]
+    study = tiny_study.plan(
+        tiny_study.write_study(tmp_path, skip=skip, budgets=[{"spc": 2}, {"spc": 3}])
+    )
+    assert [cell.skip for cell in study.cells] == [None, "known to diverge", None, None]
+
+
+def test_a_method_that_needs_more_images_is_skipped_at_planning(tmp_path):
+    study = tiny_study.plan(
+        tiny_study.write_study(tmp_path, defenses=["none", "fp"], budgets=[{"spc": 1}])
+    )
+    assert [cell.skip for cell in study.cells] == [
+        None,
+        "needs at least 2 images per class; SPC 1 gives 1",
+    ]
