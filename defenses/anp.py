@@ -94,7 +94,7 @@ def worst_noise(
     batch: tuple[torch.Tensor, torch.Tensor],
     hyper: Hyper,
     ctx: Context,
-) -> tuple[batchnorm.ScaleMasks, batchnorm.Masks]:
+) -> tuple[batchnorm.ScaleMasks, batchnorm.ScaleMasks]:
     """Return relative noise on scales and shifts, within eps, that raises the loss (sign-gradient ascent)."""
     x, y = batch
     fixed = {name: mask.detach() for name, mask in masks.items()}
@@ -115,7 +115,7 @@ def worst_noise(
     return scale, shift
 
 
-def _uniform(like: batchnorm.ScaleMasks, eps: float, ctx: Context) -> batchnorm.Masks:
+def _uniform(like: batchnorm.ScaleMasks, eps: float, ctx: Context) -> batchnorm.ScaleMasks:
     def draw(mask: torch.Tensor) -> torch.Tensor:
         return ((2 * torch.rand(mask.shape, generator=ctx.generator) - 1) * eps).to(mask.device)
 

@@ -93,7 +93,7 @@ def defense(
     version: int | None = None,
     **limits: Unpack[DefenseRequirements],
 ) -> Callable[[Function], Function]:
-    """Declare ``function(model, budget, hyper, ctx) -> nn.Module | Repaired`` as a defense.
+    """Declare ``function(model, budget, hyper, ctx) -> nn.Module | Defended`` as a defense.
 
     Args:
         paper: title and arXiv id.

@@ -11,7 +11,7 @@ from torch import nn
 
 from harness.contract import Goal
 from harness.data.device_dataset import DeviceDataset
-from harness.evaluation.metrics import Scores, TestLabels, auroc, scores
+from harness.evaluation.metrics import Scores, TrueLabels, auroc, scores
 from harness.toolbox.predict import Stamp, logits, stamped
 
 
@@ -24,7 +24,7 @@ class EvaluationSet(NamedTuple):
 
     clean: torch.Tensor
     triggered: torch.Tensor
-    truth: TestLabels
+    truth: TrueLabels
     classes: int
     chosen: torch.Tensor
     """bool (N,): which test images are triggered; the others are of the class that the trigger
@@ -57,7 +57,7 @@ def given_set(
 ) -> EvaluationSet:
     """Take triggered copies, uint8 (n, C, H, W), of the test images at ``indices``, int64 (n,), ascending."""
     labels = data.test_labels[indices]
-    truth = TestLabels(
+    truth = TrueLabels(
         clean=data.test_labels.cpu().numpy(),
         triggered=labels.cpu().numpy(),
         wanted=goal.labels(labels).cpu().numpy(),

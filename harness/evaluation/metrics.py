@@ -22,7 +22,7 @@ class Scores(NamedTuple):
     ra: float
 
 
-class TestLabels(NamedTuple):
+class TrueLabels(NamedTuple):
     """What predictions are held against."""
 
     clean: Labels
@@ -33,7 +33,7 @@ class TestLabels(NamedTuple):
     """The label that the attacker wants for each triggered test image."""
 
 
-def scores(clean: Labels, triggered: Labels, truth: TestLabels) -> Scores:
+def scores(clean: Labels, triggered: Labels, truth: TrueLabels) -> Scores:
     """Score predictions on the clean and on the triggered test images."""
     return Scores(
         acc=float(np.mean(clean == truth.clean)),

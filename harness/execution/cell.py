@@ -140,7 +140,7 @@ def _repaired(returned: object) -> Defended:
         return returned
     if isinstance(returned, nn.Module):
         return Defended(returned)
-    raise TypeError(f"a defense returns an nn.Module or a Repaired, not {type(returned).__name__}")
+    raise TypeError(f"a defense returns an nn.Module or a Defended, not {type(returned).__name__}")
 
 
 def _wait_for(device: torch.device) -> None:

@@ -20,9 +20,9 @@ COMMAND = "from harness.cli.main import main; main()"
 WORKER = """
 import multiprocessing.connection, sys
 from pathlib import Path
-from harness.execution.worker_process import Seat
+from harness.execution.worker_process import WorkerProcess
 from harness.execution.slots import Slot
-seat = Seat(Slot("cpu", 1, "cpu 0"), Path(sys.argv[1]))
+seat = WorkerProcess(Slot("cpu", 1, "cpu 0"), Path(sys.argv[1]))
 seat._start()
 while not seat.ready:
     multiprocessing.connection.wait(seat.signs())

@@ -11,7 +11,7 @@ from torch import nn
 
 from harness.contract import Context, Goal, TrainingSet
 from harness.evaluation.evaluate import EvaluationSet
-from harness.evaluation.metrics import TestLabels
+from harness.evaluation.metrics import TrueLabels
 from harness.models.preactresnet18 import PreActResNet
 from harness.plan.registry import load
 from harness.toolbox.normalise import Normalise
@@ -75,6 +75,6 @@ def stamp_of(name):
 def evaluation_set(test, labels, stamp):
     """Return the clean and the triggered test images, as the harness keeps them."""
     chosen = labels != TARGET
-    truth = TestLabels(labels.numpy(), labels[chosen].numpy(), np.full(int(chosen.sum()), TARGET))
+    truth = TrueLabels(labels.numpy(), labels[chosen].numpy(), np.full(int(chosen.sum()), TARGET))
     test = test.to(machine_peak.device())
     return EvaluationSet(test, stamped(test[chosen.to(test.device)], stamp), truth, CLASSES, chosen)

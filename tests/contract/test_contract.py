@@ -52,7 +52,7 @@ import gc, sys, types
 from pathlib import Path
 import numpy as np
 import torch
-from harness.contract import Repaired, defense
+from harness.contract import Defended, defense
 
 def reachable(*roots):
     seen, queue, tensors = set(), list(roots), []
@@ -82,7 +82,7 @@ def peeks(model, budget, hyper, ctx):
     ours = set(map(id, secrets))
     anywhere = [x for x in gc.get_objects() if issubclass(type(x), torch.Tensor) and id(x) not in ours]
     met = [[holds(handed, secret), holds(anywhere, secret)] for secret in secrets]
-    return Repaired(model, dict(met=torch.tensor(met), handed=torch.tensor([len(handed)])))
+    return Defended(model, dict(met=torch.tensor(met), handed=torch.tensor([len(handed)])))
 '''
 
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from harness.contract import Goal
-from harness.evaluation.metrics import Scores, TestLabels, combined, scores
+from harness.evaluation.metrics import Scores, TrueLabels, combined, scores
 
 
 def test_scores_by_hand():
-    truth = TestLabels(
+    truth = TrueLabels(
         clean=np.array([0, 1, 2, 2]), triggered=np.array([1, 2, 2]), wanted=np.array([0, 0, 0])
     )
     found = scores(np.array([0, 1, 2, 0]), np.array([0, 2, 1]), truth)

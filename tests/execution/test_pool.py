@@ -77,7 +77,7 @@ def test_a_signal_keeps_what_is_finished(tmp_path, reference, number):
 
 def test_a_second_signal_ends_at_once(tmp_path):
     code = (
-        "import os, signal, time\nfrom harness.execution.signals import Stop\nwith Stop() as stop:\n"
+        "import os, signal, time\nfrom harness.execution.signals import InterruptGuard\nwith InterruptGuard() as stop:\n"
         "    os.kill(os.getpid(), 2); assert stop.asked == 2; os.kill(os.getpid(), 2); time.sleep(60)"
     )
     ended = subprocess.run(

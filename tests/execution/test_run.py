@@ -150,7 +150,7 @@ def test_own_defenses_join_the_matrix_and_failures_are_records(tmp_path):
     )
     assert ended("wrong_type") == (
         "error",
-        "TypeError: a defense returns an nn.Module or a Repaired, not str",
+        "TypeError: a defense returns an nn.Module or a Defended, not str",
     )
     assert ended("slow")[0] == "timeout"
     study = tiny_study.plan(path)
@@ -245,7 +245,7 @@ def test_a_failed_victim_takes_its_cells_along_as_records(tmp_path):
 
 def test_every_defense_gets_the_same_images_and_smaller_budgets_are_subsets(tmp_path):
     spy = (
-        "from harness.contract import Repaired\n    return Repaired(model, {'seen': budget.images})"
+        "from harness.contract import Defended\n    return Defended(model, {'seen': budget.images})"
     )
     own = [write_own(tmp_path, name, spy) for name in ("spy_a.py", "spy_b.py")]
     path = tiny_study.write_study(tmp_path, defenses=own, budgets=[{"spc": 2}, {"spc": 10}])
