@@ -67,7 +67,7 @@ def checkpoint(entry: CheckpointEntry, setting: ImportContext) -> Victim:
         model=model,
         recipe=UNKNOWN,
         recipe_name=IMPORTED,
-        attack=replace(attack, label=path.stem),
+        attack=replace(attack, label=path.stem, display=path.stem),
         rate=0,
         target=target,
         seed=0,

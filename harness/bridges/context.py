@@ -50,7 +50,7 @@ def weights_digest(path: Path, model: MethodSpec, data: DataInfo, cache: Path) -
     Raises:
         UserError: it can't be loaded safely, or its keys are others.
     """
-    from harness.bridges.backdoorbench.inspect import look_at_weights
+    from harness.bridges.backdoorbench.inspect_record import look_at_weights
 
     asked = [model.identity, data.classes, data.shape[0]]
     said = remembered([path], asked, cache, lambda: look_at_weights(path, model, data))

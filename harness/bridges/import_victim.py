@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from harness.bridges.backdoorbench.inspect import parts, record_digest
+from harness.bridges.backdoorbench.inspect_record import (
+    parts,
+    record_digest,
+)
 from harness.bridges.backdoorbench.read_record import BenchRecord, read_record, reported
 from harness.bridges.backdoorbench.state_dicts import incoming, read_network
 from harness.bridges.files.images import numbered, pixels

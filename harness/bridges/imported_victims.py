@@ -56,4 +56,4 @@ def for_seeds(victims: list[Victim], seeds: list[int]) -> list[Victim]:
 def _clearer(victim: Victim) -> Victim:
     assert victim.source is not None
     label = f"{victim.attack.label} ({victim.key[:6]})"
-    return replace(victim, attack=replace(victim.attack, label=label))
+    return replace(victim, attack=replace(victim.attack, label=label, display=label))

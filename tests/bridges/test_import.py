@@ -10,7 +10,7 @@ import yaml
 from click.testing import CliRunner
 from PIL import Image
 
-from harness.bridges.backdoorbench.inspect import parts
+from harness.bridges.backdoorbench.inspect_record import parts
 from harness.bridges.backdoorbench.read_record import Samples
 from harness.cli.main import cli
 from harness.data.cache import default_cache, prepare

@@ -49,7 +49,7 @@ def recorded(folder: Path, entry: RecordEntry, setting: ImportContext) -> Victim
         UserError: the record is broken, or does not fit the data set or the architecture.
         FaultsError: a key of the entry is wrong.
     """
-    from harness.bridges.backdoorbench.inspect import look_at_record
+    from harness.bridges.backdoorbench.inspect_record import look_at_record
 
     files = (folder / RESULT, *test_pictures(folder))
     said = remembered(files, "record", setting.cache, lambda: look_at_record(folder))
@@ -63,7 +63,7 @@ def recorded(folder: Path, entry: RecordEntry, setting: ImportContext) -> Victim
         model=model,
         recipe=UNKNOWN,
         recipe_name=IMPORTED,
-        attack=replace(attack, label=folder.resolve().name),
+        attack=replace(attack, label=folder.resolve().name, display=folder.resolve().name),
         rate=said["poisoned"],
         target=said["target"],
         seed=0,

@@ -47,9 +47,16 @@ def _script_choice(entry: Any, base: Path) -> tuple[MethodSpec, Method]:
     if missing := _missing(found, hyper.python):
         raise EntryErrors([((NAME, key), text) for (key, *_), text in missing])
     label = _label(hyper)
-    return MethodSpec(
-        label, method.ref, label, method.version, found, _identity(found, method)
-    ), method
+    choice = MethodSpec(
+        name=label,
+        ref=method.ref,
+        label=label,
+        display=label,
+        version=method.version,
+        hyper=found,
+        identity=_identity(found, method),
+    )
+    return choice, method
 
 
 def _label(hyper: Any) -> str:
