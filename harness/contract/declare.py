@@ -20,6 +20,8 @@ class MethodInfo:
     paper: str
     year: int
     version: int | None = None
+    display_name: str = ""
+    """The name that reports show; empty: the name of the file."""
     family: str = ""
     needs: Needs = "clean"
     least_spc: int = 1
@@ -47,6 +49,7 @@ def attack(
     paper: str,
     year: int,
     version: int | None = None,
+    display_name: str = "",
     **traits: Unpack[AttackTraits],
 ) -> Callable[[Function], Function]:
     """Declare ``function(train, goal, hyper, ctx) -> Poison | Controlled`` as an attack.
@@ -59,11 +62,18 @@ def attack(
         year: of the paper.
         version: raised when results change; None takes the file's own digest (for files in
             development).
+        display_name: the name that reports show; by default the name of the file.
         **traits: what else the attack says of itself.
     """
     return _declare(
         MethodInfo(
-            kind="attack", trigger=trigger, paper=paper, year=year, version=version, **traits
+            kind="attack",
+            trigger=trigger,
+            paper=paper,
+            year=year,
+            version=version,
+            display_name=display_name,
+            **traits,
         )
     )
 
@@ -91,6 +101,7 @@ def defense(
     year: int,
     family: str,
     version: int | None = None,
+    display_name: str = "",
     **limits: Unpack[DefenseRequirements],
 ) -> Callable[[Function], Function]:
     """Declare ``function(model, budget, hyper, ctx) -> nn.Module | Defended`` as a defense.
@@ -101,7 +112,8 @@ def defense(
         family: "pruning", "fine-tuning", "unlearning", "control".
         version: raised when results change; None takes the file's own digest (for files in
             development).
-        limits: what it asks for, see ``DefenseRequirements``.
+        display_name: the name that reports show; by default the name of the file.
+        **limits: what it asks for, see ``DefenseRequirements``.
     """
     return _declare(
         MethodInfo(
@@ -110,6 +122,7 @@ def defense(
             year=year,
             family=family,
             version=version,
+            display_name=display_name,
             **limits,
         )
     )
@@ -120,6 +133,7 @@ def model(
     paper: str,
     year: int,
     version: int | None = None,
+    display_name: str = "",
     layers: tuple[Layer, ...] = ("convolutions", "batchnorm"),
 ) -> Callable[[Function], Function]:
     """Declare ``function(channels, classes, hyper) -> nn.Module`` as an architecture.
@@ -129,7 +143,14 @@ def model(
     does not make it convolutional).
     """
     return _declare(
-        MethodInfo(kind="model", paper=paper, year=year, version=version, layers=layers)
+        MethodInfo(
+            kind="model",
+            paper=paper,
+            year=year,
+            version=version,
+            display_name=display_name,
+            layers=layers,
+        )
     )
 
 

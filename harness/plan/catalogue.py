@@ -26,6 +26,7 @@ def _method(kind: Kind, name: str) -> dict[str, Any]:
     method = describe(kind, name)
     about = {
         "name": name,
+        "display_name": method.display_name,
         "summary": method.summary,
         "paper": method.about.paper,
         "year": method.about.year,
@@ -72,7 +73,10 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
     width = max(len(row["name"]) for row in rows)
     lines = []
     for row in rows:
-        lines.append(f"  {row['name']:{width}}  {row.get('summary') or row.get('reference') or ''}")
+        summary = row.get("summary") or row.get("reference") or ""
+        shown = row.get("display_name", row["name"])
+        title = summary if summary.startswith((shown, row["name"])) else f"{shown}: {summary}"
+        lines.append(f"  {row['name']:{width}}  {title}")
         if row.get("paper"):
             lines.append(f"  {'':{width}}  {row['paper']} ({row['year']})")
         if "family" in row:

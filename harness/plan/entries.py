@@ -82,6 +82,7 @@ def method_choice(kind: Kind, entry: Any, base: Path) -> tuple[MethodSpec, Metho
             name=method.name,
             ref=method.ref,
             label=method.name,
+            display=method.display_name,
             version=method.version,
             hyper={**plain, **{name: str(path) for name, path in files.items()}},
             identity=identity,

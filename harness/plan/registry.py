@@ -44,6 +44,11 @@ class Method:
     summary: str
     function: Callable[..., Any]
 
+    @property
+    def display_name(self) -> str:
+        """The name that reports show."""
+        return self.about.display_name or self.name
+
 
 @functools.cache
 def folder_of(kind: Kind) -> Path:

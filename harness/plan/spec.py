@@ -33,6 +33,9 @@ class MethodSpec:
     name: str
     ref: str
     label: str
+    """The name, and the overrides in brackets where a study lists the method several times."""
+    display: str
+    """The same with the method's display name: for readers, part of no key."""
     version: str
     hyper: dict[str, Any]
     """JSON values; a file is its absolute path."""

@@ -275,6 +275,7 @@ def _labelled(chosen: Chosen, entries: list[Any]) -> Chosen:
     labelled = []
     for (choice, method), entry in zip(chosen, entries, strict=True):
         shown = overrides_text(entry) if names.count(choice.name) > 1 else ""
-        label = f"{choice.name} ({shown})" if shown else choice.name
-        labelled.append((replace(choice, label=label), method))
+        suffix = f" ({shown})" if shown else ""
+        label, display = choice.label + suffix, choice.display + suffix
+        labelled.append((replace(choice, label=label, display=display), method))
     return labelled

@@ -71,24 +71,39 @@ class StudyFile:
     """What a study file may say. Lists multiply; an entry is a name, or a name with overrides."""
 
     data: AtLeastOne = field(default_factory=list)
+    """Data sets: names, or ``{name: {path: folder}}`` and ``{name: {hub: user/name}}`` for your own."""
     models: AtLeastOne = field(default_factory=list)
+    """Architectures that victims are trained with."""
     attacks: AtLeastOne = field(default_factory=list)
+    """Attacks; ``none`` trains clean models."""
     defenses: AtLeastOne
+    """Defenses; ``none`` is the victim without a defense."""
     budgets: AtLeastOne
+    """Clean budgets: ``{spc: 10}`` (images per class) or ``{ratio: 0.05}`` (share of each class)."""
     seeds: Annotated[list[Seed], MinLen(1)]
+    """One victim is trained per seed; the same seed draws the clean samples."""
     victims: AtLeastOne = field(default_factory=list)
     """Models that were trained elsewhere; a study of these alone needs no data, models and
     attacks."""
     name: str | None = None
+    """The study's name on boards and of its report's folder; by default the file's name."""
     recipe: Any = "paper"
+    """How victims are trained: ``paper``, ``fast``, or ``{paper: {epochs: 50}}``."""
     rates: Rates = field(default_factory=lambda: [0.1])
+    """Poison rates: a share of the training samples below 1, or a number of samples. An attack's own
+    ``rates`` replace them for that attack."""
     target: Any = 0
+    """The target class, or ``all-to-all``."""
     gate: Gate = field(default_factory=Gate)
+    """What a victim must reach for its cells to count in a mean."""
     timeout: Positive | None = None
+    """The most seconds that one victim or one cell may take; by default there is no limit."""
     keep_models: bool = False
     """Whether the weights of every repaired model are kept, to be exported."""
     skip: list[Skip] = field(default_factory=list)
+    """Cells to leave out, each with a reason: all cells that match every key that is given."""
     figures: list[str] = field(default_factory=lambda: list(FIGURES))
+    """Which figures a report has, in this order."""
 
     def lacking(self) -> list[str]:
         """Return the keys that are missing: all three, unless there are victims and no attacks."""
