@@ -71,7 +71,7 @@ class StudyFile:
     """What a study file may say. Lists multiply; an entry is a name, or a name with overrides."""
 
     data: AtLeastOne = field(default_factory=list)
-    """Data sets: names, or ``{name: {path: folder}}`` and ``{name: {hub: user/name}}`` for your own."""
+    """Data sets: a name, or your own as ``{name: {path: folder}}`` or ``{name: {hub: user/name}}``."""
     models: AtLeastOne = field(default_factory=list)
     """Architectures that victims are trained with."""
     attacks: AtLeastOne = field(default_factory=list)
@@ -79,7 +79,7 @@ class StudyFile:
     defenses: AtLeastOne
     """Defenses; ``none`` is the victim without a defense."""
     budgets: AtLeastOne
-    """Clean budgets: ``{spc: 10}`` (images per class) or ``{ratio: 0.05}`` (share of each class)."""
+    """Clean budgets: ``{spc: 10}``, images per class, or ``{ratio: 0.05}``, a share of each class."""
     seeds: Annotated[list[Seed], MinLen(1)]
     """One victim is trained per seed; the same seed draws the clean samples."""
     victims: AtLeastOne = field(default_factory=list)
@@ -90,8 +90,8 @@ class StudyFile:
     recipe: Any = "paper"
     """How victims are trained: ``paper``, ``fast``, or ``{paper: {epochs: 50}}``."""
     rates: Rates = field(default_factory=lambda: [0.1])
-    """Poison rates: a share of the training samples below 1, or a number of samples. An attack's own
-    ``rates`` replace them for that attack."""
+    """Poison rates: a share of the training samples below 1, or a number of samples; an attack with
+    ``rates`` of its own uses those."""
     target: Any = 0
     """The target class, or ``all-to-all``."""
     gate: Gate = field(default_factory=Gate)
