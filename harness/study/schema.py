@@ -71,7 +71,7 @@ class StudyFile:
     """What a study file may say. Lists multiply; an entry is a name, or a name with overrides."""
 
     data: AtLeastOne = field(default_factory=list)
-    """Data sets: a name, or your own as ``{name: {path: folder}}`` or ``{name: {hub: user/name}}``."""
+    """Data sets; your own as ``{name: {path: folder}}`` or ``{name: {hub: user/name}}``."""
     models: AtLeastOne = field(default_factory=list)
     """Architectures that victims are trained with."""
     attacks: AtLeastOne = field(default_factory=list)
@@ -79,7 +79,7 @@ class StudyFile:
     defenses: AtLeastOne
     """Defenses; ``none`` is the victim without a defense."""
     budgets: AtLeastOne
-    """Clean budgets: ``{spc: 10}``, images per class, or ``{ratio: 0.05}``, a share of each class."""
+    """Clean budgets: ``{spc: 10}`` images per class, or ``{ratio: 0.05}`` of each class."""
     seeds: Annotated[list[Seed], MinLen(1)]
     """One victim is trained per seed; the same seed draws the clean samples."""
     victims: AtLeastOne = field(default_factory=list)
