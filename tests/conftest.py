@@ -1,12 +1,9 @@
-"""Every test decodes data sets into a cache of its own session, and none looks at the user's data root."""
+"""Settings of every test session: one thread per process, no network, a data cache of its own."""
 
 import os
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # before torch: as in a worker, and no threads that fight
-
-os.environ["HF_HUB_OFFLINE"] = "1"  # no test looks beyond this machine
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # set before torch is imported; as in a worker
+os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 

@@ -1,0 +1,134 @@
+"""Writes the files that tests compare with: ``python -m tests.regenerate [NAME...]``.
+
+Run it when what these files show is meant to change; read the diff and commit it with the change.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "report" / "golden"
+CONFIGS = ROOT / "configs" / "README.md"
+TYPES = {
+    "AtLeastOne": "list",
+    "Annotated[list[Seed], MinLen(1)]": "list of whole numbers, 0 or more",
+    "Rates": "list of numbers above 0",
+    "Gate": "mapping",
+    "Positive | None": "number above 0",
+    "bool": "true or false",
+    "list[Skip]": "list of mappings",
+    "list[str]": "list of names",
+    "str | None": "text",
+}
+"""What the annotations of a study file mean to its author."""
+MIXED = {"recipe": "name or mapping", "target": "class number or name"}
+"""Keys that are annotated with Any, because they take several types."""
+REQUIRED = {"data", "models", "attacks"}
+"""Keys that are required unless a study has ``victims``; the dataclass gives them a default."""
+
+
+def report_tables() -> dict[Path, str]:
+    """Return the report's files for a synthetic frame, those that are kept under ``golden``."""
+    from harness.report.write import write_report
+    from tests.helpers.synthetic_frames import source
+    from tests.report.test_tables import golden_frame
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_report(source(golden_frame()), Path(folder))
+        return {
+            path: (Path(folder) / path.name).read_text(encoding="utf-8")
+            for path in sorted(GOLDEN.iterdir())
+        }
+
+
+def study_keys() -> dict[Path, str]:
+    """Return ``configs/README.md`` with the table of the keys of a study."""
+    from harness.plan.gate import Gate
+    from harness.study.schema import Skip, StudyFile
+
+    rows = [
+        "| key | type | default | meaning |",
+        "|--|--|--|--|",
+        *(_row(field, text) for field, text in _described(StudyFile)),
+    ]
+    nested = [
+        f"`{key}` takes {', '.join(_nested(kind))}."
+        for key, kind in (("gate", Gate), ("skip", Skip))
+    ]
+    table = "\n".join([*rows, "", *nested])
+    text = CONFIGS.read_text(encoding="utf-8")
+    marked = r"(<!-- keys: [^\n]* -->\n\n).*?(\n\n<!-- end of keys -->)"
+    return {CONFIGS: re.sub(marked, lambda m: m[1] + table + m[2], text, flags=re.DOTALL)}
+
+
+def _described(kind: type) -> list[tuple[dataclasses.Field[Any], str]]:
+    """Return the fields of a dataclass, each with the text below it in the source."""
+    (node,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(node, ast.ClassDef)
+    texts = {
+        name.target.id: " ".join(ast.literal_eval(below.value).split())
+        for name, below in zip(node.body, node.body[1:], strict=False)
+        if isinstance(name, ast.AnnAssign)
+        and isinstance(name.target, ast.Name)
+        and isinstance(below, ast.Expr)
+    }
+    return [(field, texts[field.name]) for field in dataclasses.fields(kind)]
+
+
+def _default(field: dataclasses.Field[Any]) -> str | None:
+    """Return a field's default as YAML, None for a field without one."""
+    if field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    elif field.default is not dataclasses.MISSING:
+        value = field.default
+    else:
+        return None
+    if dataclasses.is_dataclass(value):
+        value = dataclasses.asdict(value)  # type: ignore[arg-type]
+    return "" if value is None else json.dumps(value).replace('"', "")
+
+
+def _row(field: dataclasses.Field[Any], text: str) -> str:
+    kind = MIXED.get(field.name) or TYPES[str(field.type)]
+    default = _default(field)
+    if field.name in REQUIRED or default is None:
+        shown = "required"
+    else:
+        shown = f"`{default}`" if default else "none"
+    return f"| `{field.name}` | {kind} | {shown} | {text.replace('``', '`')} |"
+
+
+def _nested(kind: type) -> list[str]:
+    return [
+        f"`{field.name}` ({default})" if (default := _default(field)) else f"`{field.name}`"
+        for field in dataclasses.fields(kind)
+    ]
+
+
+GENERATED: dict[str, Callable[[], dict[Path, str]]] = {
+    "report": report_tables,
+    "study-keys": study_keys,
+}
+"""Each name with the function that returns the files and their text."""
+
+
+def main(names: list[str]) -> None:
+    """Write the files of the names, or of all."""
+    for name in names or GENERATED:
+        for path, text in GENERATED[name]().items():
+            path.write_text(text, encoding="utf-8")
+            print(path.relative_to(ROOT))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
