@@ -75,7 +75,8 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
     for row in rows:
         summary = row.get("summary") or row.get("reference") or ""
         shown = row.get("display_name", row["name"])
-        title = summary if summary.startswith((shown, row["name"])) else f"{shown}: {summary}"
+        named = shown == row["name"] or summary.startswith(shown)
+        title = summary if named else f"{shown}: {summary}"
         lines.append(f"  {row['name']:{width}}  {title}")
         if row.get("paper"):
             lines.append(f"  {'':{width}}  {row['paper']} ({row['year']})")

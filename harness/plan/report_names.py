@@ -1,6 +1,9 @@
-"""The figures and tables of a report, by name; light, because a study is planned with it."""
+"""The figures and tables of a report, by name. Found by file name, without importing the report."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 FIGURES = (
     "curves",
@@ -14,7 +17,7 @@ FIGURES = (
     "gallery",
     "classes",
 )
-"""In the order of a report. Each is the file of this name in ``harness/report/figures``."""
+"""The order of the built-in figures in a report."""
 BOARD, PAGE = "leaderboard.md", "report.html"
 TABLES = (
     "leaderboard",
@@ -26,3 +29,21 @@ TABLES = (
     "ranks",
     "comparisons",
 )
+"""The order of the built-in tables in a report."""
+
+
+def figure_names() -> tuple[str, ...]:
+    """Return the names of the built-in figures, in the order of a report."""
+    return _names("figures", FIGURES)
+
+
+def table_names() -> tuple[str, ...]:
+    """Return the names of the built-in tables, in the order of a report."""
+    return _names("tables", TABLES)
+
+
+def _names(folder: str, order: Sequence[str]) -> tuple[str, ...]:
+    """Return the file names in ``harness/report/<folder>``: those of ``order`` first, then the others."""
+    files = (Path(__file__).resolve().parents[1] / "report" / folder).glob("[!_]*.py")
+    found = {path.stem for path in files}
+    return (*(name for name in order if name in found), *sorted(found - set(order)))
