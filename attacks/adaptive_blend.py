@@ -30,7 +30,7 @@ from harness.contract import (
     TrainingSet,
     attack,
 )
-from harness.toolbox import as_float, blend, draw, image_or_noise, quantised
+from harness.toolbox import as_float, blend, image_or_noise, sample_indices, to_uint8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,20 +56,21 @@ class Hyper:
     paper="Revisiting the Assumption of Latent Separability for Backdoor Defenses, arXiv 2205.13613",
     year=2023,
     version=1,
+    display_name="Adaptive-Blend",
 )
 def adaptive_blend(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Blend pieces of the pattern into poisoned and cover samples; relabel the poisoned ones."""
     pattern = image_or_noise(hyper.image, train.images.shape[1:], hyper.pattern_seed).to(ctx.device)
     count = goal.count(len(train.labels))
     covers = round(hyper.cover_ratio * count)
-    chosen = draw(train.labels >= 0, count + covers, ctx)
+    chosen = sample_indices(train.labels >= 0, count + covers, ctx)
     images = as_float(train.images[chosen])
     mask = _pieces(len(chosen), train.images.shape[2:], hyper, ctx)
     blended = images + hyper.alpha_train * mask * (pattern - images)
     labels = train.labels[chosen]
     return Poison(
         indices=chosen,
-        images=quantised(blended),
+        images=to_uint8(blended),
         labels=torch.cat([goal.labels(labels[:count]), labels[count:]]),
         state={"pattern": pattern, "alpha": torch.tensor([hyper.alpha_test], device=ctx.device)},
         covers=covers,

@@ -23,7 +23,7 @@ from harness.contract import (
     TrainingSet,
     attack,
 )
-from harness.toolbox import dirty_label, read_image
+from harness.toolbox import poison_dirty_label, read_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,13 +52,14 @@ def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     paper="BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain, arXiv 1708.06733",
     year=2017,
     version=1,
+    display_name="BadNets",
     all_to_all=True,
 )
 def badnets(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Stamp the patch on a share of the training images and relabel them."""
     patch = _patch(train.images.shape[1:], hyper).to(ctx.device)
     state = {"patch": patch, "mask": _mask(patch, hyper)}
-    return dirty_label(train, goal, lambda images: stamp(images, state), state, ctx)
+    return poison_dirty_label(train, goal, lambda images: stamp(images, state), state, ctx)
 
 
 def _patch(shape: torch.Size, hyper: Hyper) -> torch.Tensor:

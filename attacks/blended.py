@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from harness.contract import Context, Goal, NonNegativeCount, Poison, Share, TrainingSet, attack
-from harness.toolbox import blend, dirty_label, image_or_noise
+from harness.toolbox import blend, image_or_noise, poison_dirty_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,11 @@ class Hyper:
     paper="Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning, arXiv 1712.05526",
     year=2017,
     version=1,
+    display_name="Blended",
     all_to_all=True,
 )
 def blended(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Blend the pattern into a share of the training images and relabel them."""
     pattern = image_or_noise(hyper.image, train.images.shape[1:], hyper.pattern_seed).to(ctx.device)
     state = {"pattern": pattern, "alpha": torch.tensor([hyper.alpha], device=ctx.device)}
-    return dirty_label(train, goal, lambda images: blend(images, state), state, ctx)
+    return poison_dirty_label(train, goal, lambda images: blend(images, state), state, ctx)

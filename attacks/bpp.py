@@ -25,7 +25,7 @@ from harness.contract import (
     TrainingSet,
     attack,
 )
-from harness.toolbox import BatchPoisoner, Quota, some_others
+from harness.toolbox import BatchPoisoner, Quota, random_images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,7 @@ def quantise(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tens
     paper="BppAttack: Stealthy and Efficient Trojan Attacks via Image Quantization, arXiv 2205.13383",
     year=2022,
     version=1,
+    display_name="BPP",
     all_to_all=True,
 )
 def bpp(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> TrainingControl:
@@ -56,7 +57,7 @@ def bpp(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> TrainingC
     changes = BatchPoisoner(goal, Quota(goal.share(len(train.labels))), Quota(hyper.negative_share))
 
     def negative(images: torch.Tensor) -> torch.Tensor:
-        others = some_others(train.images, len(images), ctx.generator)
+        others = random_images(train.images, len(images), ctx.generator)
         return (images + quantise(others, state) - others).clamp(0, 1)
 
     def batch(images: torch.Tensor, labels: torch.Tensor) -> Batch:

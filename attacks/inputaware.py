@@ -30,7 +30,7 @@ from harness.contract import (
     TrainingSet,
     attack,
 )
-from harness.toolbox import BatchPoisoner, Generator, Quota, as_float, some_others
+from harness.toolbox import BatchPoisoner, EncoderDecoder, Quota, as_float, random_images
 
 EPSILON = 1e-7
 
@@ -64,15 +64,16 @@ def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     paper="Input-Aware Dynamic Backdoor Attack, arXiv 2010.08138",
     year=2020,
     version=1,
+    display_name="Input-aware",
     all_to_all=True,
 )
 def inputaware(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> TrainingControl:
     """Train the mask network, then the generator together with the model."""
     channels = train.images.shape[1]
     mask = _trained_mask(
-        Generator(channels, 1, hyper.width, hyper.stages).to(ctx.device), train, hyper, ctx
+        EncoderDecoder(channels, 1, hyper.width, hyper.stages).to(ctx.device), train, hyper, ctx
     )
-    pattern = Generator(channels, channels, hyper.width, hyper.stages).to(ctx.device)
+    pattern = EncoderDecoder(channels, channels, hyper.width, hyper.stages).to(ctx.device)
     optimiser = torch.optim.Adam(pattern.parameters(), hyper.lr, betas=(0.5, 0.9))
     share = goal.share(len(train.labels))
     changes = BatchPoisoner(goal, Quota(share), Quota(hyper.cross_ratio * share))
@@ -81,7 +82,7 @@ def inputaware(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Tr
         optimiser.zero_grad()
         first, crosses = changes.parts(len(labels))
         x = as_float(images)
-        others = some_others(train.images, crosses, ctx.generator)
+        others = random_images(train.images, crosses, ctx.generator)
         if first + crosses == 0:
             return Batch(x, labels, 0, 0)
         drawn = pattern(torch.cat([x[:first], others]))
@@ -99,14 +100,16 @@ def inputaware(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Tr
     return TrainingControl(batch, state, optimiser.step)
 
 
-def _trained_mask(net: Generator, train: TrainingSet, hyper: Hyper, ctx: Context) -> Generator:
+def _trained_mask(
+    net: EncoderDecoder, train: TrainingSet, hyper: Hyper, ctx: Context
+) -> EncoderDecoder:
     """Train the mask network to mark few pixels, and others on other images; return it frozen."""
     optimiser = torch.optim.Adam(net.parameters(), hyper.lr, betas=(0.5, 0.9))
     size = min(128, len(train.labels))
     steps = len(train.labels) // size
     schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [10 * steps, 20 * steps], 0.1)
     for _ in range(hyper.mask_epochs * steps):
-        one, two = (some_others(train.images, size, ctx.generator) for _ in range(2))
+        one, two = (random_images(train.images, size, ctx.generator) for _ in range(2))
         first, second = _mask(net, one), _mask(net, two)
         density = F.relu(first - hyper.mask_density).mean()
         sameness = _sameness((one, two), (first, second))
@@ -140,6 +143,6 @@ def _sameness(
     return (unlike / apart).mean()
 
 
-def _restored(state: dict[str, torch.Tensor], prefix: str, outputs: int) -> Generator:
+def _restored(state: dict[str, torch.Tensor], prefix: str, outputs: int) -> EncoderDecoder:
     weights = {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
-    return Generator.from_weights(weights, outputs)
+    return EncoderDecoder.from_weights(weights, outputs)

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Context, Count, Goal, Poison, Positive, Share, TrainingSet, attack
-from harness.toolbox import as_float, draw_target, quantised, read_array, stamped
+from harness.toolbox import apply_trigger, as_float, read_array, sample_target_indices, to_uint8
 
 CHUNK = 250
 CORNER = ((1, 0, 1), (0, 1, 0), (0, 0, 1))
@@ -57,12 +57,12 @@ def adversarial(
     members = goal.hits(train.labels).nonzero()[:, 0]
     if hyper.images is not None:
         own = read_array(hyper.images, tuple(train.images.shape))
-        return {"images": quantised(own[members.cpu()])}
+        return {"images": to_uint8(own[members.cpu()])}
     assert train.clean_model is not None
     found = []
     for chunk in members.split(CHUNK):
         found.append(
-            quantised(_noised(train.clean_model, train.images[chunk], train.labels[chunk], hyper))
+            to_uint8(_noised(train.clean_model, train.images[chunk], train.labels[chunk], hyper))
         )
         ctx.log(len(found), images=len(found) * CHUNK)
     return {"images": torch.cat(found)}
@@ -73,19 +73,20 @@ def adversarial(
     paper="Label-Consistent Backdoor Attacks, arXiv 1912.02771",
     year=2019,
     version=1,
+    display_name="LC",
     clean_label=True,
     clean_model=True,
     prepare=adversarial,
 )
 def lc(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Replace some images of the target class by adversarial ones with the corners."""
-    chosen = draw_target(train, goal, hyper.rate_of, ctx)
+    chosen = sample_target_indices(train, goal, hyper.rate_of, ctx)
     rank = goal.hits(train.labels).cumsum(0)[chosen] - 1
     state = {
         name: x.to(ctx.device)
         for name, x in _corners(train.images.shape[2:], hyper.amplitude).items()
     }
-    images = stamped(train.prepared["images"][rank], lambda x: stamp(x, state))
+    images = apply_trigger(train.prepared["images"][rank], lambda x: stamp(x, state))
     return Poison(chosen, images, train.labels[chosen], state)
 
 

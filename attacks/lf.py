@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional as F
 
 from harness.contract import Context, Count, Goal, Poison, Positive, Share, TrainingSet, attack
-from harness.toolbox import dirty_label, read_array, read_image, some_others
+from harness.toolbox import poison_dirty_label, random_images, read_array, read_image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def optimise(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> dict
     weights = torch.randn(size, generator=ctx.generator).to(ctx.device).requires_grad_()
     optimiser = torch.optim.Adam([weights], hyper.lr)
     for step in range(hyper.steps):
-        images = some_others(train.images, hyper.batch, ctx.generator)
+        images = random_images(train.images, hyper.batch, ctx.generator)
         with torch.no_grad():
             seen = train.clean_model(images).argmax(1)
         pattern = _scaled(rows @ weights @ columns.T, hyper.amplitude)
@@ -73,6 +73,7 @@ def optimise(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> dict
     paper="Rethinking the Backdoor Attacks' Triggers: A Frequency Perspective, arXiv 2104.03413",
     year=2021,
     version=1,
+    display_name="LF",
     all_to_all=True,
     clean_model=True,
     prepare=optimise,
@@ -80,7 +81,7 @@ def optimise(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> dict
 def lf(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Add the pattern to a share of the training images and relabel them."""
     state = train.prepared
-    return dirty_label(train, goal, lambda images: stamp(images, state), state, ctx)
+    return poison_dirty_label(train, goal, lambda images: stamp(images, state), state, ctx)
 
 
 def _cosines(side: int, share: float) -> torch.Tensor:

@@ -21,7 +21,7 @@ def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     return images
 
 
-@attack(trigger=stamp, paper="", year=0, version=1)
+@attack(trigger=stamp, paper="", year=0, version=1, display_name="No attack")
 def none(train: TrainingSet, goal: Goal, hyper: NoHyper, ctx: Context) -> Poison:
     """Leave the training set as it is."""
     return trigger_only(train, {})

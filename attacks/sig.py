@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 
 from harness.contract import Context, Goal, Poison, Positive, Share, TrainingSet, attack
-from harness.toolbox import clean_label
+from harness.toolbox import poison_clean_label
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,7 @@ def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     paper="A new backdoor attack in CNNs by training set corruption, arXiv 1902.11237",
     year=2019,
     version=1,
+    display_name="SIG",
     clean_label=True,
 )
 def sig(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
@@ -48,4 +49,6 @@ def sig(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     width = train.images.shape[3]
     phase = 2 * math.pi * hyper.frequency * torch.arange(width) / width
     state = {"pattern": (hyper.amplitude * torch.sin(phase)).to(ctx.device)}
-    return clean_label(train, goal, hyper.rate_of, lambda images: stamp(images, state), state, ctx)
+    return poison_clean_label(
+        train, goal, hyper.rate_of, lambda images: stamp(images, state), state, ctx
+    )

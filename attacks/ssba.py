@@ -29,7 +29,7 @@ from harness.contract import (
     TrainingSet,
     attack,
 )
-from harness.toolbox import dirty_label, some_others
+from harness.toolbox import poison_dirty_label, random_images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ def train_encoder(
     optimiser = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], hyper.lr)
     known = 0.0
     for step in range(hyper.steps):
-        images = some_others(train.images, hyper.batch, ctx.generator)
+        images = random_images(train.images, hyper.batch, ctx.generator)
         bits = (
             torch.randint(2, (hyper.batch, hyper.bits), generator=ctx.generator)
             .float()
@@ -125,13 +125,14 @@ def train_encoder(
     paper="Invisible Backdoor Attack with Sample-Specific Triggers, arXiv 2012.03816",
     year=2021,
     version=1,
+    display_name="SSBA",
     all_to_all=True,
     prepare=train_encoder,
 )
 def ssba(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Encode the secret into a share of the training images and relabel them."""
     state = train.prepared
-    return dirty_label(train, goal, lambda images: stamp(images, state), state, ctx)
+    return poison_dirty_label(train, goal, lambda images: stamp(images, state), state, ctx)
 
 
 def _encoded(

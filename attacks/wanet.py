@@ -51,6 +51,7 @@ def warp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     paper="WaNet - Imperceptible Warping-based Backdoor Attack, arXiv 2102.10369",
     year=2021,
     version=1,
+    display_name="WaNet",
     all_to_all=True,
 )
 def wanet(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> TrainingControl:

@@ -24,7 +24,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context, Count, Defended, NonNegative, Positive, Share, defense
-from harness.toolbox import accuracy, batchnorm, hold_out
+from harness.toolbox import (
+    ScaleMasks,
+    accuracy,
+    forward_with_scales,
+    hold_out,
+    unit_scale_masks,
+    zero_scales_,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +58,7 @@ class Hyper:
     year=2021,
     family="pruning",
     version=2,
+    display_name="ANP",
     least_spc=2,
     requires="batchnorm",
 )
@@ -62,12 +70,10 @@ def anp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defende
     return Defended(model, artifacts={f"mask.{name}": mask for name, mask in masks.items()})
 
 
-def trained_masks(
-    net: nn.Module, train: Budget, hyper: Hyper, ctx: Context
-) -> batchnorm.ScaleMasks:
+def trained_masks(net: nn.Module, train: Budget, hyper: Hyper, ctx: Context) -> ScaleMasks:
     """Train one mask per batch norm channel; ``net`` gives up its running statistics on the way."""
     net.train().requires_grad_(False)
-    masks = {name: mask.requires_grad_() for name, mask in batchnorm.ones(net).items()}
+    masks = {name: mask.requires_grad_() for name, mask in unit_scale_masks(net).items()}
     optimiser = torch.optim.SGD(masks.values(), hyper.lr, hyper.momentum)
     for step in range(hyper.iterations):
         chosen = torch.randint(len(train), (hyper.batch,), generator=ctx.generator).to(ctx.device)
@@ -76,7 +82,7 @@ def trained_masks(
         optimiser.zero_grad()
         robust = F.cross_entropy(_noisy(net, masks, x, scale, shift), y)
         ((1 - hyper.alpha) * robust).backward()  # each pass by itself: half the memory
-        natural = F.cross_entropy(batchnorm.scaled_forward(net, x, masks), y)
+        natural = F.cross_entropy(forward_with_scales(net, x, masks), y)
         (hyper.alpha * natural).backward()
         optimiser.step()
         with torch.no_grad():
@@ -90,11 +96,11 @@ def trained_masks(
 
 def worst_noise(
     net: nn.Module,
-    masks: batchnorm.ScaleMasks,
+    masks: ScaleMasks,
     batch: tuple[torch.Tensor, torch.Tensor],
     hyper: Hyper,
     ctx: Context,
-) -> tuple[batchnorm.ScaleMasks, batchnorm.ScaleMasks]:
+) -> tuple[ScaleMasks, ScaleMasks]:
     """Return relative noise on scales and shifts, within eps, that raises the loss (sign-gradient ascent)."""
     x, y = batch
     fixed = {name: mask.detach() for name, mask in masks.items()}
@@ -115,7 +121,7 @@ def worst_noise(
     return scale, shift
 
 
-def _uniform(like: batchnorm.ScaleMasks, eps: float, ctx: Context) -> batchnorm.ScaleMasks:
+def _uniform(like: ScaleMasks, eps: float, ctx: Context) -> ScaleMasks:
     def draw(mask: torch.Tensor) -> torch.Tensor:
         return ((2 * torch.rand(mask.shape, generator=ctx.generator) - 1) * eps).to(mask.device)
 
@@ -124,24 +130,22 @@ def _uniform(like: batchnorm.ScaleMasks, eps: float, ctx: Context) -> batchnorm.
 
 def _noisy(
     net: nn.Module,
-    masks: batchnorm.ScaleMasks,
+    masks: ScaleMasks,
     x: torch.Tensor,
-    scale: batchnorm.ScaleMasks,
-    shift: batchnorm.ScaleMasks,
+    scale: ScaleMasks,
+    shift: ScaleMasks,
 ) -> torch.Tensor:
     scales = {name: masks[name] + scale[name] for name in masks}
     shifts = {name: 1 + shift[name] for name in masks}
-    return batchnorm.scaled_forward(net, x, scales, shifts)
+    return forward_with_scales(net, x, scales, shifts)
 
 
-def prune_by(
-    model: nn.Module, masks: batchnorm.ScaleMasks, val: Budget, hyper: Hyper, ctx: Context
-) -> None:
+def prune_by(model: nn.Module, masks: ScaleMasks, val: Budget, hyper: Hyper, ctx: Context) -> None:
     """Cut channels in place, up to the last threshold at which clean validation accuracy holds."""
     before, whole = accuracy(model, val), copy.deepcopy(model)
     for i in range(round(hyper.largest / hyper.spacing) + 1):
         tried = copy.deepcopy(whole)
-        cut = batchnorm.zero_scales(tried, i * hyper.spacing, masks)
+        cut = zero_scales_(tried, i * hyper.spacing, masks)
         now = accuracy(tried, val)
         ctx.log(i, threshold=i * hyper.spacing, cut=cut, val_acc=now)
         if abs(now - before) < hyper.tolerance * before:

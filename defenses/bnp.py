@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from harness.contract import Budget, Context, Defended, Positive, defense
-from harness.toolbox import cut_outliers, kept_masks, norms
+from harness.toolbox import batchnorm_layers, cut_outliers_, kept_channel_masks
 
 Moments = tuple[torch.Tensor, torch.Tensor]
 """Mean and variance per channel, (channels,) each."""
@@ -43,19 +43,20 @@ class Hyper:
     year=2022,
     family="pruning",
     version=2,
+    display_name="BNP",
     requires="batchnorm",
 )
 def bnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Cut outlying channels and return the plain model with what it keeps."""
     clean = clean_moments(model, budget.augment(budget.images, ctx.generator))
-    for i, (name, norm) in enumerate(norms(model)):
+    for i, (name, norm) in enumerate(batchnorm_layers(model)):
         assert norm.running_mean is not None
         assert norm.running_var is not None
         mean, var = clean[name]
         running = norm.running_mean, norm.running_var + norm.eps
-        cut = cut_outliers(norm, divergence((mean, var + norm.eps), running), hyper.u)
+        cut = cut_outliers_(norm, divergence((mean, var + norm.eps), running), hyper.u)
         ctx.log(i, cut=int(cut.sum()))
-    return Defended(model, artifacts=kept_masks(model))
+    return Defended(model, artifacts=kept_channel_masks(model))
 
 
 @torch.no_grad()
@@ -71,7 +72,7 @@ def clean_moments(model: nn.Module, images: torch.Tensor, chunk: int = 256) -> d
 
         return hook
 
-    hooks = [norm.register_forward_pre_hook(gather(name)) for name, norm in norms(model)]
+    hooks = [norm.register_forward_pre_hook(gather(name)) for name, norm in batchnorm_layers(model)]
     model.eval()
     for x in images.split(chunk):
         model(x)

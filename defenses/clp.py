@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.contract import Budget, Context, Defended, Positive, defense
-from harness.toolbox import cut_outliers, kept_masks, pairs
+from harness.toolbox import convolution_batchnorm_pairs, cut_outliers_, kept_channel_masks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +36,15 @@ class Hyper:
     year=2022,
     family="pruning",
     version=1,
+    display_name="CLP",
     requires="batchnorm",
 )
 def clp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Cut outlying channels and return the plain model with what it keeps."""
-    for i, (convolution, norm) in enumerate(pairs(model)):
-        cut = cut_outliers(norm, lipschitz(convolution, norm), hyper.u)
+    for i, (convolution, norm) in enumerate(convolution_batchnorm_pairs(model)):
+        cut = cut_outliers_(norm, lipschitz(convolution, norm), hyper.u)
         ctx.log(i, cut=int(cut.sum()))
-    return Defended(model, artifacts=kept_masks(model))
+    return Defended(model, artifacts=kept_channel_masks(model))
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from harness.contract import Budget, Context, Defended, FineTuning, Share, defense
-from harness.toolbox import accuracy, fine_tuned, hold_out
+from harness.toolbox import accuracy, fine_tune_, hold_out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,7 @@ class Hyper(FineTuning):
     year=2018,
     family="pruning",
     version=1,
+    display_name="FP",
     least_spc=2,
 )
 def fp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
@@ -51,7 +52,7 @@ def fp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended
     order = _mean_inputs(model, linear, train).argsort()
     keep = _pruned(model, linear, order, val, hyper, ctx)
     prune.custom_from_mask(linear, "weight", keep.expand_as(linear.weight))
-    fine_tuned(model, (train.images, train.labels), hyper, train.augment, ctx)
+    fine_tune_(model, (train.images, train.labels), hyper, train.augment, ctx)
     prune.remove(linear, "weight")
     return Defended(model, artifacts={f"mask.{name}": keep})
 

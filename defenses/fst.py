@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
-from harness.toolbox import Loop, train
+from harness.toolbox import Loop, train_epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,7 @@ class Hyper:
     year=2023,
     family="fine-tuning",
     version=1,
+    display_name="FST",
 )
 def fst(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Renew the classifier, tune everything, and return the model after the last epoch."""
@@ -64,7 +65,7 @@ def fst(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Modu
     model.train()
     optimiser = torch.optim.SGD(model.parameters(), hyper.lr, hyper.momentum)
     optimiser.register_step_post_hook(rescale)
-    train(budget, step, optimiser, Loop(hyper.epochs, hyper.batch, cosine=True), ctx)
+    train_epochs(budget, step, optimiser, Loop(hyper.epochs, hyper.batch, cosine=True), ctx)
     return model.eval()
 
 

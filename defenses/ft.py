@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from harness.contract import Budget, Context, FineTuning, defense
-from harness.toolbox import fine_tuned
+from harness.toolbox import fine_tune_
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,8 @@ class Hyper(FineTuning):
     year=2022,
     family="fine-tuning",
     version=1,
+    display_name="FT",
 )
 def ft(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Fine-tune on all clean samples and return the model after the last epoch."""
-    return fine_tuned(model, (budget.images, budget.labels), hyper, budget.augment, ctx)
+    return fine_tune_(model, (budget.images, budget.labels), hyper, budget.augment, ctx)

@@ -20,7 +20,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context, FineTuning, Positive, Share, defense
-from harness.toolbox import Loop, ascent, displaced, frozen_statistics, set_gradients, train
+from harness.toolbox import (
+    Loop,
+    displaced_weights,
+    frozen_running_statistics,
+    sam_ascent,
+    set_gradients,
+    train_epochs,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +45,7 @@ class Hyper(FineTuning):
     year=2023,
     family="fine-tuning",
     version=1,
+    display_name="FT-SAM",
 )
 def ft_sam(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Fine-tune on all clean samples and return the model after the last epoch."""
@@ -49,13 +57,13 @@ def ft_sam(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.M
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = F.cross_entropy(model(x), y, label_smoothing=smoothing)
         gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
-        worst = ascent(weights, gradients, hyper.rho, adaptive=True)
-        with displaced(weights, worst), frozen_statistics(model):
+        worst = sam_ascent(weights, gradients, hyper.rho, adaptive=True)
+        with displaced_weights(weights, worst), frozen_running_statistics(model):
             there = F.cross_entropy(model(x), y, label_smoothing=smoothing)
             set_gradients(weights, torch.autograd.grad(there, weights, materialize_grads=True))
         return loss
 
     model.train()
     optimiser = torch.optim.SGD(weights, hyper.lr, hyper.momentum, weight_decay=hyper.weight_decay)
-    train(budget, step, optimiser, Loop(hyper.epochs, hyper.batch, cosine=True), ctx)
+    train_epochs(budget, step, optimiser, Loop(hyper.epochs, hyper.batch, cosine=True), ctx)
     return model.eval()

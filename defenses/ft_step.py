@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from harness.contract import Budget, Context, Count, FineTuning, defense
-from harness.toolbox import fine_tuned
+from harness.toolbox import fine_tune_
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +23,9 @@ class Hyper(FineTuning):
     epochs: Count = 1
 
 
-@defense(paper="", year=0, family="control", version=1)
+@defense(paper="", year=0, family="control", version=1, display_name="FT (one step)")
 def ft_step(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Take one step and return the model."""
     chosen = torch.randperm(len(budget), generator=ctx.generator)[: hyper.batch].to(ctx.device)
     batch = (budget.images[chosen], budget.labels[chosen])
-    return fine_tuned(model, batch, hyper, budget.augment, ctx)
+    return fine_tune_(model, batch, hyper, budget.augment, ctx)

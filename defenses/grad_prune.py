@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from harness.contract import Budget, Context, GradientPruning, defense
-from harness.toolbox import pruned_and_tuned
+from harness.toolbox import prune_and_tune
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,11 @@ class Hyper(GradientPruning):
     year=2024,
     family="pruning",
     version=1,
+    display_name="Grad-Prune",
     needs="triggers",
     least_spc=2,
     requires="convolutions",
 )
 def grad_prune(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Prune, fine-tune, and return the plain model."""
-    return pruned_and_tuned(model, budget, hyper, ctx)
+    return prune_and_tune(model, budget, hyper, ctx)

@@ -25,7 +25,7 @@ from harness.contract import (
     TriggerInversion,
     defense,
 )
-from harness.toolbox import OUTLIER, Trigger, all_inverted, pruned_and_tuned
+from harness.toolbox import ANOMALY_THRESHOLD, InvertedTrigger, invert_all_classes, prune_and_tune
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,18 +38,19 @@ class Hyper(GradientPruning, TriggerInversion):
     year=2024,
     family="pruning",
     version=2,
+    display_name="Grad-Prune (synthetic)",
     least_spc=2,
     requires="convolutions",
 )
 def grad_prune_synthetic(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Invert triggers, prune, fine-tune, and return the plain model with the anomaly of every class."""
-    triggers, anomalies = all_inverted(model, budget, hyper, ctx)
-    flagged = (anomalies > OUTLIER).nonzero()[:, 0].tolist() or [int(anomalies.argmax())]
+    triggers, anomalies = invert_all_classes(model, budget, hyper, ctx)
+    flagged = (anomalies > ANOMALY_THRESHOLD).nonzero()[:, 0].tolist() or [int(anomalies.argmax())]
     budget = replace(budget, triggered=in_turn(budget.images, [triggers[i] for i in flagged]))
-    return Defended(pruned_and_tuned(model, budget, hyper, ctx), artifacts={"anomaly": anomalies})
+    return Defended(prune_and_tune(model, budget, hyper, ctx), artifacts={"anomaly": anomalies})
 
 
-def in_turn(images: torch.Tensor, triggers: list[Trigger]) -> torch.Tensor:
+def in_turn(images: torch.Tensor, triggers: list[InvertedTrigger]) -> torch.Tensor:
     """Return images (n, C, H, W), the i-th under trigger i modulo their number."""
     stamped = torch.empty_like(images)
     for i, trigger in enumerate(triggers):

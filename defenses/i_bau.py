@@ -27,8 +27,8 @@ from harness.contract import Budget, Context, Count, NonNegative, Positive, Shar
 from harness.toolbox import (
     Samples,
     batches,
-    descend,
     hypergradient,
+    minimise_perturbation,
     pixel_unit,
     set_gradients,
     twice_differentiable,
@@ -58,6 +58,7 @@ class Hyper:
     year=2022,
     family="unlearning",
     version=2,
+    display_name="I-BAU",
 )
 def i_bau(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Unlearn in rounds and return the model after the last."""
@@ -93,7 +94,7 @@ def universal(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> t
         def loss(delta: torch.Tensor, batch: Samples = (x, predicted)) -> torch.Tensor:
             return inner_loss(model, batch, delta, hyper)
 
-        descend(delta, loss, optimiser, steps=1, bound=float("inf"))
+        minimise_perturbation(delta, loss, optimiser, steps=1, bound=float("inf"))
     return delta.detach()
 
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from harness.contract import Budget, Context, Defended, InvertibleMasks, defense
-from harness.toolbox import convolution_sites, masked
+from harness.toolbox import convolution_sites, learn_invertible_masks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ def together(
 ) -> list[Defended]:
     """Learn the masks for every budget, all at once."""
     images = [budget.images for budget in budgets]
-    return masked(model, images, convolution_sites(model), hyper, contexts)
+    return learn_invertible_masks(model, images, convolution_sites(model), hyper, contexts)
 
 
 @defense(
@@ -43,6 +43,7 @@ def together(
     year=2025,
     family="pruning",
     version=4,
+    display_name="IMS",
     requires="convolutions",
     cohort=together,
 )

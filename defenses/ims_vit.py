@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from harness.contract import Budget, Context, Defended, InvertibleMasks, NonNegative, defense
-from harness.toolbox import block_sites, masked
+from harness.toolbox import block_sites, learn_invertible_masks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ def together(
 ) -> list[Defended]:
     """Learn the masks for every budget, all at once."""
     images = [budget.images for budget in budgets]
-    return masked(model, images, block_sites(model), hyper, contexts)
+    return learn_invertible_masks(model, images, block_sites(model), hyper, contexts)
 
 
 @defense(
@@ -43,6 +43,7 @@ def together(
     year=2025,
     family="pruning",
     version=2,
+    display_name="IMS-ViT",
     requires="encoder-blocks",
     cohort=together,
 )

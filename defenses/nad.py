@@ -25,7 +25,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, defense
-from harness.toolbox import FeatureMaps, Loop, distance, last_maps, train
+from harness.toolbox import FeatureMaps, Loop, attention_distance, last_map_modules, train_epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +50,12 @@ class Hyper:
     year=2021,
     family="fine-tuning",
     version=1,
+    display_name="NAD",
     requires="convolutions",
 )
 def nad(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Fine-tune a teacher, distil it into the model, and return that."""
-    modules = last_maps(model, budget.images[:1], len(hyper.betas))
+    modules = last_map_modules(model, budget.images[:1], len(hyper.betas))
     betas = hyper.betas[-len(modules) :]
     teacher = FeatureMaps(taught(copy.deepcopy(model), budget, hyper, ctx), modules)
     student = FeatureMaps(model, modules)
@@ -65,13 +66,13 @@ def nad(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Modu
             _, wanted = teacher(x)
         pairs = zip(betas, own, wanted, strict=True)
         loss = F.cross_entropy(logits, y) + sum(
-            b * distance(s, t, hyper.power) for b, s, t in pairs
+            b * attention_distance(s, t, hyper.power) for b, s, t in pairs
         )
         loss.backward()
         return loss
 
     model.train()
-    train(budget, step, _optimiser(model, hyper), Loop(hyper.epochs, hyper.batch), ctx)
+    train_epochs(budget, step, _optimiser(model, hyper), Loop(hyper.epochs, hyper.batch), ctx)
     student.remove()
     return model.eval()
 
@@ -85,7 +86,7 @@ def taught(net: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Mod
         return loss
 
     net.train()
-    train(budget, step, _optimiser(net, hyper), Loop(hyper.teacher_epochs, hyper.batch), ctx)
+    train_epochs(budget, step, _optimiser(net, hyper), Loop(hyper.teacher_epochs, hyper.batch), ctx)
     return net.eval()
 
 

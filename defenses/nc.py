@@ -31,7 +31,13 @@ from harness.contract import (
     TriggerInversion,
     defense,
 )
-from harness.toolbox import OUTLIER, Samples, Trigger, all_inverted, fine_tuned
+from harness.toolbox import (
+    ANOMALY_THRESHOLD,
+    InvertedTrigger,
+    Samples,
+    fine_tune_,
+    invert_all_classes,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,16 +53,19 @@ class Hyper(FineTuning, TriggerInversion):
     year=2019,
     family="unlearning",
     version=2,
+    display_name="NC",
 )
 def nc(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Invert, unlearn what stands out, and return the model with all triggers and their anomalies."""
-    triggers, anomalies = all_inverted(model, budget, hyper, ctx)
+    triggers, anomalies = invert_all_classes(model, budget, hyper, ctx)
     flagged = [
-        trigger for trigger, x in zip(triggers, anomalies.tolist(), strict=True) if x > OUTLIER
+        trigger
+        for trigger, x in zip(triggers, anomalies.tolist(), strict=True)
+        if x > ANOMALY_THRESHOLD
     ]
     if flagged:
         samples = stamped(budget, flagged, hyper, ctx)
-        model = fine_tuned(model, samples, hyper, budget.augment, ctx)
+        model = fine_tune_(model, samples, hyper, budget.augment, ctx)
     kept = {
         "anomaly": anomalies,
         "masks": torch.stack([trigger.mask for trigger in triggers]),
@@ -65,7 +74,7 @@ def nc(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended
     return Defended(model, artifacts=kept)
 
 
-def stamped(budget: Budget, triggers: list[Trigger], hyper: Hyper, ctx: Context) -> Samples:
+def stamped(budget: Budget, triggers: list[InvertedTrigger], hyper: Hyper, ctx: Context) -> Samples:
     """Return most of the budget clean, and the rest once under every trigger, all with true labels."""
     order = torch.randperm(len(budget), generator=ctx.generator).to(budget.labels.device)
     count = max(1, int(hyper.unlearning_share * len(budget)))

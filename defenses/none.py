@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from harness.contract import NoHyper
 
 
-@defense(paper="", year=0, family="control", version=1)
+@defense(paper="", year=0, family="control", version=1, display_name="No defense")
 def none(model: nn.Module, budget: Budget, hyper: NoHyper, ctx: Context) -> nn.Module:
     """Return the model untouched."""
     return model

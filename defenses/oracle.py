@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from harness.contract import Budget, Context, FineTuning, defense
-from harness.toolbox import fine_tuned
+from harness.toolbox import fine_tune_
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Hyper(FineTuning):
     """Optimiser and schedule."""
 
 
-@defense(paper="", year=0, family="control", version=1, needs="triggers")
+@defense(paper="", year=0, family="control", version=1, display_name="Oracle FT", needs="triggers")
 def oracle(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Fine-tune on both kinds of images and return the model after the last epoch."""
     assert budget.triggered is not None
@@ -29,4 +29,4 @@ def oracle(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.M
         torch.cat([budget.images, budget.triggered]),
         torch.cat([budget.labels, budget.labels]),
     )
-    return fine_tuned(model, samples, hyper, None, ctx)
+    return fine_tune_(model, samples, hyper, None, ctx)

@@ -29,7 +29,15 @@ class Hyper:
     val_share: Share = 0.1
 
 
-@defense(paper="", year=0, family="control", version=1, least_spc=2, requires="convolutions")
+@defense(
+    paper="",
+    year=0,
+    family="control",
+    version=1,
+    display_name="Random pruning",
+    least_spc=2,
+    requires="convolutions",
+)
 def random_prune(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Cut random channels and return the plain model."""
     _, val = hold_out(budget, hyper.val_share, ctx)

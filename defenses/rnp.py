@@ -25,7 +25,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context, Count, Defended, NonNegative, Positive, Share, defense
-from harness.toolbox import Loop, accuracy, batchnorm, hold_out, train
+from harness.toolbox import (
+    Loop,
+    ScaleMasks,
+    accuracy,
+    forward_with_scales,
+    hold_out,
+    train_epochs,
+    unit_scale_masks,
+    zero_scales_,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +65,7 @@ class Hyper:
     year=2023,
     family="pruning",
     version=1,
+    display_name="RNP",
     least_spc=2,
     requires="batchnorm",
 )
@@ -87,17 +97,19 @@ def unlearned(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> nn.M
     optimiser = torch.optim.SGD(
         net.parameters(), hyper.unlearn_lr, hyper.momentum, weight_decay=hyper.weight_decay
     )
-    train(clean, step, optimiser, Loop(hyper.unlearn_epochs, hyper.batch, cosine=True), ctx, gone)
+    train_epochs(
+        clean, step, optimiser, Loop(hyper.unlearn_epochs, hyper.batch, cosine=True), ctx, gone
+    )
     return net
 
 
-def recovered(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> batchnorm.ScaleMasks:
+def recovered(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> ScaleMasks:
     """Return masks under which the frozen ``net`` does the clean task again, in [0, 1]."""
     net.train().requires_grad_(False)
-    masks = {name: mask.requires_grad_() for name, mask in batchnorm.ones(net).items()}
+    masks = {name: mask.requires_grad_() for name, mask in unit_scale_masks(net).items()}
 
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        loss = F.cross_entropy(batchnorm.scaled_forward(net, x, masks), y)
+        loss = F.cross_entropy(forward_with_scales(net, x, masks), y)
         loss.backward()
         return loss
 
@@ -108,18 +120,18 @@ def recovered(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> batc
 
     optimiser = torch.optim.SGD(masks.values(), hyper.recover_lr, hyper.momentum)
     optimiser.register_step_post_hook(clip)
-    train(clean, step, optimiser, Loop(hyper.recover_epochs, hyper.batch), ctx)
+    train_epochs(clean, step, optimiser, Loop(hyper.recover_epochs, hyper.batch), ctx)
     return {name: mask.detach() for name, mask in masks.items()}
 
 
 def prune_by(
-    model: nn.Module, masks: batchnorm.ScaleMasks, val: Budget, hyper: Hyper, ctx: Context
+    model: nn.Module, masks: ScaleMasks, val: Budget, hyper: Hyper, ctx: Context
 ) -> nn.Module:
     """Return the model cut at the last threshold before clean validation accuracy falls."""
     before, kept = accuracy(model, val), model
     for i in range(1, round(1 / hyper.spacing)):
         tried = copy.deepcopy(model)
-        cut = batchnorm.zero_scales(tried, i * hyper.spacing, masks)
+        cut = zero_scales_(tried, i * hyper.spacing, masks)
         now = accuracy(tried, val)
         ctx.log(i, threshold=i * hyper.spacing, cut=cut, val_acc=now)
         if before - now > hyper.tolerance:

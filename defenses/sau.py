@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, defense
-from harness.toolbox import Loop, descend, sign_descent, train
+from harness.toolbox import Loop, minimise_perturbation, sign_sgd, train_epochs
 
 LEAST = 1e-3
 """Probability below which a shared class is no longer pushed down."""
@@ -52,6 +52,7 @@ class Hyper:
     year=2023,
     family="unlearning",
     version=1,
+    display_name="SAU",
 )
 def sau(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Unlearn shared adversarial examples and return the model after the last pass."""
@@ -64,7 +65,7 @@ def sau(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Modu
         return loss
 
     optimiser = torch.optim.Adam(model.parameters(), hyper.lr, amsgrad=True)
-    train(budget, step, optimiser, Loop(hyper.epochs, hyper.batch, augment=False), ctx)
+    train_epochs(budget, step, optimiser, Loop(hyper.epochs, hyper.batch, augment=False), ctx)
     return model
 
 
@@ -89,7 +90,9 @@ def shared_examples(
         return found.mean()
 
     delta = torch.full_like(x, hyper.bound, requires_grad=True)
-    return x + descend(delta, loss, sign_descent(delta, hyper.step), hyper.steps, hyper.bound)
+    return x + minimise_perturbation(
+        delta, loss, sign_sgd(delta, hyper.step), hyper.steps, hyper.bound
+    )
 
 
 def jensen_shannon(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:

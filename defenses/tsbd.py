@@ -27,12 +27,12 @@ from harness.contract import Budget, Context, Count, Positive, Share, defense
 from harness.toolbox import (
     Loop,
     accuracy,
-    ascent,
     convolutions,
-    displaced,
-    frozen_statistics,
+    displaced_weights,
+    frozen_running_statistics,
+    sam_ascent,
     set_gradients,
-    train,
+    train_epochs,
 )
 
 SHORTCUTS = ("shortcut", "downsample")
@@ -67,6 +67,7 @@ class Hyper:
     year=2024,
     family="fine-tuning",
     version=2,
+    display_name="TSBD",
     requires="convolutions",
 )
 def tsbd(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
@@ -78,8 +79,8 @@ def tsbd(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Mod
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = F.cross_entropy(model(x), y)
         here = torch.autograd.grad(loss, weights, materialize_grads=True)
-        uphill = [ascent([w], [g], hyper.radius)[0] for w, g in zip(weights, here, strict=True)]
-        with displaced(weights, uphill), frozen_statistics(model):
+        uphill = [sam_ascent([w], [g], hyper.radius)[0] for w, g in zip(weights, here, strict=True)]
+        with displaced_weights(weights, uphill), frozen_running_statistics(model):
             there = torch.autograd.grad(
                 F.cross_entropy(model(x), y), weights, materialize_grads=True
             )
@@ -89,7 +90,7 @@ def tsbd(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Mod
 
     model.train()
     optimiser = torch.optim.SGD(weights, hyper.lr, hyper.momentum)
-    train(budget, step, optimiser, Loop(hyper.epochs, hyper.batch), ctx)
+    train_epochs(budget, step, optimiser, Loop(hyper.epochs, hyper.batch), ctx)
     return model.eval()
 
 
@@ -103,7 +104,7 @@ def unlearned(net: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.
 
     optimiser = torch.optim.SGD(net.parameters(), hyper.unlearn_lr, hyper.momentum)
     loop = Loop(hyper.unlearn_epochs, hyper.batch)
-    train(
+    train_epochs(
         budget, step, optimiser, loop, ctx, stop=lambda: accuracy(net, budget) <= hyper.unlearn_to
     )
     return net

@@ -14,9 +14,9 @@ from harness.bridges.backdoorbench.inspect_record import (
     record_digest,
 )
 from harness.bridges.backdoorbench.read_record import BenchRecord, read_record, reported
+from harness.bridges.backdoorbench.record_folder import RESULT
 from harness.bridges.backdoorbench.state_dicts import incoming, read_network
 from harness.bridges.files.images import numbered, pixels
-from harness.bridges.files.inspection_cache import RESULT
 from harness.contract import Context, Poison
 from harness.data.device_dataset import DeviceDataset
 from harness.errors import UserError
@@ -24,7 +24,7 @@ from harness.evaluation.evaluate import EvaluationSet, evaluate, evaluation_set,
 from harness.plan.keys import file_digest
 from harness.plan.spec import Victim, VictimFiles
 from harness.store.store import Store
-from harness.toolbox.predict import logits
+from harness.toolbox.predict import predict_logits
 from harness.training.network import at_work
 from harness.training.poisoning import attack_data, goal_of
 from harness.training.victim import LoadedVictim, kept, stamp_of
@@ -141,5 +141,5 @@ def _cross(folder: Path, model: nn.Module, victim: Victim, device: torch.device)
     if not files:
         return {}
     images = torch.from_numpy(pixels(files, victim.data.shape)).to(device)
-    predicted = logits(model, images).argmax(1).numpy()
+    predicted = predict_logits(model, images).argmax(1).numpy()
     return {"cross": {"acc": float(np.mean(predicted == labels)), "images": len(files)}}

@@ -12,7 +12,7 @@ from torch import nn
 from harness.contract import Goal
 from harness.data.device_dataset import DeviceDataset
 from harness.evaluation.metrics import Scores, TrueLabels, auroc, scores
-from harness.toolbox.predict import Stamp, logits, stamped
+from harness.toolbox.predict import TriggerFunction, predict_logits, apply_trigger
 
 
 class BrokenModelError(Exception):
@@ -46,10 +46,10 @@ class Evaluation(NamedTuple):
         }
 
 
-def evaluation_set(data: DeviceDataset, goal: Goal, stamp: Stamp) -> EvaluationSet:
+def evaluation_set(data: DeviceDataset, goal: Goal, stamp: TriggerFunction) -> EvaluationSet:
     """Stamp every test image whose label the attacker wants changed; the others are in neither ASR nor RA."""
     indices = (goal.labels(data.test_labels) != data.test_labels).nonzero()[:, 0]
-    return given_set(data, goal, indices, stamped(data.test_images[indices], stamp))
+    return given_set(data, goal, indices, apply_trigger(data.test_images[indices], stamp))
 
 
 def given_set(
@@ -73,7 +73,7 @@ def trigger_scores(
     """Return the ASR and RA of a model under each of several triggers, by name."""
     found = {}
     for name, test in tests.items():
-        predicted = logits(model, test.triggered).argmax(1).numpy()
+        predicted = predict_logits(model, test.triggered).argmax(1).numpy()
         asr, ra = (
             np.mean(predicted == test.truth.wanted),
             np.mean(predicted == test.truth.triggered),
@@ -89,7 +89,7 @@ def evaluate(model: nn.Module, test: EvaluationSet) -> Evaluation:
         BrokenModelError: its outputs are not finite logits of the right shape.
     """
     model.eval()
-    clean, triggered = logits(model, test.clean), logits(model, test.triggered)
+    clean, triggered = predict_logits(model, test.clean), predict_logits(model, test.triggered)
     for out in (clean, triggered):
         if out.ndim != 2 or out.shape[1] != test.classes:
             raise BrokenModelError(

@@ -12,6 +12,7 @@ from torch import nn
 from harness.bridges.script.inputs import ScriptInputs
 from harness.contract import Budget, Context, Defended
 from harness.data.device_dataset import DeviceDataset
+from harness.data.tensors import to_numpy
 from harness.evaluation.evaluate import Evaluation, detection, evaluate, trigger_scores
 from harness.evaluation.metrics import combined
 from harness.plan.budget import draw
@@ -21,9 +22,9 @@ from harness.plan.registry import load
 from harness.plan.spec import Cell
 from harness.store.store import Store
 from harness.toolbox.fit import as_float
-from harness.toolbox.predict import quantised
+from harness.toolbox.predict import to_uint8
 from harness.training.device import peak_memory_mb, reseed, reset_peak_memory
-from harness.training.victim import LoadedVictim, arrays
+from harness.training.victim import LoadedVictim
 
 
 def run_cells(
@@ -93,9 +94,9 @@ def _saved(cell: Cell, repaired: Defended, after: Evaluation, store: Store) -> d
     """
     saved = {"predictions": store.put(after.predictions(), compress=True)}
     if cell.keep:
-        saved["model"] = store.put(arrays(repaired.model.state_dict()))
+        saved["model"] = store.put(to_numpy(repaired.model.state_dict()))
     if repaired.artifacts:
-        saved["method"] = store.put(arrays(repaired.artifacts))
+        saved["method"] = store.put(to_numpy(repaired.artifacts))
     return saved
 
 
@@ -120,7 +121,7 @@ def clean_budget(
     images = as_float(data.train_images[chosen])
     triggered = None
     if needs == "triggers":
-        triggered = as_float(quantised(victim.stamp(images)))
+        triggered = as_float(to_uint8(victim.stamp(images)))
     groups = None if data.train_groups is None else data.train_groups[chosen]
     return Budget(
         images, data.train_labels[chosen], data.info.classes, data.augment, triggered, groups

@@ -30,6 +30,7 @@ class Hyper:
     paper="A ConvNet for the 2020s, arXiv 2201.03545",
     year=2022,
     version=1,
+    display_name="ConvNeXt-Tiny",
     layers=("convolutions",),
 )
 def convnext_tiny(channels: int, classes: int, hyper: Hyper) -> nn.Module:

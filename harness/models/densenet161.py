@@ -19,7 +19,12 @@ class Hyper:
     """Channels that every layer adds; the stem has twice as many."""
 
 
-@model(paper="Densely Connected Convolutional Networks, arXiv 1608.06993", year=2017, version=1)
+@model(
+    paper="Densely Connected Convolutional Networks, arXiv 1608.06993",
+    year=2017,
+    version=1,
+    display_name="DenseNet161",
+)
 def densenet161(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights, under torchvision's names."""
     net = DenseNet(hyper.growth, (6, 12, 36, 24), 2 * hyper.growth, num_classes=classes)

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from harness.contract import NoHyper
 
 
-@model(paper="EfficientNet: Rethinking Model Scaling, arXiv 1905.11946", year=2019, version=1)
+@model(
+    paper="EfficientNet: Rethinking Model Scaling, arXiv 1905.11946",
+    year=2019,
+    version=1,
+    display_name="EfficientNet-B3",
+)
 def efficientnet_b3(channels: int, classes: int, hyper: NoHyper) -> nn.Module:
     """Build the network with fresh weights, under torchvision's names."""
     net: nn.Module = torchvision_efficientnet_b3(num_classes=classes)

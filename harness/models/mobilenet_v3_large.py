@@ -19,7 +19,12 @@ class Hyper:
     """Factor on the channels of every layer."""
 
 
-@model(paper="Searching for MobileNetV3, arXiv 1905.02244", year=2019, version=1)
+@model(
+    paper="Searching for MobileNetV3, arXiv 1905.02244",
+    year=2019,
+    version=1,
+    display_name="MobileNetV3-Large",
+)
 def mobilenet_v3_large(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights, under torchvision's names."""
     net: nn.Module = torchvision_mobilenet_v3_large(num_classes=classes, width_mult=hyper.width)

@@ -47,6 +47,7 @@ class PreActResNet(nn.Module):
     paper="Identity Mappings in Deep Residual Networks, arXiv 1603.05027",
     year=2016,
     version=1,
+    display_name="PreActResNet18",
     layers=("convolutions", "batchnorm"),
 )
 def preactresnet18(channels: int, classes: int, hyper: Hyper) -> nn.Module:

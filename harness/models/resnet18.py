@@ -17,7 +17,12 @@ class Hyper:
     width: Count = 64
 
 
-@model(paper="Deep Residual Learning for Image Recognition, arXiv 1512.03385", year=2015, version=1)
+@model(
+    paper="Deep Residual Learning for Image Recognition, arXiv 1512.03385",
+    year=2015,
+    version=1,
+    display_name="ResNet18",
+)
 def resnet18(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights, under torchvision's names."""
     net = ResNet(BasicBlock, [2, 2, 2, 2], num_classes=classes)

@@ -22,6 +22,7 @@ class Hyper:
     paper="Very Deep Convolutional Networks, arXiv 1409.1556",
     year=2014,
     version=1,
+    display_name="VGG19",
     layers=("convolutions",),
 )
 def vgg19(channels: int, classes: int, hyper: Hyper) -> nn.Module:

@@ -22,7 +22,12 @@ class Hyper:
     """Factor on the channels of every layer."""
 
 
-@model(paper="Very Deep Convolutional Networks, arXiv 1409.1556", year=2014, version=1)
+@model(
+    paper="Very Deep Convolutional Networks, arXiv 1409.1556",
+    year=2014,
+    version=1,
+    display_name="VGG19-BN",
+)
 def vgg19_bn(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights: images of 32x32 or more."""
     return vgg_19(channels, classes, hyper.width, batch_norm=True)

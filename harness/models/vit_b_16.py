@@ -30,6 +30,7 @@ class Hyper:
     paper="An Image is Worth 16x16 Words, arXiv 2010.11929",
     year=2020,
     version=1,
+    display_name="ViT-B/16",
     layers=("encoder-blocks",),
 )
 def vit_b_16(channels: int, classes: int, hyper: Hyper) -> nn.Module:

@@ -31,6 +31,7 @@ class Hyper:
     paper="An Image is Worth 16x16 Words, arXiv 2010.11929",
     year=2020,
     version=1,
+    display_name="ViT-Small",
     layers=("encoder-blocks",),
 )
 def vit_small_cifar(channels: int, classes: int, hyper: Hyper) -> nn.Module:

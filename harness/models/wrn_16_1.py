@@ -45,7 +45,9 @@ class WideResNet(nn.Module):
         return logits
 
 
-@model(paper="Wide Residual Networks, arXiv 1605.07146", year=2016, version=1)
+@model(
+    paper="Wide Residual Networks, arXiv 1605.07146", year=2016, version=1, display_name="WRN-16-1"
+)
 def wrn_16_1(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights."""
     return WideResNet(channels, classes, hyper.width)

@@ -1,85 +1,127 @@
-"""Pieces that two methods or more share; a method imports them from here."""
+"""Building blocks for attacks and defenses. A method imports them from here, all from one line.
 
-from harness.toolbox.attention import FeatureMaps, distance, last_maps
+A block is here when two methods or more use it, or when a method of your own may need it. The
+toolbox imports ``harness.contract`` and ``harness.data.augment``, nothing else of the project; what
+methods are handed is in ``harness.contract``, and architectures are in ``harness.models``.
+"""
+
+from harness.data.augment import Augment
+from harness.toolbox.attention import (
+    FeatureMaps,
+    attention_distance,
+    attention_map,
+    last_map_modules,
+)
 from harness.toolbox.fit import as_float, fit
-from harness.toolbox.grad_prune import pruned_and_tuned
+from harness.toolbox.grad_prune import prune_and_tune
 from harness.toolbox.holdout import accuracy, hold_out
 from harness.toolbox.image_files import image_or_noise, read_array, read_image
-from harness.toolbox.ims.solver import masked
-from harness.toolbox.loops import Loop, Samples, batches, fine_tuned, train
-from harness.toolbox.masks import batchnorm
+from harness.toolbox.ims.solver import learn_invertible_masks
+from harness.toolbox.loops import Loop, Patience, Samples, batches, fine_tune_, train_epochs
 from harness.toolbox.masks.batchnorm import (
-    cut_outliers,
-    frozen_statistics,
-    kept_masks,
-    norms,
-    pairs,
+    ScaleMasks,
+    batchnorm_layers,
+    convolution_batchnorm_pairs,
+    cut_outliers_,
+    forward_with_scales,
+    frozen_running_statistics,
+    kept_channel_masks,
+    unit_scale_masks,
+    zero_scales_,
 )
 from harness.toolbox.masks.channel_gates import block_sites, convolution_sites, convolutions
+from harness.toolbox.masks.fold_batchnorm import inference_copy
 from harness.toolbox.normalise import pixel_unit
 from harness.toolbox.poisoning.data_poisoning import (
     blend,
-    clean_label,
-    dirty_label,
-    draw,
-    draw_target,
+    poison_clean_label,
+    poison_dirty_label,
+    sample_indices,
+    sample_target_indices,
 )
-from harness.toolbox.poisoning.poisoned_batches import BatchPoisoner, Quota, some_others
-from harness.toolbox.poisoning.unet import Generator
-from harness.toolbox.predict import quantised, stamped
-from harness.toolbox.search.adversarial import descend, sign_descent
+from harness.toolbox.poisoning.encoder_decoder import EncoderDecoder
+from harness.toolbox.poisoning.poisoned_batches import BatchPoisoner, Quota, random_images
+from harness.toolbox.predict import TriggerFunction, apply_trigger, predict_logits, to_uint8
+from harness.toolbox.search.adversarial import minimise_perturbation, sign_sgd
 from harness.toolbox.search.double_backward import twice_differentiable
 from harness.toolbox.search.hypergradient import hypergradient
-from harness.toolbox.search.neural_cleanse import OUTLIER, Trigger, all_inverted
-from harness.toolbox.search.sam import ascent, displaced, set_gradients
+from harness.toolbox.search.neural_cleanse import (
+    ANOMALY_THRESHOLD,
+    InvertedTrigger,
+    invert_all_classes,
+)
+from harness.toolbox.search.sam import displaced_weights, sam_ascent, set_gradients
 
-__all__ = [
-    "OUTLIER",
-    "BatchPoisoner",
-    "FeatureMaps",
-    "Generator",
-    "Loop",
-    "Quota",
-    "Samples",
-    "Trigger",
-    "accuracy",
-    "all_inverted",
-    "as_float",
-    "ascent",
-    "batches",
-    "batchnorm",
-    "blend",
-    "block_sites",
-    "clean_label",
-    "convolution_sites",
-    "convolutions",
-    "cut_outliers",
-    "descend",
-    "dirty_label",
-    "displaced",
-    "distance",
-    "draw",
-    "draw_target",
-    "fine_tuned",
+__all__ = [  # noqa: RUF022 - grouped by purpose
+    # training and fine-tuning
     "fit",
-    "frozen_statistics",
+    "fine_tune_",
+    "train_epochs",
+    "Loop",
+    "Patience",
+    "Samples",
+    "batches",
+    "Augment",
+    "as_float",
+    # validation data out of the clean budget
     "hold_out",
-    "hypergradient",
-    "image_or_noise",
-    "kept_masks",
-    "last_maps",
-    "masked",
-    "norms",
-    "pairs",
-    "pixel_unit",
-    "pruned_and_tuned",
-    "quantised",
-    "read_array",
-    "read_image",
-    "set_gradients",
-    "sign_descent",
-    "some_others",
-    "stamped",
-    "train",
+    "accuracy",
+    # predictions, and images under a trigger
+    "predict_logits",
+    "apply_trigger",
+    "TriggerFunction",
+    "to_uint8",
+    # layers and channels
+    "convolutions",
+    "batchnorm_layers",
+    "convolution_batchnorm_pairs",
+    "cut_outliers_",
+    "kept_channel_masks",
+    # masks on the scales of batch norm
+    "ScaleMasks",
+    "unit_scale_masks",
+    "forward_with_scales",
+    "zero_scales_",
+    "frozen_running_statistics",
+    # gates on convolutions or encoder blocks, and IMS
+    "convolution_sites",
+    "block_sites",
+    "learn_invertible_masks",
+    # Grad-Prune
+    "prune_and_tune",
+    # networks that are only run, or differentiated twice
+    "inference_copy",
     "twice_differentiable",
+    "pixel_unit",
+    # perturbations of images and of weights
+    "minimise_perturbation",
+    "sign_sgd",
+    "hypergradient",
+    "sam_ascent",
+    "displaced_weights",
+    "set_gradients",
+    # trigger inversion (Neural Cleanse)
+    "invert_all_classes",
+    "InvertedTrigger",
+    "ANOMALY_THRESHOLD",
+    # attention distillation
+    "FeatureMaps",
+    "attention_distance",
+    "attention_map",
+    "last_map_modules",
+    # attacks that poison the training set
+    "poison_dirty_label",
+    "poison_clean_label",
+    "sample_indices",
+    "sample_target_indices",
+    "blend",
+    # attacks that control training
+    "BatchPoisoner",
+    "Quota",
+    "random_images",
+    "EncoderDecoder",
+    # image files of the user
+    "read_image",
+    "read_array",
+    "image_or_noise",
 ]

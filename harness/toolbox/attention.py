@@ -18,7 +18,7 @@ def attention_map(features: torch.Tensor, power: float) -> torch.Tensor:
     return energy / (norm + EPS)
 
 
-def distance(student: torch.Tensor, teacher: torch.Tensor, power: float) -> torch.Tensor:
+def attention_distance(student: torch.Tensor, teacher: torch.Tensor, power: float) -> torch.Tensor:
     """Return the mean squared difference of two attention maps of one layer."""
     return F.mse_loss(attention_map(student, power), attention_map(teacher, power).detach())
 
@@ -52,7 +52,7 @@ class FeatureMaps:
 
 
 @torch.no_grad()
-def last_maps(model: nn.Module, image: torch.Tensor, wanted: int) -> list[str]:
+def last_map_modules(model: nn.Module, image: torch.Tensor, wanted: int) -> list[str]:
     """Name the modules that put out the last map at each of the last ``wanted`` resolutions, first to last.
 
     ``image`` is (1, C, H, W). Modules without a convolution inside do not count, nor do maps of one

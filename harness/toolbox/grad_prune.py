@@ -13,22 +13,24 @@ from torch.nn import functional as F
 
 from harness.contract import Budget, Context, GradientPruning
 from harness.toolbox.holdout import CHUNK, accuracy, hold_out
-from harness.toolbox.loops import shuffled
-from harness.toolbox.masks.batchnorm import pairs
+from harness.toolbox.loops import shuffled_indices
+from harness.toolbox.masks.batchnorm import convolution_batchnorm_pairs
 from harness.toolbox.masks.channel_gates import convolutions
 
 Filter = tuple[str, int]
 
 
-def pruned_and_tuned(
+def prune_and_tune(
     model: nn.Module, budget: Budget, hyper: GradientPruning, ctx: Context
 ) -> nn.Module:
     """Prune ``model`` by gradients on triggered copies, fine-tune it on both kinds, and return the best."""
     train, val = hold_out(budget, hyper.val_share, ctx)
-    return tuned(pruned(model, train, val, hyper, ctx), train, val, hyper, ctx)
+    return fine_tune_with_triggers(
+        prune_filters(model, train, val, hyper, ctx), train, val, hyper, ctx
+    )
 
 
-def pruned(
+def prune_filters(
     model: nn.Module, train: Budget, val: Budget, hyper: GradientPruning, ctx: Context
 ) -> nn.Module:
     """Cut one filter per round; return the network with the lowest validation loss on triggered images."""
@@ -82,7 +84,7 @@ def cut_filter(model: nn.Module, which: Filter) -> None:
     layer.weight[index] = 0
     if layer.bias is not None:
         layer.bias[index] = 0
-    for convolution, norm in pairs(model):
+    for convolution, norm in convolution_batchnorm_pairs(model):
         if convolution is layer:
             norm.weight[index] = 0
 
@@ -101,7 +103,7 @@ def _mean_loss(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> 
     return F.cross_entropy(logits, labels).item()
 
 
-def tuned(
+def fine_tune_with_triggers(
     model: nn.Module, train: Budget, val: Budget, hyper: GradientPruning, ctx: Context
 ) -> nn.Module:
     """Fine-tune on clean and triggered images; return the network with the lowest clean validation loss."""
@@ -130,7 +132,7 @@ def _epoch(
 ) -> None:
     assert train.triggered is not None
     model.train()
-    for chosen in shuffled(train, hyper.batch, ctx):
+    for chosen in shuffled_indices(train, hyper.batch, ctx):
         y = train.labels[chosen]
         clean = F.cross_entropy(model(train.images[chosen]), y)
         triggered = F.cross_entropy(model(train.triggered[chosen]), y)

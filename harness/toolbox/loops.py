@@ -17,7 +17,7 @@ Samples = tuple[torch.Tensor, torch.Tensor]
 """Float images (n, C, H, W) in [0, 1] and int64 labels (n,)."""
 
 
-def fine_tuned(
+def fine_tune_(
     model: nn.Module, samples: Samples, how: FineTuning, augment: Augment | None, ctx: Context
 ) -> nn.Module:
     """Train all parameters in place on cross-entropy, in float32, and return the model in eval mode.
@@ -38,37 +38,59 @@ def fine_tuned(
 
 def batches(budget: Budget, size: int, ctx: Context, *, augment: bool = True) -> Iterator[Samples]:
     """Yield one pass over a budget in random order, in even batches of at most ``size``."""
-    for chosen in shuffled(budget, size, ctx):
+    for chosen in shuffled_indices(budget, size, ctx):
         images = budget.images[chosen]
         yield budget.augment(images, ctx.generator) if augment else images, budget.labels[chosen]
 
 
-def shuffled(budget: Budget, size: int, ctx: Context) -> tuple[torch.Tensor, ...]:
+def shuffled_indices(budget: Budget, size: int, ctx: Context) -> tuple[torch.Tensor, ...]:
     """Return the indices of one pass over a budget in random order, in batches of at most ``size``.
 
     They are cut evenly, so that batch norm never meets a last batch of one image.
     """
     order = torch.randperm(len(budget), generator=ctx.generator).to(budget.labels.device)
-    return order.chunk(count(budget, size))
+    return order.chunk(batch_count(budget, size))
 
 
-def count(budget: Budget, size: int) -> int:
+def batch_count(budget: Budget, size: int) -> int:
     """Return the number of batches of at most ``size`` in one pass."""
     return -(-len(budget) // size)
 
 
 @dataclass(frozen=True)
 class Loop:
-    """How long, and on what."""
+    """Length, batch size, augmentation and schedule of ``train_epochs``."""
 
     epochs: int
     batch: int
     augment: bool = True
     cosine: bool = False
-    """Whether the learning rate falls to zero over all steps."""
+    """Whether the learning rate falls to zero over all steps, along a cosine."""
 
 
-def train(
+@dataclass
+class Patience:
+    """Counts the steps in a row that did not lower a value."""
+
+    limit: int
+    """The patience has run out after this many such steps."""
+    lowest: float = float("inf")
+    factor: float = 1.0
+    """A value counts as lower when it is below ``factor`` times the lowest one."""
+    idle: int = 0
+
+    def improves(self, value: float) -> bool:
+        """Note a value, and return whether it is lower than all before."""
+        lower = value < self.factor * self.lowest
+        self.lowest, self.idle = (value, 0) if lower else (self.lowest, self.idle + 1)
+        return lower
+
+    def over(self) -> bool:
+        """Return whether ``limit`` steps in a row brought nothing lower."""
+        return self.idle >= self.limit
+
+
+def train_epochs(
     budget: Budget,
     step: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
     optimiser: torch.optim.Optimizer,
@@ -87,7 +109,7 @@ def train(
         ctx: generator, deadline, log (mean loss per epoch).
         stop: asked after every epoch.
     """
-    steps = loop.epochs * count(budget, loop.batch)
+    steps = loop.epochs * batch_count(budget, loop.batch)
     schedule: LRScheduler | None = CosineAnnealingLR(optimiser, steps) if loop.cosine else None
     for epoch in range(loop.epochs):
         losses = []

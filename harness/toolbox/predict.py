@@ -10,11 +10,11 @@ from torch import nn
 CHUNK = {"cpu": 128, "cuda": 1000}
 """Images at a time: on a CPU so few that what layers pass on stays in its caches. No result moves
 by it."""
-Stamp = Callable[[torch.Tensor], torch.Tensor]
+TriggerFunction = Callable[[torch.Tensor], torch.Tensor]
 
 
 @torch.no_grad()
-def logits(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+def predict_logits(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     """Return float32 logits (N, classes) on the CPU for uint8 images (N, C, H, W)."""
     chunks = [
         model(chunk.contiguous(memory_format=torch.channels_last)) for chunk in _chunks(images)
@@ -23,7 +23,7 @@ def logits(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def stamped(images: torch.Tensor, stamp: Stamp) -> torch.Tensor:
+def apply_trigger(images: torch.Tensor, stamp: TriggerFunction) -> torch.Tensor:
     """Return uint8 images with the trigger, rounded to 8 bit as files would be.
 
     Raises:
@@ -49,7 +49,7 @@ def _split(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
     return torch.split(images, CHUNK.get(images.device.type, CHUNK["cuda"]))
 
 
-def quantised(images: torch.Tensor) -> torch.Tensor:
+def to_uint8(images: torch.Tensor) -> torch.Tensor:
     """Return float images in [0, 1] as uint8, clipped and rounded."""
     return _levels(images).to(torch.uint8)
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from harness.contract import Batch, Context, Goal, Poison, TrainingControl, TrainingSet
 from harness.data.device_dataset import DeviceDataset
+from harness.data.tensors import to_numpy, to_tensors
 from harness.plan.entries import hyper_of
 from harness.plan.keys import digest, seed
 from harness.plan.registry import Method, load
@@ -50,13 +51,10 @@ def _prepared(
     record = store.latest().get(key)
     if record is None:
         record = _make(victim, method, training, ctx, key)
-        arrays = {
-            name: x.detach().cpu().contiguous().numpy() for name, x in record.pop("made").items()
-        }
+        arrays = to_numpy(record.pop("made"))
         record["result"]["artifacts"] = {"byproduct": store.put(arrays)}
         store.append(record)
-    arrays = store.get(record["result"]["artifacts"]["byproduct"])
-    return {name: torch.from_numpy(x).to(ctx.device) for name, x in arrays.items()}
+    return to_tensors(store.get(record["result"]["artifacts"]["byproduct"]), ctx.device)
 
 
 def _make(

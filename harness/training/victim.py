@@ -14,6 +14,7 @@ from torch import nn
 
 from harness.contract import Context, Poison
 from harness.data.device_dataset import DeviceDataset
+from harness.data.tensors import to_numpy, to_tensors
 from harness.evaluation.evaluate import (
     Evaluation,
     EvaluationSet,
@@ -28,7 +29,7 @@ from harness.plan.spec import Victim
 from harness.store.record_files import Record
 from harness.store.store import Store
 from harness.toolbox.fit import fit, uses_bf16
-from harness.toolbox.predict import Stamp
+from harness.toolbox.predict import TriggerFunction
 from harness.training.device import reseed
 from harness.training.network import at_work, build
 from harness.training.poisoning import PoisonCounter, attack_data, goal_of
@@ -48,7 +49,7 @@ class LoadedVictim:
     """A victim at hand: its model, its trigger, and how it does on the test set."""
 
     model: nn.Module
-    stamp: Stamp
+    stamp: TriggerFunction
     test: EvaluationSet
     before: Evaluation
     others: dict[str, EvaluationSet] = field(default_factory=dict)
@@ -95,7 +96,7 @@ def _poisoned(data: DeviceDataset, poison: Poison) -> tuple[torch.Tensor, torch.
     return images, labels
 
 
-def stamp_of(victim: Victim, state: dict[str, torch.Tensor]) -> Stamp:
+def stamp_of(victim: Victim, state: dict[str, torch.Tensor]) -> TriggerFunction:
     """Return a victim's trigger with its state."""
     trigger: Callable[..., torch.Tensor] | None = load("attack", victim.attack.ref).about.trigger
     assert trigger is not None
@@ -111,13 +112,13 @@ def kept(
     """Save a victim; return its scores, how visible its trigger is, and the names of its artifacts."""
     test = attacked.test
     saved = {
-        "model": store.put(arrays(attacked.model.state_dict())),
-        "trigger": store.put(arrays(state)),
+        "model": store.put(to_numpy(attacked.model.state_dict())),
+        "trigger": store.put(to_numpy(state)),
         "predictions": store.put({**attacked.before.predictions(), **_truth(test)}, compress=True),
         "samples": store.put(_samples(attacked)),
     }
     if poison:
-        saved["poison"] = store.put(arrays(poison), compress=True)
+        saved["poison"] = store.put(to_numpy(poison), compress=True)
     visible = stealth(test.clean[test.chosen], test.triggered)
     return {**attacked.before.scores._asdict(), **visible._asdict(), "artifacts": saved}
 
@@ -134,12 +135,7 @@ def _samples(attacked: LoadedVictim) -> dict[str, Any]:
     test = attacked.test
     places = torch.from_numpy(np.unique(test.truth.triggered, return_index=True)[1][:SAMPLES])
     pair = {"clean": test.clean[test.chosen][places], "triggered": test.triggered[places]}
-    return {**arrays(pair), "truth": test.truth.triggered[places]}
-
-
-def arrays(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """Return tensors as the store takes them."""
-    return {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in tensors.items()}
+    return {**to_numpy(pair), "truth": test.truth.triggered[places]}
 
 
 def load_victim(
@@ -153,9 +149,7 @@ def load_victim(
     """
     artifacts = record["result"]["artifacts"]
     model = build(victim.model, victim.data)
-    model.load_state_dict(
-        {name: torch.from_numpy(x) for name, x in store.get(artifacts["model"]).items()}
-    )
+    model.load_state_dict(to_tensors(store.get(artifacts["model"])))
     net = at_work(model, device)
     test = load_trigger(victim, record, data, store)
     stamp = stamp_of(victim, _state(record, device, store))
@@ -174,18 +168,14 @@ def load_trigger(
     """
     artifacts, device = record["result"]["artifacts"], data.test_images.device
     if "triggered" in artifacts:
-        images = store.get(artifacts["triggered"])
-        indices, triggered = (
-            torch.from_numpy(images[name]).to(device) for name in ("indices", "images")
-        )
-        return given_set(data, goal_of(victim), indices, triggered)
+        saved = to_tensors(store.get(artifacts["triggered"]), device)
+        return given_set(data, goal_of(victim), saved["indices"], saved["images"])
     state = _state(record, device, store)
     return evaluation_set(data, goal_of(victim), stamp_of(victim, state))
 
 
 def _state(record: Record, device: torch.device, store: Store) -> dict[str, torch.Tensor]:
-    arrays = store.get(record["result"]["artifacts"]["trigger"])
-    return {name: torch.from_numpy(x).to(device) for name, x in arrays.items()}
+    return to_tensors(store.get(record["result"]["artifacts"]["trigger"]), device)
 
 
 def verify(attacked: LoadedVictim, saved: dict[str, Any]) -> None:

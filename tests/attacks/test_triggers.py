@@ -8,7 +8,7 @@ from PIL import Image
 from harness.contract import Context, Goal, TrainingSet
 from harness.plan.entries import hyper_of, method_choice
 from harness.plan.registry import load
-from harness.toolbox.predict import stamped
+from harness.toolbox.predict import apply_trigger
 
 
 def poison(name, shape=(3, 32, 32), *, n=200, rate=0.1, target=0, folder=None, **hyper):
@@ -34,7 +34,7 @@ def test_share_labels_and_images_are_exact(name, target):
         found.labels, (true + 1) % 10 if target == "all-to-all" else torch.full_like(true, 3)
     )
     assert target == "all-to-all" or bool((true == 3).any()), "the draw is over all classes"
-    expected = stamped(train.images[found.indices], lambda x: trigger(x, found.state))
+    expected = apply_trigger(train.images[found.indices], lambda x: trigger(x, found.state))
     assert torch.equal(found.images, expected)
 
 
@@ -43,7 +43,7 @@ def test_a_trigger_of_another_shape_is_refused_and_never_spread_over_the_images(
     with pytest.raises(
         ValueError, match=r"the trigger makes \(1, 3, 8, 8\) of images \(128, 3, 8, 8\)"
     ):
-        stamped(images, lambda chunk: chunk[:1])
+        apply_trigger(images, lambda chunk: chunk[:1])
 
 
 def test_badnets_changes_the_corner_alone():

@@ -22,7 +22,7 @@ from harness.toolbox.ims.losses import (
     Networks,
     ProblemBatch,
     outer_losses,
-    perturbed,
+    search_perturbations,
     probabilities,
 )
 from harness.toolbox.masks.channel_gates import convolution_sites
@@ -104,7 +104,7 @@ def start(size, spc, hyper):
 def ours(given):
     """Search, and return the gradient of every a and every s, as shares of the largest."""
     networks, masks, batch, hyper = given
-    shifted = perturbed(networks, [masks], batch, hyper)
+    shifted = search_perturbations(networks, [masks], batch, hyper)
     loss = outer_losses(networks, [masks], batch, shifted).sum()
     return shares(torch.cat(torch.autograd.grad(loss, (masks.a, masks.s))))
 

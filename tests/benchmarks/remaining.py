@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from harness.contract import InvertibleMasks, Recipe
 from harness.toolbox.fit import uses_bf16
-from harness.toolbox.predict import logits
+from harness.toolbox.predict import predict_logits
 from harness.training.device import set_up
 from tests.benchmarks import frozen_ims, machine_peak, training, workload
 
@@ -43,7 +43,7 @@ def tasks(size):
         f"an epoch of victim training, width {size.width}, {default}",
         partial(training._ours, size, default),
     )
-    yield f"evaluation, width {size.width}, fp32", partial(logits, net, images)
+    yield f"evaluation, width {size.width}, fp32", partial(predict_logits, net, images)
     given = frozen_ims.start(size, frozen_ims.SPC, InvertibleMasks())
     yield f"a round of IMS, width {size.width}, fp32", partial(frozen_ims.ours, given)
 

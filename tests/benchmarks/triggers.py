@@ -14,7 +14,7 @@ import torch
 from torchvision.transforms import Compose
 from torchvision.transforms import functional as TF
 
-from harness.toolbox.predict import stamped
+from harness.toolbox.predict import apply_trigger
 from tests.benchmarks import machine_peak, reference_impls, workload
 from tests.benchmarks.side_by_side import Row, agreement, as_script, here, side_by_side
 
@@ -74,7 +74,7 @@ def _as_files(pictures, change):
 
 
 def _ours(test, stamp):
-    return (chunk.float().div_(255) for chunk in stamped(test, stamp).split(reference_impls.BATCH))
+    return (chunk.float().div_(255) for chunk in apply_trigger(test, stamp).split(reference_impls.BATCH))
 
 
 def _used(batches):

@@ -15,7 +15,7 @@ from harness.evaluation.metrics import TrueLabels
 from harness.models.preactresnet18 import PreActResNet
 from harness.plan.registry import load
 from harness.toolbox.normalise import Normalise
-from harness.toolbox.predict import stamped
+from harness.toolbox.predict import apply_trigger
 from tests.benchmarks import machine_peak, reference_impls
 
 CLASSES, TARGET = 10, 0
@@ -77,4 +77,4 @@ def evaluation_set(test, labels, stamp):
     chosen = labels != TARGET
     truth = TrueLabels(labels.numpy(), labels[chosen].numpy(), np.full(int(chosen.sum()), TARGET))
     test = test.to(machine_peak.device())
-    return EvaluationSet(test, stamped(test[chosen.to(test.device)], stamp), truth, CLASSES, chosen)
+    return EvaluationSet(test, apply_trigger(test[chosen.to(test.device)], stamp), truth, CLASSES, chosen)

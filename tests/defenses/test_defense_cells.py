@@ -18,8 +18,8 @@ from harness.plan.registry import describe, names
 from harness.plan.spec import Cell, Victim
 from harness.store.store import Store
 from harness.study.load import load_study
-from harness.toolbox.masks.channel_gates import folded
-from harness.toolbox.predict import quantised
+from harness.toolbox.masks.channel_gates import with_folded_gates
+from harness.toolbox.predict import to_uint8
 from harness.training.victim import LoadedVictim
 from tests.helpers.planted_models import CLASSES, SIDE, pictures, planted, scores, stamp
 
@@ -95,7 +95,7 @@ def attacked():
         crop=0,
         flip=False,
     )
-    data = DeviceDataset(info, quantised(train[0]), train[1], quantised(test[0]), test[1])
+    data = DeviceDataset(info, to_uint8(train[0]), train[1], to_uint8(test[0]), test[1])
     model = planted()
     found = evaluation_set(data, Goal(0, 0.1, CLASSES), stamp)
     return data, LoadedVictim(model, stamp, found, evaluate(model, found))
@@ -137,7 +137,7 @@ def test_the_inverse_network_of_ims_is_scored_saved_and_tells_triggered_images(a
     )
     assert 0 <= inverse["auroc"] <= 1
     kept = store.get(result["artifacts"]["method"])
-    rebuilt = folded(planted(), {"conv": torch.from_numpy(kept["inverse.conv"])})
+    rebuilt = with_folded_gates(planted(), {"conv": torch.from_numpy(kept["inverse.conv"])})
     assert scores(rebuilt)[1] >= 0.99
     assert kept["stage-A.conv"].shape == kept["stage-B.conv"].shape == kept["mask.conv"].shape
     assert kept["selected_share"].shape == (1,)

@@ -9,7 +9,7 @@ import torch
 
 from harness.contract import Budget, Context, Defended
 from harness.plan.registry import describe, load, names
-from harness.toolbox.masks.channel_gates import block_sites, wrapped
+from harness.toolbox.masks.channel_gates import block_sites, with_gated_blocks
 from tests.helpers.planted_models import (
     PER_COLOUR,
     clean_budget,
@@ -126,7 +126,7 @@ def test_it_returns_a_plain_model_and_leaves_its_budget_as_it_was(name):
     fresh = victim_of(name)
     if about(name).requires == "encoder-blocks":
         sites = block_sites(fresh)
-        fresh = wrapped(fresh, sites.split(torch.ones(sites.count())))
+        fresh = with_gated_blocks(fresh, sites.split(torch.ones(sites.count())))
     fresh.load_state_dict(model.state_dict())
     images, _ = pictures(2, seed=9)
     assert torch.allclose(fresh.eval()(images), model(images), atol=1e-4)

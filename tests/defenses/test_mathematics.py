@@ -32,25 +32,30 @@ from harness.contract import Context
 from harness.data.augment import Augment
 from harness.evaluation.metrics import auroc
 from harness.models.preactresnet18 import PreActResNet
-from harness.toolbox.attention import FeatureMaps, attention_map, distance, last_maps
+from harness.toolbox.attention import (
+    FeatureMaps,
+    attention_distance,
+    attention_map,
+    last_map_modules,
+)
 from harness.toolbox.grad_prune import cut_filter, filter_scores, worst_filter
 from harness.toolbox.holdout import accuracy
-from harness.toolbox.ims.losses import InvertibleMaskPair, agree, disagree, unselected
-from harness.toolbox.loops import Loop, batches, train
+from harness.toolbox.ims.losses import InvertibleMaskPair, agree, disagree, selection_penalty
+from harness.toolbox.loops import Loop, batches, train_epochs
 from harness.toolbox.masks import batchnorm
 from harness.toolbox.masks.channel_gates import (
     GatedNetwork,
     block_sites,
     convolution_sites,
-    folded,
-    wrapped,
+    with_folded_gates,
+    with_gated_blocks,
 )
 from harness.toolbox.normalise import Normalise, pixel_unit
-from harness.toolbox.search.adversarial import descend, sign_descent
+from harness.toolbox.search.adversarial import minimise_perturbation, sign_sgd
 from harness.toolbox.search.double_backward import twice_differentiable
 from harness.toolbox.search.hypergradient import hypergradient
-from harness.toolbox.search.neural_cleanse import Trigger, anomaly
-from harness.toolbox.search.sam import ascent, displaced
+from harness.toolbox.search.neural_cleanse import InvertedTrigger, anomaly_index
+from harness.toolbox.search.sam import displaced_weights, sam_ascent
 from tests.helpers.planted_models import CLASSES, clean_budget, planted, planted_transformer, stamp
 
 
@@ -95,7 +100,7 @@ def test_gates_fold_into_convolutions_with_and_without_bias():
     net = nn.Sequential(net, nn.Flatten(), nn.Linear(64, 2))
     sites, images = convolution_sites(net), clean_budget(1).images
     gates = torch.rand(sites.count())
-    plain = folded(net, sites.split(gates))
+    plain = with_folded_gates(net, sites.split(gates))
     assert torch.allclose(plain(images), GatedNetwork(net, sites)(images, gates), atol=1e-6)
     assert plain.state_dict().keys() == net.state_dict().keys()
 
@@ -105,8 +110,8 @@ def test_gated_blocks_save_and_reload():
     sites = block_sites(net)
     assert sites.widths == {"blocks.0": 14, "blocks.1": 14}
     gates = torch.rand(sites.count())
-    saved = wrapped(net, sites.split(gates))
-    fresh = wrapped(planted_transformer(), sites.split(torch.ones(sites.count())))
+    saved = with_gated_blocks(net, sites.split(gates))
+    fresh = with_gated_blocks(planted_transformer(), sites.split(torch.ones(sites.count())))
     fresh.load_state_dict(saved.state_dict())
     assert torch.allclose(saved(images), GatedNetwork(net, sites)(images, gates), atol=1e-6)
     assert torch.equal(fresh(images), saved(images))
@@ -151,7 +156,7 @@ def test_disagreement_stays_finite_where_rounding_takes_the_overlap_above_one():
 
 def test_sparsity_does_not_hold_a_gate_at_rest():
     s = torch.tensor([1.0, 0.5], requires_grad=True)
-    mean = unselected(InvertibleMaskPair(torch.ones(2), s, 20))
+    mean = selection_penalty(InvertibleMaskPair(torch.ones(2), s, 20))
     assert mean.item() == 0.25
     assert torch.autograd.grad(mean, s)[0].tolist() == [0.0, -0.5]
 
@@ -213,14 +218,14 @@ def test_only_outliers_are_cut():
     norm = nn.BatchNorm2d(20)
     values = torch.ones(20)
     values[3] = 100
-    assert batchnorm.cut_outliers(norm, values, 3).nonzero().tolist() == [[3]]
+    assert batchnorm.cut_outliers_(norm, values, 3).nonzero().tolist() == [[3]]
     assert norm.weight[3] == 0
     assert norm.weight.sum() == 19
 
 
 def test_a_convolution_is_paired_with_the_norm_that_comes_next():
     net = small_resnet()
-    found = {(id(conv), id(norm)) for conv, norm in batchnorm.pairs(net)}
+    found = {(id(conv), id(norm)) for conv, norm in batchnorm.convolution_batchnorm_pairs(net)}
     block = net.layer2[0]
     assert (id(block.conv1), id(block.bn2)) in found
     assert (id(net.conv1), id(net.layer1[0].bn1)) in found
@@ -230,12 +235,12 @@ def test_a_convolution_is_paired_with_the_norm_that_comes_next():
 
 def test_anp_noise_stays_within_eps_and_raises_the_loss():
     net, budget = planted(), clean_budget(4)
-    masks, hyper = batchnorm.ones(net), AnpHyper(eps=0.3, steps=3)
+    masks, hyper = batchnorm.unit_scale_masks(net), AnpHyper(eps=0.3, steps=3)
     scale, shift = worst_noise(net, masks, (budget.images, budget.labels), hyper, ctx())
     noise = torch.cat([scale["norm"], shift["norm"]]).abs()
     assert noise.max() <= 0.3
     assert noise.max() > 0.29
-    moved = batchnorm.scaled_forward(
+    moved = batchnorm.forward_with_scales(
         net, budget.images, {"norm": 1 + scale["norm"]}, {"norm": 1 + shift["norm"]}
     )
     assert F.cross_entropy(moved, budget.labels) > F.cross_entropy(
@@ -304,12 +309,12 @@ def test_tsbd_zeroes_what_changed_most_in_the_filters_that_changed_most():
 def test_sam_steps_on_a_quadratic():
     w = torch.tensor([3.0, -4.0], requires_grad=True)
     (gradient,) = torch.autograd.grad((w**2).sum() / 2, w)
-    (step,) = ascent([w], [gradient], 0.5)
+    (step,) = sam_ascent([w], [gradient], 0.5)
     assert step.tolist() == pytest.approx([0.3, -0.4])
-    (adaptive,) = ascent([w], [gradient], 2.0, adaptive=True)
+    (adaptive,) = sam_ascent([w], [gradient], 2.0, adaptive=True)
     length = math.hypot(9, 16)
     assert adaptive.tolist() == pytest.approx([2 * 27 / length, -2 * 64 / length])
-    with displaced([w], [step]):
+    with displaced_weights([w], [step]):
         assert w.tolist() == pytest.approx([3.3, -4.4])
     assert w.tolist() == [3.0, -4.0]
 
@@ -317,7 +322,7 @@ def test_sam_steps_on_a_quadratic():
 def test_running_statistics_rest_while_frozen():
     norm = nn.BatchNorm2d(2)
     x = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0)) + 5
-    with batchnorm.frozen_statistics(norm):
+    with batchnorm.frozen_running_statistics(norm):
         norm(x)
         assert norm.running_mean.tolist() == [0, 0]
     norm(x)
@@ -398,13 +403,13 @@ def test_attention_map_of_a_small_tensor():
     assert attention_map(features, 1)[0, 0].tolist() == pytest.approx(
         [4 / 20**0.5, 2 / 20**0.5], rel=1e-5
     )
-    assert distance(features, features * 7, 2).item() == pytest.approx(0, abs=1e-12)
+    assert attention_distance(features, features * 7, 2).item() == pytest.approx(0, abs=1e-12)
 
 
 def test_the_last_maps_of_a_residual_network_are_its_last_stages():
     net = small_resnet()
     image = torch.zeros(1, 3, 32, 32)
-    assert last_maps(net, image, 3) == ["layer2", "layer3", "layer4"]
+    assert last_map_modules(net, image, 3) == ["layer2", "layer3", "layer4"]
     maps = FeatureMaps(net, ["layer2", "layer4"])
     logits, found = maps(image)
     assert [tuple(x.shape) for x in found] == [(1, 4, 16, 16), (1, 16, 4, 4)]
@@ -422,7 +427,9 @@ def test_nad_leaves_no_hook_behind():
 def test_sign_descent_moves_every_element_by_its_rate_and_stops_at_the_bound():
     target = torch.tensor([1.0, -1.0, 0.1])
     delta = torch.full((3,), 0.1, requires_grad=True)
-    found = descend(delta, lambda d: (d - target).square().sum(), sign_descent(delta, 0.25), 2, 0.5)
+    found = minimise_perturbation(
+        delta, lambda d: (d - target).square().sum(), sign_sgd(delta, 0.25), 2, 0.5
+    )
     assert found.tolist() == pytest.approx([0.5, -0.4, 0.1])
 
 
@@ -475,10 +482,10 @@ def test_the_classifier_is_all_linear_layers_after_the_features():
 
 
 def test_a_trigger_mixes_and_outliers_are_below_the_median():
-    trigger = Trigger(torch.full((1, 2, 2), 0.25), torch.ones(3, 2, 2))
+    trigger = InvertedTrigger(torch.full((1, 2, 2), 0.25), torch.ones(3, 2, 2))
     assert trigger.stamp(torch.zeros(1, 3, 2, 2)).unique().tolist() == [0.25]
     assert trigger.size() == 1
-    found = anomaly(torch.tensor([10.0, 11.0, 9.0, 2.0, 30.0]))
+    found = anomaly_index(torch.tensor([10.0, 11.0, 9.0, 2.0, 30.0]))
     assert found.tolist() == pytest.approx([0, -1 / 1.4826, 1 / 1.4826, 8 / 1.4826, -20 / 1.4826])
 
 
@@ -499,7 +506,9 @@ def test_training_stops_when_told_and_logs_the_mean_loss():
         return loss
 
     optimiser = torch.optim.SGD([weight], 0.1)
-    train(budget, step, optimiser, Loop(10, 4), context, stop=lambda: len(context.scalars) == 3)
+    train_epochs(
+        budget, step, optimiser, Loop(10, 4), context, stop=lambda: len(context.scalars) == 3
+    )
     assert len(context.scalars) == 3
     assert context.scalars[0]["loss"] == pytest.approx((1 + 0.64) / 2)
     assert weight.item() == pytest.approx(1 - 0.8**6)

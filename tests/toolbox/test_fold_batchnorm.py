@@ -16,11 +16,11 @@ from harness.toolbox.ims.losses import (
     agree,
     disagree,
     outer_losses,
-    perturbed,
+    search_perturbations,
 )
-from harness.toolbox.ims.solver import masked
-from harness.toolbox.masks.channel_gates import block_sites, convolution_sites, folded
-from harness.toolbox.masks.fold_batchnorm import constant, foldable, frozen
+from harness.toolbox.ims.solver import learn_invertible_masks
+from harness.toolbox.masks.channel_gates import block_sites, convolution_sites, with_folded_gates
+from harness.toolbox.masks.fold_batchnorm import fold_constants_, foldable, inference_copy
 from tests.helpers.planted_models import clean_budget, pictures, planted, planted_transformer
 
 SMALL = {
@@ -49,7 +49,7 @@ def seen(name):
 def test_a_frozen_network_gives_the_same_outputs_and_gradients(name):
     net = seen(name)
     before = copy.deepcopy(net.state_dict())
-    running = frozen(net, torch.rand(1, 3, 32, 32))
+    running = inference_copy(net, torch.rand(1, 3, 32, 32))
     images = torch.rand(3, 3, 32, 32, requires_grad=True)
     expected, found = net(images), running(images)
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
@@ -74,12 +74,12 @@ def test_a_layer_that_runs_twice_is_not_folded():
     images = torch.rand(2, 3, 2, 2)
     assert foldable(shared.eval(), images) == {}
     nn.init.uniform_(norm.running_mean)
-    torch.testing.assert_close(frozen(shared, images)(images), shared(images))
+    torch.testing.assert_close(inference_copy(shared, images)(images), shared(images))
 
 
 def test_constants_are_the_same_in_bf16_up_to_its_rounding():
     net = seen("preactresnet18")
-    running, x = constant(copy.deepcopy(net), {}).layer2[0].bn1, torch.randn(4, 2, 8, 8)
+    running, x = fold_constants_(copy.deepcopy(net), {}).layer2[0].bn1, torch.randn(4, 2, 8, 8)
     (gradient,) = torch.autograd.grad(running(leaf := x.bfloat16().requires_grad_()).sum(), leaf)
     torch.testing.assert_close(running(x), net.layer2[0].bn1(x))
     torch.testing.assert_close(running(x.bfloat16()).float(), running(x), rtol=2e-2, atol=2e-2)
@@ -89,7 +89,7 @@ def test_constants_are_the_same_in_bf16_up_to_its_rounding():
 
 def test_a_norm_that_knows_no_statistics_stays():
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False))
-    assert isinstance(constant(net, {})[1], nn.BatchNorm2d)
+    assert isinstance(fold_constants_(net, {})[1], nn.BatchNorm2d)
 
 
 def amid():
@@ -136,8 +136,8 @@ def test_the_loss_of_ims_and_its_gradient_are_those_of_separate_passes_through_t
 def test_the_search_of_ims_lowers_its_loss_and_leaves_no_gradient_behind(bf16):
     net, networks, masks, batch = amid()
     hyper = InvertibleMasks(inner_lr=0.01, inner_steps=10, bf16_search=bf16)
-    shifted = perturbed(networks, [masks], batch, hyper)
-    inverse = folded(net, {"conv": masks.inverse()})
+    shifted = search_perturbations(networks, [masks], batch, hyper)
+    inverse = with_folded_gates(net, {"conv": masks.inverse()})
 
     def loss(images):
         reached = net(images).softmax(1)
@@ -177,7 +177,7 @@ def solved(net, sites, chosen):
         Context(torch.device("cpu"), torch.Generator().manual_seed(seed)) for _, seed in chosen
     ]
     images = [clean_budget(spc).images for spc, _ in chosen]
-    found = masked(copy.deepcopy(net), images, sites, HYPER, contexts)
+    found = learn_invertible_masks(copy.deepcopy(net), images, sites, HYPER, contexts)
     return [x.artifacts for x in found], [ctx.scalars for ctx in contexts], found
 
 

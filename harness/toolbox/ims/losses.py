@@ -28,8 +28,8 @@ from torch import nn
 
 from harness.contract import InvertibleMasks
 from harness.toolbox.masks.channel_gates import GatedNetwork, GateSites
-from harness.toolbox.masks.fold_batchnorm import constant, foldable
-from harness.toolbox.search.adversarial import descend
+from harness.toolbox.masks.fold_batchnorm import fold_constants_, foldable
+from harness.toolbox.search.adversarial import minimise_perturbation
 
 EPS = 1e-8
 
@@ -67,8 +67,8 @@ class Networks:
         self.victim = model.eval().requires_grad_(False)
         self.sites = sites
         self._pairs = foldable(model, images[:1])
-        self.reference = constant(copy.deepcopy(model), self._pairs)
-        self.gated = GatedNetwork(constant(copy.deepcopy(model), {}), sites)
+        self.reference = fold_constants_(copy.deepcopy(model), self._pairs)
+        self.gated = GatedNetwork(fold_constants_(copy.deepcopy(model), {}), sites)
 
     def fixed(self, flat: torch.Tensor) -> nn.Module:
         """Return a copy of f with gates, (gates,), put in for good."""
@@ -83,7 +83,7 @@ class Networks:
         """
         gates = [x.inverse().detach() for x in masks]
         if len(gates) == 1:
-            return constant(self.fixed(gates[0]), self._pairs)
+            return fold_constants_(self.fixed(gates[0]), self._pairs)
         return lambda images: self.gated(images, batch.spread(gates))
 
 
@@ -162,7 +162,7 @@ def _twice(gates: torch.Tensor) -> torch.Tensor:
     return gates if gates.ndim == 1 else torch.cat([gates, gates])
 
 
-def perturbed(
+def search_perturbations(
     networks: Networks,
     masks: Sequence[InvertibleMaskPair],
     batch: ProblemBatch,
@@ -182,10 +182,10 @@ def perturbed(
     delta = torch.zeros_like(x, requires_grad=True)
     optimiser = torch.optim.AdamW([delta], lr=hyper.inner_lr)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=hyper.bf16_search):
-        return x + descend(delta, loss, optimiser, hyper.inner_steps, hyper.bound)
+        return x + minimise_perturbation(delta, loss, optimiser, hyper.inner_steps, hyper.bound)
 
 
-def unselected(masks: InvertibleMaskPair) -> torch.Tensor:
+def selection_penalty(masks: InvertibleMaskPair) -> torch.Tensor:
     """Return the mean of |1 - s|. Where s = 1 its gradient is 0, so a gate at rest is not held there."""
     return (1 - masks.s).abs().mean()
 

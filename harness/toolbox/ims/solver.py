@@ -21,9 +21,9 @@ from harness.toolbox.ims.losses import (
     ProblemBatch,
     initial_losses,
     outer_losses,
-    perturbed,
     probabilities,
-    unselected,
+    search_perturbations,
+    selection_penalty,
 )
 from harness.toolbox.masks.channel_gates import Gates, GateSites
 
@@ -58,7 +58,7 @@ class Round:
     """The answer; the gradient is put where the optimiser looks for it."""
 
 
-def masked(
+def learn_invertible_masks(
     model: nn.Module,
     images: Sequence[torch.Tensor],
     sites: GateSites,
@@ -133,7 +133,7 @@ def learn(networks: Networks, problems: Sequence[Problem], hyper: InvertibleMask
     while asked := [x for x in (next(each, None) for each in running) if x is not None]:
         for searching in (False, True):
             if group := [x for x in asked if (x.stage != "A") is searching]:
-                answer(networks, group, hyper)
+                evaluate_rounds(networks, group, hyper)
 
 
 def rounds(problem: Problem, hyper: InvertibleMasks) -> Iterator[Round]:
@@ -143,11 +143,11 @@ def rounds(problem: Problem, hyper: InvertibleMasks) -> Iterator[Round]:
         ("B", hyper.rounds, 0.0),
         ("C", hyper.rounds, hyper.sparsity),
     ):
-        yield from rounds_of(stage, most, sparsity if hyper.selection else 0.0, problem, hyper)
+        yield from optimise_stage(stage, most, sparsity if hyper.selection else 0.0, problem, hyper)
         problem.after[stage] = problem.masks.mask().detach()
 
 
-def rounds_of(
+def optimise_stage(
     stage: str, most: int, sparsity: float, problem: Problem, hyper: InvertibleMasks
 ) -> Iterator[Round]:
     """Move the masks, one AdamW step per round, until the loss no longer improves. The last ones stay."""
@@ -173,7 +173,7 @@ def rounds_of(
             return
 
 
-def answer(networks: Networks, asked: Sequence[Round], hyper: InvertibleMasks) -> None:
+def evaluate_rounds(networks: Networks, asked: Sequence[Round], hyper: InvertibleMasks) -> None:
     """Answer rounds that are all of stage A or all of the others, in one batch."""
     masks = [x.problem.masks for x in asked]
     images, clean = (
@@ -183,8 +183,10 @@ def answer(networks: Networks, asked: Sequence[Round], hyper: InvertibleMasks) -
     if asked[0].stage == "A":
         losses = initial_losses(networks, masks, batch)
     else:
-        losses = outer_losses(networks, masks, batch, perturbed(networks, masks, batch, hyper))
-    losses = losses + torch.stack([x.sparsity * unselected(x.problem.masks) for x in asked])
+        losses = outer_losses(
+            networks, masks, batch, search_perturbations(networks, masks, batch, hyper)
+        )
+    losses = losses + torch.stack([x.sparsity * selection_penalty(x.problem.masks) for x in asked])
     losses.sum().backward()
     for each, loss in zip(asked, losses.tolist(), strict=True):
         each.loss = loss

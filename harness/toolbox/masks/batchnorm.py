@@ -13,19 +13,19 @@ from torch.nn.modules.batchnorm import _BatchNorm
 ScaleMasks = dict[str, torch.Tensor]
 
 
-def norms(model: nn.Module) -> Iterator[tuple[str, _BatchNorm]]:
+def batchnorm_layers(model: nn.Module) -> Iterator[tuple[str, _BatchNorm]]:
     """Yield the name of every batch norm layer with scale and shift, and the layer."""
     for name, module in model.named_modules():
         if isinstance(module, _BatchNorm) and module.affine:
             yield name, module
 
 
-def ones(model: nn.Module) -> ScaleMasks:
+def unit_scale_masks(model: nn.Module) -> ScaleMasks:
     """Return a mask of ones per layer, (channels,)."""
-    return {name: torch.ones_like(layer.weight) for name, layer in norms(model)}
+    return {name: torch.ones_like(layer.weight) for name, layer in batchnorm_layers(model)}
 
 
-def scaled_forward(
+def forward_with_scales(
     model: nn.Module,
     images: torch.Tensor,
     scale: ScaleMasks,
@@ -37,7 +37,7 @@ def scaled_forward(
     in any forward pass.
     """
     changed = {}
-    for name, layer in norms(model):
+    for name, layer in batchnorm_layers(model):
         changed[f"{name}.weight"] = layer.weight * scale[name]
         if shift is not None:
             changed[f"{name}.bias"] = layer.bias * shift[name]
@@ -46,22 +46,25 @@ def scaled_forward(
 
 
 @torch.no_grad()
-def zero_scales(model: nn.Module, below_or_at: float, masks: ScaleMasks) -> int:
+def zero_scales_(model: nn.Module, below_or_at: float, masks: ScaleMasks) -> int:
     """Set gamma to zero where the mask is at most a threshold; return how many channels that were."""
     count = 0
-    for name, layer in norms(model):
+    for name, layer in batchnorm_layers(model):
         cut = masks[name] <= below_or_at
         layer.weight[cut] = 0
         count += int(cut.sum())
     return count
 
 
-def kept_masks(model: nn.Module) -> ScaleMasks:
+def kept_channel_masks(model: nn.Module) -> ScaleMasks:
     """Return which channels a pruned model keeps, as artifacts: ``mask.<layer>``, (channels,) of 0 and 1."""
-    return {f"mask.{name}": (layer.weight.detach() != 0).float() for name, layer in norms(model)}
+    return {
+        f"mask.{name}": (layer.weight.detach() != 0).float()
+        for name, layer in batchnorm_layers(model)
+    }
 
 
-def pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, _BatchNorm]]:
+def convolution_batchnorm_pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, _BatchNorm]]:
     """Yield every convolution that a batch norm of as many channels comes next to, in order of definition.
 
     In pre-activation networks that is the norm of the next block, which also sees the residual
@@ -82,7 +85,7 @@ def pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, _BatchNorm]]:
 
 
 @torch.no_grad()
-def cut_outliers(layer: _BatchNorm, values: torch.Tensor, u: float) -> torch.Tensor:
+def cut_outliers_(layer: _BatchNorm, values: torch.Tensor, u: float) -> torch.Tensor:
     """Set scale and shift to zero where a value, (channels,), exceeds mean + u standard deviations.
 
     Return which channels those are, bool (channels,).
@@ -94,7 +97,7 @@ def cut_outliers(layer: _BatchNorm, values: torch.Tensor, u: float) -> torch.Ten
 
 
 @contextmanager
-def frozen_statistics(model: nn.Module) -> Iterator[None]:
+def frozen_running_statistics(model: nn.Module) -> Iterator[None]:
     """Keep running statistics as they are inside the block, in training mode too."""
     layers = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     before = [layer.momentum for layer in layers]

@@ -46,7 +46,7 @@ def convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
 def convolution_sites(model: nn.Module) -> GateSites:
     """Return a gate for every output channel of every convolution."""
     widths = {name: layer.out_channels for name, layer in convolutions(model).items()}
-    return GateSites(widths, (-1, 1, 1), folded)
+    return GateSites(widths, (-1, 1, 1), with_folded_gates)
 
 
 def block_sites(model: nn.Module) -> GateSites:
@@ -61,7 +61,7 @@ def block_sites(model: nn.Module) -> GateSites:
         for part in module.children()
         if isinstance(part, nn.MultiheadAttention)
     }
-    return GateSites(widths, (1, -1), wrapped)
+    return GateSites(widths, (1, -1), with_gated_blocks)
 
 
 class GatedNetwork:
@@ -89,7 +89,7 @@ class GatedNetwork:
 
 
 @torch.no_grad()
-def folded(model: nn.Module, gates: Gates) -> nn.Module:
+def with_folded_gates(model: nn.Module, gates: Gates) -> nn.Module:
     """Return a plain copy of the model with the gates multiplied into weights and biases of convolutions."""
     plain = copy.deepcopy(model)
     for name, layer in convolutions(plain).items():
@@ -116,10 +116,10 @@ class GatedBlock(nn.Module):
         return out
 
 
-def wrapped(model: nn.Module, gates: Gates) -> nn.Module:
+def with_gated_blocks(model: nn.Module, gates: Gates) -> nn.Module:
     """Return a copy of the model with every named module inside a ``GatedBlock``.
 
-    What is saved of it loads into ``wrapped(fresh model, gates of any value)``.
+    What is saved of it loads into ``with_gated_blocks(fresh model, gates of any value)``.
     """
     copied = copy.deepcopy(model)
     for name, gate in gates.items():

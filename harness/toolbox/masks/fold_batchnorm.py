@@ -17,7 +17,7 @@ from torch.autograd.graph import Node
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from harness.toolbox.masks.batchnorm import norms
+from harness.toolbox.masks.batchnorm import batchnorm_layers
 
 Pairs = dict[str, str]
 """A batch norm that alone takes a convolution's output, and that convolution, by their names."""
@@ -50,20 +50,20 @@ class Affine(nn.Module):
         return (x * scale).add_(shift)
 
 
-def frozen(model: nn.Module, images: torch.Tensor) -> nn.Module:
+def inference_copy(model: nn.Module, images: torch.Tensor) -> nn.Module:
     """Return a copy in eval mode without gradients of its own, only to be run; images as for ``foldable``."""
     copied = copy.deepcopy(model).eval().requires_grad_(False)
-    return constant(copied, foldable(copied, images))
+    return fold_constants_(copied, foldable(copied, images))
 
 
 @torch.no_grad()
-def constant(model: nn.Module, pairs: Pairs) -> nn.Module:
+def fold_constants_(model: nn.Module, pairs: Pairs) -> nn.Module:
     """Put constants in place of every batch norm with running statistics, and return the model.
 
     It is changed: it stands for its eval mode alone. Norms in ``pairs`` fold into their
     convolutions.
     """
-    for name, norm in list(norms(model)):
+    for name, norm in list(batchnorm_layers(model)):
         if not norm.track_running_stats:
             continue
         put: nn.Module = Affine(*_constants(norm))
@@ -93,7 +93,7 @@ def _fold(layer: nn.Module, scale: torch.Tensor, shift: torch.Tensor) -> None:
 def foldable(model: nn.Module, images: torch.Tensor) -> Pairs:
     """Return the pairs of a model, as a pass of a few images (n, C, H, W) in eval mode shows them."""
     convolutions = {name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
-    behind = {name for name, norm in norms(model) if norm.track_running_stats}
+    behind = {name for name, norm in batchnorm_layers(model) if norm.track_running_stats}
     made: dict[Node, str] = {}
 
     def noted(name: str) -> Callable[..., None]:

@@ -7,11 +7,15 @@ from typing import Literal
 import torch
 
 from harness.contract import Context, Goal, Poison, TrainingSet
-from harness.toolbox.predict import Stamp, stamped
+from harness.toolbox.predict import TriggerFunction, apply_trigger
 
 
-def dirty_label(
-    train: TrainingSet, goal: Goal, stamp: Stamp, state: dict[str, torch.Tensor], ctx: Context
+def poison_dirty_label(
+    train: TrainingSet,
+    goal: Goal,
+    stamp: TriggerFunction,
+    state: dict[str, torch.Tensor],
+    ctx: Context,
 ) -> Poison:
     """Stamp a uniform draw of training images and relabel them.
 
@@ -19,13 +23,13 @@ def dirty_label(
     images: the rule of BackdoorBench (arXiv 2206.12654). ``stamp`` maps float images in [0, 1] to
         the same.
     """
-    chosen = draw(
+    chosen = sample_indices(
         torch.ones_like(train.labels, dtype=torch.bool), goal.count(len(train.labels)), ctx
     )
     chosen = chosen.sort().values
     return Poison(
         indices=chosen,
-        images=stamped(train.images[chosen], stamp),
+        images=apply_trigger(train.images[chosen], stamp),
         labels=goal.labels(train.labels[chosen]),
         state=state,
     )
@@ -36,29 +40,29 @@ def blend(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     return (state["pattern"] - images).mul_(state["alpha"]).add_(images)
 
 
-def draw_target(
+def sample_target_indices(
     train: TrainingSet, goal: Goal, rate_of: Literal["all", "class"], ctx: Context
 ) -> torch.Tensor:
     """Return random images of the target class, int64 (n,), for an attack that changes no label."""
     target = goal.hits(train.labels)
     among = int(target.sum()) if rate_of == "class" else len(target)
-    return draw(target, goal.count(among), ctx).sort().values
+    return sample_indices(target, goal.count(among), ctx).sort().values
 
 
-def clean_label(
+def poison_clean_label(
     train: TrainingSet,
     goal: Goal,
     rate_of: Literal["all", "class"],
-    stamp: Stamp,
+    stamp: TriggerFunction,
     state: dict[str, torch.Tensor],
     ctx: Context,
 ) -> Poison:
     """Stamp random images of the target class and leave their labels."""
-    chosen = draw_target(train, goal, rate_of, ctx)
-    return Poison(chosen, stamped(train.images[chosen], stamp), train.labels[chosen], state)
+    chosen = sample_target_indices(train, goal, rate_of, ctx)
+    return Poison(chosen, apply_trigger(train.images[chosen], stamp), train.labels[chosen], state)
 
 
-def draw(allowed: torch.Tensor, count: int, ctx: Context) -> torch.Tensor:
+def sample_indices(allowed: torch.Tensor, count: int, ctx: Context) -> torch.Tensor:
     """Return ``count`` random places, without repeats, where ``allowed`` (N,) is true: int64 (count,).
 
     Raises:

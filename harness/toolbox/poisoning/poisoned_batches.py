@@ -58,7 +58,7 @@ class BatchPoisoner:
         return Batch(changed, wanted, first, covers)
 
 
-def some_others(train_images: torch.Tensor, n: int, generator: torch.Generator) -> torch.Tensor:
+def random_images(train_images: torch.Tensor, n: int, generator: torch.Generator) -> torch.Tensor:
     """Return ``n`` random training images, with repeats, as float (n, C, H, W) in [0, 1]."""
     chosen = torch.randint(len(train_images), (n,), generator=generator)
     return as_float(train_images[chosen.to(train_images.device)])

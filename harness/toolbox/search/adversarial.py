@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 
-def descend(
+def minimise_perturbation(
     delta: torch.Tensor,
     loss: Callable[[torch.Tensor], torch.Tensor],
     optimiser: torch.optim.Optimizer,
@@ -27,7 +27,7 @@ def descend(
     return delta.detach()
 
 
-def sign_descent(delta: torch.Tensor, lr: float) -> torch.optim.Optimizer:
+def sign_sgd(delta: torch.Tensor, lr: float) -> torch.optim.Optimizer:
     """Return an optimiser that moves every element of ``delta`` by ``lr`` against its gradient's sign."""
     delta.register_hook(torch.sign)
     return torch.optim.SGD([delta], lr)

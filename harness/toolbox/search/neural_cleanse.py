@@ -14,16 +14,16 @@ from torch import nn
 from torch.nn import functional as F
 
 from harness.contract import Budget, Context, TriggerInversion
-from harness.toolbox.loops import batches, count
-from harness.toolbox.masks.fold_batchnorm import frozen
+from harness.toolbox.loops import batch_count, batches
+from harness.toolbox.masks.fold_batchnorm import inference_copy
 
 CONSISTENT = 1.4826
 """Makes the median absolute deviation estimate a normal distribution's standard deviation."""
-OUTLIER = 2.0
+ANOMALY_THRESHOLD = 2.0
 
 
 @dataclass(frozen=True)
-class Trigger:
+class InvertedTrigger:
     """A mask (1, H, W) in [0, 1] and a pattern (C, H, W) in [0, 1]."""
 
     mask: torch.Tensor
@@ -44,12 +44,12 @@ class _Search:
     def __init__(self, hyper: TriggerInversion) -> None:
         self.hyper = hyper
         self.cost = hyper.cost
-        self.best: Trigger | None = None
+        self.best: InvertedTrigger | None = None
         self._size = float("inf")
         self._idle = self._up = self._down = 0
         self._raised = self._lowered = False
 
-    def note(self, trigger: Trigger, size: float, success: float) -> bool:
+    def note(self, trigger: InvertedTrigger, size: float, success: float) -> bool:
         """Take an epoch's result, change the weight, and tell whether the search is over."""
         works, before = success >= self.hyper.success, self._size
         if self.best is None or (works and size < before):
@@ -70,15 +70,15 @@ class _Search:
         return False
 
 
-def inverted(
+def invert_class(
     model: nn.Module, budget: Budget, label: int, hyper: TriggerInversion, ctx: Context
-) -> Trigger:
+) -> InvertedTrigger:
     """Return the smallest trigger found that leads clean images to ``label``; ``model`` is frozen."""
     raw = [torch.ones_like(budget.images[0, :1]), torch.ones_like(budget.images[0])]
     mask, pattern = (x.requires_grad_() for x in raw)
     optimiser = torch.optim.Adam([mask, pattern], hyper.inversion_lr, betas=(0.5, 0.9))
     search = _Search(hyper)
-    steps = max(count(budget, hyper.inversion_batch), hyper.inversion_steps)
+    steps = max(batch_count(budget, hyper.inversion_batch), hyper.inversion_steps)
     passes = (batches(budget, hyper.inversion_batch, ctx) for _ in itertools.count())
     endless = itertools.chain.from_iterable(passes)
     for _ in range(hyper.inversion_epochs):
@@ -102,22 +102,22 @@ def inverted(
     return search.best
 
 
-def _squashed(mask: torch.Tensor, pattern: torch.Tensor) -> Trigger:
-    return Trigger(mask.tanh() / 2 + 0.5, pattern.tanh() / 2 + 0.5)
+def _squashed(mask: torch.Tensor, pattern: torch.Tensor) -> InvertedTrigger:
+    return InvertedTrigger(mask.tanh() / 2 + 0.5, pattern.tanh() / 2 + 0.5)
 
 
-def all_inverted(
+def invert_all_classes(
     model: nn.Module, budget: Budget, hyper: TriggerInversion, ctx: Context
-) -> tuple[list[Trigger], torch.Tensor]:
+) -> tuple[list[InvertedTrigger], torch.Tensor]:
     """Return one trigger per class, and how far each is below the median size, (classes,)."""
-    triggers, running = [], frozen(model, budget.images[:1])
+    triggers, running = [], inference_copy(model, budget.images[:1])
     for label in range(budget.classes):
-        triggers.append(inverted(running, budget, label, hyper, ctx))
+        triggers.append(invert_class(running, budget, label, hyper, ctx))
         ctx.log(label, size=triggers[-1].size().item())
-    return triggers, anomaly(torch.stack([trigger.size() for trigger in triggers]))
+    return triggers, anomaly_index(torch.stack([trigger.size() for trigger in triggers]))
 
 
-def anomaly(sizes: torch.Tensor) -> torch.Tensor:
+def anomaly_index(sizes: torch.Tensor) -> torch.Tensor:
     """Return (median - size) / (1.4826 MAD) per class, (classes,); above 2 a class is a likely target."""
     median = sizes.median()
     spread = CONSISTENT * (sizes - median).abs().median()

@@ -14,7 +14,7 @@ EPS = 1e-12
 Tensors = Sequence[torch.Tensor]
 
 
-def ascent(
+def sam_ascent(
     weights: Tensors, gradients: Tensors, rho: float, *, adaptive: bool = False
 ) -> list[torch.Tensor]:
     """Return the step from ``weights`` towards the worst loss, one tensor per weight.
@@ -36,7 +36,7 @@ def _norm(tensors: Tensors) -> torch.Tensor:
 
 
 @contextmanager
-def displaced(weights: Tensors, steps: Tensors) -> Iterator[None]:
+def displaced_weights(weights: Tensors, steps: Tensors) -> Iterator[None]:
     """Have the weights moved by the steps inside the block, and back to the last bit after it."""
     before = [w.detach().clone() for w in weights]
     with torch.no_grad():

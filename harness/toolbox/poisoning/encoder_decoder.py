@@ -18,7 +18,7 @@ class Conv(nn.Sequential):
         super().__init__(*layers, *([nn.ReLU()] if relu else []))
 
 
-class Generator(nn.Module):
+class EncoderDecoder(nn.Module):
     """(N, channels, H, W) -> (N, outputs, H, W) in [0, 1]; the network of Input-aware (arXiv 2010.08138).
 
     Each of ``stages`` stages halves the image and doubles the channels from ``width`` on; the way
@@ -51,7 +51,7 @@ class Generator(nn.Module):
         return torch.tanh(x) / 2 + 0.5
 
     @classmethod
-    def from_weights(cls, weights: dict[str, torch.Tensor], outputs: int) -> Generator:
+    def from_weights(cls, weights: dict[str, torch.Tensor], outputs: int) -> EncoderDecoder:
         """Return a generator with the given state, of the sizes that it says."""
         width, channels = weights["down.0.0.0.weight"].shape[:2]
         stages = len({name.split(".")[1] for name in weights if name.startswith("down.")})
