@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def report_if_needed(plan: Study, latest: LatestRecords, out: Path) -> int:
     """Write the report, or show its board where nothing has changed since it was written."""
     from harness.plan.report_names import BOARD, PAGE
-    from harness.report.up_to_date import inputs, up_to_date
+    from harness.report.up_to_date import input_digest, up_to_date
 
     folder = out / plan.name
-    if not up_to_date(folder, inputs([plan], latest)):
+    if not up_to_date(folder, input_digest([plan], latest)):
         return report_anew([plan], out)
     echo((folder / BOARD).read_text(encoding="utf-8"))
     echo(f"nothing to do, and {folder / PAGE} is up to date")
@@ -29,18 +29,18 @@ def report_if_needed(plan: Study, latest: LatestRecords, out: Path) -> int:
 def report_anew(plans: list[Study], out: Path, against: str | None = None) -> int:
     """Write the report of one study or several, and return the exit code."""
     from harness.execution.run import store_of
-    from harness.report.frame.report_data import gather
-    from harness.report.up_to_date import inputs, note
+    from harness.report.frame.report_data import load_report_data
+    from harness.report.up_to_date import input_digest, write_stamp
     from harness.report.write import write_report
 
     folder = out / "+".join(plan.name for plan in plans)
     gc.disable()  # hundreds of thousands of records that stay: no collection need look through them
     try:
-        source = gather(plans, store_of(out), against)
+        source = load_report_data(plans, store_of(out), against)
         written = write_report(source, folder)
     finally:
         gc.enable()
-    note(folder, inputs(plans, source.records, against), written.paths)
+    write_stamp(folder, input_digest(plans, source.records, against), written.paths)
     console().print(written.terminal)
     for path in written.first:
         echo(str(path))

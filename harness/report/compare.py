@@ -19,8 +19,8 @@ from rich.text import Text
 
 from harness.errors import UserError
 from harness.report.frame.metric_info import COMPARED, QUANTITIES, number
-from harness.report.match_cells import StoreCells, side
-from harness.report.stats.means import distinct, summarize
+from harness.report.match_cells import StoreCells, store_cells
+from harness.report.stats.means import deduplicate, summarize
 from harness.report.typeset.render import terminal
 from harness.report.typeset.table import Row, Section, TextTable
 from harness.store.store import Store
@@ -50,7 +50,7 @@ def compare_stores(before: Store, after: Store) -> Compared:
     Raises:
         UserError: they have no finished cell in common.
     """
-    a, b = side(before.latest()), side(after.latest())
+    a, b = store_cells(before.latest()), store_cells(after.latest())
     both = a.cells.index.intersection(b.cells.index)
     ended = {name: _statuses(of, both) for name, of in (("a", a), ("b", b))}
     done = both[ended["a"].eq("ok") & ended["b"].eq("ok")]
@@ -71,12 +71,12 @@ def _statuses(of: StoreCells, meanings: pd.Index[str]) -> pd.Series[str]:
 def differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """Return ``Compared.numbers`` from the finished cells of both sides, in one order."""
     metrics = list(SHOWN)
-    gap = distinct(b.assign(**{name: b[name] - a[name] for name in metrics}))
+    gap = deduplicate(b.assign(**{name: b[name] - a[name] for name in metrics}))
     found = summarize(gap, BY, metrics)
     known = found["low"].notna() & found["metric"].isin(COMPARED)
     strict = summarize(gap, BY, metrics, level=1 - LEVEL / max(1, int(known.sum())))
-    found["before"] = summarize(distinct(a), BY, metrics)["mean"]
-    found["after"] = summarize(distinct(b), BY, metrics)["mean"]
+    found["before"] = summarize(deduplicate(a), BY, metrics)["mean"]
+    found["after"] = summarize(deduplicate(b), BY, metrics)["mean"]
     worse = -found["metric"].map(lambda name: QUANTITIES[name].better)
     sure = _leaves_out_zero(strict) & found["metric"].isin(COMPARED) & (found["mean"] * worse > 0)
     found["verdict"] = "same"

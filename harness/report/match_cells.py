@@ -27,7 +27,7 @@ class StoreCells:
     """Versions by method ("defense ims"), and of the training and evaluation loops."""
 
 
-def side(latest: Mapping[str, Record]) -> StoreCells:
+def store_cells(latest: Mapping[str, Record]) -> StoreCells:
     """Return the cells of a store's newest records; a cell whose victim has no record has no meaning here.
 
     Of several versions of one cell in one store, the one that finished last counts.
@@ -37,7 +37,7 @@ def side(latest: Mapping[str, Record]) -> StoreCells:
     for record in sorted(latest.values(), key=lambda record: str(record["finished"])):
         victim = latest.get(record["spec"].get("victim", ""))
         if record["kind"] == "cell" and victim is not None:
-            rows[_meaning(record["spec"], victim["spec"])] = _row(record, victim)
+            rows[comparison_key(record["spec"], victim["spec"])] = _row(record, victim)
             for name, version in _versions(record["spec"], victim["spec"]):
                 versions[name].add(version)
     return StoreCells(pd.DataFrame.from_dict(rows, orient="index"), dict(versions))
@@ -47,7 +47,7 @@ def _plain(identity: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in identity.items() if name != "version"}
 
 
-def _meaning(cell: dict[str, Any], victim: dict[str, Any]) -> str:
+def comparison_key(cell: dict[str, Any], victim: dict[str, Any]) -> str:
     """Return what a cell asks for, without the versions of what answers."""
     asked = {name: victim[name] for name in ("data", "recipe", "rate", "target")}
     asked |= {"seed": cell["seed"], "source": victim.get("source", "")}

@@ -21,7 +21,7 @@ MADE_FROM = ".made_from.json"
 SOURCES = {".py", ".html", ".css", ".js"}
 
 
-def inputs(studies: Sequence[Study], records: LatestRecords, against: str | None = None) -> str:
+def input_digest(studies: Sequence[Study], records: LatestRecords, against: str | None = None) -> str:
     """Return the digest of what a report of these studies is made from."""
     whole = hashlib.sha256(canonical(against).encode())
     for part in (*_program(), *(part for study in studies for part in _of_study(study, records))):
@@ -48,7 +48,7 @@ def _of_study(study: Study, records: LatestRecords) -> Iterator[bytes]:
         yield records.text(key)
 
 
-def note(folder: Path, made_from: str, written: Sequence[Path]) -> None:
+def write_stamp(folder: Path, made_from: str, written: Sequence[Path]) -> None:
     """Keep what the report in ``folder`` was made from, and which files it has."""
     kept = {"inputs": made_from, "files": [path.name for path in written]}
     publish(folder / MADE_FROM, json.dumps(kept, indent=1).encode())

@@ -16,12 +16,12 @@ from harness.bridges.script.inputs import ScriptInputs
 from harness.bridges.script.run import ScriptError, run_script
 from harness.contract import Context, OutOfTimeError
 from harness.errors import UserError
-from harness.execution.cell import clean_places
+from harness.execution.cell import budget_indices
 from harness.execution.code_snapshot import take
 from harness.execution.run import store_of
 from harness.plan.entries import hyper_of
 from harness.plan.registry import load
-from harness.report.frame.report_data import gather
+from harness.report.frame.report_data import load_report_data
 from harness.report.stats.paired_tests import competitors
 from harness.report.tables.leaderboard import board, leaderboard
 from harness.report.typeset.render import markdown
@@ -62,7 +62,7 @@ def handed(ran, store, **settings):
         fake_backdoorbench.script(folder / "bench", **settings), folder
     )
     hyper = hyper_of(choice, load("defense", choice.ref).hyper)
-    return ScriptInputs(cell, victim, data, clean_places(cell, data), store), hyper
+    return ScriptInputs(cell, victim, data, budget_indices(cell, data), store), hyper
 
 
 def test_a_script_is_evaluated_by_us_and_says_where_it_comes_from(ran):
@@ -98,7 +98,7 @@ def test_a_script_that_fails_is_an_error_with_the_end_of_its_output(ran):
 
 def test_boards_keep_external_methods_apart(ran):
     folder, plan, _ = ran
-    (part,) = gather([plan], store_of(folder / "out"), None).parts
+    (part,) = load_report_data([plan], store_of(folder / "out"), None).parts
     numbers = leaderboard(part)
     text = markdown([board(part, numbers)])
     assert text.index("**SPC 2**") < text.index("| no defense") < text.index("**SPC 2 external**")

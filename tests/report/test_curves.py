@@ -8,18 +8,18 @@ import pytest
 from matplotlib.colors import to_hex
 
 from harness.report.figures.curves import curve_data, draw, samples_per_class, unplaced
-from harness.report.frame.groups import split
+from harness.report.frame.groups import split_groups
 from harness.report.plotting.curves import PANELS
-from harness.report.plotting.style import looks, save
-from harness.report.stats.means import distinct, summarize
+from harness.report.plotting.style import method_styles, save
+from harness.report.stats.means import deduplicate, summarize
 from tests.helpers.synthetic_frames import fail, frame
 
 
 def drawn(cells):
-    (part,) = split(distinct(cells))
+    (part,) = split_groups(deduplicate(cells))
     data = curve_data(part)
     methods = sorted(set(cells["defense"]) - {"none"})
-    return data, draw(data, part, looks(methods, set()))
+    return data, draw(data, part, method_styles(methods, set()))
 
 
 def test_three_panels_with_one_line_per_defense_and_a_reference():
@@ -37,7 +37,7 @@ def test_three_panels_with_one_line_per_defense_and_a_reference():
 def test_lines_are_the_statistics_in_percent():
     cells = frame(("none", "ims"), (2, 10))
     data, figure = drawn(cells)
-    table = summarize(distinct(cells), ["defense", "budget"], list(PANELS)).set_index(
+    table = summarize(deduplicate(cells), ["defense", "budget"], list(PANELS)).set_index(
         ["defense", "budget", "metric"]
     )
     for axes, metric in zip(figure.axes, PANELS, strict=True):
@@ -85,7 +85,7 @@ def test_lone_points_stand_side_by_side():
 def test_ratio_budgets_find_their_place_or_are_named():
     cells = frame(spcs=(2, 10)).assign(spc=lambda cells: cells["spc"].where(cells["spc"].gt(2)))
     assert samples_per_class(cells).to_dict() == {"SPC 10": 10.0, "SPC 2": 2.0}
-    (part,) = split(distinct(cells.assign(spc=np.nan)))
+    (part,) = split_groups(deduplicate(cells.assign(spc=np.nan)))
     assert unplaced(part) == ["SPC 2", "SPC 10"]
     assert draw(curve_data(part), part, {}) is None
 
@@ -98,7 +98,7 @@ def test_nothing_finished_draws_nothing():
 
 def test_twenty_methods_all_look_different_and_keep_their_look():
     names = [f"d{number:02}" for number in range(20)]
-    look = looks(names, {"d03"})
+    look = method_styles(names, {"d03"})
     assert len(set(look.values())) == 20
     assert len({(one.color, one.marker) for one in look.values()}) == 20
     assert look["d03"].line()["mfc"] == "white"

@@ -10,9 +10,9 @@ import pytest
 from harness.plan.report_names import FIGURES
 from harness.report.figures import anatomy, classes, gallery, rates
 from harness.report.frame import groups as parts
-from harness.report.frame.report_data import gather
+from harness.report.frame.report_data import load_report_data
 from harness.report.plotting.figure import pictures
-from harness.report.plotting.style import PAGE_WIDTH, labelled
+from harness.report.plotting.style import PAGE_WIDTH, legend_label
 from tests.helpers.synthetic_frames import fail, frame, source
 from tests.helpers.synthetic_store import LAYERS, fabricate
 
@@ -24,7 +24,7 @@ def drawn(request, tmp_path_factory):
     """Every picture of a study with two, and with twenty, defenses."""
     folder = tmp_path_factory.mktemp("made-up")
     study, store = fabricate(folder, defenses=request.param + 1, rates=(0.01, 0.1))
-    found = gather([study], store)
+    found = load_report_data([study], store)
     return request.param, found, {picture.stem: picture for picture in pictures(found)}
 
 
@@ -85,7 +85,7 @@ def test_no_text_is_clipped_and_no_labels_of_an_axis_overlap(drawn):
 def test_a_name_says_once_that_a_method_is_an_oracle():
     hollow = {"oracle": "oracle", "grad_prune": "oracle", "nad-theirs": "external"}
     shown = [
-        labelled(name, hollow) for name in ("none", "ims", "oracle", "grad_prune", "nad-theirs")
+        legend_label(name, hollow) for name in ("none", "ims", "oracle", "grad_prune", "nad-theirs")
     ]
     assert shown == ["no defense", "ims", "oracle", "grad_prune (oracle)", "nad-theirs (external)"]
 
@@ -173,9 +173,9 @@ def test_the_order_is_the_studys():
 
 def test_many_budgets_share_few_panels():
     labels = [f"SPC {n}" for n in range(1, 18)]
-    assert parts.panels(labels) == ["SPC 1", "SPC 4", "SPC 7", "SPC 11", "SPC 14", "SPC 17"]
-    assert parts.panels(labels[:6]) == labels[:6]
-    assert parts.panels([]) == []
+    assert parts.panel_budgets(labels) == ["SPC 1", "SPC 4", "SPC 7", "SPC 11", "SPC 14", "SPC 17"]
+    assert parts.panel_budgets(labels[:6]) == labels[:6]
+    assert parts.panel_budgets([]) == []
 
 
 def test_a_picture_of_very_many_cells_looks_into_some_of_every_defense(drawn, monkeypatch):

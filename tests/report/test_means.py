@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from harness.report.stats.means import REASONS, distinct, left_out, summarize
+from harness.report.stats.means import REASONS, deduplicate, left_out, summarize
 from tests.helpers.synthetic_frames import fail, frame
 
 
@@ -19,7 +19,7 @@ def with_acc(values, **options):
 
 
 def one(cells, metric="acc"):
-    (row,) = summarize(distinct(cells), ["defense", "budget"], [metric]).to_dict("records")
+    (row,) = summarize(deduplicate(cells), ["defense", "budget"], [metric]).to_dict("records")
     return row
 
 
@@ -124,18 +124,18 @@ def test_an_unknown_status_is_refused():
 def test_a_cell_of_two_studies_counts_once_and_finished_wins():
     cells = frame(("ft",), (2,))
     again = fail(cells, cells["key"].notna(), "missing").assign(study="another")
-    assert distinct(pd.concat([again, cells]))["status"].tolist() == ["ok"] * len(cells)
+    assert deduplicate(pd.concat([again, cells]))["status"].tolist() == ["ok"] * len(cells)
     assert one(pd.concat([again, cells])) == one(cells)
 
 
 def test_the_order_of_the_rows_changes_no_bit():
     cells = frame(seeds=(0, 1, 2), attacks=("badnets", "blended", "wanet"))
     metrics = ["acc", "asr", "der", "seconds"]
-    expected = summarize(distinct(cells), ["budget", "defense"], metrics)
+    expected = summarize(deduplicate(cells), ["budget", "defense"], metrics)
     for seed in range(5):
         shuffled = cells.sample(frac=1, random_state=seed)
         pd.testing.assert_frame_equal(
-            summarize(distinct(shuffled), ["budget", "defense"], metrics),
+            summarize(deduplicate(shuffled), ["budget", "defense"], metrics),
             expected,
             check_exact=True,
         )

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness.report.frame.report_data import gather
+from harness.report.frame.report_data import load_report_data
 from harness.report.write import write_report
 from tests.helpers.synthetic_store import fabricate
 
@@ -22,7 +22,7 @@ FLAGS = [
 def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     study, store = fabricate(folder, defenses=6, seeds=(0, 1, 2))
-    return write_report(gather([study], store), folder / "report").page
+    return write_report(load_report_data([study], store), folder / "report").page
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from harness.report.figures.critical import cliques
-from harness.report.figures.tradeoff import front
-from harness.report.stats.means import distinct
+from harness.report.figures.tradeoff import pareto_front
+from harness.report.stats.means import deduplicate
 from harness.report.stats.paired_tests import (
     compare,
     comparisons,
@@ -19,7 +19,7 @@ from harness.report.stats.paired_tests import (
     values,
 )
 from harness.report.tables.pairwise import best_ranked, duel_sheets, rank_numbers
-from harness.report.typeset.table import BestText, SecondText, marked
+from harness.report.typeset.table import BestText, SecondText, mark_best
 from tests.helpers.synthetic_frames import fail, frame
 
 
@@ -31,7 +31,7 @@ def with_asr(values_of, spcs=(2,)):
 
 
 def one(cells):
-    (row,) = comparisons(competitors(distinct(cells)), "asr").to_dict("records")
+    (row,) = comparisons(competitors(deduplicate(cells)), "asr").to_dict("records")
     return row
 
 
@@ -104,14 +104,14 @@ def test_what_failed_the_gate_or_has_no_partner_is_not_paired():
 
 def test_oracles_and_the_undefended_model_do_not_compete():
     cells = frame(("none", "ft", "ims", "grad_prune"))
-    assert set(comparisons(competitors(distinct(cells)), "asr")["first"]) | set(
-        ranks(competitors(distinct(cells)), "asr")["defense"]
+    assert set(comparisons(competitors(deduplicate(cells)), "asr")["first"]) | set(
+        ranks(competitors(deduplicate(cells)), "asr")["defense"]
     ) == {"ft", "ims"}
 
 
 def test_ranks_by_hand():
     cells = with_asr({"a": [0.1, 0.3], "b": [0.2, 0.3], "c": [0.3, 0.1]})
-    found = ranks(competitors(distinct(cells)), "asr").set_index("defense")
+    found = ranks(competitors(deduplicate(cells)), "asr").set_index("defense")
     assert found["rank"].to_dict() == {"a": (1 + 2.5) / 2, "b": (2 + 2.5) / 2, "c": (3 + 1) / 2}
     assert set(found["n_victims"]) == {2}
 
@@ -119,8 +119,8 @@ def test_ranks_by_hand():
 def test_ranks_are_scipys_on_complete_blocks_only():
     cells = frame(("a", "b", "c", "d"), (2, 10), range(3))
     hurt = cells["defense"].eq("c") & cells["budget"].eq("SPC 2") & cells["seed"].eq(0)
-    found = ranks(competitors(distinct(fail(cells, hurt, "oom"))), "acc")
-    blocks = values(competitors(distinct(fail(cells, hurt, "oom"))), "acc").dropna()
+    found = ranks(competitors(deduplicate(fail(cells, hurt, "oom"))), "acc")
+    blocks = values(competitors(deduplicate(fail(cells, hurt, "oom"))), "acc").dropna()
     expected = pd.DataFrame(
         stats.rankdata(-blocks, axis=1), index=blocks.index, columns=blocks.columns
     )
@@ -139,25 +139,25 @@ def test_cliques_join_what_no_test_tells_apart():
 
 def test_duels_are_seen_from_the_chosen_method_whichever_came_first():
     cells = with_asr({"anp": [0.1, 0.2, 0.3], "ft": [0.5, 0.2, 0.9]})
-    table = comparisons(competitors(distinct(cells)), "asr").assign(scope="SPC 2", metric="asr")
+    table = comparisons(competitors(deduplicate(cells)), "asr").assign(scope="SPC 2", metric="asr")
     for chosen, expected in (("anp", ("2", "1", "0", "33.3")), ("ft", ("0", "1", "2", "−33.3"))):
         (sheet,) = duel_sheets(table, chosen)
         assert sheet.sections[0].rows[0][2:6] == expected
 
 
 def test_the_best_ranked_is_the_one_with_the_best_der_over_all_budgets():
-    numbers = rank_numbers(distinct(frame(("none", "ft", "ims"))))
+    numbers = rank_numbers(deduplicate(frame(("none", "ft", "ims"))))
     rows = numbers[numbers["scope"].eq("all budgets") & numbers["metric"].eq("der")]
     assert best_ranked(numbers) == rows.sort_values("rank")["defense"].iloc[0] == "ims"
 
 
 def test_marks_go_by_what_is_read():
-    texts = marked(["1.0", "2.0", "2.0", "3.0", "9.0"], [1.0, 2.01, 1.99, 3.0, float("nan")], 1)
+    texts = mark_best(["1.0", "2.0", "2.0", "3.0", "9.0"], [1.0, 2.01, 1.99, 3.0, float("nan")], 1)
     assert [type(text) for text in texts] == [str, SecondText, SecondText, BestText, str]
-    assert [type(text) for text in marked(["5.0"], [5.0], 1)] == [str]
+    assert [type(text) for text in mark_best(["5.0"], [5.0], 1)] == [str]
 
 
 def test_the_pareto_front_by_hand():
     points = pd.DataFrame({"asr_mean": [10, 20, 30, 30, 5], "acc_mean": [80, 75, 90, 91, 70]})
-    kept = front(points)[["asr_mean", "acc_mean"]].to_numpy().tolist()
+    kept = pareto_front(points)[["asr_mean", "acc_mean"]].to_numpy().tolist()
     assert kept == [[5, 70], [10, 80], [30, 91]]

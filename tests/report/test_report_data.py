@@ -13,7 +13,7 @@ from harness.data.cache import default_cache
 from harness.errors import UserError
 from harness.plan.report_names import FIGURES
 from harness.report.frame.display_names import DisplayNames
-from harness.report.frame.report_data import gather
+from harness.report.frame.report_data import load_report_data
 from harness.store.store import Store
 from harness.study.load import load_study
 from tests.helpers.synthetic_store import fabricate
@@ -55,14 +55,14 @@ def test_a_wrong_figure_is_named_with_its_place_and_the_nearest(tmp_path):
 def test_joined_studies_keep_equal_names_apart_only_where_they_mean_two_things(tmp_path):
     a = load(study(tmp_path, "a", "defenses: [ft, fp]"))
     b = load(study(tmp_path, "b", "defenses: [ft: {lr: 0.1}, fp]", width=16))
-    frame = gather([a, b], Store(tmp_path / "store")).frame
+    frame = load_report_data([a, b], Store(tmp_path / "store")).frame
     assert set(frame["defense"]) == {"ft [a]", "ft [b]", "fp"}
     assert set(frame["model"]) == {"preactresnet18 [a]", "preactresnet18 [b]"}
     assert set(frame["attack"]) == {"badnets"}
 
 
 def test_a_study_alone_keeps_its_names(tmp_path):
-    frame = gather(
+    frame = load_report_data(
         [load(study(tmp_path, "a", "defenses: [ft, fp]"))], Store(tmp_path / "store")
     ).frame
     assert set(frame["defense"]) == {"ft", "fp"}
@@ -78,7 +78,7 @@ def test_two_studies_of_one_name_are_refused(tmp_path):
 def test_against_must_be_a_defense_of_the_studies(tmp_path):
     plan = load(study(tmp_path, "a", "defenses: [ft, fp]"))
     with pytest.raises(UserError, match=r"--against: no defense 'ftt' here; did you mean 'ft'\?"):
-        gather([plan], Store(tmp_path / "store"), "ftt")
+        load_report_data([plan], Store(tmp_path / "store"), "ftt")
 
 
 def test_two_studies_make_one_report(tmp_path):

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from harness.plan.report_names import TABLES
-from harness.report.frame.groups import split
-from harness.report.stats.means import distinct
+from harness.report.frame.groups import split_groups
+from harness.report.stats.means import deduplicate
 from harness.report.tables.all_tables import all_tables
 from harness.report.tables.leaderboard import HEADER, board, leaderboard
 from harness.report.tables.splits import attack_sheets
@@ -35,7 +35,7 @@ def golden_frame():
 
 
 def boards(cells):
-    return [board(part, leaderboard(part)) for part in split(distinct(cells))]
+    return [board(part, leaderboard(part)) for part in split_groups(deduplicate(cells))]
 
 
 def rendered(cells, width=80):
@@ -106,7 +106,7 @@ def test_a_section_of_one_attack_has_no_mean_row():
     cells.loc[cells["attack"].eq("blended"), "rate"] = 0.01
     extra = frame(attacks=("wanet",))
     extra["key"] += "wanet"
-    (part,) = split(distinct(pd.concat([cells, extra])))
+    (part,) = split_groups(deduplicate(pd.concat([cells, extra])))
     sheet = attack_sheets(part, leaderboard(part))[0]
     assert {section.label: [row[0] for row in section.rows] for section in sheet.sections} == {
         "poison rate 1 %": ["blended"],
@@ -116,14 +116,14 @@ def test_a_section_of_one_attack_has_no_mean_row():
 
 def test_data_sets_models_and_recipes_are_never_averaged_together():
     other = frame(data="cifar10", models=("preactresnet18", "vgg"))
-    assert [part.title for part in split(pd.concat([frame(), other]))] == [
+    assert [part.title for part in split_groups(pd.concat([frame(), other]))] == [
         "cifar10 · preactresnet18",
         "cifar10 · vgg",
         "digits · preactresnet18",
     ]
     paper = frame().assign(recipe="paper")
     paper["key"] += "paper"
-    both = split(distinct(pd.concat([frame(), paper])))
+    both = split_groups(deduplicate(pd.concat([frame(), paper])))
     assert [part.title for part in both] == [
         "digits · preactresnet18 · fast",
         "digits · preactresnet18 · paper",

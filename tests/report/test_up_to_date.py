@@ -10,7 +10,7 @@ import pytest
 from harness.cli.main import cli
 from harness.data.cache import default_cache
 from harness.execution.run import store_of
-from harness.report.up_to_date import MADE_FROM, inputs
+from harness.report.up_to_date import MADE_FROM, input_digest
 from harness.study.load import load_study
 from tests.helpers import tiny_study
 
@@ -85,7 +85,7 @@ def test_a_victim_of_another_name_is_reported(finished):
     cells = [replace(cell, victim=new) if cell.victim is old else cell for cell in plan.cells]
     renamed = replace(plan, cells=cells)
     assert [cell.key for cell in renamed.cells] == [cell.key for cell in plan.cells]
-    assert inputs([renamed], records) != inputs([plan], records)
+    assert input_digest([renamed], records) != input_digest([plan], records)
 
 
 def test_a_record_or_a_study_that_changed_is_reported(finished, again):

@@ -14,12 +14,12 @@ from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import (
     BoardGroup,
     budgets,
-    privileged,
+    extra_access,
 )
 from harness.report.frame.report_data import Arrays, ReportData
 from harness.report.plotting.figure import ReportFigure, stem
 from harness.report.plotting.heatmap import ROW, colour_bar, draw_heat
-from harness.report.plotting.style import PAGE_WIDTH, RC, labelled
+from harness.report.plotting.style import PAGE_WIDTH, RC, legend_label
 
 MOST = 2000
 """Of more cells, this many evenly spread ones are looked into: each is a file of its own."""
@@ -85,13 +85,13 @@ def _hits(
 
 def draw(data: pd.DataFrame, part: BoardGroup) -> Figure:
     """Return the figure of ``class_data``: rows defenses, the lowest mean first, columns classes."""
-    apart = privileged(part.frame)
+    apart = extra_access(part.frame)
     table = 100 * data.pivot_table(index="defense", columns="class", values="asr")
     mean = table.mean(axis="columns")
     order = sorted(
         table.index, key=lambda name: (name != NO_DEFENSE, name in apart, mean[name], name)
     )
-    shown = table.loc[order].rename(index=lambda name: labelled(name, apart))
+    shown = table.loc[order].rename(index=lambda name: legend_label(name, apart))
     with mpl.rc_context(RC):
         width = min(PAGE_WIDTH, 1.9 + 0.26 * len(table.columns))
         figure = Figure(figsize=(max(3.4, width), 0.55 + ROW * len(table)), layout="constrained")

@@ -24,7 +24,7 @@ def pictures(source: ReportData) -> Iterator[ReportFigure]:
     for part in source.parts:
         data = points(part, pair)
         data = data[data["defense"].isin(source.methods)]
-        figure = draw(data, part, source.looks, pair)
+        figure = draw(data, part, source.styles, pair)
         yield ReportFigure(
             stem("cost", part, source), f"Cost and quality, {part.title}", CAPTION, data, figure
         )

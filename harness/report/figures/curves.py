@@ -13,10 +13,10 @@ from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import (
     BoardGroup,
     budgets,
-    privileged,
+    extra_access,
 )
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.curves import PANELS, floor, panel
+from harness.report.plotting.curves import PANELS, axis_start, panel
 from harness.report.plotting.figure import ReportFigure, stem
 from harness.report.plotting.style import PAGE_WIDTH, RC, MethodStyle, legend_below
 from harness.report.stats.means import summarize
@@ -38,7 +38,7 @@ def pictures(source: ReportData) -> Iterator[ReportFigure]:
             else ""
         )
         data = curve_data(part)
-        figure = draw(data, part, source.looks)
+        figure = draw(data, part, source.styles)
         yield ReportFigure(
             name, f"Budget curves, {part.title}", f"{CAPTION} {note}".strip(), data, figure, note
         )
@@ -86,11 +86,11 @@ def draw(data: pd.DataFrame, part: BoardGroup, look: dict[str, MethodStyle]) -> 
         figure = Figure(figsize=(PAGE_WIDTH, 2.15), layout="constrained")
         for axes, (metric, name) in zip(figure.subplots(1, 3), PANELS.items(), strict=True):
             rows = data[data["metric"].eq(metric)].rename(columns={"spc": "x"})
-            panel(axes, rows, look, privileged(part.frame))
+            panel(axes, rows, look, extra_access(part.frame))
             axes.set(
                 title=f"{name} (%)",
                 xlabel="clean samples per class",
-                ylim=(floor(data, metric), 100),
+                ylim=(axis_start(data, metric), 100),
             )
         legend_below(figure)
     return figure

@@ -12,13 +12,13 @@ from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import (
     BoardGroup,
     budgets,
-    panels,
-    privileged,
+    panel_budgets,
+    extra_access,
 )
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.figure import ReportFigure, stem
 from harness.report.plotting.heatmap import ROW, colour_bar, draw_heat
-from harness.report.plotting.style import PAGE_WIDTH, RC, labelled
+from harness.report.plotting.style import PAGE_WIDTH, RC, legend_label
 from harness.report.stats.means import summarize
 
 CAPTION = (
@@ -53,8 +53,8 @@ def draw(data: pd.DataFrame, part: BoardGroup) -> Figure:
     several = data["rate"].nunique() > 1
     rate = data["rate"].map(lambda rate: f" {100 * rate:g} %" if several else "")
     placed = data.assign(row=data["attack"] + rate, percent=100 * data["mean"])
-    columns = _columns(placed, privileged(part.frame))
-    labels = panels(budgets(part.frame))
+    columns = _columns(placed, extra_access(part.frame))
+    labels = panel_budgets(budgets(part.frame))
     rows = placed["row"].nunique()
     narrow = 1.3 + 0.3 * len(columns) if len(columns) < 15 else PAGE_WIDTH
     with mpl.rc_context(RC):
@@ -66,7 +66,7 @@ def draw(data: pd.DataFrame, part: BoardGroup) -> Figure:
                 index="row", columns="defense", values="percent", dropna=False, sort=False
             )
             shown = table.reindex(columns=columns).rename(
-                columns=lambda name: labelled(name, privileged(part.frame))
+                columns=lambda name: legend_label(name, extra_access(part.frame))
             )
             image = draw_heat(axes, shown)
             axes.set(title=label)

@@ -8,9 +8,9 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from harness.report.frame.groups import BoardGroup, budgets, panels, privileged
+from harness.report.frame.groups import BoardGroup, budgets, panel_budgets, extra_access
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.curves import PANELS, floor, panel
+from harness.report.plotting.curves import PANELS, axis_start, panel
 from harness.report.plotting.figure import ReportFigure, stem
 from harness.report.plotting.style import PAGE_WIDTH, RC, MethodStyle, legend_below
 from harness.report.stats.means import summarize
@@ -26,7 +26,7 @@ def pictures(source: ReportData) -> Iterator[ReportFigure]:
     for part in map(_known, source.parts):
         if part.frame["rate"].nunique() > 1:
             data = rate_data(part)
-            figure = draw(data, part, source.looks)
+            figure = draw(data, part, source.styles)
             yield ReportFigure(
                 stem("rates", part, source), f"Poison rates, {part.title}", CAPTION, data, figure
             )
@@ -47,7 +47,7 @@ def rate_data(part: BoardGroup) -> pd.DataFrame:
 
 def draw(data: pd.DataFrame, part: BoardGroup, look: dict[str, MethodStyle]) -> Figure | None:
     """Return the figure of ``rate_data``, or None when there is no number to draw."""
-    labels = panels([label for label in budgets(part.frame) if _drawn(data, label, look)])
+    labels = panel_budgets([label for label in budgets(part.frame) if _drawn(data, label, look)])
     if not labels:
         return None
     with mpl.rc_context(RC):
@@ -56,8 +56,8 @@ def draw(data: pd.DataFrame, part: BoardGroup, look: dict[str, MethodStyle]) -> 
         for label, row in zip(labels, grid, strict=True):
             for axes, (metric, name) in zip(row, PANELS.items(), strict=True):
                 rows = data[data["budget"].eq(label) & data["metric"].eq(metric)]
-                panel(axes, rows.assign(x=100 * rows["rate"]), look, privileged(part.frame))
-                axes.set(title=f"{name} (%), {label}", ylim=(floor(data, metric), 100))
+                panel(axes, rows.assign(x=100 * rows["rate"]), look, extra_access(part.frame))
+                axes.set(title=f"{name} (%), {label}", ylim=(axis_start(data, metric), 100))
         for axes in grid[-1]:
             axes.set_xlabel("poison rate (%)")
         legend_below(figure)

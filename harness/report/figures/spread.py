@@ -15,13 +15,13 @@ from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import (
     BoardGroup,
     budgets,
-    panels,
-    privileged,
+    panel_budgets,
+    extra_access,
 )
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.curves import PANELS
 from harness.report.plotting.figure import ReportFigure, stem
-from harness.report.plotting.style import PAGE_WIDTH, RC, SHADES, labelled, legend_below
+from harness.report.plotting.style import PAGE_WIDTH, RC, SHADES, legend_label, legend_below
 
 CAPTION = (
     "One point per victim (attack, poison rate, seed); boxes span the quartiles with the median, whiskers "
@@ -60,10 +60,10 @@ def draw(data: pd.DataFrame, part: BoardGroup) -> Figure:
     """Return the figure of ``spread_data``."""
     names, labels = (
         _order(data),
-        panels([b for b in budgets(part.frame) if data["budget"].eq(b).any()]),
+        panel_budgets([b for b in budgets(part.frame) if data["budget"].eq(b).any()]),
     )
     colours = {b: SHADES(0.1 + 0.7 * i / max(1, len(labels) - 1)) for i, b in enumerate(labels)}
-    hollow = privileged(part.frame)
+    hollow = extra_access(part.frame)
     with mpl.rc_context(RC):
         height = 0.45 + len(names) * max(0.17, 0.1 * len(labels))
         figure = Figure(figsize=(PAGE_WIDTH, height), layout="constrained")
@@ -78,7 +78,7 @@ def draw(data: pd.DataFrame, part: BoardGroup) -> Figure:
                 ]
                 _boxes(axes, groups, 0.5 / len(labels), colours[label])
             axes.set(title=f"{name} (%)", ylim=(len(names) - 0.5, -0.5))
-            axes.set_yticks(range(len(names)), [labelled(name, hollow) for name in names])
+            axes.set_yticks(range(len(names)), [legend_label(name, hollow) for name in names])
             axes.tick_params(axis="y", length=0)
         handles = [Patch(facecolor=colours[label], label=label) for label in labels]
         legend_below(figure, handles)

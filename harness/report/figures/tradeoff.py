@@ -22,13 +22,13 @@ def pictures(source: ReportData) -> Iterator[ReportFigure]:
     pair = AxesPair(x="asr", y="acc", finish=_finish)
     for part in source.parts:
         data = points(part, pair)
-        figure = draw(data, part, source.looks, pair)
+        figure = draw(data, part, source.styles, pair)
         yield ReportFigure(
             stem("tradeoff", part, source), f"ACC and ASR, {part.title}", CAPTION, data, figure
         )
 
 
-def front(rows: pd.DataFrame) -> pd.DataFrame:
+def pareto_front(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the points that no other beats in both, by rising ASR: columns asr_mean and acc_mean."""
     ordered = rows.sort_values(["asr_mean", "acc_mean"], ascending=[True, False])
     before = ordered["acc_mean"].astype(float).cummax().shift(fill_value=float("-inf"))
@@ -36,7 +36,7 @@ def front(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _finish(axes: Axes, rows: pd.DataFrame) -> None:
-    best = front(rows)
+    best = pareto_front(rows)
     axes.step(
         best["asr_mean"], best["acc_mean"], where="post", color="0.6", linewidth=0.9, zorder=1
     )

@@ -25,7 +25,7 @@ class BoardGroup(NamedTuple):
     frame: pd.DataFrame
 
 
-def split(frame: pd.DataFrame) -> list[BoardGroup]:
+def split_groups(frame: pd.DataFrame) -> list[BoardGroup]:
     """Return the parts in order of their names; the recipe is named only where there are several."""
     columns = ["data", "model", "recipe"]
     shown = 3 if frame["recipe"].nunique() > 1 else 2
@@ -42,7 +42,7 @@ def budgets(frame: pd.DataFrame) -> list[str]:
     return [str(label) for label in sizes.sort_values(kind="stable").index]
 
 
-def panels(labels: list[str]) -> list[str]:
+def panel_budgets(labels: list[str]) -> list[str]:
     """Return the budgets that get a panel of their own: evenly spread ones, where there are many."""
     last = len(labels) - 1
     places = (
@@ -53,7 +53,7 @@ def panels(labels: list[str]) -> list[str]:
     return [labels[place] for place in places]
 
 
-def privileged(frame: pd.DataFrame) -> dict[str, str]:
+def extra_access(frame: pd.DataFrame) -> dict[str, str]:
     """Return the defenses that are given more than a clean budget, and what they are called for it."""
     more = frame[frame["needs"].isin(PRIVILEGES)].drop_duplicates("defense")
     return dict(zip(more["defense"], more["needs"].map(PRIVILEGES), strict=True))

@@ -16,11 +16,11 @@ from harness.plan.spec import NO_ATTACK, NO_DEFENSE, Study
 from harness.report.frame.frame import build_frame, build_victims
 from harness.report.frame.groups import (
     BoardGroup,
-    privileged,
-    split,
+    extra_access,
+    split_groups,
 )
-from harness.report.plotting.style import MethodStyle, looks
-from harness.report.stats.means import distinct
+from harness.report.plotting.style import MethodStyle, method_styles
+from harness.report.stats.means import deduplicate
 from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 
@@ -50,7 +50,7 @@ class ReportData:
     @cached_property
     def cells(self) -> pd.DataFrame:
         """Each cell once, as statistics take it."""
-        return distinct(self.frame)
+        return deduplicate(self.frame)
 
     @cached_property
     def attacked(self) -> pd.DataFrame:
@@ -60,7 +60,7 @@ class ReportData:
     @cached_property
     def parts(self) -> list[BoardGroup]:
         """What may be averaged together."""
-        return split(self.attacked)
+        return split_groups(self.attacked)
 
     @cached_property
     def methods(self) -> list[str]:
@@ -68,9 +68,9 @@ class ReportData:
         return sorted(set(self.frame["defense"]) - {NO_DEFENSE})
 
     @cached_property
-    def looks(self) -> dict[str, MethodStyle]:
+    def styles(self) -> dict[str, MethodStyle]:
         """How each defense is drawn."""
-        return looks(self.methods, privileged(self.frame))
+        return method_styles(self.methods, extra_access(self.frame))
 
     def artifact(self, key: str, name: str) -> Arrays | None:
         """Return an artifact of a record, or None where there is no such record or it keeps none.
@@ -91,7 +91,7 @@ def has_details(studies: Sequence[Study]) -> bool:
     return sum(len(study.cells) for study in studies) <= MOST
 
 
-def gather(studies: Sequence[Study], store: Store, against: str | None = None) -> ReportData:
+def load_report_data(studies: Sequence[Study], store: Store, against: str | None = None) -> ReportData:
     """Join studies with the records of a store.
 
     Raises:

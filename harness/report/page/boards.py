@@ -15,7 +15,7 @@ from harness.report.frame.groups import (
     BoardGroup,
     budgets,
     display,
-    privileged,
+    extra_access,
 )
 from harness.report.frame.metric_info import METRICS, QUANTITIES
 from harness.report.frame.report_data import ReportData
@@ -47,7 +47,7 @@ def _part(part: BoardGroup) -> list[dict[str, Any]]:
         for pooled in _poolings(frame)
         for row in _pooled(frame, pooled)
     ]
-    labels, apart = budgets(frame), privileged(frame)
+    labels, apart = budgets(frame), extra_access(frame)
     ordered = sorted(rows, key=lambda row: _rank(row, labels, apart))
     return [{**row, "defense": display(row["defense"])} for row in ordered]
 

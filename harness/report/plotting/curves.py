@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import display
-from harness.report.plotting.style import REFERENCE, MethodStyle, labelled
+from harness.report.plotting.style import REFERENCE, MethodStyle, legend_label
 
 PANELS = {"acc": "ACC", "asr": "ASR", "ra": "RA"}
 
@@ -32,11 +32,11 @@ def panel(
     for place, (method, curve) in enumerate(curves[["x", "mean", "low", "high"]]):
         name = str(method)
         dodge = _dodge(place, len(curves), len(curve))
-        _curve(axes, curve, look[name], labelled(name, hollow), dodge, alpha)
+        _curve(axes, curve, look[name], legend_label(name, hollow), dodge, alpha)
     _axis(axes, percent["x"].dropna())
 
 
-def floor(data: pd.DataFrame, metric: str) -> float:
+def axis_start(data: pd.DataFrame, metric: str) -> float:
     """Return where the axis starts: 0, but for ACC, whose few points of difference matter, near the data."""
     if metric != "acc":
         return 0.0

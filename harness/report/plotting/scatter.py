@@ -15,11 +15,11 @@ from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import (
     BoardGroup,
     budgets,
-    panels,
-    privileged,
+    panel_budgets,
+    extra_access,
 )
 from harness.report.frame.metric_info import QUANTITIES
-from harness.report.plotting.style import PAGE_WIDTH, RC, MethodStyle, labelled, legend_below
+from harness.report.plotting.style import PAGE_WIDTH, RC, MethodStyle, legend_label, legend_below
 from harness.report.stats.means import summarize
 
 COLUMNS = 3
@@ -60,7 +60,7 @@ def draw(
     """Return the figure of ``points``, or None when no defense has a number to draw."""
     known = data.dropna(subset=[f"{pair.x}_mean", f"{pair.y}_mean"])
     seen = known[known["defense"].isin(look)]
-    labels = panels([label for label in budgets(part.frame) if seen["budget"].eq(label).any()])
+    labels = panel_budgets([label for label in budgets(part.frame) if seen["budget"].eq(label).any()])
     if not labels:
         return None
     rows, columns = -(-len(labels) // COLUMNS), min(COLUMNS, len(labels))
@@ -83,7 +83,7 @@ def draw(
 def _panel(
     axes: Axes, rows: pd.DataFrame, part: BoardGroup, look: dict[str, MethodStyle], pair: AxesPair
 ) -> None:
-    hollow = privileged(part.frame)
+    hollow = extra_access(part.frame)
     drawn = rows.sort_values("defense")
     styles = [_style(str(method), look) for method in drawn["defense"]]
     x, y = drawn[f"{pair.x}_mean"], drawn[f"{pair.y}_mean"]
@@ -95,7 +95,7 @@ def _panel(
     axes.hlines(y, drawn[f"{pair.x}_low"], drawn[f"{pair.x}_high"], **bars)
     axes.vlines(x, drawn[f"{pair.y}_low"], drawn[f"{pair.y}_high"], **bars)
     for method, style, *place in zip(drawn["defense"], styles, x, y, strict=True):
-        axes.plot(*place, label=labelled(method, hollow), zorder=3, **style)
+        axes.plot(*place, label=legend_label(method, hollow), zorder=3, **style)
     pair.finish(axes, rows[~rows["defense"].isin(hollow)])
 
 

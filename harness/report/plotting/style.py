@@ -75,7 +75,7 @@ class MethodStyle(NamedTuple):
         }
 
 
-def looks(methods: list[str], hollow: Collection[str]) -> dict[str, MethodStyle]:
+def method_styles(methods: list[str], hollow: Collection[str]) -> dict[str, MethodStyle]:
     """Return a look per method; colour, marker and dash cycle with different periods, so no two agree."""
     dashes = [dash for dash in _DASHES for _ in _COLOURS]
     rows = zip(sorted(methods), cycle(_COLOURS), cycle(_MARKERS), cycle(dashes), strict=False)
@@ -85,7 +85,7 @@ def looks(methods: list[str], hollow: Collection[str]) -> dict[str, MethodStyle]
     }
 
 
-def labelled(method: str, hollow: Mapping[str, str]) -> str:
+def legend_label(method: str, hollow: Mapping[str, str]) -> str:
     """Return a method's name as figures show it: with what it is given, where the name does not say it."""
     return (
         display(method) if hollow.get(method, method) == method else f"{method} ({hollow[method]})"

@@ -34,7 +34,7 @@ COUNTED = ["", *REASONS]
 """What a cell's ``reason`` can be; "" is a cell that counts."""
 
 
-def distinct(frame: pd.DataFrame) -> pd.DataFrame:
+def deduplicate(frame: pd.DataFrame) -> pd.DataFrame:
     """Return each cell once, as all statistics take them.
 
     A cell that two studies share counts once, with its finished record if either has one. The order
@@ -60,7 +60,7 @@ def summarize(
 ) -> pd.DataFrame:
     """Return one row per group of ``by`` and metric, in the metric's own unit, groups in the cells' order.
 
-    ``cells`` are as of ``distinct``, or some of them; in one condition every column of ``by`` is
+    ``cells`` are as of ``deduplicate``, or some of them; in one condition every column of ``by`` is
     the same. ``level`` is the probability that an interval holds.
 
     Columns: ``by``, metric, mean, low, high (NaN when nothing is known), n_seeds, n_conditions,

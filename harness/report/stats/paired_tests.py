@@ -24,7 +24,7 @@ import pandas as pd
 from scipy import stats
 
 from harness.plan.spec import NO_DEFENSE
-from harness.report.frame.groups import privileged
+from harness.report.frame.groups import extra_access
 from harness.report.frame.metric_info import QUANTITIES
 from harness.report.stats.cluster_robust import Codes, Floats
 
@@ -104,7 +104,7 @@ def holm(p: Sequence[float] | Floats) -> Floats:
 
 def competitors(cells: pd.DataFrame) -> pd.DataFrame:
     """Return every cell that counts and whose defense competes: what is compared and ranked below."""
-    apart = {NO_DEFENSE, *privileged(cells)}
+    apart = {NO_DEFENSE, *extra_access(cells)}
     return cells[cells["reason"].eq("") & ~cells["defense"].isin(apart)]
 
 

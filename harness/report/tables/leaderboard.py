@@ -11,7 +11,7 @@ from harness.report.frame.groups import (
     BoardGroup,
     budgets,
     display,
-    privileged,
+    extra_access,
 )
 from harness.report.frame.metric_info import METRICS, number, percent
 from harness.report.stats.means import REASONS, summarize
@@ -24,7 +24,7 @@ HEADER = ("defense", "ACC", "ASR", "RA", "DER", "sec", "n")
 
 def board(part: BoardGroup, table: pd.DataFrame) -> TextTable:
     """Return the part's leaderboard from its numbers: one data set and model, never averaged with another."""
-    apart = privileged(part.frame)
+    apart = extra_access(part.frame)
     sections = []
     for budget in budgets(part.frame):
         rows = table[table["budget"].eq(budget)]
@@ -102,7 +102,7 @@ def _caption(frame: pd.DataFrame) -> str:
         "oracle": " Oracle: methods that are given real triggers.",
         "external": " External: scripts of another toolbox, which are handed the test set as well.",
     }
-    return text + "".join(given[name] for name in SECTIONS if name in privileged(frame).values())
+    return text + "".join(given[name] for name in SECTIONS if name in extra_access(frame).values())
 
 
 def left_out_text(cells: pd.DataFrame) -> str:

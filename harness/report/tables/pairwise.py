@@ -9,7 +9,7 @@ import pandas as pd
 from harness.report.frame.groups import budgets
 from harness.report.frame.metric_info import COMPARED, QUANTITIES, number
 from harness.report.stats.paired_tests import SIGNIFICANT, comparisons, competitors, ranks, scopes
-from harness.report.typeset.table import BestText, Row, Section, TextTable, marked
+from harness.report.typeset.table import BestText, Row, Section, TextTable, mark_best
 
 HEADER = ("defense", "n", "win", "tie", "loss", "difference", "effect", "p")
 RANKED = "der"
@@ -58,7 +58,7 @@ def rank_sheets(numbers: pd.DataFrame) -> list[TextTable]:
         table = rows.pivot_table(index="defense", columns="metric", values="rank")
         table = table.reindex(columns=list(COMPARED)).sort_values([RANKED, "acc"])
         columns = [
-            marked([f"{x:.2f}" for x in table[name]], table[name].tolist(), -1) for name in COMPARED
+            mark_best([f"{x:.2f}" for x in table[name]], table[name].tolist(), -1) for name in COMPARED
         ]
         n = int(rows["n_victims"].iloc[0])
         sections.append(

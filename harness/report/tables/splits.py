@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness.report.frame.groups import BoardGroup, budgets, privileged
+from harness.report.frame.groups import BoardGroup, budgets, extra_access
 from harness.report.stats.means import summarize
 from harness.report.tables.leaderboard import left_out_text
-from harness.report.typeset.crosstab import MARKS, TableLayout, heading, ordered, sheets, texts
+from harness.report.typeset.crosstab import MARKS, TableLayout, heading, ordered, text_tables, cell_texts
 from harness.report.typeset.table import TextTable
 
 SCORES = ("acc", "asr", "ra")
@@ -28,7 +28,7 @@ def attack_sheets(part: BoardGroup, order: pd.DataFrame) -> list[TextTable]:
     mean = summarize(part.frame[several], ["budget", "rate", "defense"], SCORES).assign(attack=MEAN)
     whole = pd.concat([each, mean[each.columns]], ignore_index=True)
     whole["rate"] = whole["rate"].map(_rate)
-    whole["text"] = texts(whole, privileged(part.frame))
+    whole["text"] = cell_texts(whole, extra_access(part.frame))
     found = []
     for budget in budgets(part.frame):
         frame = part.frame[part.frame["budget"].eq(budget)]
@@ -43,7 +43,7 @@ def attack_sheets(part: BoardGroup, order: pd.DataFrame) -> list[TextTable]:
         layout = TableLayout(sections="rate", rows="attack", columns="defense", metrics=SCORES)
         caption = f"Percent, means over seeds. {MARKS}"
         head = heading(f"{part.title}, {budget}", "attack", caption, left_out_text(frame))
-        found += sheets(table, layout, orders, head)
+        found += text_tables(table, layout, orders, head)
     return found
 
 
@@ -55,7 +55,7 @@ def split_sheets(parts: list[BoardGroup], frame: pd.DataFrame) -> list[TextTable
     ]
     table = pd.concat(pieces, ignore_index=True)
     table.insert(0, "part", table.pop("part"))
-    table["text"] = texts(table, privileged(frame))
+    table["text"] = cell_texts(table, extra_access(frame))
     orders = {
         "budget": budgets(frame),
         "defense": sorted(set(table["defense"])),
@@ -64,18 +64,18 @@ def split_sheets(parts: list[BoardGroup], frame: pd.DataFrame) -> list[TextTable
     layout = TableLayout(sections="budget", rows="defense", columns="part", metrics=SCORES)
     caption = f"Percent, means over attacks, poison rates and seeds. {MARKS}"
     head = heading("By data and model", "defense", caption, left_out_text(frame))
-    return sheets(table, layout, orders, head)
+    return text_tables(table, layout, orders, head)
 
 
 def cost_sheets(part: BoardGroup) -> list[TextTable]:
     """Return seconds and peak memory of every defense at every budget."""
     table = summarize(part.frame, ["budget", "defense"], COST).assign(all="")
     table.insert(0, "all", table.pop("all"))
-    table["text"] = texts(table, privileged(part.frame))
+    table["text"] = cell_texts(table, extra_access(part.frame))
     orders = {"all": [""], "defense": sorted(set(table["defense"])), "budget": budgets(part.frame)}
     layout = TableLayout(sections="all", rows="defense", columns="budget", metrics=COST)
     caption = f"Seconds of the defense, and its peak memory in MB. {MARKS}"
-    return sheets(
+    return text_tables(
         table, layout, orders, heading(part.title, "defense", caption, left_out_text(part.frame))
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from harness.report.frame.frame import SCORES
-from harness.report.frame.groups import BoardGroup, split
+from harness.report.frame.groups import BoardGroup, split_groups
 from harness.report.frame.metric_info import number
 from harness.report.typeset.table import Row, Section, TextTable
 
@@ -30,7 +30,7 @@ TOLD = (
 
 def victim_sheets(victims: pd.DataFrame) -> list[TextTable]:
     """Return one sheet, with one section per data set and model."""
-    sections = [Section(label=part.title, rows=_rows(part)) for part in split(victims)]
+    sections = [Section(label=part.title, rows=_rows(part)) for part in split_groups(victims)]
     sheets = (
         [TextTable(title="Victims", header=HEADER, sections=sections, caption=CAPTION)]
         if sections

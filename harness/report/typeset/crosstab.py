@@ -13,7 +13,7 @@ from harness.plan.spec import NO_DEFENSE
 from harness.report.frame.groups import display
 from harness.report.frame.metric_info import QUANTITIES, shown
 from harness.report.stats.means import REASONS
-from harness.report.typeset.table import Row, Section, TextTable, marked
+from harness.report.typeset.table import Row, Section, TextTable, mark_best
 
 COLUMNS_NUMBERS = 12
 """Columns of numbers that a page's width takes."""
@@ -33,7 +33,7 @@ class TableLayout:
     metrics: tuple[str, ...]
 
 
-def texts(table: pd.DataFrame, apart: Collection[str]) -> pd.Series[str]:
+def cell_texts(table: pd.DataFrame, apart: Collection[str]) -> pd.Series[str]:
     """Return each number of a summary as a text, the best and second best defense of each place marked.
 
     ``table`` has one row per defense, metric and place (all other columns before ``metric``). The
@@ -47,21 +47,21 @@ def texts(table: pd.DataFrame, apart: Collection[str]) -> pd.Series[str]:
     for rows in table.groupby(groups.to_numpy()).indices.values():
         metric = metrics[rows[0]]
         plain = [shown(metric, value) for value in mean[rows]]
-        found[rows] = marked(plain, rivals[rows].tolist(), QUANTITIES[metric].better)
+        found[rows] = mark_best(plain, rivals[rows].tolist(), QUANTITIES[metric].better)
     return pd.Series(_noted(found, table), index=table.index, dtype=object)
 
 
-def _noted(texts: np.ndarray[Any, Any], table: pd.DataFrame) -> list[str]:
+def _noted(cell_texts: np.ndarray[Any, Any], table: pd.DataFrame) -> list[str]:
     """Return the numbers' texts with what is missing from them, or the reason why there is no number."""
     used, planned = table["n_cells"].tolist(), table["n_planned"].tolist()
     most = table[REASONS].to_numpy().argmax(axis=1)
     return [
         REASONS[reason] if not n else type(text)(f"{text}†") if n != whole else text
-        for text, n, whole, reason in zip(texts, used, planned, most, strict=True)
+        for text, n, whole, reason in zip(cell_texts, used, planned, most, strict=True)
     ]
 
 
-def sheets(
+def text_tables(
     table: pd.DataFrame, layout: TableLayout, orders: dict[str, list[str]], sheet: TextTable
 ) -> list[TextTable]:
     """Lay out a summary with the column ``text``; as many sheets as its columns need.
@@ -126,7 +126,7 @@ def _named(kind: str, name: str) -> str:
 
 
 def heading(title: str, first: str, caption: str, left_out: str = "") -> TextTable:
-    """Return what ``sheets`` takes as title, first column and captions."""
+    """Return what ``text_tables`` takes as title, first column and captions."""
     return TextTable(title=title, header=(first,), sections=[], caption=caption, left_out=left_out)
 
 

@@ -52,7 +52,7 @@ class TextTable:
         return tuple(" ".join(filter(None, pair)) for pair in pairs)
 
 
-def marked(texts: Sequence[str], numbers: Sequence[float], better: int) -> list[str]:
+def mark_best(texts: Sequence[str], numbers: Sequence[float], better: int) -> list[str]:
     """Return the texts with the best and the second best number marked; NaN takes no part.
 
     Numbers whose texts read the same share a place, so that no rounding decides between equals.
