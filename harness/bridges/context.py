@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from harness.bridges.files.inspection_cache import remembered
+from harness.bridges.files.inspection_cache import cached_inspection
 from harness.contract import Recipe
 from harness.data.info import DataInfo
 from harness.errors import UserError
@@ -53,5 +53,5 @@ def weights_digest(path: Path, model: MethodSpec, data: DataInfo, cache: Path) -
     from harness.bridges.backdoorbench.inspect_record import look_at_weights
 
     asked = [model.identity, data.classes, data.shape[0]]
-    said = remembered([path], asked, cache, lambda: look_at_weights(path, model, data))
+    said = cached_inspection([path], asked, cache, lambda: look_at_weights(path, model, data))
     return str(said["digest"])

@@ -20,14 +20,14 @@ from harness.bridges.files.images import numbered, pixels
 from harness.contract import Context, Poison
 from harness.data.device_dataset import DeviceDataset
 from harness.errors import UserError
-from harness.evaluation.evaluate import EvaluationSet, evaluate, evaluation_set, given_set
+from harness.evaluation.evaluate import EvaluationSet, evaluate, evaluation_set, evaluation_set_from_images
 from harness.plan.keys import file_digest
 from harness.plan.spec import Victim, VictimFiles
 from harness.store.store import Store
 from harness.toolbox.predict import predict_logits
-from harness.training.network import at_work
+from harness.training.network import prepare_for_eval
 from harness.training.poisoning import attack_data, goal_of
-from harness.training.victim import LoadedVictim, kept, stamp_of
+from harness.training.victim import LoadedVictim, save_victim, trigger_of
 
 CROSS = "cross_test_dataset"
 Tensors = dict[str, torch.Tensor]
@@ -59,11 +59,11 @@ def import_victim(
     brought = bring(victim, victim.source, data, ctx, store)
     attacked = LoadedVictim(
         brought.model,
-        stamp_of(victim, brought.state),
+        trigger_of(victim, brought.state),
         brought.test,
         evaluate(brought.model, brought.test),
     )
-    result = kept(attacked, brought.state, brought.poison, store)
+    result = save_victim(attacked, brought.state, brought.poison, store)
     if not victim.keeps_trigger:
         result["artifacts"]["triggered"] = _saved(brought.test, store)
     counts = _counts(brought.poison) if brought.poison else {"poisoned": None, "covers": None}
@@ -76,7 +76,7 @@ def _counts(poison: Tensors) -> dict[str, int]:
 
 
 def _saved(test: EvaluationSet, store: Store) -> str:
-    indices = test.chosen.nonzero()[:, 0]
+    indices = test.carries_trigger.nonzero()[:, 0]
     return store.put({"images": test.triggered.cpu().numpy(), "indices": indices.cpu().numpy()})
 
 
@@ -87,9 +87,9 @@ def _checkpoint(
     _check(path, source, file_digest(path)[:24] if path.is_file() else None)
     attack = attack_data(victim, data, None, ctx, store)
     assert isinstance(attack, Poison)
-    test = evaluation_set(data, goal_of(victim), stamp_of(victim, attack.state))
+    test = evaluation_set(data, goal_of(victim), trigger_of(victim, attack.state))
     return ImportedVictim(
-        at_work(read_network(path, victim, str(path)), ctx.device), test, attack.state, {}, {}
+        prepare_for_eval(read_network(path, victim, str(path)), ctx.device), test, attack.state, {}, {}
     )
 
 
@@ -101,9 +101,9 @@ def _record(
     record = read_record(folder)
     images = torch.from_numpy(pixels(record.test.pictures, victim.data.shape)).to(ctx.device)
     indices = torch.from_numpy(record.test.indices).to(ctx.device)
-    model = at_work(incoming(record.weights, victim, str(folder / RESULT)), ctx.device)
+    model = prepare_for_eval(incoming(record.weights, victim, str(folder / RESULT)), ctx.device)
     said = {"reported": reported(folder), **_cross(folder, model, victim, ctx.device)}
-    test = given_set(data, goal_of(victim), indices, images)
+    test = evaluation_set_from_images(data, goal_of(victim), indices, images)
     return ImportedVictim(model, test, {}, _poison(record, victim, data), said)
 
 

@@ -10,10 +10,10 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+from harness.bridges.backdoorbench.record_folder import find_records
 from harness.bridges.backdoorbench.victims import RecordEntry, recorded
 from harness.bridges.checkpoint import CheckpointEntry, checkpoint
 from harness.bridges.context import ImportContext
-from harness.bridges.files.inspection_cache import records_at
 from harness.errors import UserError
 from harness.plan.entries import EntryErrors, checked
 from harness.plan.spec import Victim
@@ -34,7 +34,8 @@ def foreign_victims(entry: Any, setting: ImportContext) -> list[Victim]:
     if isinstance(given, CheckpointEntry):
         return [checkpoint(given, setting)]
     return [
-        recorded(folder, given, setting) for folder in records_at(given.backdoorbench, setting.base)
+        recorded(folder, given, setting)
+        for folder in find_records(given.backdoorbench, setting.base)
     ]
 
 

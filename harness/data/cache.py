@@ -13,12 +13,12 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from harness.data.catalog import CatalogEntry
 from harness.data.decode import GROUPS, decode
+from harness.data.file_cache import Json, load_json, writing_to
 from harness.data.info import DataInfo, DatasetArrays
 from harness.data.locate import RawSource, locate
 from harness.data.open_raw import read
@@ -28,8 +28,6 @@ from harness.errors import UserError
 _INFO = "info.json"
 _LINK = "link.json"
 _ARRAYS = tuple(f"{part}.npy" for part in DatasetArrays._fields)
-
-Json = dict[str, Any]
 
 
 def default_cache() -> Path:
@@ -72,23 +70,14 @@ def prepare(name: str, options: DataOptions, root: Path | None, cache: Path) -> 
 
 def _recall(source: RawSource, cache: Path) -> Json | None:
     """Return what the cache knows of this state of the source, or ``None`` if nothing or not all."""
-    link = _load(cache / "index" / f"{source.signature}.json")
+    link = load_json(cache / "index" / f"{source.signature}.json")
     if link is None:
         return None
     folder = cache / link["digest"]
-    info = _load(folder / _INFO)
+    info = load_json(folder / _INFO)
     if info is None or any(_size(folder / file) != size for file, size in info["files"].items()):
         return None
     return {**info, **link}
-
-
-def _load(path: Path) -> Json | None:
-    """Return a file's JSON object, or ``None`` when the file is missing or damaged."""
-    try:
-        found: Json = json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
-        return None
-    return found
 
 
 def _size(path: Path) -> int | None:
@@ -97,13 +86,9 @@ def _size(path: Path) -> int | None:
 
 def _decode(source: RawSource, cache: Path) -> None:
     """Decode into a scratch folder, then move the files into place."""
-    try:
-        (cache / "index").mkdir(parents=True, exist_ok=True)
+    with writing_to(cache):
+        (cache / "index").mkdir(exist_ok=True)
         scratch = tempfile.TemporaryDirectory(dir=cache, prefix=".decoding-")
-    except OSError as error:
-        raise UserError(
-            f"data cache {cache}: {error.strerror}; set DEFUSE_CACHE to another folder"
-        ) from error
     with scratch as name:
         folder = Path(name)
         digest = _fill(source, folder)

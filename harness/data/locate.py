@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness.data.archives import ArchiveLayout, layout
 from harness.data.catalog import CatalogEntry, resolve
+from harness.data.file_cache import file_stamp
 from harness.data.options import DataOptions
 from harness.errors import UserError
 
@@ -143,8 +144,7 @@ def _hidden(parts: tuple[str, ...]) -> bool:
 
 def _state(folder: Path, path: Path) -> list[str | int]:
     """Return what changes when a file changes: its relative name, its size and its time."""
-    status = path.stat()
-    return ["/".join(_inside(path, folder)), status.st_size, status.st_mtime_ns]
+    return ["/".join(_inside(path, folder)), *file_stamp(path)]
 
 
 def _signature(origin: Sequence[object], entry: CatalogEntry) -> str:

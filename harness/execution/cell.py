@@ -13,8 +13,8 @@ from harness.bridges.script.inputs import ScriptInputs
 from harness.contract import Budget, Context, Defended
 from harness.data.device_dataset import DeviceDataset
 from harness.data.tensors import to_numpy
-from harness.evaluation.evaluate import Evaluation, detection, evaluate, trigger_scores
-from harness.evaluation.metrics import combined
+from harness.evaluation.evaluate import Evaluation, disagreement_auroc, evaluate, trigger_scores
+from harness.evaluation.metrics import defense_metrics
 from harness.plan.budget import draw
 from harness.plan.entries import hyper_of
 from harness.plan.keys import seed
@@ -46,7 +46,7 @@ def run_cells(
     cell, ctx = cells[0], contexts[0]
     method = load("defense", cell.defense.ref)
     hyper = hyper_of(cell.defense, method.hyper)
-    places = [clean_places(each, data) for each in cells]
+    places = [budget_indices(each, data) for each in cells]
     budgets = [clean_budget(chosen, cell.needs, victim, data) for chosen in places]
     for each, context in zip(cells, contexts, strict=True):
         reseed(context.generator, seed(each.repair_key, "defense"))
@@ -75,13 +75,13 @@ def _scored(cell: Cell, repaired: Defended, victim: LoadedVictim, store: Store) 
     after = evaluate(repaired.model, victim.test)
     return {
         **after.scores._asdict(),
-        **combined(victim.before.scores, after.scores),
+        **defense_metrics(victim.before.scores, after.scores),
         **{f"{name}_before": x for name, x in victim.before.scores._asdict().items()},
         **({"notes": repaired.notes} if repaired.notes else {}),
         "changed": float((after.clean.argmax(1) != victim.before.clean.argmax(1)).float().mean()),
         "triggers": trigger_scores(repaired.model, victim.others),
         "companions": {
-            name: _beside(net, after, victim) for name, net in repaired.companions.items()
+            name: score_companion(net, after, victim) for name, net in repaired.companions.items()
         },
         "artifacts": _saved(cell, repaired, after, store),
     }
@@ -100,7 +100,7 @@ def _saved(cell: Cell, repaired: Defended, after: Evaluation, store: Store) -> d
     return saved
 
 
-def _beside(net: nn.Module, after: Evaluation, victim: LoadedVictim) -> dict[str, float]:
+def score_companion(net: nn.Module, after: Evaluation, victim: LoadedVictim) -> dict[str, float]:
     """Score a companion, and how well it tells triggered test images from clean ones.
 
     ``auroc`` takes its disagreement with the repaired network as a sign of the trigger,
@@ -109,8 +109,8 @@ def _beside(net: nn.Module, after: Evaluation, victim: LoadedVictim) -> dict[str
     found = evaluate(net, victim.test)
     return {
         **found.scores._asdict(),
-        "auroc": detection(found, after),
-        "auroc_victim": 1 - detection(found, victim.before),
+        "auroc": disagreement_auroc(found, after),
+        "auroc_victim": 1 - disagreement_auroc(found, victim.before),
     }
 
 
@@ -121,14 +121,14 @@ def clean_budget(
     images = as_float(data.train_images[chosen])
     triggered = None
     if needs == "triggers":
-        triggered = as_float(to_uint8(victim.stamp(images)))
+        triggered = as_float(to_uint8(victim.trigger(images)))
     groups = None if data.train_groups is None else data.train_groups[chosen]
     return Budget(
         images, data.train_labels[chosen], data.info.classes, data.augment, triggered, groups
     )
 
 
-def clean_places(cell: Cell, data: DeviceDataset) -> torch.Tensor:
+def budget_indices(cell: Cell, data: DeviceDataset) -> torch.Tensor:
     """Return the places of the cell's clean samples in the training set, int64 (n,)."""
     labels = data.train_labels.cpu().numpy()
     return torch.from_numpy(draw(labels, cell.budget, cell.budget_seed)).to(

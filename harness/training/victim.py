@@ -20,9 +20,9 @@ from harness.evaluation.evaluate import (
     EvaluationSet,
     evaluate,
     evaluation_set,
-    given_set,
+    evaluation_set_from_images,
 )
-from harness.evaluation.stealth import stealth
+from harness.evaluation.stealth import trigger_visibility
 from harness.plan.keys import seed
 from harness.plan.registry import load
 from harness.plan.spec import Victim
@@ -31,12 +31,12 @@ from harness.store.store import Store
 from harness.toolbox.fit import fit, uses_bf16
 from harness.toolbox.predict import TriggerFunction
 from harness.training.device import reseed
-from harness.training.network import at_work, build
+from harness.training.network import prepare_for_eval, build
 from harness.training.poisoning import PoisonCounter, attack_data, goal_of
 
-SAMPLES = 8
+SAVED_IMAGES = 8
 """Test images that are kept with and without the trigger, one per class, for pictures."""
-ROUNDING = 1e-3
+LOGIT_TOLERANCE = 1e-3
 """Two logits closer than this may change places between machines."""
 
 
@@ -83,10 +83,10 @@ def train_victim(
         fit(model, samples, victim.recipe, data.augment, ctx, tally.counted(attack))
         poison = {}
         counts = tally.per_epoch(len(data.train_labels))
-    test = evaluation_set(data, goal_of(victim), stamp_of(victim, attack.state))
-    attacked = LoadedVictim(model, stamp_of(victim, attack.state), test, evaluate(model, test))
+    test = evaluation_set(data, goal_of(victim), trigger_of(victim, attack.state))
+    attacked = LoadedVictim(model, trigger_of(victim, attack.state), test, evaluate(model, test))
     precision = "bf16" if uses_bf16(victim.recipe, ctx.device) else "fp32"
-    return {**counts, "precision": precision, **kept(attacked, attack.state, poison, store)}
+    return {**counts, "precision": precision, **save_victim(attacked, attack.state, poison, store)}
 
 
 def _poisoned(data: DeviceDataset, poison: Poison) -> tuple[torch.Tensor, torch.Tensor]:
@@ -96,14 +96,14 @@ def _poisoned(data: DeviceDataset, poison: Poison) -> tuple[torch.Tensor, torch.
     return images, labels
 
 
-def stamp_of(victim: Victim, state: dict[str, torch.Tensor]) -> TriggerFunction:
+def trigger_of(victim: Victim, state: dict[str, torch.Tensor]) -> TriggerFunction:
     """Return a victim's trigger with its state."""
     trigger: Callable[..., torch.Tensor] | None = load("attack", victim.attack.ref).about.trigger
     assert trigger is not None
     return partial(trigger, state=state)
 
 
-def kept(
+def save_victim(
     attacked: LoadedVictim,
     state: dict[str, torch.Tensor],
     poison: dict[str, torch.Tensor],
@@ -119,7 +119,7 @@ def kept(
     }
     if poison:
         saved["poison"] = store.put(to_numpy(poison), compress=True)
-    visible = stealth(test.clean[test.chosen], test.triggered)
+    visible = trigger_visibility(test.clean[test.carries_trigger], test.triggered)
     return {**attacked.before.scores._asdict(), **visible._asdict(), "artifacts": saved}
 
 
@@ -133,8 +133,8 @@ def _truth(test: EvaluationSet) -> dict[str, Any]:
 def _samples(attacked: LoadedVictim) -> dict[str, Any]:
     """Return a few test images, clean and triggered (uint8, (n, C, H, W)), of different true classes."""
     test = attacked.test
-    places = torch.from_numpy(np.unique(test.truth.triggered, return_index=True)[1][:SAMPLES])
-    pair = {"clean": test.clean[test.chosen][places], "triggered": test.triggered[places]}
+    places = torch.from_numpy(np.unique(test.truth.triggered, return_index=True)[1][:SAVED_IMAGES])
+    pair = {"clean": test.clean[test.carries_trigger][places], "triggered": test.triggered[places]}
     return {**to_numpy(pair), "truth": test.truth.triggered[places]}
 
 
@@ -150,9 +150,9 @@ def load_victim(
     artifacts = record["result"]["artifacts"]
     model = build(victim.model, victim.data)
     model.load_state_dict(to_tensors(store.get(artifacts["model"])))
-    net = at_work(model, device)
+    net = prepare_for_eval(model, device)
     test = load_trigger(victim, record, data, store)
-    stamp = stamp_of(victim, _state(record, device, store))
+    stamp = trigger_of(victim, _state(record, device, store))
     attacked = LoadedVictim(net, stamp, test, evaluate(net, test))
     verify(attacked, store.get(artifacts["predictions"]))
     return attacked
@@ -169,9 +169,9 @@ def load_trigger(
     artifacts, device = record["result"]["artifacts"], data.test_images.device
     if "triggered" in artifacts:
         saved = to_tensors(store.get(artifacts["triggered"]), device)
-        return given_set(data, goal_of(victim), saved["indices"], saved["images"])
+        return evaluation_set_from_images(data, goal_of(victim), saved["indices"], saved["images"])
     state = _state(record, device, store)
-    return evaluation_set(data, goal_of(victim), stamp_of(victim, state))
+    return evaluation_set(data, goal_of(victim), trigger_of(victim, state))
 
 
 def _state(record: Record, device: torch.device, store: Store) -> dict[str, torch.Tensor]:
@@ -187,7 +187,7 @@ def verify(attacked: LoadedVictim, saved: dict[str, Any]) -> None:
     for split, out in (("clean", attacked.before.clean), ("triggered", attacked.before.triggered)):
         expected = torch.from_numpy(saved[split].astype("int64"))
         changed = out.argmax(1) != expected
-        if len(expected) != len(out) or _margin(out, expected)[changed].gt(ROUNDING).any():
+        if len(expected) != len(out) or _margin(out, expected)[changed].gt(LOGIT_TOLERANCE).any():
             raise VictimRefusedError(
                 f"the loaded victim predicts {int(changed.sum())} of {len(out)} {split} images "
                 "otherwise than its record says: its weights, normalisation, trigger or data have changed"

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 from torchvision.models import mobilenet_v3_large
 
-from harness.bridges.backdoorbench import numpy1_pickle as oldpickle
+from harness.bridges.backdoorbench import numpy1_pickle
 from harness.bridges.backdoorbench.export import export_study
 from harness.bridges.backdoorbench.state_dicts import incoming
 from harness.bridges.backdoorbench.write_record import RecordInputs, write_record
@@ -95,7 +95,7 @@ def test_old_numpy_finds_the_names_that_it_knows(exported, tmp_path):
     assert b"numpy.core.multiarray" in text
     assert b"numpy._core" not in text
     assert text[:2] == b"\x80\x02"
-    oldpickle.save({"x": np.arange(3), "y": torch.ones(2)}, tmp_path / "x.pt")
+    numpy1_pickle.save({"x": np.arange(3), "y": torch.ones(2)}, tmp_path / "x.pt")
     again = loaded(tmp_path / "x.pt")
     assert again["x"].tolist() == [0, 1, 2]
     assert again["y"].tolist() == [1, 1]

@@ -423,8 +423,12 @@ def test_wrong_entries_of_records(world, tmp_path):
     assert (
         "the architecture 'preactresnet', which is not here; did you mean 'preactresnet18'?" in said
     )
-    assert "no record of BackdoorBench" in refused(tmp_path, {"backdoorbench": "record/none"})
-    assert "no record of BackdoorBench" in refused(tmp_path, {"backdoorbench": "other/*"})
+    assert "no BackdoorBench record (a folder with attack_result.pt) at" in refused(
+        tmp_path, {"backdoorbench": "record/none"}
+    )
+    assert "no BackdoorBench record (a folder with attack_result.pt) at" in refused(
+        tmp_path, {"backdoorbench": "other/*"}
+    )
     said = refused(tmp_path, {"backdoorbench": str(folder), "model": MODEL})
     assert "a record on the data set 'squares', which is not here" in said
     assert "is needed" in refused(tmp_path, "record/badnet")

@@ -282,7 +282,9 @@ def test_a_damaged_entry_is_mended(tmp_path, cache, spoil):
 
 def test_a_cache_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"data cache .*: Not a directory; set DEFUSE_CACHE"):
+    with pytest.raises(
+        UserError, match=r"^cache .*: Not a directory; set DEFUSE_CACHE to another folder$"
+    ):
         prepare("mine", parquet(tmp_path / "a"), None, tmp_path / "file" / "cache")
 
 

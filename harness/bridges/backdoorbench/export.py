@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from harness.bridges.backdoorbench import numpy1_pickle as oldpickle
+from harness.bridges.backdoorbench import numpy1_pickle
 from harness.bridges.backdoorbench.names import data_name, unfit
 from harness.bridges.backdoorbench.poisoned_sets import poisoned_training
 from harness.bridges.backdoorbench.state_dicts import incoming, outgoing
@@ -17,12 +17,13 @@ from harness.bridges.backdoorbench.write_record import RecordInputs, model_part,
 from harness.contract import Context
 from harness.data.cache import default_cache, prepare
 from harness.data.options import DataOptions
+from harness.data.tensors import to_tensors
 from harness.errors import UserError
 from harness.evaluation.evaluate import evaluate
 from harness.plan.find import is_called
 from harness.plan.spec import NO_DEFENSE, Cell, Study, Victim
 from harness.store.record_files import LatestRecords
-from harness.training.network import at_work
+from harness.training.network import prepare_for_eval
 from harness.training.session import WorkerSession
 from harness.training.victim import LoadedVictim, VictimRefusedError, verify
 
@@ -105,7 +106,7 @@ def _export_defended(
     artifacts = latest[cell.key]["result"]["artifacts"]
     if "model" not in artifacts:
         return f"not exported: {cell.name}: its model was not kept; set keep_models: true, run --mode force"
-    kept = {name: torch.from_numpy(x) for name, x in bench.store.get(artifacts["model"]).items()}
+    kept = to_tensors(bench.store.get(artifacts["model"]))
     try:
         weights = outgoing(kept, cell.victim)
         _verify(cell, weights, attacked, bench, artifacts["predictions"])
@@ -113,7 +114,7 @@ def _export_defended(
         return f"not exported: {cell.name}: its weights alone are not its model: {error}"
     folder = record / "defense" / _slug(f"{cell.defense.label}_{cell.budget.label()}")
     folder.mkdir(parents=True, exist_ok=True)
-    oldpickle.save(model_part(weights, cell.victim), folder / "defense_result.pt")
+    numpy1_pickle.save(model_part(weights, cell.victim), folder / "defense_result.pt")
     return f"{folder}: {cell.name}"
 
 
@@ -125,7 +126,7 @@ def _verify(
     predictions: str,
 ) -> None:
     """Hold what is to be written against the predictions of the model that was evaluated."""
-    net = at_work(incoming(weights, cell.victim, "the kept model"), bench.device)
+    net = prepare_for_eval(incoming(weights, cell.victim, "the kept model"), bench.device)
     again = replace(attacked, model=net, before=evaluate(net, attacked.test))
     verify(again, bench.store.get(predictions))
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.bridges.backdoorbench.read_record import BenchRecord, Samples, read_record
+from harness.bridges.backdoorbench.record_folder import RESULT, images_of_test_sets
 from harness.bridges.files.images import pixels
-from harness.bridges.files.inspection_cache import RESULT, test_pictures
 from harness.bridges.files.safe_torch_load import load_file
 from harness.bridges.files.state_dicts import fitted, state_dict_in
 from harness.contract import Target
@@ -65,7 +65,7 @@ def look_at_record(folder: Path) -> dict[str, Any]:
 def record_digest(folder: Path) -> str:
     """Return the digest of what an import reads of a record: its result and its test images."""
     total = hashlib.sha256()
-    for path in (folder / RESULT, *test_pictures(folder)):
+    for path in (folder / RESULT, *images_of_test_sets(folder)):
         total.update(f"{path.relative_to(folder).as_posix()} {file_digest(path)}\n".encode())
     return total.hexdigest()[:24]
 

@@ -1,21 +1,25 @@
-"""Saves with ``torch.save`` so that environments of old load it: numpy 1 does not know numpy 2's names."""
+"""Saves with ``torch.save`` under names that numpy 1 knows, so that old environments load the file."""
 
 from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 
-NEW, OLD = b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"
-"""The opcode that names a global's module, in protocol 2: numpy 2 understands both."""
+NEW, OLD = "numpy._core.multiarray", "numpy.core.multiarray"
+"""The module of the functions that rebuild arrays: in numpy 2, and in numpy 1; numpy 2 reads both."""
 
 
 class _Pickler(pickle.Pickler):
-    """Writes what arrays are rebuilt by under the name that numpy 1 has for it."""
+    """Writes numpy's functions under the old name.
+
+    The pickler itself writes the module that an object names as its own, whatever is overridden.
+    """
 
     def __init__(self, file: io.BytesIO, protocol: int = 2) -> None:
         super().__init__(file, protocol)
@@ -23,10 +27,24 @@ class _Pickler(pickle.Pickler):
 
     def dump(self, obj: Any) -> None:
         super().dump(obj)
-        text = self._file.getvalue().replace(NEW, OLD)
+        renamed = _with_old_names(self._file.getvalue())
         self._file.seek(0)
         self._file.truncate()
-        self._file.write(text)
+        self._file.write(renamed)
+
+
+def _with_old_names(pickled: bytes) -> bytes:
+    """Replace the module in the opcodes that name a function; data with the same bytes stay."""
+    new, old = (f"c{module}\n".encode("ascii") for module in (NEW, OLD))
+    positions = [
+        position
+        for opcode, argument, position in pickletools.genops(pickled)
+        if opcode.name == "GLOBAL" and str(argument).startswith(f"{NEW} ")
+    ]
+    for position in reversed(positions):
+        assert position is not None
+        pickled = pickled[:position] + old + pickled[position + len(new) :]
+    return pickled
 
 
 def save(value: Any, path: Path) -> None:

@@ -48,7 +48,7 @@ def poisoned_test(attacked: LoadedVictim) -> Poisoned:
     """Return the triggered test images, labelled as the attacker wants them."""
     test = attacked.test
     return Poisoned(
-        indices=test.chosen.nonzero()[:, 0].cpu().numpy(),
+        indices=test.carries_trigger.nonzero()[:, 0].cpu().numpy(),
         images=test.triggered.cpu().numpy(),
         labels=test.truth.wanted,
         truth=test.truth.triggered,

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.bridges.backdoorbench.record_folder import RESULT
 from harness.bridges.files.images import ImageFile
-from harness.bridges.files.inspection_cache import RESULT
 from harness.bridges.files.pickle_standins import ForeignArray, ForeignImage
 from harness.bridges.files.safe_torch_load import load_file
 from harness.bridges.files.state_dicts import Weights, state_dict_in

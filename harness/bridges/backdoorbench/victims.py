@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from harness.bridges.backdoorbench.names import DATA
+from harness.bridges.backdoorbench.record_folder import RESULT, images_of_test_sets
 from harness.bridges.context import (
     IMPORTED,
     TRIGGERS,
@@ -17,7 +18,7 @@ from harness.bridges.context import (
     below,
     weights_digest,
 )
-from harness.bridges.files.inspection_cache import RESULT, remembered, test_pictures
+from harness.bridges.files.inspection_cache import cached_inspection
 from harness.data.catalog import CATALOG
 from harness.data.info import DataInfo, open_arrays
 from harness.errors import UserError, nearest
@@ -51,8 +52,8 @@ def recorded(folder: Path, entry: RecordEntry, setting: ImportContext) -> Victim
     """
     from harness.bridges.backdoorbench.inspect_record import look_at_record
 
-    files = (folder / RESULT, *test_pictures(folder))
-    said = remembered(files, "record", setting.cache, lambda: look_at_record(folder))
+    files = (folder / RESULT, *images_of_test_sets(folder))
+    said = cached_inspection(files, "record", setting.cache, lambda: look_at_record(folder))
     model = below("model", lambda: _model(said["model"], entry, folder, setting.base))
     data = below("data", lambda: _data(said["data"], entry, folder, setting))
     _agree(said, data, folder)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 
-from harness.bridges.backdoorbench import numpy1_pickle as oldpickle
+from harness.bridges.backdoorbench import numpy1_pickle
 from harness.bridges.backdoorbench.names import data_name
 from harness.bridges.backdoorbench.poisoned_sets import Poisoned, poisoned_test, save
 from harness.bridges.backdoorbench.state_dicts import outgoing
@@ -65,11 +65,11 @@ def write_record(source: RecordInputs, home: Path, name: str) -> Path:
         and save(training, home, f"record/{name}/bd_train_dataset", alone=False),
         "bd_test": save(test, home, f"record/{name}/bd_test_dataset", alone=True),
     }
-    oldpickle.save(_info(source), folder / "info.pickle")
+    numpy1_pickle.save(_info(source), folder / "info.pickle")
     if training is not None:
-        oldpickle.save(training.indicator(), folder / "train_poison_index_list.pickle")
+        numpy1_pickle.save(training.indicator(), folder / "train_poison_index_list.pickle")
     _table(source).to_csv(folder / "attack_df.csv")
-    oldpickle.save(result, folder / "attack_result.pt")
+    numpy1_pickle.save(result, folder / "attack_result.pt")
     return folder
 
 

@@ -1,4 +1,4 @@
-"""The files of foreign victims: found, and looked into once per state of theirs."""
+"""Results of the first inspection of imported files, kept for as long as the files stay the same."""
 
 from __future__ import annotations
 
@@ -7,65 +7,33 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from harness.errors import UserError
+from harness.data.file_cache import Json, file_stamp, load_json, writing_to
 from harness.plan.keys import digest
 from harness.store.store import publish
 
-LOOK = 1
-"""Version of what is looked for: raised when an older look would say something else."""
-RESULT = "attack_result.pt"
+VERSION = 1
+"""Raise it when an inspection of the same files would now return something else."""
 
 
-def records_at(pattern: str, base: Path) -> list[Path]:
-    """Return the folders of records that a path or glob, relative to ``base``, leads to.
-
-    Raises:
-        UserError: there is no record.
-    """
-    whole = (base / Path(pattern).expanduser()).absolute()
-    if any(sign in pattern for sign in "*?["):
-        found = whole.relative_to(whole.anchor)
-        records = sorted(x for x in Path(whole.anchor).glob(str(found)) if (x / RESULT).is_file())
-    else:
-        records = [whole.parent if whole.name == RESULT else whole]
-    missing = [folder for folder in records if not (folder / RESULT).is_file()]
-    if missing or not records:
-        raise UserError(f"no record of BackdoorBench, a folder with {RESULT}, at {whole}")
-    return records
-
-
-def test_pictures(folder: Path) -> list[Path]:
-    """Return the images of a record's test sets, triggered and cross, in order of their names."""
-    return sorted(folder.glob("*test*/*/*.png"))
-
-
-def remembered(
-    files: Iterable[Path], asked: Any, cache: Path, look: Callable[[], dict[str, Any]]
-) -> dict[str, Any]:
-    """Return what ``look`` finds, from the cache where it has looked at these files as they are now.
+def cached_inspection(
+    files: Iterable[Path], arguments: Any, cache: Path, inspect: Callable[[], Json]
+) -> Json:
+    """Return what ``inspect`` returns, from the cache if it has inspected these files unchanged.
 
     Args:
-        files: those whose size and time tell whether they are as they were.
-        asked: JSON values that the answer depends on besides.
+        files: the files inspected, recognised by path, size and modification time.
+        arguments: JSON values that the result depends on besides the files.
         cache: a folder, made if need be.
-        look: raises a UserError for files that are not in order; that is not remembered.
+        inspect: returns JSON values; raises a UserError for broken files, which is not cached.
+
+    Raises:
+        UserError: of ``inspect``; or the cache can't be written to.
     """
-    states = [(str(path), *_state(path)) for path in files]
-    place = cache / f"{digest([LOOK, states, asked])}.json"
-    if place.is_file():
-        known: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-        return known
-    found = look()
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        publish(place, json.dumps(found).encode())
-    except OSError as error:
-        raise UserError(
-            f"cache {cache}: {error.strerror}; set DEFUSE_CACHE to another folder"
-        ) from error
-    return found
-
-
-def _state(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_size, stat.st_mtime_ns
+    stamps = [(str(path), *file_stamp(path)) for path in files]
+    path = cache / f"{digest([VERSION, stamps, arguments])}.json"
+    result = load_json(path)
+    if result is None:
+        result = inspect()
+        with writing_to(cache):
+            publish(path, json.dumps(result).encode())
+    return result

@@ -29,7 +29,7 @@ from harness.bridges.script.run_process import (
 )
 from harness.contract import Context, Defended
 from harness.plan.keys import file_digest, seed
-from harness.training.network import at_work
+from harness.training.network import prepare_for_eval
 
 NAME = "victim"
 """Of the record, below the scratch folder."""
@@ -61,7 +61,7 @@ def run_script(given: ScriptInputs, hyper: Any, ctx: Context) -> Defended:
         ended = run(_command(given, hyper), home, _variables(), ctx)
         result = _result(home, hyper, ended)
         imposed = _imposed(home, given, hyper)
-        model = at_work(read_network(result, given.cell.victim, result.name), ctx.device)
+        model = prepare_for_eval(read_network(result, given.cell.victim, result.name), ctx.device)
     notes = {"revision": revision(Path(hyper.root)), "budget": imposed}
     output = torch.frombuffer(bytearray(ended.output or b"\n"), dtype=torch.uint8)
     return Defended(model, artifacts={"output": output}, notes=notes)
