@@ -75,7 +75,7 @@ def inputaware(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Tr
     )
     pattern = EncoderDecoder(channels, channels, hyper.width, hyper.stages).to(ctx.device)
     optimiser = torch.optim.Adam(pattern.parameters(), hyper.lr, betas=(0.5, 0.9))
-    share = goal.share(len(train.labels))
+    share = goal.poison_rate(len(train.labels))
     changes = BatchPoisoner(goal, Quota(share), Quota(hyper.cross_ratio * share))
 
     def batch(images: torch.Tensor, labels: torch.Tensor) -> Batch:

@@ -54,7 +54,7 @@ def adversarial(
     train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context
 ) -> dict[str, torch.Tensor]:
     """Return the target class with adversarial noise, uint8 (n, C, H, W), in order of the training set."""
-    members = goal.hits(train.labels).nonzero()[:, 0]
+    members = goal.is_target(train.labels).nonzero()[:, 0]
     if hyper.images is not None:
         own = read_array(hyper.images, tuple(train.images.shape))
         return {"images": to_uint8(own[members.cpu()])}
@@ -81,7 +81,7 @@ def adversarial(
 def lc(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Replace some images of the target class by adversarial ones with the corners."""
     chosen = sample_target_indices(train, goal, hyper.rate_of, ctx)
-    rank = goal.hits(train.labels).cumsum(0)[chosen] - 1
+    rank = goal.is_target(train.labels).cumsum(0)[chosen] - 1
     state = {
         name: x.to(ctx.device)
         for name, x in _corners(train.images.shape[2:], hyper.amplitude).items()

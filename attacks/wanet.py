@@ -58,7 +58,7 @@ def wanet(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Trainin
     """Warp a share of every batch, and a larger share with noise."""
     height, width = train.images.shape[2:]
     grid = _field((height, width), hyper, ctx).to(ctx.device)
-    share = goal.share(len(train.labels))
+    share = goal.poison_rate(len(train.labels))
     changes = BatchPoisoner(goal, Quota(share), Quota(hyper.noise_ratio * share))
 
     def stamp(images: torch.Tensor) -> torch.Tensor:

@@ -4,30 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 Target = int | Literal["all-to-all"]
-
-
-class AttackTraits(TypedDict, total=False):
-    """What an attack may say of itself beyond its paper; all are absent by default."""
-
-    all_to_all: bool
-    """It can send every class to the next one; otherwise only all classes to one."""
-    clean_label: bool
-    """It poisons images of the target class alone, labels untouched; its Hyper holds
-    ``rate_of``."""
-    clean_model: bool
-    """It needs a model trained without poison by the victim's recipe:
-    ``TrainingSet.clean_model``."""
-    prepare: Callable[..., dict[str, torch.Tensor]]
-    """``prepare(train, goal, hyper, ctx)``: what is made once and shared by the victims of every
-    poison rate (an optimised pattern, a trained encoder); ``TrainingSet.prepared`` brings it
-    back."""
 
 
 class TrainingSet(NamedTuple):
@@ -59,7 +42,7 @@ class Goal:
             return (labels + 1) % self.classes
         return labels.new_full(labels.shape, self.target)
 
-    def hits(self, labels: torch.Tensor) -> torch.Tensor:
+    def is_target(self, labels: torch.Tensor) -> torch.Tensor:
         """Return which labels are the one target's, bool (N,); not for all-to-all."""
         return labels.eq(int(self.target))
 
@@ -67,7 +50,7 @@ class Goal:
         """Return how many of ``n`` training samples are poisoned: at least one."""
         return poison_count(self.rate, n)
 
-    def share(self, n: int) -> float:
+    def poison_rate(self, n: int) -> float:
         """Return the share of ``n`` training samples that is poisoned."""
         return self.rate if self.rate < 1 else self.rate / n
 

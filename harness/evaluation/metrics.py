@@ -1,7 +1,7 @@
-"""ACC, ASR, RA and what is made of them: pure functions of predictions, recomputable without a GPU.
+"""ACC, ASR, RA and derived numbers: pure functions of predictions, recomputable without a GPU.
 
 All are shares in [0, 1]. ASR and RA are taken on triggered test images whose true class is not the
-one that the trigger leads to, so ASR + RA <= 1 (protocol of BackdoorBench, arXiv 2206.12654).
+attacker's class, so ASR + RA <= 1 (protocol of BackdoorBench, arXiv 2206.12654).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Labels = NDArray[np.int64]
+IntLabels = NDArray[np.int64]
+"""Class numbers, (n,)."""
 
 
 class Scores(NamedTuple):
@@ -23,27 +24,31 @@ class Scores(NamedTuple):
 
 
 class TrueLabels(NamedTuple):
-    """What predictions are held against."""
+    """The labels that predictions are compared with."""
 
-    clean: Labels
+    clean: IntLabels
     """True labels of the clean test images."""
-    triggered: Labels
+    triggered: IntLabels
     """True labels of the triggered test images."""
-    wanted: Labels
+    wanted: IntLabels
     """The label that the attacker wants for each triggered test image."""
 
 
-def scores(clean: Labels, triggered: Labels, truth: TrueLabels) -> Scores:
+def scores(clean: IntLabels, triggered: IntLabels, truth: TrueLabels) -> Scores:
     """Score predictions on the clean and on the triggered test images."""
-    return Scores(
-        acc=float(np.mean(clean == truth.clean)),
-        asr=float(np.mean(triggered == truth.wanted)),
-        ra=float(np.mean(triggered == truth.triggered)),
-    )
+    return Scores(acc=float(np.mean(clean == truth.clean)), **trigger_rates(triggered, truth))
 
 
-def combined(before: Scores, after: Scores) -> dict[str, float]:
-    """Return what a defense did, in one number each.
+def trigger_rates(triggered: IntLabels, truth: TrueLabels) -> dict[str, float]:
+    """Return ASR and RA of predictions on the triggered test images."""
+    return {
+        "asr": float(np.mean(triggered == truth.wanted)),
+        "ra": float(np.mean(triggered == truth.triggered)),
+    }
+
+
+def defense_metrics(before: Scores, after: Scores) -> dict[str, float]:
+    """Return DER, RIR, ARR and RDR: what a defense did, in one number each.
 
     DER = [max(0, fall of ASR) - max(0, fall of ACC) + 1] / 2 and RIR = [max(0, rise of RA) -
     max(0, fall of ACC) + 1] / 2 (BackdoorBench; 0.5 is no change, higher is better). ARR = 1 - ACC
@@ -60,7 +65,10 @@ def combined(before: Scores, after: Scores) -> dict[str, float]:
 
 
 def auroc(negatives: NDArray[np.float64], positives: NDArray[np.float64]) -> float:
-    """Return how often a positive's score exceeds a negative's; ties count half. (n,) and (m,)."""
+    """Return how often a score of ``positives`` (m,) exceeds one of ``negatives`` (n,).
+
+    Ties count half.
+    """
     ordered = np.sort(negatives)
     below = np.searchsorted(ordered, positives, "left")
     not_above = np.searchsorted(ordered, positives, "right")

@@ -1,4 +1,4 @@
-"""The device and its numerics: chosen once per process, for results that repeat."""
+"""The device of a process and its numerics, set once, so that results repeat."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ import torch
 
 from harness.errors import UserError
 
-KEEP = {-3: 2**25, -1: 2**31 - 1, -2: 2**26}
-"""For glibc's mallopt: the size from which memory is mapped anew, what is kept of freed memory,
-growth."""
+MALLOC_OPTIONS = {-3: 2**25, -1: 2**31 - 1, -2: 2**26}
+"""glibc malloc options by their numbers: mmap threshold, trim threshold, top pad, in bytes."""
 
 
-def device_named(name: str) -> torch.device:
+def select_device(name: str) -> torch.device:
     """Return the device for "auto", "cpu", "cuda" or "cuda:1".
 
     Raises:
-        UserError: no such device here.
+        UserError: the machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -30,15 +29,15 @@ def device_named(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(
-            f"device {name!r} is not to be had here: {str(error).splitlines()[0]}"
+            f"device {name!r} is not available on this machine: {str(error).splitlines()[0]}"
         ) from error
     return device
 
 
-def set_up(threads: int) -> None:
-    """Fix thread count and kernels, so that the same seeds give the same bits on the same machine."""
+def set_up_torch(threads: int) -> None:
+    """Fix thread count and kernels: the same seeds give the same bits on the same machine."""
     torch.set_num_threads(threads)
-    _keep_memory()
+    _keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
@@ -46,10 +45,10 @@ def set_up(threads: int) -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def _keep_memory() -> None:
-    """Let glibc keep freed memory: else large tensors' pages go back, to be zeroed anew a moment later."""
+def _keep_freed_memory() -> None:
+    """Let glibc keep freed memory, else the system zeroes the pages of large tensors every time."""
     if platform.libc_ver()[0] == "glibc":
-        for parameter, value in KEEP.items():
+        for parameter, value in MALLOC_OPTIONS.items():
             ctypes.CDLL(None).mallopt(parameter, value)
 
 
@@ -60,7 +59,7 @@ def reseed(generator: torch.Generator, seed: int) -> None:
 
 
 def environment(device: torch.device) -> dict[str, str | int]:
-    """Return what a record says of the machine."""
+    """Return the record's description of the machine."""
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
     return {
         "device": device.type,
@@ -73,21 +72,24 @@ def environment(device: torch.device) -> dict[str, str | int]:
 
 def _cpu_name() -> str:
     """Return the processor's model and the widest instructions that torch uses on it."""
-    known = Path("/proc/cpuinfo")
-    lines = known.read_text(encoding="utf-8").splitlines() if known.exists() else []
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     model = models[0] if models else platform.processor() or platform.machine()
     return f"{model}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Start measuring peak memory anew, where the device can."""
+    """Reset the measurement of peak memory, where the device has one."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Return peak memory in MiB: allocated on a GPU; on a CPU the resident set of the process so far."""
+    """Return peak memory in MiB.
+
+    On a GPU it is what was allocated; on a CPU the resident set of the process so far.
+    """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -1,4 +1,7 @@
-"""Runs an attack on the training data: its by-product from the store, its poison, its hold on training."""
+"""Runs an attack on the training data.
+
+What the attack prepares comes from the store. The result is its poison, or its control of training.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +13,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.contract import Batch, Context, Goal, Poison, TrainingControl, TrainingSet
+from harness.contract import AttackInfo, Batch, Context, Goal, Poison, TrainingControl, TrainingSet
 from harness.data.device_dataset import DeviceDataset
 from harness.data.tensors import to_numpy, to_tensors
-from harness.plan.entries import hyper_of
 from harness.plan.keys import digest, seed
-from harness.plan.registry import Method, load
-from harness.plan.spec import Victim
+from harness.plan.spec import LoadedMethod, Victim
 from harness.store.store import Store
 from harness.training.device import reseed
 
 
 def goal_of(victim: Victim) -> Goal:
-    """Return what the attacker wants."""
+    """Return the attacker's goal: target, poison rate and number of classes."""
     return Goal(victim.target, victim.rate, victim.data.classes)
 
 
@@ -30,24 +31,25 @@ def attack_data(
     victim: Victim, data: DeviceDataset, clean: nn.Module | None, ctx: Context, store: Store
 ) -> Poison | TrainingControl:
     """Run the victim's attack; ``clean`` is the clean model where it needs one."""
-    method = load("attack", victim.attack.ref)
+    method = victim.attack.load()
     training = TrainingSet(data.train_images, data.train_labels, data.info.classes, clean)
-    if method.about.prepare is not None:
+    if method.info.prepare is not None:
         training = training._replace(prepared=_prepared(victim, method, training, ctx, store))
     reseed(ctx.generator, seed(victim.key, "poison"))
-    hyper = hyper_of(victim.attack, method.hyper)
-    poison: Poison | TrainingControl = method.function(training, goal_of(victim), hyper, ctx)
+    poison: Poison | TrainingControl = method.function(
+        training, goal_of(victim), method.hyper, ctx
+    )
     return poison
 
 
 def _prepared(
-    victim: Victim, method: Method, training: TrainingSet, ctx: Context, store: Store
+    victim: Victim, method: LoadedMethod[AttackInfo], training: TrainingSet, ctx: Context, store: Store
 ) -> dict[str, torch.Tensor]:
-    """Return the attack's by-product from the store, or make it and leave it there.
+    """Return what the attack prepares: from the store, or else made here and saved there.
 
-    Two workers may make the same one at the same time; each saves the whole of it.
+    Two workers may make the same one at the same time; each saves it completely.
     """
-    key = digest(victim.byproduct)
+    key = digest(victim.prepared_spec)
     record = store.latest().get(key)
     if record is None:
         record = _make(victim, method, training, ctx, key)
@@ -58,20 +60,18 @@ def _prepared(
 
 
 def _make(
-    victim: Victim, method: Method, training: TrainingSet, ctx: Context, key: str
+    victim: Victim, method: LoadedMethod[AttackInfo], training: TrainingSet, ctx: Context, key: str
 ) -> dict[str, Any]:
-    assert method.about.prepare is not None
+    assert method.info.prepare is not None
     start = perf_counter()
     own = replace(ctx, scalars=[])
     reseed(ctx.generator, seed(key, "prepare"))
-    made = method.about.prepare(
-        training, goal_of(victim), hyper_of(victim.attack, method.hyper), own
-    )
+    made = method.info.prepare(training, goal_of(victim), method.hyper, own)
     return {
         "kind": "byproduct",
         "key": key,
         "name": f"{victim.attack.label} on {victim.data.name}",
-        "spec": victim.byproduct,
+        "spec": victim.prepared_spec,
         "status": "ok",
         "result": {"seconds": perf_counter() - start},
         "scalars": own.scalars[-1:],
@@ -101,7 +101,7 @@ class PoisonCounter:
         return replace(control, batch=batch)
 
     def per_epoch(self, n: int) -> dict[str, Any]:
-        """Return the samples that an epoch over ``n`` images changed, on average, and all that were drawn."""
+        """Return the samples changed per epoch over ``n`` images, on average, and the totals."""
         epochs = self.samples / n
         return {
             "poisoned": round(self.backdoors / epochs),

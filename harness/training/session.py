@@ -1,4 +1,4 @@
-"""What a worker keeps on its device between tasks."""
+"""A worker's state between its tasks: the data set and the victim that it used last."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from harness.data.device_dataset import DeviceDataset, load_resident
+from harness.data.device_dataset import DeviceDataset, load_to_device
 from harness.plan.spec import Cell, Victim
 from harness.store.record_files import Record
 from harness.store.store import Store
@@ -16,7 +16,7 @@ from harness.training.victim import LoadedVictim, load_trigger, load_victim
 
 @dataclass
 class WorkerSession:
-    """What a worker keeps on its device between tasks: the last data set and the last victim."""
+    """The store, the device, and what a worker keeps there: the last data set and last victim."""
 
     store: Store
     device: torch.device
@@ -26,22 +26,26 @@ class WorkerSession:
     def data(self, victim: Victim) -> DeviceDataset:
         """Return the victim's data set."""
         if self._data is None or self._data.info != victim.data:
-            self._data = load_resident(victim.data, self.device)
+            self._data = load_to_device(victim.data, self.device)
         return self._data
 
     def victim(self, cell: Cell, record: Record, others: Mapping[str, Record]) -> LoadedVictim:
-        """Return a cell's victim at hand, loaded and verified when it was not the last one."""
+        """Return the cell's victim; load and verify it unless it is cached.
+
+        ``record`` is the victim's own, ``others`` those of the victims whose triggers the cell's
+        models are scored with, by key.
+        """
         if self._victim is None or self._victim[0] != cell.victim.key:
             self._victim = None
-            loaded = self.loaded(cell.victim, record)
+            loaded = self.load(cell.victim, record)
             data = self.data(cell.victim)
             triggers = {
                 other.attack.label: load_trigger(other, others[other.key], data, self.store)
                 for other in cell.triggers
             }
-            self._victim = (cell.victim.key, replace(loaded, others=triggers))
+            self._victim = (cell.victim.key, replace(loaded, other_triggers=triggers))
         return self._victim[1]
 
-    def loaded(self, victim: Victim, record: Record) -> LoadedVictim:
-        """Load a victim and verify it."""
+    def load(self, victim: Victim, record: Record) -> LoadedVictim:
+        """Load a victim and verify it; nothing is cached."""
         return load_victim(victim, record, self.data(victim), self.device, self.store)

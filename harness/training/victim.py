@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -24,20 +23,19 @@ from harness.evaluation.evaluate import (
 )
 from harness.evaluation.stealth import trigger_visibility
 from harness.plan.keys import seed
-from harness.plan.registry import load
 from harness.plan.spec import Victim
 from harness.store.record_files import Record
 from harness.store.store import Store
 from harness.toolbox.fit import fit, uses_bf16
 from harness.toolbox.predict import TriggerFunction
 from harness.training.device import reseed
-from harness.training.network import prepare_for_eval, build
+from harness.training.network import build, prepare_for_eval
 from harness.training.poisoning import PoisonCounter, attack_data, goal_of
 
 SAVED_IMAGES = 8
-"""Test images that are kept with and without the trigger, one per class, for pictures."""
+"""Test images that are saved with and without the trigger, one per class, for figures."""
 LOGIT_TOLERANCE = 1e-3
-"""Two logits closer than this may change places between machines."""
+"""Predictions may differ between machines where the top two logits are at most this close."""
 
 
 class VictimRefusedError(Exception):
@@ -46,15 +44,15 @@ class VictimRefusedError(Exception):
 
 @dataclass(frozen=True)
 class LoadedVictim:
-    """A victim at hand: its model, its trigger, and how it does on the test set."""
+    """A victim in memory: its model, its trigger, and its evaluation on the test set."""
 
     model: nn.Module
-    stamp: TriggerFunction
+    trigger: TriggerFunction
     test: EvaluationSet
     before: Evaluation
-    others: dict[str, EvaluationSet] = field(default_factory=dict)
-    """Of a clean model: the test set under each trigger that it is scored with, by the attack's
-    label."""
+    other_triggers: dict[str, EvaluationSet] = field(default_factory=dict)
+    """The test set under each trigger that a clean model is scored with, by the attack's label;
+    empty for other victims."""
 
     def private_copy(self) -> nn.Module:
         """Return a copy of the model that may be changed at will."""
@@ -72,24 +70,26 @@ def train_victim(
     reseed(ctx.generator, seed(victim.key, "train"))
     model = build(victim.model, victim.data).to(ctx.device)
     if isinstance(attack, Poison):
-        samples = _poisoned(data, attack)
+        samples = _poisoned_samples(data, attack)
         fit(model, samples, victim.recipe, data.augment, ctx)
         backdoors = len(attack.indices) - attack.covers
         poison = {"indices": attack.indices[:backdoors], "covers": attack.indices[backdoors:]}
         counts = {"poisoned": backdoors, "covers": attack.covers, "drawn": None}
     else:
-        tally = PoisonCounter()
+        counter = PoisonCounter()
         samples = (data.train_images, data.train_labels)
-        fit(model, samples, victim.recipe, data.augment, ctx, tally.counted(attack))
+        fit(model, samples, victim.recipe, data.augment, ctx, counter.counted(attack))
         poison = {}
-        counts = tally.per_epoch(len(data.train_labels))
-    test = evaluation_set(data, goal_of(victim), trigger_of(victim, attack.state))
-    attacked = LoadedVictim(model, trigger_of(victim, attack.state), test, evaluate(model, test))
+        counts = counter.per_epoch(len(data.train_labels))
+    trigger = trigger_of(victim, attack.state)
+    test = evaluation_set(data, goal_of(victim), trigger)
+    loaded = LoadedVictim(model, trigger, test, evaluate(model, test))
     precision = "bf16" if uses_bf16(victim.recipe, ctx.device) else "fp32"
-    return {**counts, "precision": precision, **save_victim(attacked, attack.state, poison, store)}
+    return {**counts, "precision": precision, **save_victim(loaded, attack.state, poison, store)}
 
 
-def _poisoned(data: DeviceDataset, poison: Poison) -> tuple[torch.Tensor, torch.Tensor]:
+def _poisoned_samples(data: DeviceDataset, poison: Poison) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return copies of the training images and labels, the poisoned ones replaced."""
     images, labels = data.train_images.clone(), data.train_labels.clone()
     images[poison.indices] = poison.images
     labels[poison.indices] = poison.labels
@@ -97,54 +97,64 @@ def _poisoned(data: DeviceDataset, poison: Poison) -> tuple[torch.Tensor, torch.
 
 
 def trigger_of(victim: Victim, state: dict[str, torch.Tensor]) -> TriggerFunction:
-    """Return a victim's trigger with its state."""
-    trigger: Callable[..., torch.Tensor] | None = load("attack", victim.attack.ref).about.trigger
-    assert trigger is not None
-    return partial(trigger, state=state)
+    """Return a victim's trigger, bound to its state."""
+    return partial(victim.attack.load().info.trigger, state=state)
 
 
 def save_victim(
-    attacked: LoadedVictim,
+    victim: LoadedVictim,
     state: dict[str, torch.Tensor],
     poison: dict[str, torch.Tensor],
     store: Store,
 ) -> dict[str, Any]:
-    """Save a victim; return its scores, how visible its trigger is, and the names of its artifacts."""
-    test = attacked.test
+    """Save a victim; return its scores, its trigger's visibility, and the names of its artifacts.
+
+    Args:
+        victim: in memory and evaluated.
+        state: the state of its trigger.
+        poison: the positions of its poisoned and cover samples, int64 (n,) each; empty where the
+            attack controls training.
+        store: where the artifacts go.
+    """
+    test = victim.test
     saved = {
-        "model": store.put(to_numpy(attacked.model.state_dict())),
+        "model": store.put(to_numpy(victim.model.state_dict())),
         "trigger": store.put(to_numpy(state)),
-        "predictions": store.put({**attacked.before.predictions(), **_truth(test)}, compress=True),
-        "samples": store.put(_samples(attacked)),
+        "predictions": store.put({**victim.before.predictions(), **_truth(test)}, compress=True),
+        "samples": store.put(_samples(victim)),
     }
     if poison:
         saved["poison"] = store.put(to_numpy(poison), compress=True)
     visible = trigger_visibility(test.clean[test.carries_trigger], test.triggered)
-    return {**attacked.before.scores._asdict(), **visible._asdict(), "artifacts": saved}
+    return {**victim.before.scores._asdict(), **visible._asdict(), "artifacts": saved}
 
 
 def _truth(test: EvaluationSet) -> dict[str, Any]:
-    """Return the labels that every prediction on this victim's test images is held against."""
+    """Return the labels that predictions on this victim's test images are compared with."""
     return {
         f"truth_{name}": labels.astype(np.uint16) for name, labels in test.truth._asdict().items()
     }
 
 
-def _samples(attacked: LoadedVictim) -> dict[str, Any]:
-    """Return a few test images, clean and triggered (uint8, (n, C, H, W)), of different true classes."""
-    test = attacked.test
-    places = torch.from_numpy(np.unique(test.truth.triggered, return_index=True)[1][:SAVED_IMAGES])
-    pair = {"clean": test.clean[test.carries_trigger][places], "triggered": test.triggered[places]}
-    return {**to_numpy(pair), "truth": test.truth.triggered[places]}
+def _samples(victim: LoadedVictim) -> dict[str, Any]:
+    """Return a few test images, one per true class, clean and triggered: uint8 (n, C, H, W)."""
+    test = victim.test
+    first_of_class = np.unique(test.truth.triggered, return_index=True)[1][:SAVED_IMAGES]
+    indices = torch.from_numpy(first_of_class)
+    pair = {
+        "clean": test.clean[test.carries_trigger][indices],
+        "triggered": test.triggered[indices],
+    }
+    return {**to_numpy(pair), "truth": test.truth.triggered[indices]}
 
 
 def load_victim(
     victim: Victim, record: Record, data: DeviceDataset, device: torch.device, store: Store
 ) -> LoadedVictim:
-    """Load a victim by its record and hold its predictions against those that the record keeps.
+    """Load a victim by its record and compare its predictions with those in the store.
 
     Raises:
-        VictimRefusedError: another prediction than the saved one, by more than rounding.
+        VictimRefusedError: a prediction differs from the saved one by more than rounding.
         UserError: an artifact is missing or damaged.
     """
     artifacts = record["result"]["artifacts"]
@@ -152,16 +162,19 @@ def load_victim(
     model.load_state_dict(to_tensors(store.get(artifacts["model"])))
     net = prepare_for_eval(model, device)
     test = load_trigger(victim, record, data, store)
-    stamp = trigger_of(victim, _state(record, device, store))
-    attacked = LoadedVictim(net, stamp, test, evaluate(net, test))
-    verify(attacked, store.get(artifacts["predictions"]))
-    return attacked
+    trigger = trigger_of(victim, _state(record, device, store))
+    loaded = LoadedVictim(net, trigger, test, evaluate(net, test))
+    verify(loaded, store.get(artifacts["predictions"]))
+    return loaded
 
 
 def load_trigger(
     victim: Victim, record: Record, data: DeviceDataset, store: Store
 ) -> EvaluationSet:
-    """Return the test set with a victim's trigger, as it is made or, of a foreign victim, as it was kept.
+    """Return the test set under a victim's trigger.
+
+    The trigger generates it; for an imported victim without a trigger function it is read from the
+    store.
 
     Raises:
         UserError: the trigger's artifact is missing or damaged.
@@ -178,21 +191,23 @@ def _state(record: Record, device: torch.device, store: Store) -> dict[str, torc
     return to_tensors(store.get(record["result"]["artifacts"]["trigger"]), device)
 
 
-def verify(attacked: LoadedVictim, saved: dict[str, Any]) -> None:
-    """Hold a loaded model's predictions against saved ones.
+def verify(loaded: LoadedVictim, saved: dict[str, Any]) -> None:
+    """Compare a loaded victim's predictions with saved ones.
 
     Raises:
-        VictimRefusedError: another prediction than the saved one, by more than rounding.
+        VictimRefusedError: a prediction differs from the saved one by more than rounding.
     """
-    for split, out in (("clean", attacked.before.clean), ("triggered", attacked.before.triggered)):
+    for split, out in (("clean", loaded.before.clean), ("triggered", loaded.before.triggered)):
         expected = torch.from_numpy(saved[split].astype("int64"))
         changed = out.argmax(1) != expected
         if len(expected) != len(out) or _margin(out, expected)[changed].gt(LOGIT_TOLERANCE).any():
             raise VictimRefusedError(
                 f"the loaded victim predicts {int(changed.sum())} of {len(out)} {split} images "
-                "otherwise than its record says: its weights, normalisation, trigger or data have changed"
+                "otherwise than its record says: its weights, normalisation, trigger or data "
+                "have changed"
             )
 
 
 def _margin(out: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:
+    """Return how far the logit of the expected class is below the largest one, (n,)."""
     return out.max(1).values - out.gather(1, expected[:, None])[:, 0]

@@ -5,7 +5,7 @@ import torch
 
 from harness.contract import Batch, Goal, Poison, TrainingControl
 from harness.evaluation.evaluate import evaluation_set
-from harness.evaluation.stealth import ssim, stealth
+from harness.evaluation.stealth import ssim, trigger_visibility
 from harness.plan.registry import load, names
 from harness.store.store import Store
 from harness.toolbox.image_files import read_array
@@ -101,7 +101,7 @@ def test_a_trained_victim_repeats_its_trigger(name, data, store):
     )  # which holds predictions against the record
     assert torch.equal(loaded.test.triggered, again.triggered)
     assert torch.equal(loaded.test.triggered, load_trigger(spec, record, data, store).triggered)
-    assert (data.test_labels[loaded.test.chosen] != TARGET).all()
+    assert (data.test_labels[loaded.test.carries_trigger] != TARGET).all()
     assert (loaded.test.truth.wanted == TARGET).all()
     assert (loaded.test.truth.triggered != TARGET).all()
     assert len(loaded.test.triggered) == 60
@@ -110,7 +110,7 @@ def test_a_trained_victim_repeats_its_trigger(name, data, store):
 @pytest.mark.parametrize("name", ATTACKS)
 def test_triggers_are_pure_and_stay_in_range(name, data, store):
     given = run(victim(data, name), data, store)
-    stamp = load("attack", name).about.trigger
+    stamp = load("attack", name).info.trigger
     extremes = torch.cat(
         [torch.zeros(2, 3, 16, 16), torch.ones(2, 3, 16, 16), torch.rand(4, 3, 16, 16)]
     )
@@ -138,7 +138,7 @@ def test_all_to_all_shifts_every_label(name, data, store):
         shifted = (data.train_labels[: made.backdoors] + 1) % CLASSES
         assert torch.equal(made.labels[: made.backdoors], shifted)
     test = evaluation_set(data, goal_of(spec), lambda x: x)
-    assert test.chosen.all()
+    assert test.carries_trigger.all()
     assert ((test.truth.triggered + 1) % CLASSES == test.truth.wanted).all()
 
 
@@ -153,7 +153,7 @@ def test_clean_label_rates_are_of_the_set_or_of_the_class(name, data, store):
 def test_a_count_is_as_good_as_a_share():
     assert Goal(0, 50, 10).count(5000) == Goal(0, 0.01, 10).count(5000) == 50
     assert Goal(0, 0.0001, 10).count(5000) == 1
-    assert Goal(0, 50, 10).share(5000) == 0.01
+    assert Goal(0, 50, 10).poison_rate(5000) == 0.01
 
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 1 / 3, 0.9])
@@ -222,10 +222,10 @@ def test_stealth_of_known_changes():
     images = torch.randint(0, 200, (3, 3, 16, 16), generator=torch.Generator().manual_seed(0)).to(
         torch.uint8
     )
-    same = stealth(images, images)
+    same = trigger_visibility(images, images)
     assert (same.psnr, same.linf) == (None, 0)
     assert same.ssim == pytest.approx(1)
-    brighter = stealth(images, images + 10)
+    brighter = trigger_visibility(images, images + 10)
     assert brighter.psnr == pytest.approx(28.1308, abs=1e-3)  # 20 log10(255 / 10)
     assert brighter.linf == 10
     assert brighter.ssim < 1

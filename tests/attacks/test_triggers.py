@@ -6,7 +6,10 @@ import torch
 from PIL import Image
 
 from harness.contract import Context, Goal, TrainingSet
-from harness.plan.entries import hyper_of, method_choice
+from harness.plan.entries import (
+    hyper_of,
+    resolve_method,
+)
 from harness.plan.registry import load
 from harness.toolbox.predict import apply_trigger
 
@@ -21,7 +24,7 @@ def poison(name, shape=(3, 32, 32), *, n=200, rate=0.1, target=0, folder=None, *
     before = images.clone()
     result = method.function(train, Goal(target, rate, 10), hyper_of(choice, method.hyper), ctx)
     assert torch.equal(images, before), "the caller's images were written to"
-    return train, result, method.about.trigger
+    return train, result, method.info.trigger
 
 
 @pytest.mark.parametrize("name", ["badnets", "blended"])

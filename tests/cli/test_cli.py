@@ -74,7 +74,7 @@ def test_failed_cells_give_exit_code_1(defuse, tmp_path):
     [
         (["run", "nowhere.yaml"], "nowhere.yaml: cannot be read: No such file or directory"),
         (["run", "{study}", "--mode", "again"], "'again' is not one of"),
-        (["run", "{study}", "--device", "tpu"], "device 'tpu' is not to be had here"),
+        (["run", "{study}", "--device", "tpu"], "device 'tpu' is not available on this machine"),
         (["run", "{study}", "--wrokers", "2"], "No such option '--wrokers'"),
         (["list", "atacks"], "'atacks' is not one of"),
         (["show", "{study}", "imz"], "no cell of small is called 'imz'"),

@@ -13,7 +13,7 @@ from harness.evaluation.evaluate import evaluate, evaluation_set
 from harness.execution.cell import run_cells
 from harness.plan.budget import BudgetSpec
 from harness.plan.catalogue import as_text, entries
-from harness.plan.entries import method_choice
+from harness.plan.entries import resolve_method
 from harness.plan.registry import describe, names
 from harness.plan.spec import Cell, Victim
 from harness.store.store import Store
@@ -73,7 +73,7 @@ def test_the_list_shows_what_a_defense_is_and_asks_for():
 
 def test_oracles_are_declared():
     asking = {
-        name for name in names("defense") if describe("defense", name).about.needs == "triggers"
+        name for name in names("defense") if describe("defense", name).info.needs == "triggers"
     }
     assert asking == {"grad_prune", "oracle"}
 
@@ -107,7 +107,7 @@ def record_of(attacked, tmp_path, entry):
         method_choice(kind, wanted, tmp_path)[0]
         for kind, wanted in (("model", "preactresnet18"), ("attack", "badnets"), ("defense", entry))
     ]
-    needs = describe("defense", choices[2].name).about.needs
+    needs = describe("defense", choices[2].name).info.needs
     planned = Victim(data.info, choices[0], Recipe(), "paper", choices[1], 0.1, 0, 0)
     cell = Cell(planned, choices[2], needs, BudgetSpec(spc=4))
     store = Store(tmp_path)

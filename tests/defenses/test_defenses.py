@@ -74,7 +74,7 @@ def run(name, victim, budget, sizes=BRIEF):
 
 
 def about(name):
-    return describe("defense", name).about
+    return describe("defense", name).info
 
 
 def victim_of(name):

@@ -40,7 +40,7 @@ from harness.toolbox.attention import (
 )
 from harness.toolbox.grad_prune import cut_filter, filter_scores, worst_filter
 from harness.toolbox.holdout import accuracy
-from harness.toolbox.ims.losses import InvertibleMaskPair, agree, disagree, selection_penalty
+from harness.toolbox.ims.losses import MaskPair, agree, disagree, selection_penalty
 from harness.toolbox.loops import Loop, batches, train_epochs
 from harness.toolbox.masks import batchnorm
 from harness.toolbox.masks.channel_gates import (
@@ -74,7 +74,7 @@ def small_resnet():
 def test_mask_and_inverse_add_up_to_one_plus_selection():
     generator = torch.Generator().manual_seed(0)
     a, s = torch.rand(50, generator=generator), torch.rand(50, generator=generator)
-    masks = InvertibleMaskPair(a, s, 20)
+    masks = MaskPair(a, s, 20)
     assert torch.allclose(masks.mask() + masks.inverse(), 1 + s, atol=1e-6)
     hand = torch.sigmoid(20 * (a - 0.5))
     assert torch.allclose(masks.mask(), hand + s * (1 - hand), atol=1e-6)
@@ -85,7 +85,7 @@ def test_mask_and_inverse_add_up_to_one_plus_selection():
 def test_selecting_nothing_leaves_both_networks_as_they_were(make):
     net = make().requires_grad_(False)
     sites = convolution_sites(net) if make is small_resnet else block_sites(net)
-    masks = InvertibleMaskPair(torch.rand(sites.count()), torch.ones(sites.count()), 20)
+    masks = MaskPair(torch.rand(sites.count()), torch.ones(sites.count()), 20)
     images = clean_budget(1).images
     for gates in (masks.mask(), masks.inverse()):
         assert torch.equal(GatedNetwork(net, sites)(images, gates), net(images))
@@ -156,7 +156,7 @@ def test_disagreement_stays_finite_where_rounding_takes_the_overlap_above_one():
 
 def test_sparsity_does_not_hold_a_gate_at_rest():
     s = torch.tensor([1.0, 0.5], requires_grad=True)
-    mean = selection_penalty(InvertibleMaskPair(torch.ones(2), s, 20))
+    mean = selection_penalty(MaskPair(torch.ones(2), s, 20))
     assert mean.item() == 0.25
     assert torch.autograd.grad(mean, s)[0].tolist() == [0.0, -0.5]
 

@@ -14,7 +14,7 @@ from harness.data.info import open_arrays
 from harness.errors import UserError
 from harness.execution.run import Options, run_study, state, store_of
 from harness.execution.slots import HardwareRequest
-from harness.plan.spec import Study
+from harness.plan.study import Study
 from harness.report.frame.frame import build_frame
 from harness.store.store import Store
 from tests.helpers import tiny_study
@@ -272,7 +272,7 @@ def test_every_defense_gets_the_same_images_and_smaller_budgets_are_subsets(tmp_
 
 
 def test_an_unknown_device_is_one_line(tmp_path):
-    with pytest.raises(UserError, match="device 'cuda:99' is not to be had here"):
+    with pytest.raises(UserError, match="device 'cuda:99' is not available on this machine"):
         run_study(
             tiny_study.plan(tiny_study.write_study(tmp_path)),
             store_of(tmp_path / "out"),

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from harness.contract import Context, InvertibleMasks
 from harness.plan.registry import load
 from harness.toolbox.ims.losses import (
-    InvertibleMaskPair,
+    MaskPair,
     Networks,
     ProblemBatch,
     agree,
@@ -98,7 +98,7 @@ def amid():
     networks = Networks(copy.deepcopy(net), convolution_sites(net), images)
     generator = torch.Generator().manual_seed(0)
     a, s = (torch.rand(networks.sites.count(), generator=generator) for _ in range(2))
-    masks = InvertibleMaskPair((0.3 + 0.4 * a).requires_grad_(), s.requires_grad_(), 20)
+    masks = MaskPair((0.3 + 0.4 * a).requires_grad_(), s.requires_grad_(), 20)
     return (
         net,
         networks,

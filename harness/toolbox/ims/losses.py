@@ -35,7 +35,7 @@ EPS = 1e-8
 
 
 @dataclass
-class InvertibleMaskPair:
+class MaskPair:
     """The learned values of all gates, flat, (gates,)."""
 
     a: torch.Tensor
@@ -75,7 +75,7 @@ class Networks:
         return self.sites.fixed(self.victim, self.sites.split(flat.detach()))
 
     def inverse(
-        self, masks: Sequence[InvertibleMaskPair], batch: ProblemBatch
+        self, masks: Sequence[MaskPair], batch: ProblemBatch
     ) -> Callable[[torch.Tensor], torch.Tensor]:
         """Return the inverse network, only to be run on images like those of the batch.
 
@@ -115,7 +115,7 @@ class ProblemBatch:
 
 
 def initial_losses(
-    networks: Networks, masks: Sequence[InvertibleMaskPair], batch: ProblemBatch
+    networks: Networks, masks: Sequence[MaskPair], batch: ProblemBatch
 ) -> torch.Tensor:
     """Return the loss of stage A without its sparsity term, per problem, (problems,)."""
     masked, inverse = (
@@ -126,7 +126,7 @@ def initial_losses(
 
 def outer_losses(
     networks: Networks,
-    masks: Sequence[InvertibleMaskPair],
+    masks: Sequence[MaskPair],
     batch: ProblemBatch,
     shifted: torch.Tensor,
 ) -> torch.Tensor:
@@ -151,7 +151,7 @@ def outer_losses(
 
 
 def both_gates(
-    masks: Sequence[InvertibleMaskPair],
+    masks: Sequence[MaskPair],
 ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Return the masks and the inverse masks of all problems, (gates,) each."""
     return [x.mask() for x in masks], [x.inverse() for x in masks]
@@ -164,7 +164,7 @@ def _twice(gates: torch.Tensor) -> torch.Tensor:
 
 def search_perturbations(
     networks: Networks,
-    masks: Sequence[InvertibleMaskPair],
+    masks: Sequence[MaskPair],
     batch: ProblemBatch,
     hyper: InvertibleMasks,
 ) -> torch.Tensor:
@@ -185,7 +185,7 @@ def search_perturbations(
         return x + minimise_perturbation(delta, loss, optimiser, hyper.inner_steps, hyper.bound)
 
 
-def selection_penalty(masks: InvertibleMaskPair) -> torch.Tensor:
+def selection_penalty(masks: MaskPair) -> torch.Tensor:
     """Return the mean of |1 - s|. Where s = 1 its gradient is 0, so a gate at rest is not held there."""
     return (1 - masks.s).abs().mean()
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from harness.contract import Context, Defended, InvertibleMasks
 from harness.toolbox.ims.losses import (
-    InvertibleMaskPair,
+    MaskPair,
     Networks,
     ProblemBatch,
     initial_losses,
@@ -35,7 +35,7 @@ BINS = 20
 class Problem:
     """One set of masks to learn."""
 
-    masks: InvertibleMaskPair
+    masks: MaskPair
     images: torch.Tensor
     clean: torch.Tensor
     """Class probabilities of f on all images, (n, classes)."""
@@ -88,7 +88,7 @@ def _problem(
 ) -> Problem:
     count = networks.sites.count()
     a, s = (torch.ones(count, device=ctx.device, requires_grad=True) for _ in range(2))
-    masks = InvertibleMaskPair(
+    masks = MaskPair(
         a, s if hyper.selection else torch.zeros(count, device=ctx.device), hyper.k
     )
     images = images.contiguous(memory_format=torch.channels_last)
@@ -112,7 +112,7 @@ def _repaired(networks: Networks, problem: Problem, hyper: InvertibleMasks) -> D
     )
 
 
-def _kept(masks: InvertibleMaskPair, sites: GateSites) -> Gates:
+def _kept(masks: MaskPair, sites: GateSites) -> Gates:
     """Return all gates by layer, their histograms, and the share of selected channels in every layer."""
     kinds = {"mask": masks.mask(), "inverse": masks.inverse(), "selection": masks.s}
     flat = {kind: gates.detach() for kind, gates in kinds.items()}

@@ -44,7 +44,7 @@ def sample_target_indices(
     train: TrainingSet, goal: Goal, rate_of: Literal["all", "class"], ctx: Context
 ) -> torch.Tensor:
     """Return random images of the target class, int64 (n,), for an attack that changes no label."""
-    target = goal.hits(train.labels)
+    target = goal.is_target(train.labels)
     among = int(target.sum()) if rate_of == "class" else len(target)
     return sample_indices(target, goal.count(among), ctx).sort().values
 
