@@ -1,8 +1,8 @@
-"""Folders as the archives of CIFAR, GTSRB and Tiny-ImageNet leave them, and as BackdoorBench keeps them.
+"""Reads the extracted archives of CIFAR, GTSRB and Tiny-ImageNet, also as BackdoorBench keeps them.
 
-``cifar-10-batches-py`` and ``cifar-100-python`` hold pickles, ``Train`` and ``Test`` GTSRB's .ppm
-files with a table of test labels, ``tiny-imagenet-200`` pictures by class. Each is found in the
-given folder or is it.
+``cifar-10-batches-py`` and ``cifar-100-python`` hold pickles; ``Train`` and ``Test`` hold GTSRB's
+.ppm files and a table of test labels; ``tiny-imagenet-200`` holds images by class. The given folder
+is one of these or contains it.
 """
 
 from __future__ import annotations
@@ -17,24 +17,23 @@ from numpy.typing import NDArray
 
 from harness.data.labels import check_labels
 from harness.data.safe_pickle import read_pickle
-from harness.data.splits import Encoded, RawDataset, Split, join
+from harness.data.splits import Encoded, RawDataset, Split, join_splits
 from harness.errors import UserError
 
 SIDE = 32
 GTSRB_LABELS = "GT-final_test.csv"
-Pixels = NDArray[np.uint8]
 
 
 class ArchiveLayout(NamedTuple):
-    """A folder whose layout is known."""
+    """How to read a folder whose layout is known."""
 
     files: tuple[Path, ...]
-    """Everything that it is read from."""
+    """All files that are read."""
     read: Callable[[], RawDataset]
 
 
-def layout(folder: Path) -> ArchiveLayout | None:
-    """Return what a folder is, or None when it has none of the layouts."""
+def find_layout(folder: Path) -> ArchiveLayout | None:
+    """Return a folder's layout, or ``None`` if it is not one of an archive."""
     for name, make in (
         ("cifar-10-batches-py", _cifar10),
         ("cifar-100-python", _cifar100),
@@ -63,18 +62,18 @@ def _cifar100(folder: Path) -> ArchiveLayout:
 
 
 def _cifar(
-    folder: Path, parts: tuple[list[Path], list[Path]], meta: tuple[Path, bytes, bytes]
+    folder: Path, splits: tuple[list[Path], list[Path]], meta: tuple[Path, bytes, bytes]
 ) -> ArchiveLayout:
     table, names_key, labels_key = meta
-    files = (*parts[0], *parts[1], table)
-    _all_there(files)
+    files = (*splits[0], *splits[1], table)
+    _require(files)
 
     def read() -> RawDataset:
         names = read_pickle(table).get(names_key)
         if not isinstance(names, list):
-            raise UserError(f"{table}: no {names_key.decode()!r}; fetch it anew")
-        train, test = (_batches(part, labels_key) for part in parts)
-        return join(
+            raise UserError(f"{table}: no {names_key.decode()!r}; download it again")
+        train, test = (_batches(batches, labels_key) for batches in splits)
+        return join_splits(
             train, test, tuple(x.decode() if isinstance(x, bytes) else str(x) for x in names)
         )
 
@@ -82,23 +81,24 @@ def _cifar(
 
 
 def _batches(files: list[Path], labels_key: bytes) -> Split:
-    pixels: list[Pixels] = []
+    pixels: list[NDArray[np.uint8]] = []
     labels: list[int] = []
     for path in files:
         batch = read_pickle(path)
-        data, given = batch.get(b"data"), batch.get(labels_key)
+        data, batch_labels = batch.get(b"data"), batch.get(labels_key)
         if (
             not isinstance(data, np.ndarray)
             or data.dtype != np.uint8
             or data.shape[1:] != (3 * SIDE**2,)
         ):
-            raise UserError(f"{path}: no 'data' of (N, {3 * SIDE**2}) bytes; fetch it anew")
-        if not isinstance(given, list) or len(given) != len(data):
+            raise UserError(f"{path}: no 'data' of (N, {3 * SIDE**2}) bytes; download it again")
+        if not isinstance(batch_labels, list) or len(batch_labels) != len(data):
             raise UserError(
-                f"{path}: {len(data)} images need as many {labels_key.decode()!r}; fetch it anew"
+                f"{path}: {len(data)} images need as many {labels_key.decode()!r}; "
+                "download it again"
             )
         pixels.append(data)
-        labels += given
+        labels += batch_labels
     images = np.concatenate(pixels).reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     where = f"{files[0].parent}, {files[0].name}"
     return Split(
@@ -111,16 +111,16 @@ def _batches(files: list[Path], labels_key: bytes) -> Split:
 def _gtsrb(folder: Path) -> ArchiveLayout:
     train = tuple(sorted((folder / "Train").glob("*/*.ppm")))
     table = folder / "Test" / GTSRB_LABELS
-    _all_there((table,))
+    _require((table,))
     rows = _rows(table)
     test = tuple(folder / "Test" / name for name, _ in rows)
-    _all_there(test)
+    _require(test)
 
     def read() -> RawDataset:
         labels = [_number(path.parent.name, path) for path in train]
-        return join(
-            _pictures(f"{folder}/Train", train, labels),
-            _pictures(f"{folder}/Test", test, [label for _, label in rows]),
+        return join_splits(
+            _image_files(f"{folder}/Train", train, labels),
+            _image_files(f"{folder}/Test", test, [label for _, label in rows]),
             None,
         )
 
@@ -128,29 +128,30 @@ def _gtsrb(folder: Path) -> ArchiveLayout:
 
 
 def _rows(table: Path) -> list[tuple[str, int]]:
-    """Return file name and class of every test image."""
+    """Return the file name and the class of every test image."""
     try:
         with table.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file, delimiter=";"))
         return [(row["Filename"], _number(row["ClassId"], table)) for row in rows]
     except (KeyError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
-            f"{table}: a table with Filename and ClassId, parted by ';', is needed"
+            f"{table}: needs the columns Filename and ClassId, separated by ';'"
         ) from error
 
 
 def _number(text: str | None, where: Path) -> int:
     if text is None or not text.isdecimal():
-        raise UserError(f"{where}: {text!r} is no class number")
+        raise UserError(f"{where}: {text!r} is not a class number")
     return int(text)
 
 
 def _tiny(folder: Path) -> ArchiveLayout:
     splits = (_by_class(folder / "train"), _annotated(folder / "val") or _by_class(folder / "val"))
-    for name, found in zip(("train", "val"), splits, strict=True):
-        if not found:
+    for name, images in zip(("train", "val"), splits, strict=True):
+        if not images:
             raise UserError(
-                f"{folder / name}: no images; they belong into {name}/<class>/ or {name}/<class>/images/"
+                f"{folder / name}: no images; they belong in {name}/<class>/ "
+                f"or {name}/<class>/images/"
             )
     names = sorted({label for _, label in splits[0]})
     files = tuple(path for split in splits for path, _ in split)
@@ -161,35 +162,35 @@ def _tiny(folder: Path) -> ArchiveLayout:
             if label not in number:
                 raise UserError(f"{path}: class {label!r} has no training image")
         train, test = (
-            _pictures(
-                str(folder / part), tuple(path for path, _ in split), [number[x] for _, x in split]
+            _image_files(
+                str(folder / name), tuple(path for path, _ in split), [number[x] for _, x in split]
             )
-            for part, split in zip(("train", "val"), splits, strict=True)
+            for name, split in zip(("train", "val"), splits, strict=True)
         )
-        return join(train, test, tuple(names))
+        return join_splits(train, test, tuple(names))
 
     return ArchiveLayout(files, read)
 
 
 def _by_class(folder: Path) -> list[tuple[Path, str]]:
-    """Return images as <class>/<image> or <class>/images/<image>, with their classes."""
-    found = sorted([*folder.glob("*/*.JPEG"), *folder.glob("*/images/*.JPEG")])
-    named = [(path, path.relative_to(folder).parts[0]) for path in found]
+    """Return the images <class>/<image> and <class>/images/<image> with their classes."""
+    paths = sorted([*folder.glob("*/*.JPEG"), *folder.glob("*/images/*.JPEG")])
+    named = [(path, path.relative_to(folder).parts[0]) for path in paths]
     return [(path, label) for path, label in named if not label.startswith(".")]
 
 
 def _annotated(folder: Path) -> list[tuple[Path, str]]:
-    """Return the validation images as the archive has them: one folder and a table."""
+    """Return the validation images with their classes, if they are one folder and a table."""
     table = folder / "val_annotations.txt"
     if not table.is_file() or not (folder / "images").is_dir():
         return []
     rows = [line.split("\t") for line in table.read_text(encoding="utf-8").splitlines()]
-    found = [(folder / "images" / row[0], row[1]) for row in rows if len(row) > 1]
-    _all_there(tuple(path for path, _ in found))
-    return found
+    images = [(folder / "images" / row[0], row[1]) for row in rows if len(row) > 1]
+    _require(tuple(path for path, _ in images))
+    return images
 
 
-def _pictures(where: str, paths: tuple[Path, ...], labels: list[int]) -> Split:
+def _image_files(where: str, paths: tuple[Path, ...], labels: list[int]) -> Split:
     def fetch(start: int, stop: int) -> list[Encoded]:
         return list(paths[start:stop])
 
@@ -201,7 +202,7 @@ def _pictures(where: str, paths: tuple[Path, ...], labels: list[int]) -> Split:
     )
 
 
-def _all_there(files: tuple[Path, ...]) -> None:
+def _require(files: tuple[Path, ...]) -> None:
     missing = next((path for path in files if not path.is_file()), None)
     if missing is not None:
-        raise UserError(f"{missing} is missing; fetch the data set anew")
+        raise UserError(f"{missing} is missing; download the data set again")

@@ -1,4 +1,4 @@
-"""Batched augmentation on the device: every sample draws its own crop and flip."""
+"""Batched augmentation on the device, with a random crop and flip per sample."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Augment:
     flip: bool = False
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return augmented copies of images (N, C, H, W) of any dtype; the draws are made on the CPU."""
+        """Return images (N, C, H, W) of any dtype, augmented; random numbers come from the CPU."""
         n, device = len(images), images.device
         if self.crop:
             shifts = torch.randint(2 * self.crop + 1, (2, n), generator=generator).to(device)
@@ -29,7 +29,7 @@ class Augment:
 
 
 def _crop(padded: torch.Tensor, shifts: torch.Tensor, size: torch.Size) -> torch.Tensor:
-    """Cut a window of ``size`` (H, W) out of each image, at its own (row, column)."""
+    """Cut a window of ``size`` (H, W) out of each image, at the (row, column) of its shift."""
     height, width = size
     device = padded.device
     rows = shifts[0][:, None] + torch.arange(height, device=device)

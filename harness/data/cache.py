@@ -1,10 +1,10 @@
 """Decodes each data set once, and finds it again in milliseconds.
 
-A cache folder holds ``<digest>/`` with four arrays and ``info.json`` for each decoded data set, and
-``index/<signature>.json``, which leads from a state of the source files to a digest and the class
-names, which are not part of the digest. Files are moved into
-place one by one and each holds the same bytes whoever wrote it, so processes may race. The sizes
-listed in ``info.json``, which comes last, tell a whole entry from a broken one.
+For each decoded data set, a cache folder holds ``<digest>/`` with four arrays and ``info.json``;
+``index/<signature>.json`` maps the state of the source files to that digest and the class names,
+which are not part of the digest. Files are moved into place one by one, and their bytes do not
+depend on the process that writes them, so processes may race. ``info.json`` comes last and lists
+the sizes of the other files: an incomplete entry is recognised by them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from harness.data.decode import GROUPS, decode
 from harness.data.file_cache import Json, load_json, writing_to
 from harness.data.info import DataInfo, DatasetArrays
 from harness.data.locate import RawSource, locate
-from harness.data.open_raw import read
+from harness.data.open_raw import open_raw
 from harness.data.options import DataOptions
 from harness.errors import UserError
 
@@ -31,7 +31,7 @@ _ARRAYS = tuple(f"{part}.npy" for part in DatasetArrays._fields)
 
 
 def default_cache() -> Path:
-    """Return ``$DEFUSE_CACHE/data``, else ``$XDG_CACHE_HOME/defuse/data``, else ``~/.cache/defuse/data``."""
+    """Return ``$DEFUSE_CACHE/data``; else ``defuse/data`` in ``$XDG_CACHE_HOME`` or ~/.cache."""
     if own := os.environ.get("DEFUSE_CACHE"):
         return Path(own).expanduser() / "data"
     shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -45,10 +45,10 @@ def default_root() -> Path | None:
 
 
 def prepare(name: str, options: DataOptions, root: Path | None, cache: Path) -> DataInfo:
-    """Return a data set, decoding it first if this state of its files is not in the cache.
+    """Return a data set; decode it first if its files are not in the cache as they are now.
 
     Args:
-        name: of the catalogue, or any other with ``options.path`` or ``options.hub``.
+        name: a name in the catalogue, or any other with ``options.path`` or ``options.hub``.
         options: the study's overrides.
         root: folder of local data sets, or ``None``.
         cache: folder of decoded data sets, made if need be.
@@ -63,13 +63,13 @@ def prepare(name: str, options: DataOptions, root: Path | None, cache: Path) -> 
         known = _recall(source, cache)
     if known is None:
         raise UserError(
-            f"data cache {cache}: the entry of {name!r} vanished while it was being made; run again"
+            f"cache {cache}: the entry of {name!r} disappeared while it was written; run again"
         )
     return _describe(source, known, cache)
 
 
 def _recall(source: RawSource, cache: Path) -> Json | None:
-    """Return what the cache knows of this state of the source, or ``None`` if nothing or not all."""
+    """Return the cache's complete entry for this state of the source, else ``None``."""
     link = load_json(cache / "index" / f"{source.signature}.json")
     if link is None:
         return None
@@ -85,7 +85,7 @@ def _size(path: Path) -> int | None:
 
 
 def _decode(source: RawSource, cache: Path) -> None:
-    """Decode into a scratch folder, then move the files into place."""
+    """Decode into a temporary folder, then move the files into the cache."""
     with writing_to(cache):
         (cache / "index").mkdir(exist_ok=True)
         scratch = tempfile.TemporaryDirectory(dir=cache, prefix=".decoding-")
@@ -100,9 +100,9 @@ def _decode(source: RawSource, cache: Path) -> None:
 
 
 def _fill(source: RawSource, folder: Path) -> str:
-    """Write the arrays and what is known of them into an empty folder; return their digest."""
+    """Write the arrays and their description into an empty folder; return their digest."""
     (folder / "source").mkdir()
-    raw = read(source, folder / "source")
+    raw = open_raw(source, folder / "source")
     digest, shape = decode(raw, source.entry.size, folder)
     info = {
         "shape": shape,
@@ -138,12 +138,12 @@ def _describe(source: RawSource, known: Json, cache: Path) -> DataInfo:
 def _normalisation(
     name: str, entry: CatalogEntry, channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and std with one value per channel; (0, 1) where none are given."""
+    """Return mean and std, one value per channel; 0 and 1 where the entry has none."""
     mean, std = entry.normalisation(channels)
     for key, values in (("mean", mean), ("std", std)):
         if len(values) != channels:
             raise UserError(
-                f"data set {name!r}: {key!r} has {len(values)} values, but its images have {channels} "
-                f"channel{'s' if channels > 1 else ''}; set {key!r}"
+                f"data set {name!r}: {key!r} has {len(values)} values, but its images have "
+                f"{channels} channel{'s' if channels > 1 else ''}; set {key!r}"
             )
     return mean, std

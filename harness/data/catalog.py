@@ -1,4 +1,4 @@
-"""The data sets that a study can name, and what is known of each."""
+"""The data sets that a study can name, with source, normalisation and augmentation."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class CatalogEntry:
         std: per channel on the [0, 1] scale; ``None`` is 1.
         crop: padding in pixels of the random crop; 0 for none.
         flip: whether training images are mirrored at random.
-        tracks: whether the training images are frames of tracks, which their file names tell.
-        reference: where the data set comes from.
+        tracks: whether the training images are frames of tracks, as their file names show.
+        reference: who published the data set, and where.
     """
 
     hub: str | None = None
@@ -41,7 +41,7 @@ class CatalogEntry:
     reference: str = ""
 
     def normalisation(self, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return mean and std, with 0 and 1 for each of the channels where none are given."""
+        """Return mean and std, one value per channel; 0 and 1 where the entry has none."""
         return self.mean or (0.0,) * channels, self.std or (1.0,) * channels
 
 
@@ -53,7 +53,8 @@ CATALOG: dict[str, CatalogEntry] = {
         mean=(0.3053,),
         std=(0.3760,),
         crop=1,
-        reference="Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI 1998; by scikit-learn",
+        reference="Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI 1998; "
+        "by scikit-learn",
     ),
     "cifar10": CatalogEntry(
         hub="uoft-cs/cifar10",
@@ -89,7 +90,8 @@ CATALOG: dict[str, CatalogEntry] = {
         mean=(0.1307,),
         std=(0.3081,),
         crop=4,
-        reference="LeCun et al., Gradient-based learning applied to document recognition, Proc. IEEE 1998",
+        reference="LeCun et al., Gradient-based learning applied to document recognition, "
+        "Proc. IEEE 1998",
     ),
     "fashion_mnist": CatalogEntry(
         hub="zalando-datasets/fashion_mnist",
@@ -123,13 +125,13 @@ CATALOG: dict[str, CatalogEntry] = {
 _OVERRIDES = ("image", "label", "size", "mean", "std", "crop", "flip")
 
 
-def resolve(name: str, options: DataOptions) -> CatalogEntry:
+def resolve_entry(name: str, options: DataOptions) -> CatalogEntry:
     """Return the catalogue's entry with the study's overrides applied.
 
-    A name outside the catalogue is the user's own data set, and then needs ``path`` or ``hub``.
+    A name outside the catalogue is the user's own data set and needs ``path`` or ``hub``.
 
     Raises:
-        UserError: the name is unknown and neither is given.
+        UserError: the name is unknown, and there is neither ``path`` nor ``hub``.
     """
     own = options.path is not None or options.hub is not None
     if name not in CATALOG and not own:
@@ -140,5 +142,5 @@ def resolve(name: str, options: DataOptions) -> CatalogEntry:
     entry = CATALOG.get(name, CatalogEntry())
     if options.hub is not None:
         entry = replace(entry, hub=options.hub, config=None)
-    given = {field: getattr(options, field) for field in _OVERRIDES}
-    return replace(entry, **{field: value for field, value in given.items() if value is not None})
+    overrides = {field: getattr(options, field) for field in _OVERRIDES}
+    return replace(entry, **{field: x for field, x in overrides.items() if x is not None})

@@ -1,4 +1,4 @@
-"""Decodes a data set once: image files in, uint8 arrays on disk out."""
+"""Decodes image files into uint8 arrays on disk."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ GROUPS = "train_groups.npy"
 def decode(raw: RawDataset, size: int | None, folder: Path) -> tuple[str, Shape]:
     """Write ``{train,test}_{images,labels}.npy`` into a folder.
 
-    Where the training images come in groups of near copies, their numbers go into
-    ``train_groups.npy``. Images are (N, C, H, W) uint8, where C is 1 when every training image is
-    gray, else 3. Labels are (N,) int64.
+    Images are (N, C, H, W) uint8; C is 1 if every image is gray, else 3. Labels are (N,) int64. If
+    the training images come in groups of near copies, ``train_groups.npy`` holds the group numbers,
+    (N,) int64.
 
     Args:
         raw: the data set.
-        size: H and W in pixels, by bilinear resizing; ``None`` keeps the images' own size.
+        size: H and W in pixels, by bilinear resizing; ``None`` keeps the images' size.
         folder: an existing folder.
 
     Returns:
@@ -50,8 +50,8 @@ def decode(raw: RawDataset, size: int | None, folder: Path) -> tuple[str, Shape]
         W).
 
     Raises:
-        UserError: an image is damaged, sizes differ where no ``size`` is given, or one split is
-            gray only.
+        UserError: an image is damaged, sizes differ and no ``size`` is given, or only one split
+            is all gray.
     """
     channels = _channels(raw)
     shape = (channels, size, size) if size else (channels, *_size_of_first(raw.train))
@@ -80,34 +80,34 @@ def _batches(split: Split, shape: Shape, *, resize: bool) -> Iterator[NDArray[np
         pixels = np.empty((len(items), *shape), np.uint8)
         for offset, item in enumerate(items):
             pixels[offset] = _pixels(
-                item, _place(split, start + offset, item), shape, resize=resize
+                item, _where(split, start + offset, item), shape, resize=resize
             )
         yield pixels
 
 
-def _pixels(item: Encoded, place: str, shape: Shape, *, resize: bool) -> NDArray[np.uint8]:
+def _pixels(item: Encoded, where: str, shape: Shape, *, resize: bool) -> NDArray[np.uint8]:
     """Return one image as (C, H, W)."""
     from PIL.Image import Resampling
 
     channels, height, width = shape
     try:
-        with _open(item, place) as image:
+        with _open(item, where) as image:
             plain = image.convert("L" if channels == 1 else "RGB")
     except _BROKEN as error:
-        raise _damaged(place, error) from error
+        raise _damaged(where, error) from error
     if plain.size != (width, height):
         if not resize:
-            own = f"{plain.width} x {plain.height}"
             raise UserError(
-                f"{place}: {own} pixels, but the first is {width} x {height}; set 'size'"
+                f"{where}: {plain.width} x {plain.height} pixels, "
+                f"but the first is {width} x {height}; set 'size'"
             )
         plain = plain.resize((width, height), Resampling.BILINEAR)
     return np.asarray(plain).reshape(height, width, channels).transpose(2, 0, 1)
 
 
 def _channels(raw: RawDataset) -> int:
-    """Return 1 when all images are gray, else 3."""
-    train, test = (all(_modes(split)) for split in (raw.train, raw.test))
+    """Return 1 if all images are gray, else 3."""
+    train, test = (all(_are_gray(split)) for split in (raw.train, raw.test))
     if train != test:
         gray, colour = (raw.train, raw.test) if train else (raw.test, raw.train)
         raise UserError(
@@ -116,49 +116,49 @@ def _channels(raw: RawDataset) -> int:
     return 1 if train else 3
 
 
-def _modes(split: Split) -> Iterator[bool]:
+def _are_gray(split: Split) -> Iterator[bool]:
     """Yield whether each image is gray, from its header."""
     for start in range(0, len(split.labels), BATCH):
         for row, item in enumerate(split.fetch(start, start + BATCH), start):
-            with _open(item, _place(split, row, item)) as image:
+            with _open(item, _where(split, row, item)) as image:
                 yield image.mode in _GRAY
 
 
 def _size_of_first(split: Split) -> tuple[int, int]:
     """Return (H, W) of the split's first image."""
     item = split.fetch(0, 1)[0]
-    with _open(item, _place(split, 0, item)) as image:
+    with _open(item, _where(split, 0, item)) as image:
         return image.height, image.width
 
 
-def _open(item: Encoded, place: str) -> Image:
-    """Open one image: its header is read, its pixels are not yet."""
+def _open(item: Encoded, where: str) -> Image:
+    """Open one image; reads the header, but no pixels yet."""
     import PIL.Image
 
     if item is None:
-        raise UserError(f"{place}: no image")
+        raise UserError(f"{where}: no image")
     if isinstance(item, np.ndarray):
         return PIL.Image.fromarray(item)
     try:
         image = PIL.Image.open(io.BytesIO(item) if isinstance(item, bytes) else item)
     except (*_BROKEN, PIL.Image.DecompressionBombError) as error:
-        raise _damaged(place, error) from error
+        raise _damaged(where, error) from error
     if image.mode.startswith(_DEEP):
         image.close()
         raise UserError(
-            f"{place}: more than 8 bits per channel (mode {image.mode}); convert to 8 bits"
+            f"{where}: more than 8 bits per channel (mode {image.mode}); convert to 8 bits"
         )
     return image
 
 
-def _place(split: Split, row: int, item: Encoded) -> str:
+def _where(split: Split, row: int, item: Encoded) -> str:
     if isinstance(item, Path):
         return str(item)
     column = f", column {split.column!r}" if split.column else ""
     return f"{split.where}{column}, row {row}"
 
 
-def _damaged(place: str, error: Exception) -> UserError:
+def _damaged(where: str, error: Exception) -> UserError:
     from PIL import UnidentifiedImageError
 
     what = (
@@ -166,4 +166,4 @@ def _damaged(place: str, error: Exception) -> UserError:
         if isinstance(error, UnidentifiedImageError)
         else f"damaged image ({error})"
     )
-    return UserError(f"{place}: {what}; mend or remove it")
+    return UserError(f"{where}: {what}; fix or remove it")

@@ -20,7 +20,7 @@ class DeviceDataset(NamedTuple):
     test_images: torch.Tensor
     test_labels: torch.Tensor
     train_groups: torch.Tensor | None = None
-    """int64 (N,), the same for training images that are near copies of each other; None if
+    """int64 (N,), equal for training images that are near copies of each other; None if
     unknown."""
 
     @property
@@ -29,13 +29,9 @@ class DeviceDataset(NamedTuple):
         return Augment(self.info.crop, self.info.flip)
 
 
-def load_resident(info: DataInfo, device: torch.device) -> DeviceDataset:
+def load_to_device(info: DataInfo, device: torch.device) -> DeviceDataset:
     """Copy a prepared data set to the device."""
     tensors = [torch.from_numpy(np.array(array)).to(device) for array in open_arrays(info)]
     groups = open_groups(info)
-    resident = DeviceDataset(info, *tensors)
-    return (
-        resident
-        if groups is None
-        else resident._replace(train_groups=torch.from_numpy(groups).to(device))
-    )
+    train_groups = None if groups is None else torch.from_numpy(groups).to(device)
+    return DeviceDataset(info, *tensors)._replace(train_groups=train_groups)

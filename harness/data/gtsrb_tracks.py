@@ -1,4 +1,4 @@
-"""GTSRB's tracks: its images are frames of drives past one sign, so frames of one track are near copies."""
+"""GTSRB's tracks: the frames of one drive past a sign, which are near copies of each other."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from numpy.typing import NDArray
 _FRAME = re.compile(r"(\d+)_\d+$")
 
 
-def tracks(names: Sequence[str], labels: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Return a number (N,) per image, the same for all frames of one track; None where a name tells no track.
+def number_tracks(names: Sequence[str], labels: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Return int64 (N,), equal for all frames of a track; ``None`` if a name has no track number.
 
     Args:
-        names: file names ``<track>_<frame>.<suffix>``, folders before them or not; a track number
-            counts within its class.
+        names: file names ``<track>_<frame>.<suffix>``, with or without folders; track numbers are
+            counted within each class.
         labels: (N,) classes.
     """
-    found = []
+    tracks = []
     for name, label in zip(names, labels.tolist(), strict=True):
         frame = _FRAME.match(PurePosixPath(name).stem)
         if frame is None:
             return None
-        found.append((label, int(frame[1])))
-    number = {track: index for index, track in enumerate(dict.fromkeys(found))}
-    return np.array([number[track] for track in found], dtype=np.int64)
+        tracks.append((label, int(frame[1])))
+    number = {track: index for index, track in enumerate(dict.fromkeys(tracks))}
+    return np.array([number[track] for track in tracks], dtype=np.int64)

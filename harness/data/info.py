@@ -1,4 +1,4 @@
-"""What the harness knows of a decoded data set, and how it opens its arrays."""
+"""The description of a decoded data set, and its arrays, mapped from disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 class DatasetArrays(NamedTuple):
-    """A decoded data set, mapped from disk and read-only: images (N, C, H, W) uint8, labels (N,) int64."""
+    """A decoded data set, mapped read-only: images (N, C, H, W) uint8, labels (N,) int64."""
 
     train_images: NDArray[np.uint8]
     train_labels: NDArray[np.int64]
@@ -26,12 +26,12 @@ class DataInfo:
     Attributes:
         name: its name in the study.
         digest: 16 hexadecimal characters over its pixels and labels.
-        folder: where its arrays lie.
-        classes: how many.
+        folder: the folder of its arrays.
+        classes: the number of classes.
         class_names: one per class.
         shape: (C, H, W) of an image.
-        train_counts: training images of each class.
-        test_count: test images.
+        train_counts: the number of training images in each class.
+        test_count: the number of test images.
         mean: per channel on the [0, 1] scale.
         std: per channel on the [0, 1] scale.
         crop: padding in pixels of the random crop; 0 for none.
@@ -54,15 +54,12 @@ class DataInfo:
     def identity(self) -> dict[str, Any]:
         """Return everything that can change a result, as plain JSON values; no name and no path."""
         fields = asdict(self)
-        mine = {field: fields[field] for field in ("digest", "mean", "std", "crop", "flip")}
-        return {
-            field: list(value) if isinstance(value, tuple) else value
-            for field, value in mine.items()
-        }
+        values = {field: fields[field] for field in ("digest", "mean", "std", "crop", "flip")}
+        return {name: list(x) if isinstance(x, tuple) else x for name, x in values.items()}
 
 
 def open_groups(info: DataInfo) -> NDArray[np.int64] | None:
-    """Return a number (N,) per training image, the same for near copies; None where none are known."""
+    """Return int64 (N,), equal for training images that are near copies; None if unknown."""
     path = info.folder / "train_groups.npy"
     return np.load(path) if path.is_file() else None
 
@@ -70,5 +67,5 @@ def open_groups(info: DataInfo) -> NDArray[np.int64] | None:
 def open_arrays(info: DataInfo) -> DatasetArrays:
     """Map a data set's arrays from disk, read-only."""
     return DatasetArrays(
-        *(np.load(info.folder / f"{part}.npy", mmap_mode="r") for part in DatasetArrays._fields)
+        *(np.load(info.folder / f"{name}.npy", mmap_mode="r") for name in DatasetArrays._fields)
     )

@@ -1,4 +1,4 @@
-"""Checks that labels are classes counted from 0 without a gap."""
+"""Checks that labels are classes, numbered from 0 without a gap."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from harness.errors import UserError
 
-Labels = NDArray[np.int64]
+IntLabels = NDArray[np.int64]
 
 
-def check_labels(values: Sequence[object], dtype: object, where: str) -> Labels:
+def check_labels(values: Sequence[object], dtype: object, where: str) -> IntLabels:
     """Return one split's labels as (N,) integers.
 
     Args:
         values: one per row.
         dtype: the column's type, as ``datasets`` names it.
-        where: split and column, for the message.
+        where: split and column, for messages.
 
     Raises:
         UserError: the split is empty, the column holds no integers, or a row has no label.
@@ -27,7 +27,8 @@ def check_labels(values: Sequence[object], dtype: object, where: str) -> Labels:
         raise UserError(f"{where}: the split is empty")
     if not str(dtype).startswith(("int", "uint")):
         raise UserError(
-            f"{where}: labels must be integers or class labels, found {dtype}; name another 'label'"
+            f"{where}: labels must be integers or class labels, found {dtype}; "
+            "name another column with 'label'"
         )
     for row, value in enumerate(values):
         if not isinstance(value, int) or value < 0:
@@ -36,35 +37,35 @@ def check_labels(values: Sequence[object], dtype: object, where: str) -> Labels:
 
 
 def class_names(
-    train: tuple[str, Labels], test: tuple[str, Labels], names: tuple[str, ...] | None
+    train: tuple[str, IntLabels], test: tuple[str, IntLabels], names: tuple[str, ...] | None
 ) -> tuple[str, ...]:
-    """Return the names of the classes, which are their numbers when the data set gives none.
+    """Return the names of the classes: their numbers if the data set has no names.
 
     Args:
-        train: place, for the message, and (N,) labels.
+        train: the split's name, for messages, and its labels (N,).
         test: likewise.
-        names: the names that the data set gives, or ``None``.
+        names: the data set's names of the classes, or ``None``.
 
     Raises:
         UserError: there is only one class, a class has no training image, or a label has no class.
     """
     where, labels = train
-    found: list[int] = np.unique(labels).tolist()
-    classes = len(names) if names else found[-1] + 1
-    gap = next(number for number, label in enumerate([*found, -1]) if number != label)
-    if len(found) < 2:
+    present: list[int] = np.unique(labels).tolist()
+    classes = len(names) if names else present[-1] + 1
+    gap = next(number for number, label in enumerate([*present, -1]) if number != label)
+    if len(present) < 2:
         raise UserError(
-            f"{where}: all images are of class {found[0]}; a classifier needs two classes"
+            f"{where}: all images are of class {present[0]}; a classifier needs two classes"
         )
     if gap < classes:
-        called = f" ({names[gap]!r})" if names else ""
+        name = f" ({names[gap]!r})" if names else ""
         raise UserError(
-            f"{where}: class {gap}{called} has no image; labels must run from 0 without a gap"
+            f"{where}: class {gap}{name} has no image; labels must run from 0 without a gap"
         )
-    for place, values in (train, test):
-        if (largest := int(values.max())) >= classes:
-            row = int(values.argmax())
+    for where, labels in (train, test):
+        if (largest := int(labels.max())) >= classes:
             raise UserError(
-                f"{place}, row {row}: label {largest}, but the training classes are 0..{classes - 1}"
+                f"{where}, row {int(labels.argmax())}: label {largest}, "
+                f"but the training classes are 0..{classes - 1}"
             )
     return names or tuple(str(number) for number in range(classes))

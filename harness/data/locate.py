@@ -1,4 +1,4 @@
-"""Finds where a data set's images are, and tells one state of them from another."""
+"""Finds a data set's images, and gives the state of their files a signature."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data.archives import ArchiveLayout, layout
-from harness.data.catalog import CatalogEntry, resolve
+from harness.data.archives import ArchiveLayout, find_layout
+from harness.data.catalog import CatalogEntry, resolve_entry
 from harness.data.file_cache import file_stamp
 from harness.data.options import DataOptions
 from harness.errors import UserError
@@ -19,7 +19,7 @@ _IMAGES = frozenset(
     (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
 _OTHER_NAMES = {"tiny_imagenet": "tiny"}  # folders as BackdoorBench calls them
-_FORMAT = 1  # raised when the same files would be decoded to other arrays than before
+_FORMAT = 1  # raise it when the same files would be decoded to other arrays than before
 
 Files = tuple[tuple[Path, ...], tuple[Path, ...]]
 
@@ -30,13 +30,12 @@ class RawSource:
 
     Attributes:
         name: the data set's name in the study.
-        entry: what is known of it, the study's overrides applied.
-        signature: 64 hexadecimal characters that change when the files or the way to decode them
-            change.
+        entry: the catalogue's entry with the study's overrides.
+        signature: 64 hexadecimal characters that change with the files or the way to decode them.
         folder: the local folder; ``None`` for the hub and for the embedded digits.
-        files: the local training and test files; ``None`` likewise.
-        missing: for the hub: what to do when it cannot be reached, as one sentence.
-        layout: how to read a folder that has the layout of a data set's own archive.
+        files: the local training and test files; ``None`` likewise, and with a layout.
+        missing: for the hub, one sentence that says what to do if it cannot be reached.
+        layout: how to read an extracted archive.
     """
 
     name: str
@@ -49,21 +48,22 @@ class RawSource:
 
 
 def locate(name: str, options: DataOptions, root: Path | None) -> RawSource:
-    """Find a data set: at ``options.path``, ``options.hub``, ``<root>/<name>``, embedded, or on the hub.
+    """Find a data set.
 
-    The first of these that applies is taken. A local folder holds either parquet files ``train*``
-    and ``test*``, at any depth, or images as ``train/<class>/<image>`` and
-    ``test/<class>/<image>``, or one of the layouts of ``harness.data.archives``.
+    The first that applies: ``options.path``, ``options.hub``, ``<root>/<name>``, embedded, the hub.
+    A local folder holds either parquet files ``train*`` and ``test*``, at any depth, or images as
+    ``train/<class>/<image>`` and ``test/<class>/<image>``, or one of the layouts of
+    ``harness.data.archives``.
 
     Args:
-        name: a name of the catalogue, or any other with ``options.path`` or ``options.hub``.
+        name: a name in the catalogue, or any other with ``options.path`` or ``options.hub``.
         options: the study's overrides.
         root: folder with one folder per data set, or ``None``.
 
     Raises:
         UserError: the name is unknown, or the folder is missing or holds no data set.
     """
-    entry = resolve(name, options)
+    entry = resolve_entry(name, options)
     if options.path is not None:
         return _local(name, entry, Path(options.path).expanduser())
     if options.hub is None and root is not None:
@@ -79,26 +79,26 @@ def locate(name: str, options: DataOptions, root: Path | None) -> RawSource:
 
 
 def _advice(name: str, entry: CatalogEntry, root: Path | None) -> str:
-    """Return the sentence that says how to bring a data set of the hub onto this machine."""
+    """Return the sentence that says how to download a data set from the hub."""
     target = (root or Path("data")) / name
     then = "" if root else ", and set DEFUSE_DATA=data"
     only = f' --include "{entry.config}/*"' if entry.config else ""
     command = f"hf download {entry.hub} --repo-type dataset{only} --local-dir {target}"
-    tried = f"{target} does not exist" if root else "no folder of local data sets is set"
-    return f"{tried}; where there is a network, run: {command}{then}"
+    reason = f"{target} does not exist" if root else "no folder of local data sets is set"
+    return f"{reason}; on a machine with network access, run: {command}{then}"
 
 
 def _local(name: str, entry: CatalogEntry, folder: Path) -> RawSource:
-    """Return the source for a local folder, or raise a UserError that says what it lacks."""
+    """Return the source for a local folder; raise a UserError if it is no data set."""
     if not folder.is_dir():
         raise UserError(f"data set {name!r}: no folder {folder}; correct 'path'")
-    known = layout(folder)
-    if known is not None:
-        states = [_state(folder, path) for path in known.files]
-        signature = _signature(states, entry)
-        return RawSource(name=name, entry=entry, signature=signature, folder=folder, layout=known)
+    layout = find_layout(folder)
+    if layout is not None:
+        stamps = [_stamp(folder, path) for path in layout.files]
+        signature = _signature(stamps, entry)
+        return RawSource(name=name, entry=entry, signature=signature, folder=folder, layout=layout)
     inner = folder / entry.config if entry.config and (folder / entry.config).is_dir() else folder
-    train, test = (_parquet(inner, split) or _pictures(inner, split) for split in entry.splits)
+    train, test = (_parquet(inner, split) or _images(inner, split) for split in entry.splits)
     for split, files in zip(entry.splits, (train, test), strict=True):
         if not files:
             raise UserError(
@@ -109,29 +109,29 @@ def _local(name: str, entry: CatalogEntry, folder: Path) -> RawSource:
         raise UserError(
             f"data set {name!r}: {inner} has one split as parquet and one as images; use one kind"
         )
-    states = [_state(inner, path) for path in train + test]
+    stamps = [_stamp(inner, path) for path in train + test]
     return RawSource(
         name=name,
         entry=entry,
-        signature=_signature(states, entry),
+        signature=_signature(stamps, entry),
         folder=inner,
         files=(train, test),
     )
 
 
 def _parquet(folder: Path, split: str) -> tuple[Path, ...]:
-    """Return the split's parquet files, named ``<split>*`` or lying in a folder of that name."""
-    ours = re.compile(rf"{re.escape(split)}([-_.\d]|$)")
-    found = (path for path in folder.rglob("*.parquet") if not _hidden(_inside(path, folder)))
+    """Return the split's parquet files, named ``<split>*`` or in a folder of that name."""
+    named = re.compile(rf"{re.escape(split)}([-_.\d]|$)")
+    visible = (path for path in folder.rglob("*.parquet") if not _hidden(_inside(path, folder)))
     return tuple(
-        sorted(path for path in found if ours.match(path.stem) or path.parent.name == split)
+        sorted(path for path in visible if named.match(path.stem) or path.parent.name == split)
     )
 
 
-def _pictures(folder: Path, split: str) -> tuple[Path, ...]:
+def _images(folder: Path, split: str) -> tuple[Path, ...]:
     """Return the split's image files, class by class."""
-    found = (path for path in (folder / split).glob("*/*") if path.suffix.lower() in _IMAGES)
-    return tuple(sorted((path for path in found if not _hidden(path.parts[-2:])), key=str))
+    images = (path for path in (folder / split).glob("*/*") if path.suffix.lower() in _IMAGES)
+    return tuple(sorted((path for path in images if not _hidden(path.parts[-2:])), key=str))
 
 
 def _inside(path: Path, folder: Path) -> tuple[str, ...]:
@@ -142,8 +142,8 @@ def _hidden(parts: tuple[str, ...]) -> bool:
     return any(part.startswith(".") for part in parts)
 
 
-def _state(folder: Path, path: Path) -> list[str | int]:
-    """Return what changes when a file changes: its relative name, its size and its time."""
+def _stamp(folder: Path, path: Path) -> list[str | int]:
+    """Return a file's relative name, size and modification time."""
     return ["/".join(_inside(path, folder)), *file_stamp(path)]
 
 

@@ -1,4 +1,4 @@
-"""Opens a data set's raw images: embedded digits, image folders, known layouts, and tables."""
+"""Opens a data set's raw images: digits, image folders, extracted archives, tables."""
 
 from __future__ import annotations
 
@@ -8,46 +8,46 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.data.gtsrb_tracks import tracks
+from harness.data.gtsrb_tracks import number_tracks
 from harness.data.locate import Files, RawSource
-from harness.data.splits import RawDataset, Split, join
+from harness.data.splits import RawDataset, Split, join_splits
 from harness.data.tables import read_hub, read_parquet
 from harness.errors import UserError
 
 
-def read(source: RawSource, scratch: Path) -> RawDataset:
+def open_raw(source: RawSource, scratch: Path) -> RawDataset:
     """Open a data set.
 
     Args:
         source: where it is.
-        scratch: an empty folder, kept by the caller for as long as images are fetched.
+        scratch: an empty folder, which must exist for as long as images are fetched.
 
     Raises:
-        UserError: it cannot be read, or its labels or columns are not what they should be.
+        UserError: it cannot be read, or has wrong labels or columns.
     """
-    raw = _found(source, scratch)
+    raw = _open(source, scratch)
     return _with_tracks(raw) if source.entry.tracks else raw
 
 
-def _found(source: RawSource, scratch: Path) -> RawDataset:
+def _open(source: RawSource, scratch: Path) -> RawDataset:
     if source.layout is not None:
         return source.layout.read()
     if source.files is None:
         return read_hub(source) if source.entry.hub is not None else _digits()
     if source.files[0][0].suffix == ".parquet":
         return read_parquet(source, source.files, scratch)
-    return _pictures(source, source.files)
+    return _image_folder(source, source.files)
 
 
 def _with_tracks(raw: RawDataset) -> RawDataset:
-    """Return the data set with its training images numbered by track, if their file names tell it."""
+    """Return the data set with track numbers, if the file names of training images have them."""
     train = raw.train
-    groups = None if train.names is None else tracks(train.names(), train.labels)
+    groups = None if train.names is None else number_tracks(train.names(), train.labels)
     return replace(raw, train=replace(train, groups=groups))
 
 
 def _digits() -> RawDataset:
-    """Return scikit-learn's 1,797 digits; every fourth of each class, in file order, is a test image."""
+    """Return scikit-learn's 1,797 digits; every fourth of each class is a test image."""
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
@@ -58,7 +58,7 @@ def _digits() -> RawDataset:
     pixels = np.round(bunch.images * (255 / 16)).astype(np.uint8)
     labels = bunch.target.astype(np.int64)
     rank = np.array([np.count_nonzero(labels[:row] == label) for row, label in enumerate(labels)])
-    held = rank % 4 == 3
+    is_test = rank % 4 == 3
 
     def split(where: str, rows: NDArray[np.bool_]) -> Split:
         images = pixels[rows]
@@ -66,12 +66,12 @@ def _digits() -> RawDataset:
             where=where, labels=labels[rows], fetch=lambda start, stop: list(images[start:stop])
         )
 
-    return join(split("digits, train", ~held), split("digits, test", held), None)
+    return join_splits(split("digits, train", ~is_test), split("digits, test", is_test), None)
 
 
-def _pictures(source: RawSource, files: Files) -> RawDataset:
-    """Open an image folder: classes are the folder names, in numerical order when all are numbers."""
-    folders = {path.parent.name for part in files for path in part}
+def _image_folder(source: RawSource, files: Files) -> RawDataset:
+    """Open images by class: folder names are class names, in numerical order if all are numbers."""
+    folders = {path.parent.name for paths in files for path in paths}
     numbers = all(name.isdecimal() for name in folders)
     names = sorted(folders, key=lambda name: (int(name) if numbers else 0, name))
     number = {name: index for index, name in enumerate(names)}
@@ -87,4 +87,4 @@ def _pictures(source: RawSource, files: Files) -> RawDataset:
             names=lambda: [path.name for path in paths],
         )
 
-    return join(split(0), split(1), tuple(names))
+    return join_splits(split(0), split(1), tuple(names))

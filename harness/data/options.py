@@ -15,7 +15,7 @@ class DataOptions:
         hub: id of a data set on the Hugging Face hub.
         image: name of the image column.
         label: name of the label column.
-        size: height and width in pixels that every image is resized to (bilinear).
+        size: height and width in pixels to which every image is resized (bilinear).
         mean: per channel, on the [0, 1] scale.
         std: per channel, on the [0, 1] scale.
         crop: padding in pixels of the random crop; 0 for none.

@@ -1,4 +1,4 @@
-"""Reads the python pickles of CIFAR without executing anything that they say."""
+"""Reads the pickles of CIFAR without executing anything in them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ _ALLOWED = {
     ("numpy", "dtype"),
     ("_codecs", "encode"),
 }
-"""All that arrays and bytes need to be rebuilt; what else a file names is refused before it is
-looked up."""
+"""All names needed to rebuild arrays and bytes; other names are refused and not looked up."""
 
 
-class _Arrays(pickle.Unpickler):
+class _ArrayUnpickler(pickle.Unpickler):
     """An unpickler for dictionaries of numbers, bytes, lists and arrays, and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
             raise pickle.UnpicklingError(
-                f"it asks for {module}.{name}, which no batch of images needs"
+                f"it names {module}.{name}, which no batch of images needs"
             )
         if name == "encode":
             return _bytes
@@ -36,7 +35,7 @@ class _Arrays(pickle.Unpickler):
 
 
 def _bytes(text: str, encoding: str) -> bytes:
-    """Return the bytes that Python 3 writes as text into pickles of Python 2's kind."""
+    """Return bytes that Python 3 has pickled as text in a protocol of Python 2."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"bytes in the encoding {encoding!r}")
     return text.encode("latin1")
@@ -46,11 +45,11 @@ def read_pickle(path: Path) -> dict[bytes, Any]:
     """Return the dictionary in a CIFAR file, with keys as bytes.
 
     Raises:
-        UserError: the file is damaged, is no dictionary, or names anything but plain arrays.
+        UserError: the file is damaged, holds no dictionary, or names anything but plain arrays.
     """
     try:
         with path.open("rb") as file:
-            found = _Arrays(file, encoding="bytes").load()
+            content = _ArrayUnpickler(file, encoding="bytes").load()
     except (
         pickle.UnpicklingError,
         EOFError,
@@ -60,12 +59,13 @@ def read_pickle(path: Path) -> dict[bytes, Any]:
         KeyError,
         IndexError,
     ) as error:
-        what = str(error) or type(error).__name__
-        raise UserError(f"{path}: not a batch of images ({what}); fetch it anew") from error
+        reason = str(error) or type(error).__name__
+        raise UserError(f"{path}: not a batch of images ({reason}); download it again") from error
     except (AttributeError, MemoryError, OverflowError, ImportError, RuntimeError) as error:
         raise UserError(
-            f"{path}: not a batch of images ({type(error).__name__}); fetch it anew"
+            f"{path}: not a batch of images ({type(error).__name__}); download it again"
         ) from error
-    if not isinstance(found, dict):
-        raise UserError(f"{path}: not a batch of images (a {type(found).__name__}); fetch it anew")
-    return {key.encode() if isinstance(key, str) else key: value for key, value in found.items()}
+    if not isinstance(content, dict):
+        kind = type(content).__name__
+        raise UserError(f"{path}: not a batch of images (a {kind}); download it again")
+    return {key.encode() if isinstance(key, str) else key: value for key, value in content.items()}

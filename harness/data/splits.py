@@ -1,4 +1,4 @@
-"""A data set as it was found: encoded images, fetched in batches, and checked labels."""
+"""A data set before decoding: encoded images, fetched in batches, and checked labels."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Split:
     """One split, not yet decoded.
 
     Attributes:
-        where: the split and its place, for messages.
-        labels: (N,) classes from 0.
-        fetch: images from one row up to another, as file content, path, or (H, W[, 3]) pixels;
-            ``None`` where the row has no image.
-        column: the image column, for messages; empty when the images are not in a table.
-        names: the images' file names, where they have any.
-        groups: (N,) numbers, the same for images that are near copies of each other; ``None`` if
+        where: the data set and the split, for messages.
+        labels: (N,) classes, numbered from 0.
+        fetch: returns the images from one row up to another, as file content, path, or (H, W[, 3])
+            pixels; ``None`` for a row without image.
+        column: the image column, for messages; empty if the images are not in a table.
+        names: returns the images' file names; ``None`` if they have none.
+        groups: (N,) numbers, equal for images that are near copies of each other; ``None`` if
             unknown.
     """
 
@@ -46,11 +46,11 @@ class RawDataset:
     names: tuple[str, ...]
 
 
-def join(train: Split, test: Split, names: tuple[str, ...] | None) -> RawDataset:
-    """Join two splits, with the class names that the data set gives or ``None``.
+def join_splits(train: Split, test: Split, names: tuple[str, ...] | None) -> RawDataset:
+    """Join two splits; ``names`` are the data set's names of its classes, or ``None``.
 
     Raises:
-        UserError: the labels do not run from 0 without a gap.
+        UserError: the labels are not numbered from 0 without a gap.
     """
     names = class_names((train.where, train.labels), (test.where, test.labels), names)
     return RawDataset(train=train, test=test, names=names)

@@ -1,4 +1,4 @@
-"""Reads tables of encoded images through ``datasets``: parquet files and the hub."""
+"""Reads tables of encoded images with ``datasets``: parquet files and the hub."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 from harness.data.catalog import CatalogEntry
 from harness.data.labels import check_labels
 from harness.data.locate import Files, RawSource
-from harness.data.splits import Encoded, RawDataset, Split, join
+from harness.data.splits import Encoded, RawDataset, Split, join_splits
 from harness.errors import UserError, nearest
 
 
 def read_parquet(source: RawSource, files: Files, scratch: Path) -> RawDataset:
-    """Open parquet files; ``datasets`` keeps its working copy in the scratch folder.
+    """Open parquet files; ``datasets`` writes its own copy to the scratch folder.
 
     Raises:
-        UserError: a file is damaged, or a column is missing or not what it should be.
+        UserError: a file is damaged, or a column is missing or of the wrong type.
     """
     from datasets import exceptions, load_dataset
 
     splits = source.entry.splits
     try:
-        paths = {split: _filled(part) for split, part in zip(splits, files, strict=True)}
+        paths = {split: _with_rows(part) for split, part in zip(splits, files, strict=True)}
         for split in splits:
             if not paths[split]:
                 raise UserError(f"{source.folder}, {split}: the split is empty")
@@ -35,48 +35,52 @@ def read_parquet(source: RawSource, files: Files, scratch: Path) -> RawDataset:
     return _tables(source.entry, [loaded[split] for split in splits], str(source.folder))
 
 
-def _filled(files: tuple[Path, ...]) -> list[str]:
-    """Return files that hold rows, escaped: ``datasets`` reads names as patterns, and fails without rows."""
+def _with_rows(files: tuple[Path, ...]) -> list[str]:
+    """Return the files that have rows, as escaped patterns.
+
+    ``datasets`` reads file names as patterns, and fails on files without rows.
+    """
     from pyarrow.parquet import read_metadata
 
     return [glob.escape(str(path)) for path in files if read_metadata(path).num_rows]
 
 
 def read_hub(source: RawSource) -> RawDataset:
-    """Download from the hub, or use what an earlier download left in the hub's own cache.
+    """Download from the hub, or use its cache of an earlier download.
 
     Raises:
-        UserError: the hub cannot be reached, or a column is missing or not what it should be.
+        UserError: the hub cannot be reached, or a column is missing or of the wrong type.
     """
     from datasets import exceptions, load_dataset
     from huggingface_hub.utils import logging as hub_logging
 
-    hub_logging.set_verbosity_error()  # of each retry it would tell; the last error is told below
+    hub_logging.set_verbosity_error()  # no message per retry; the last error is reported below
     entry = source.entry
     try:
         loaded = load_dataset(entry.hub, entry.config, split=list(entry.splits))
     except (exceptions.DatasetsError, OSError, ValueError) as error:
         raise UserError(
-            f"data set {source.name!r}: cannot fetch {entry.hub} ({_cause(error)}): {source.missing}"
+            f"data set {source.name!r}: cannot download {entry.hub} ({_cause(error)}): "
+            f"{source.missing}"
         ) from error
     return _tables(entry, loaded, f"hub {entry.hub}")
 
 
 def _cause(error: BaseException) -> str:
-    """Return the first line of what lies at the bottom of an error."""
+    """Return the first line of the error that caused an error in the first place."""
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _tables(entry: CatalogEntry, tables: list[Any], place: str) -> RawDataset:
+def _tables(entry: CatalogEntry, tables: list[Any], where: str) -> RawDataset:
     """Open two tables of ``datasets``."""
     train, test = (
-        _table(entry, table, f"{place}, {split}")
+        _table(entry, table, f"{where}, {split}")
         for table, split in zip(tables, entry.splits, strict=True)
     )
     names = getattr(tables[0].features[entry.label], "names", None)
-    return join(train, test, tuple(names) if names else None)
+    return join_splits(train, test, tuple(names) if names else None)
 
 
 def _table(entry: CatalogEntry, table: Any, where: str) -> Split:
@@ -110,11 +114,11 @@ def _check_images(feature: object, where: str) -> None:
     binary = isinstance(feature, Value) and feature.dtype in ("binary", "large_binary")
     packed = isinstance(feature, dict) and "bytes" in feature
     if not (isinstance(feature, Image) or binary or packed):
-        raise UserError(f"{where} does not hold encoded images; name the image column with 'image'")
+        raise UserError(f"{where} holds no encoded images; name the image column with 'image'")
 
 
 def _content(cell: dict[str, Any] | None) -> Encoded:
-    """Return the content of an image file, else its path."""
+    """Return an image file's content, or its path if the table does not hold the content."""
     if cell is None or (cell["bytes"] is None and cell["path"] is None):
         return None
     content: bytes | None = cell["bytes"]

@@ -144,7 +144,7 @@ class Evil:
 def test_a_pickle_that_would_run_something_runs_nothing(tmp_path, cache):
     folder = cifar10(tmp_path / "cifar")
     dump(folder / "data_batch_3", {b"data": Evil(tmp_path / "ran")})
-    refuse(r"data_batch_3: not a batch of images \(it asks for (posix|nt).system", folder, cache)
+    refuse(r"data_batch_3: not a batch of images \(it names (posix|nt).system", folder, cache)
     assert not (tmp_path / "ran").exists()
 
 
@@ -155,7 +155,7 @@ def test_nothing_but_arrays_is_looked_up(tmp_path, module):
     home, _, name = module.rpartition(".")
     path = tmp_path / "batch"
     path.write_bytes(f"c{home}\n{name}\n.".encode())
-    with pytest.raises(UserError, match=f"it asks for {module}"):
+    with pytest.raises(UserError, match=f"it names {module}"):
         read_pickle(path)
 
 
@@ -205,9 +205,9 @@ def test_gtsrb_that_is_broken(tmp_path, cache):
     table = root / "Test" / "GT-final_test.csv"
     good = table.read_text()
     table.write_text(good.replace(";", ","))
-    refuse("GT-final_test.csv: a table with Filename and ClassId", root, cache)
+    refuse("GT-final_test.csv: needs the columns Filename and ClassId", root, cache)
     table.write_text(good.replace("8;8;0;0;8;8;1", "8;8;0;0;8;8;stop"))
-    refuse("GT-final_test.csv: 'stop' is no class number", root, cache)
+    refuse("GT-final_test.csv: 'stop' is not a class number", root, cache)
     table.unlink()
     refuse("GT-final_test.csv is missing", root, cache)
     table.write_text(good)
@@ -226,4 +226,4 @@ def test_tiny_imagenet_that_is_broken(tmp_path, cache):
     refuse("val_00.JPEG is missing", folder, cache)
     table.unlink()
     (folder / "val" / "images").rename(folder / "val" / ".away")
-    refuse("no images; they belong into val/<class>/", folder, cache)
+    refuse("no images; they belong in val/<class>/", folder, cache)

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from harness.data.cache import default_cache, default_root, prepare
-from harness.data.catalog import CATALOG, resolve
+from harness.data.catalog import CATALOG, resolve_entry
 from harness.data.info import open_arrays
 from harness.data.locate import locate
 from harness.data.options import DataOptions
@@ -305,8 +305,8 @@ def test_an_unknown_name():
     with pytest.raises(
         UserError, match=r"unknown data set 'cifar1'; did you mean 'cifar10'.*'path' or 'hub'"
     ):
-        resolve("cifar1", DataOptions())
-    assert resolve("mine", DataOptions(hub="me/mine")).hub == "me/mine"
+        resolve_entry("cifar1", DataOptions())
+    assert resolve_entry("mine", DataOptions(hub="me/mine")).hub == "me/mine"
 
 
 def test_an_own_hub_id_wins_over_the_local_folder(tmp_path):
@@ -365,7 +365,7 @@ def test_a_hub_id_is_read_like_a_local_folder(tmp_path, cache, monkeypatch):
     )  # `datasets` takes a folder as an id
     assert hub == local
     (tmp_path / "a" / "test.parquet").unlink()
-    with pytest.raises(UserError, match=r"cannot fetch .*test"):
+    with pytest.raises(UserError, match=r"cannot download .*test"):
         prepare("mine", DataOptions(hub=str(tmp_path / "a"), size=3), None, cache)
 
 
@@ -421,7 +421,7 @@ def test_a_damaged_image(tmp_path, cache):
     images[3] = images[3][:60]
     refuse("train, column 'image', row 3: damaged image", parquet(tmp_path / "a", images), cache)
     images[3] = b"no image at all"
-    refuse("row 3: not an image file; mend or remove it", parquet(tmp_path / "b", images), cache)
+    refuse("row 3: not an image file; fix or remove it", parquet(tmp_path / "b", images), cache)
     images[3] = None
     refuse("row 3: no image", parquet(tmp_path / "c", images), cache)
 
@@ -454,7 +454,7 @@ def test_missing_columns(tmp_path, cache):
 
 def test_a_column_without_images(tmp_path, cache):
     options = DataOptions(path=parquet(tmp_path / "a").path, image="label")
-    refuse("column 'label' does not hold encoded images", options, cache)
+    refuse("column 'label' holds no encoded images", options, cache)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import torch
 from harness.contract import Budget
 from harness.data.augment import Augment
 from harness.data.cache import prepare
-from harness.data.device_dataset import load_resident
-from harness.data.gtsrb_tracks import tracks
+from harness.data.device_dataset import load_to_device
+from harness.data.gtsrb_tracks import number_tracks
 from harness.data.info import open_groups
 from harness.data.options import DataOptions
 from harness.toolbox.holdout import hold_out
@@ -24,17 +24,17 @@ def test_tracks_are_numbered_within_their_class():
         "00003_00001.ppm",
     ]
     labels = np.array([0, 0, 0, 1])
-    assert tracks(names, labels).tolist() == [0, 0, 1, 2]
-    assert tracks([*names[:3], "cat.png"], labels) is None
+    assert number_tracks(names, labels).tolist() == [0, 0, 1, 2]
+    assert number_tracks([*names[:3], "cat.png"], labels) is None
 
 
 def test_gtsrb_keeps_its_tracks_and_other_sets_have_none(tmp_path):
     gtsrb(tmp_path / "gtsrb")
     info = prepare("gtsrb", DataOptions(), tmp_path, tmp_path / "cache")
     assert open_groups(info).tolist() == [0, 0, 0, 1, 1, 1]
-    assert load_resident(info, torch.device("cpu")).train_groups.tolist() == [0, 0, 0, 1, 1, 1]
+    assert load_to_device(info, torch.device("cpu")).train_groups.tolist() == [0, 0, 0, 1, 1, 1]
     own = prepare("mine", DataOptions(path=str(tmp_path / "gtsrb")), None, tmp_path / "other")
-    assert load_resident(own, torch.device("cpu")).train_groups is None
+    assert load_to_device(own, torch.device("cpu")).train_groups is None
 
 
 def budget(groups):
