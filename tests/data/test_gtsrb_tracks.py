@@ -1,4 +1,4 @@
-"""GTSRB's frames of one track: numbered from their names, and kept together in validation splits."""
+"""Frames of one GTSRB track are numbered by file name, and stay together in validation splits."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from harness.data.gtsrb_tracks import number_tracks
 from harness.data.info import open_groups
 from harness.data.options import DataOptions
 from harness.toolbox.holdout import hold_out
-from tests.data.test_archives import gtsrb
+from tests.helpers.dataset_archives import write_gtsrb
 from tests.helpers.tiny_victims import context
 
 
@@ -29,7 +29,7 @@ def test_tracks_are_numbered_within_their_class():
 
 
 def test_gtsrb_keeps_its_tracks_and_other_sets_have_none(tmp_path):
-    gtsrb(tmp_path / "gtsrb")
+    write_gtsrb(tmp_path / "gtsrb")
     info = prepare("gtsrb", DataOptions(), tmp_path, tmp_path / "cache")
     assert open_groups(info).tolist() == [0, 0, 0, 1, 1, 1]
     assert load_to_device(info, torch.device("cpu")).train_groups.tolist() == [0, 0, 0, 1, 1, 1]
