@@ -1,1 +1,5 @@
-"""Attacks: one file each; the file name is the registry name."""
+"""Attacks, one file each, named like the file. See README.md.
+
+A file imports ``harness.contract`` and ``harness.toolbox``, nothing else of the project. Defenses
+are in ``defenses``, architectures in ``harness.models``.
+"""

@@ -54,7 +54,9 @@ def quantise(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tens
 def bpp(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> TrainingControl:
     """Quantise a share of every batch, and give another share foreign residuals."""
     state = {"levels": torch.tensor([float(hyper.levels)], device=ctx.device)}
-    changes = BatchPoisoner(goal, Quota(goal.poison_rate(len(train.labels))), Quota(hyper.negative_share))
+    changes = BatchPoisoner(
+        goal, Quota(goal.poison_rate(len(train.labels))), Quota(hyper.negative_share)
+    )
 
     def negative(images: torch.Tensor) -> torch.Tensor:
         others = random_images(train.images, len(images), ctx.generator)

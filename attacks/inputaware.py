@@ -80,7 +80,7 @@ def inputaware(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Tr
 
     def batch(images: torch.Tensor, labels: torch.Tensor) -> Batch:
         optimiser.zero_grad()
-        first, crosses = changes.parts(len(labels))
+        first, crosses = changes.counts(len(labels))
         x = as_float(images)
         others = random_images(train.images, crosses, ctx.generator)
         if first + crosses == 0:

@@ -1,1 +1,5 @@
-"""Defenses: one file each; the file name is the registry name."""
+"""Defenses, one file each, named like the file. See README.md.
+
+A file imports ``harness.contract`` and ``harness.toolbox``, nothing else of the project. Attacks
+are in ``attacks``, architectures in ``harness.models``.
+"""

@@ -54,5 +54,5 @@ def in_turn(images: torch.Tensor, triggers: list[InvertedTrigger]) -> torch.Tens
     """Return images (n, C, H, W), the i-th under trigger i modulo their number."""
     stamped = torch.empty_like(images)
     for i, trigger in enumerate(triggers):
-        stamped[i :: len(triggers)] = trigger.stamp(images[i :: len(triggers)])
+        stamped[i :: len(triggers)] = trigger.apply(images[i :: len(triggers)])
     return stamped

@@ -30,12 +30,11 @@ class Hyper(InvertibleMasks):
     """Masks, the inner search, and the three stages."""
 
 
-def together(
+def repair_cohort(
     model: nn.Module, budgets: Sequence[Budget], hyper: Hyper, contexts: Sequence[Context]
 ) -> list[Defended]:
-    """Learn the masks for every budget, all at once."""
-    images = [budget.images for budget in budgets]
-    return learn_invertible_masks(model, images, convolution_sites(model), hyper, contexts)
+    """Learn the masks of every budget at the same time."""
+    return learn_invertible_masks(model, budgets, convolution_sites(model), hyper, contexts)
 
 
 @defense(
@@ -45,8 +44,8 @@ def together(
     version=4,
     display_name="IMS",
     requires="convolutions",
-    cohort=together,
+    cohort=repair_cohort,
 )
 def ims(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Learn the masks and return the masked network, the inverse network and all gates."""
-    return together(model, [budget], hyper, [ctx])[0]
+    return repair_cohort(model, [budget], hyper, [ctx])[0]

@@ -30,12 +30,11 @@ class Hyper(InvertibleMasks):
     """lambda, the weight of the mean of 1 - s in stages A and C."""
 
 
-def together(
+def repair_cohort(
     model: nn.Module, budgets: Sequence[Budget], hyper: Hyper, contexts: Sequence[Context]
 ) -> list[Defended]:
-    """Learn the masks for every budget, all at once."""
-    images = [budget.images for budget in budgets]
-    return learn_invertible_masks(model, images, block_sites(model), hyper, contexts)
+    """Learn the masks of every budget at the same time."""
+    return learn_invertible_masks(model, budgets, block_sites(model), hyper, contexts)
 
 
 @defense(
@@ -45,8 +44,8 @@ def together(
     version=2,
     display_name="IMS-ViT",
     requires="encoder-blocks",
-    cohort=together,
+    cohort=repair_cohort,
 )
 def ims_vit(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Learn the masks and return the gated network, the inverse network and all gates."""
-    return together(model, [budget], hyper, [ctx])[0]
+    return repair_cohort(model, [budget], hyper, [ctx])[0]

@@ -79,5 +79,5 @@ def stamped(budget: Budget, triggers: list[InvertedTrigger], hyper: Hyper, ctx: 
     order = torch.randperm(len(budget), generator=ctx.generator).to(budget.labels.device)
     count = max(1, int(hyper.unlearning_share * len(budget)))
     clean, rest = budget.subset(order[count:]), budget.subset(order[:count])
-    images = torch.cat([clean.images, *(trigger.stamp(rest.images) for trigger in triggers)])
+    images = torch.cat([clean.images, *(trigger.apply(rest.images) for trigger in triggers)])
     return images, torch.cat([clean.labels, *(rest.labels for _ in triggers)])

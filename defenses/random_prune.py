@@ -48,7 +48,7 @@ def random_prune(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -
     for n in range(step, len(order), step):
         gates = torch.ones(len(order))
         gates[order[:n]] = 0
-        tried = sites.fixed(model, sites.split(gates.to(ctx.device)))
+        tried = sites.with_gates(model, sites.split(gates.to(ctx.device)))
         now = accuracy(tried, val)
         ctx.log(n, cut=n, val_acc=now)
         if before - now > hyper.tolerance * before:

@@ -1,1 +1,4 @@
-"""Architectures: one file each; the file name is the registry name."""
+"""Architectures, one file each, named like the file; modules with an underscore are their parts.
+
+Imports the contract alone. ``harness.training.network`` puts the normalisation in front of them.
+"""

@@ -1,4 +1,4 @@
-"""Attention maps of feature maps, and their distillation (Zagoruyko, Komodakis, arXiv 1612.03928)."""
+"""Attention maps and their distillation (Zagoruyko, Komodakis, arXiv 1612.03928)."""
 
 from __future__ import annotations
 
@@ -12,68 +12,78 @@ EPS = 1e-6
 
 
 def attention_map(features: torch.Tensor, power: float) -> torch.Tensor:
-    """Return the sum over channels of |features|^power, divided by its L2 norm: (n, C, H, W) -> (n, H, W)."""
+    """Return the attention maps of feature maps: (n, C, H, W) -> (n, H, W).
+
+    The sum over channels of |features|^power, divided by its L2 norm.
+    """
     energy = features.abs().pow(power).sum(1)
     norm: torch.Tensor = energy.norm(dim=(1, 2), keepdim=True)
     return energy / (norm + EPS)
 
 
 def attention_distance(student: torch.Tensor, teacher: torch.Tensor, power: float) -> torch.Tensor:
-    """Return the mean squared difference of two attention maps of one layer."""
+    """Return the mean squared difference of the attention maps of one layer, a scalar.
+
+    ``student`` and ``teacher`` are feature maps (n, C, H, W); no gradient reaches the teacher.
+    """
     return F.mse_loss(attention_map(student, power), attention_map(teacher, power).detach())
 
 
 class FeatureMaps:
-    """Keeps what some modules of a model put out, (n, C, H, W), whenever the model is called."""
+    """A model that also returns the outputs of some of its modules, (n, C, H, W) each."""
 
     def __init__(self, model: nn.Module, modules: list[str]) -> None:
         self.model = model
         self.modules = modules
         self._maps: dict[str, torch.Tensor] = {}
         self._hooks = [
-            model.get_submodule(name).register_forward_hook(self._keep(name)) for name in modules
+            model.get_submodule(name).register_forward_hook(self._store_output(name))
+            for name in modules
         ]
 
-    def _keep(self, name: str) -> Any:
-        def keep(module: nn.Module, inputs: object, out: torch.Tensor) -> None:
+    def _store_output(self, name: str) -> Any:
+        def hook(module: nn.Module, inputs: object, out: torch.Tensor) -> None:
             self._maps[name] = out
 
-        return keep
+        return hook
 
     def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Return logits, and the feature maps in order of ``modules``."""
+        """Return logits (n, classes), and the feature maps in the order of ``modules``."""
         logits = self.model(images)
         return logits, [self._maps[name] for name in self.modules]
 
     def remove(self) -> None:
-        """Leave the model as it was."""
+        """Remove the hooks from the model."""
         for hook in self._hooks:
             hook.remove()
 
 
 @torch.no_grad()
-def last_map_modules(model: nn.Module, image: torch.Tensor, wanted: int) -> list[str]:
-    """Name the modules that put out the last map at each of the last ``wanted`` resolutions, first to last.
+def last_map_modules(model: nn.Module, image: torch.Tensor, count: int) -> list[str]:
+    """Name the modules with the last feature map at each of the last ``count`` resolutions.
 
-    ``image`` is (1, C, H, W). Modules without a convolution inside do not count, nor do maps of one
-    position. On residual networks these are the last stages.
+    The order is that of the forward pass.
+
+    ``image`` is (1, C, H, W). Modules without a convolution
+    inside do not count, nor do maps of one position. On residual networks these are the last
+    stages.
     """
     last: dict[torch.Size, str] = {}
 
-    def note(name: str) -> Any:
-        def keep(module: nn.Module, inputs: object, out: object) -> None:
+    def note_resolution(name: str) -> Any:
+        def hook(module: nn.Module, inputs: object, out: object) -> None:
             if isinstance(out, torch.Tensor) and out.ndim == 4 and out[0, 0].numel() > 1:
                 last.pop(out.shape[2:], None)
                 last[out.shape[2:]] = name
 
-        return keep
+        return hook
 
     hooks = [
-        module.register_forward_hook(note(name))
+        module.register_forward_hook(note_resolution(name))
         for name, module in model.named_modules()
-        if any(isinstance(part, nn.Conv2d) for part in module.modules())
+        if any(isinstance(inner, nn.Conv2d) for inner in module.modules())
     ]
     model.eval()(image)
     for hook in hooks:
         hook.remove()
-    return list(last.values())[-wanted:]
+    return list(last.values())[-count:]

@@ -1,4 +1,4 @@
-"""The one training loop: of victims, and of defenses that fine-tune."""
+"""The training loop of victims, and of defenses that fine-tune on cross-entropy."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from harness.contract import Context, Recipe, TrainingControl
 from harness.data.augment import Augment
 
 WARM_UP = 0.2
+"""The share of all steps in which the one-cycle schedule rises."""
 
 
 def as_float(images: torch.Tensor) -> torch.Tensor:
     """Return images as float in [0, 1], whether they come as uint8 or as float."""
-    return images.float() / 255 if images.dtype == torch.uint8 else images
+    return images.float().div_(255) if images.dtype == torch.uint8 else images
 
 
 def fit(
@@ -33,12 +34,15 @@ def fit(
         model: takes float images (N, C, H, W) in [0, 1].
         samples: images (N, C, H, W), uint8 or float in [0, 1], and int64 labels (N,), on
             ``ctx.device``.
-        recipe: optimiser and schedule; an epoch drops its last incomplete batch, and has at least
-            one.
+        recipe: optimiser and schedule. An epoch drops its last incomplete batch; fewer samples
+            than a batch are one batch.
         augment: applied per sample where the recipe asks for augmentation.
         ctx: generator of the order and the augmentation, deadline, and log (loss per epoch).
         control: an attack that makes each batch itself, before augmentation, and may add to the
             loss.
+
+    Raises:
+        OutOfTimeError: the deadline passes.
     """
     images, labels = samples
     batch = min(recipe.batch, len(labels))
@@ -47,7 +51,7 @@ def fit(
     optimiser = torch.optim.SGD(
         model.parameters(), recipe.lr, recipe.momentum, 0, recipe.weight_decay, recipe.nesterov
     )
-    share = _shares(recipe, recipe.epochs * steps)
+    lr_factor = _lr_schedule(recipe, recipe.epochs * steps)
     bf16 = uses_bf16(recipe, ctx.device)
     for epoch in range(recipe.epochs):
         order = torch.randperm(len(labels), generator=ctx.generator).to(ctx.device)
@@ -59,7 +63,7 @@ def fit(
             if control is not None:
                 x, y, _, _, penalty = control.batch(x, y)
             x = as_float(augment(x, ctx.generator) if recipe.augment else x)
-            optimiser.param_groups[0]["lr"] = recipe.lr * share(epoch * steps + step)
+            optimiser.param_groups[0]["lr"] = recipe.lr * lr_factor(epoch * steps + step)
             with torch.autocast(ctx.device.type, torch.bfloat16, enabled=bf16):
                 loss = F.cross_entropy(model(x.contiguous(memory_format=torch.channels_last)), y)
             optimiser.zero_grad()
@@ -73,8 +77,8 @@ def fit(
     return model.eval()
 
 
-def _shares(recipe: Recipe, total: int) -> Callable[[int], float]:
-    """Return the learning rate's share of ``recipe.lr`` at each step."""
+def _lr_schedule(recipe: Recipe, total: int) -> Callable[[int], float]:
+    """Return the factor on ``recipe.lr`` at each of ``total`` steps."""
     if recipe.schedule == "constant":
         return lambda _: 1.0
     if recipe.schedule == "cosine":
@@ -84,7 +88,7 @@ def _shares(recipe: Recipe, total: int) -> Callable[[int], float]:
 
 
 def uses_bf16(recipe: Recipe, device: torch.device) -> bool:
-    """Tell whether a recipe trains under bf16 autocast on this device."""
+    """Return whether a recipe trains under bf16 autocast on this device."""
     if recipe.precision != "auto":
         return recipe.precision == "bf16"
     if device.type == "cuda":

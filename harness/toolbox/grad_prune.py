@@ -1,6 +1,7 @@
-"""Grad-Prune (arXiv 2405.03918): cut the filters that unlearning the trigger would change most, then tune.
+"""Grad-Prune (arXiv 2405.03918): cut the filters with the largest unlearning gradients, then tune.
 
-It works on a budget with triggered copies and true labels, wherever the copies come from.
+It works on a budget with triggered copies and true labels, whether the triggers are real or
+inverted.
 """
 
 from __future__ import annotations
@@ -13,17 +14,25 @@ from torch.nn import functional as F
 
 from harness.contract import Budget, Context, GradientPruning
 from harness.toolbox.holdout import CHUNK, accuracy, hold_out
-from harness.toolbox.loops import shuffled_indices
+from harness.toolbox.loops import Patience, shuffled_indices
 from harness.toolbox.masks.batchnorm import convolution_batchnorm_pairs
 from harness.toolbox.masks.channel_gates import convolutions
 
 Filter = tuple[str, int]
+"""A convolution's name, and the index of one of its output channels."""
 
 
 def prune_and_tune(
     model: nn.Module, budget: Budget, hyper: GradientPruning, ctx: Context
 ) -> nn.Module:
-    """Prune ``model`` by gradients on triggered copies, fine-tune it on both kinds, and return the best."""
+    """Prune a model by gradients on triggered copies, then fine-tune it with and without triggers.
+
+    ``budget`` has triggered copies; a part of it is held out for validation. ``model`` is changed;
+    the returned network is a copy of its best state.
+
+    Raises:
+        ValueError: a class has fewer than two samples.
+    """
     train, val = hold_out(budget, hyper.val_share, ctx)
     return fine_tune_with_triggers(
         prune_filters(model, train, val, hyper, ctx), train, val, hyper, ctx
@@ -33,27 +42,29 @@ def prune_and_tune(
 def prune_filters(
     model: nn.Module, train: Budget, val: Budget, hyper: GradientPruning, ctx: Context
 ) -> nn.Module:
-    """Cut one filter per round; return the network with the lowest validation loss on triggered images."""
-    start, lowest = accuracy(model, val), triggered_loss(model, val)
-    best, idle = copy.deepcopy(model), 0
+    """Cut one filter per round, and return the best network of all rounds.
+
+    ``model`` is cut in place; the copy with the lowest validation loss on triggered images is
+    returned.
+    """
+    start = accuracy(model, val)
+    patience, best = Patience(hyper.patience, triggered_loss(model, val)), copy.deepcopy(model)
+    filters = sum(layer.out_channels for layer in convolutions(model).values())
     cut: list[Filter] = []
-    while idle < hyper.patience and len(cut) < sum(
-        x.out_channels for x in convolutions(model).values()
-    ):
+    while not patience.over() and len(cut) < filters:
         cut.append(worst_filter(filter_scores(model, train, hyper.batch), cut))
-        cut_filter(model, cut[-1])
+        cut_filter_(model, cut[-1])
         now, loss = accuracy(model, val), triggered_loss(model, val)
         ctx.log(len(cut), val_acc=now, triggered_loss=loss)
         if start - now >= hyper.tolerance:
             break
-        idle = 0 if loss < lowest else idle + 1
-        if idle == 0:
-            lowest, best = loss, copy.deepcopy(model)
+        if patience.improves(loss):
+            best = copy.deepcopy(model)
     return best
 
 
 def filter_scores(model: nn.Module, train: Budget, batch: int) -> dict[str, torch.Tensor]:
-    """Return per convolution the mean absolute gradient of every filter, (filters,).
+    """Return the mean absolute gradient of every filter, (filters,) per convolution.
 
     The loss is the cross-entropy of triggered copies with true labels, summed over batches; eval
     mode.
@@ -68,7 +79,7 @@ def filter_scores(model: nn.Module, train: Budget, batch: int) -> dict[str, torc
 
 
 def worst_filter(scores: dict[str, torch.Tensor], cut: list[Filter]) -> Filter:
-    """Return the filter with the largest score of all layers, among those not yet cut."""
+    """Return the filter with the largest score of all layers, among those not cut yet."""
     left = {name: x.clone() for name, x in scores.items()}
     for name, index in cut:
         left[name][index] = -1
@@ -77,7 +88,7 @@ def worst_filter(scores: dict[str, torch.Tensor], cut: list[Filter]) -> Filter:
 
 
 @torch.no_grad()
-def cut_filter(model: nn.Module, which: Filter) -> None:
+def cut_filter_(model: nn.Module, which: Filter) -> None:
     """Set a filter, its bias and the scale of the batch norm next to it to zero."""
     name, index = which
     layer = convolutions(model)[name]
@@ -106,24 +117,28 @@ def _mean_loss(model: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> 
 def fine_tune_with_triggers(
     model: nn.Module, train: Budget, val: Budget, hyper: GradientPruning, ctx: Context
 ) -> nn.Module:
-    """Fine-tune on clean and triggered images; return the network with the lowest clean validation loss."""
+    """Fine-tune on clean and triggered images, and return the best network of all epochs.
+
+    ``model`` is trained in place; the copy with the lowest clean validation loss is returned, in
+    eval mode.
+    """
     optimiser = torch.optim.SGD(
         model.parameters(), hyper.lr, hyper.momentum, weight_decay=hyper.weight_decay
     )
-    lowest, best, idle = _mean_loss(model, val.images, val.labels), copy.deepcopy(model), 0
+    patience = Patience(hyper.tuning_patience, _mean_loss(model, val.images, val.labels))
+    best = copy.deepcopy(model)
     for epoch in range(hyper.tuning_epochs):
-        _epoch(model, train, optimiser, hyper, ctx)
+        _train_epoch(model, train, optimiser, hyper, ctx)
         loss = _mean_loss(model, val.images, val.labels)
         ctx.log(epoch, val_loss=loss)
-        idle = 0 if loss < lowest else idle + 1
-        if idle == 0:
-            lowest, best = loss, copy.deepcopy(model)
-        elif idle >= hyper.tuning_patience:
+        if patience.improves(loss):
+            best = copy.deepcopy(model)
+        if patience.over():
             break
     return best.eval()
 
 
-def _epoch(
+def _train_epoch(
     model: nn.Module,
     train: Budget,
     optimiser: torch.optim.Optimizer,

@@ -1,4 +1,4 @@
-"""Validation data out of the clean budget, never on top of it."""
+"""Validation data, taken out of the clean budget and never in addition to it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from torch import nn
 from harness.contract import Budget, Context
 
 CHUNK = 500
+"""Images per forward pass."""
 
 
-def hold_out(budget: Budget, share: float, ctx: Context) -> tuple[Budget, Budget]:
+def hold_out(budget: Budget, fraction: float, ctx: Context) -> tuple[Budget, Budget]:
     """Split a budget into training and validation samples, class by class.
 
-    Of the n samples of a class max(1, int(n * share)) validate; so SPC 2 is 1 + 1, SPC 10 is 9 + 1,
-    SPC 100 is 90 + 10 at a share of 0.1. (The IMS authors' benchmark adds a sample where a class
-    has too few; here SPC k means k images, whatever the method does with them.) Where images come
-    in groups of near copies, a group goes to one side as a whole, and the count is met as nearly as
-    groups allow; a class of one group is split through it.
+    Of the n samples of a class max(1, int(n * fraction)) are for validation; so at a fraction of
+    0.1, SPC 2 is 1 + 1, SPC 10 is 9 + 1 and SPC 100 is 90 + 10. (The IMS authors' benchmark adds a
+    sample where a class has too few; here SPC k means k images, whatever the method does with
+    them.) Where images come in groups of near copies, a group goes to one side as a whole, and
+    the number of validation samples is met as nearly as whole groups allow; a class of one group is
+    split within it.
+
+    Returns:
+        training and validation samples.
 
     Raises:
         ValueError: a class has fewer than two samples.
@@ -25,37 +30,43 @@ def hold_out(budget: Budget, share: float, ctx: Context) -> tuple[Budget, Budget
     training, validating = [], []
     labels = budget.labels.cpu()
     for label in range(budget.classes):
-        mine = (labels == label).nonzero()[:, 0]
-        if len(mine) < 2:
+        indices = (labels == label).nonzero()[:, 0]
+        if len(indices) < 2:
             raise ValueError(
-                f"class {label} has {len(mine)} clean images; two are needed to hold one out"
+                f"class {label} has {len(indices)} clean images; two are needed to hold one out"
             )
-        mine = mine[torch.randperm(len(mine), generator=ctx.generator)]
-        held = max(1, int(len(mine) * share))
+        indices = indices[torch.randperm(len(indices), generator=ctx.generator)]
+        count = max(1, int(len(indices) * fraction))
         if budget.groups is not None:
-            mine, held = _together(mine, budget.groups.cpu()[mine], held)
-        validating.append(mine[:held])
-        training.append(mine[held:])
+            indices, count = _whole_groups_first(indices, budget.groups.cpu()[indices], count)
+        validating.append(indices[:count])
+        training.append(indices[count:])
     device = budget.labels.device
     return budget.subset(torch.cat(training).to(device)), budget.subset(
         torch.cat(validating).to(device)
     )
 
 
-def _together(mine: torch.Tensor, groups: torch.Tensor, held: int) -> tuple[torch.Tensor, int]:
-    """Reorder samples so that whole groups come first, about ``held`` samples; return how many they are."""
+def _whole_groups_first(
+    indices: torch.Tensor, groups: torch.Tensor, count: int
+) -> tuple[torch.Tensor, int]:
+    """Reorder samples so that whole groups come first, of at most ``count`` samples together.
+
+    Where the smallest group is larger, it comes first alone. Also return the number of the samples
+    in these groups.
+    """
     numbers, sizes = groups.unique(return_counts=True)
     if len(numbers) == 1:
-        return mine, held
+        return indices, count
     size = dict(zip(numbers.tolist(), sizes.tolist(), strict=True))
-    order = list(dict.fromkeys(groups.tolist()))  # of the random draw
+    order = list(dict.fromkeys(groups.tolist()))  # random, as the samples are
     chosen: list[int] = []
     for group in order:
-        if sum(size[x] for x in chosen) + size[group] <= held:
+        if sum(size[x] for x in chosen) + size[group] <= count:
             chosen.append(group)
     chosen = chosen or [min(order, key=lambda group: size[group])]
     first = torch.isin(groups, torch.tensor(chosen))
-    return torch.cat([mine[first], mine[~first]]), int(first.sum())
+    return torch.cat([indices[first], indices[~first]]), int(first.sum())
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""A user's image files as tensors."""
+"""Image files of the user as tensors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 
 
 def read_image(path: Path, shape: torch.Size) -> torch.Tensor:
-    """Return an image file as float (C, H, W) in [0, 1], resized (bilinear) to ``shape`` = (C, H, W).
+    """Return an image file as float ``shape`` = (C, H, W) in [0, 1], resized bilinearly.
 
     Raises:
         OSError: not an image.
@@ -37,17 +37,19 @@ def _as_float(image: Image.Image, channels: int) -> torch.Tensor:
 
 
 def image_or_noise(path: Path | None, shape: torch.Size, seed: int) -> torch.Tensor:
-    """Return an image file as ``read_image`` does, or without one uniform noise of a seed, (C, H, W)."""
+    """Return an image file as ``read_image`` does, or uniform noise from a seed: (C, H, W)."""
     if path is not None:
         return read_image(path, shape)
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def read_array(path: Path, shape: tuple[int, ...]) -> torch.Tensor:
-    """Return images in a .npy file (..., H, W, C), values 0 to 255, as float (..., C, H, W) in [0, 1].
+    """Return the images in a .npy file as float (..., C, H, W) in [0, 1].
+
+    The file holds values 0 to 255, (..., H, W, C).
 
     Raises:
-        ValueError: another shape than ``shape``, which is (..., C, H, W); or pickled objects.
+        ValueError: the shape is not ``shape``, which is (..., C, H, W); or pickled objects.
     """
     pixels = torch.from_numpy(np.load(path, allow_pickle=False).astype(np.float32)) / 255
     images = pixels.movedim(-1, -3)

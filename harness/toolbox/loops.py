@@ -20,9 +20,17 @@ Samples = tuple[torch.Tensor, torch.Tensor]
 def fine_tune_(
     model: nn.Module, samples: Samples, how: FineTuning, augment: Augment | None, ctx: Context
 ) -> nn.Module:
-    """Train all parameters in place on cross-entropy, in float32, and return the model in eval mode.
+    """Train all parameters of a model in place on cross-entropy, in float32.
 
-    Without ``augment`` the images are used as they are.
+    Args:
+        model: takes float images (N, C, H, W) in [0, 1].
+        samples: images and labels, on ``ctx.device``.
+        how: epochs, batch size, learning rate and so on; a ``Hyper`` that inherits ``FineTuning``.
+        augment: usually ``budget.augment``; None uses the images as they are.
+        ctx: generator, deadline, log (mean loss per epoch).
+
+    Returns:
+        the same model, in eval mode.
     """
     recipe = Recipe(
         epochs=how.epochs,
@@ -37,7 +45,7 @@ def fine_tune_(
 
 
 def batches(budget: Budget, size: int, ctx: Context, *, augment: bool = True) -> Iterator[Samples]:
-    """Yield one pass over a budget in random order, in even batches of at most ``size``."""
+    """Yield one pass over a budget in random order, in batches of equal size, at most ``size``."""
     for chosen in shuffled_indices(budget, size, ctx):
         images = budget.images[chosen]
         yield budget.augment(images, ctx.generator) if augment else images, budget.labels[chosen]
@@ -46,7 +54,7 @@ def batches(budget: Budget, size: int, ctx: Context, *, augment: bool = True) ->
 def shuffled_indices(budget: Budget, size: int, ctx: Context) -> tuple[torch.Tensor, ...]:
     """Return the indices of one pass over a budget in random order, in batches of at most ``size``.
 
-    They are cut evenly, so that batch norm never meets a last batch of one image.
+    Batches are of about equal size, so that batch norm does not get a last batch of one image.
     """
     order = torch.randperm(len(budget), generator=ctx.generator).to(budget.labels.device)
     return order.chunk(batch_count(budget, size))
@@ -98,16 +106,19 @@ def train_epochs(
     ctx: Context,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Take an optimiser's step on every batch.
+    """Take a step of an optimiser on every batch of every epoch.
 
     Args:
         budget: clean samples.
         step: leaves gradients on the optimiser's parameters, from images (n, C, H, W) and labels
             (n,), and returns the loss.
-        optimiser: over the parameters to train; its learning rate is the first one.
+        optimiser: over the parameters to train, at the first learning rate of the schedule.
         loop: epochs, batch size, augmentation, schedule.
         ctx: generator, deadline, log (mean loss per epoch).
-        stop: asked after every epoch.
+        stop: called after every epoch; True ends the training.
+
+    Raises:
+        OutOfTimeError: the deadline passes.
     """
     steps = loop.epochs * batch_count(budget, loop.batch)
     schedule: LRScheduler | None = CosineAnnealingLR(optimiser, steps) if loop.cosine else None

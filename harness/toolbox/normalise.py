@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Normalise(nn.Module):
-    """(x - mean) / std per channel, for images (N, C, H, W) in [0, 1]; not part of the state dict."""
+    """(x - mean) / std per channel, for images (N, C, H, W) in [0, 1]; its state dict is empty."""
 
     mean: torch.Tensor
     std: torch.Tensor
@@ -23,7 +23,10 @@ class Normalise(nn.Module):
 
 
 def pixel_unit(network: nn.Module) -> torch.Tensor:
-    """Return the pixel values (C, 1, 1) that count as 1 on the network's normalised input."""
+    """Return what 1 on the network's normalised input is in pixel values, (C, 1, 1).
+
+    Ones (1, 1, 1) for a network that does not normalise.
+    """
     for module in network.modules():
         if isinstance(module, Normalise):
             return module.std

@@ -1,4 +1,4 @@
-"""Predictions of a model on uint8 images, with or without a trigger."""
+"""Predictions of a model on images, and images under a trigger."""
 
 from __future__ import annotations
 
@@ -7,15 +7,21 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
+from harness.toolbox.fit import as_float
+
 CHUNK = {"cpu": 128, "cuda": 1000}
-"""Images at a time: on a CPU so few that what layers pass on stays in its caches. No result moves
-by it."""
+"""Batch size for inference: on CPUs few enough for activations to stay in cache. Does not affect
+results."""
 TriggerFunction = Callable[[torch.Tensor], torch.Tensor]
+"""Maps float images (N, C, H, W) in [0, 1] to triggered ones of the same shape."""
 
 
 @torch.no_grad()
 def predict_logits(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """Return float32 logits (N, classes) on the CPU for uint8 images (N, C, H, W)."""
+    """Return float32 logits (N, classes) on the CPU.
+
+    ``images`` are (N, C, H, W), uint8 or float in [0, 1]; ``model`` is in eval mode.
+    """
     chunks = [
         model(chunk.contiguous(memory_format=torch.channels_last)) for chunk in _chunks(images)
     ]
@@ -23,26 +29,26 @@ def predict_logits(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def apply_trigger(images: torch.Tensor, stamp: TriggerFunction) -> torch.Tensor:
-    """Return uint8 images with the trigger, rounded to 8 bit as files would be.
+def apply_trigger(images: torch.Tensor, trigger: TriggerFunction) -> torch.Tensor:
+    """Return uint8 images (N, C, H, W) with the trigger, rounded to 8 bits as in image files.
 
     Raises:
-        ValueError: the trigger returns another shape than it was given.
+        ValueError: the trigger changes the shape.
     """
-    marked = torch.empty_like(images)
-    for place, chunk in zip(_split(marked), _chunks(images), strict=True):
-        triggered = stamp(chunk)
+    result = torch.empty_like(images)
+    for target, chunk in zip(_split(result), _chunks(images), strict=True):
+        triggered = trigger(chunk)
         if triggered.shape != chunk.shape:
             raise ValueError(
                 f"the trigger makes {tuple(triggered.shape)} of images {tuple(chunk.shape)}"
             )
-        place.copy_(_levels(triggered))
-    return marked
+        target.copy_(_to_levels(triggered))
+    return result
 
 
 def _chunks(images: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Yield uint8 images as float in [0, 1], some at a time."""
-    return (chunk.float().div_(255) for chunk in _split(images))
+    """Yield images as float in [0, 1], a batch at a time."""
+    return (as_float(chunk) for chunk in _split(images))
 
 
 def _split(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -51,9 +57,9 @@ def _split(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
 
 def to_uint8(images: torch.Tensor) -> torch.Tensor:
     """Return float images in [0, 1] as uint8, clipped and rounded."""
-    return _levels(images).to(torch.uint8)
+    return _to_levels(images).to(torch.uint8)
 
 
-def _levels(images: torch.Tensor) -> torch.Tensor:
-    """Return levels as int16: torch casts floats to it by vectors, to uint8 one by one."""
+def _to_levels(images: torch.Tensor) -> torch.Tensor:
+    """Return levels 0 to 255 as int16, because torch's float-to-uint8 cast is not vectorised."""
     return images.clamp(0, 1).mul_(255).round_().to(torch.int16)

@@ -10,7 +10,7 @@ from harness.contract import Context, Goal, Recipe
 from harness.data.device_dataset import DeviceDataset
 from harness.data.info import DataInfo
 from harness.evaluation.evaluate import evaluate, evaluation_set
-from harness.execution.cell import run_cells
+from harness.execution.cell import run_cell
 from harness.plan.budget import BudgetSpec
 from harness.plan.catalogue import as_text, entries
 from harness.plan.entries import resolve_method
@@ -104,15 +104,15 @@ def attacked():
 def record_of(attacked, tmp_path, entry):
     data, victim = attacked
     choices = [
-        method_choice(kind, wanted, tmp_path)[0]
+        resolve_method(kind, wanted, tmp_path)
         for kind, wanted in (("model", "preactresnet18"), ("attack", "badnets"), ("defense", entry))
     ]
-    needs = describe("defense", choices[2].name).info.needs
+    needs = choices[2].info.needs
     planned = Victim(data.info, choices[0], Recipe(), "paper", choices[1], 0.1, 0, 0)
     cell = Cell(planned, choices[2], needs, BudgetSpec(spc=4))
     store = Store(tmp_path)
     before = {name: x.clone() for name, x in victim.model.state_dict().items()}
-    (result,) = run_cells(
+    (result,) = run_cell(
         [cell], victim, data, [Context(torch.device("cpu"), torch.Generator())], store
     )
     assert all(torch.equal(before[name], x) for name, x in victim.model.state_dict().items())

@@ -38,7 +38,7 @@ from harness.toolbox.attention import (
     attention_map,
     last_map_modules,
 )
-from harness.toolbox.grad_prune import cut_filter, filter_scores, worst_filter
+from harness.toolbox.grad_prune import cut_filter_, filter_scores, worst_filter
 from harness.toolbox.holdout import accuracy
 from harness.toolbox.ims.losses import MaskPair, agree, disagree, selection_penalty
 from harness.toolbox.loops import Loop, batches, train_epochs
@@ -89,7 +89,7 @@ def test_selecting_nothing_leaves_both_networks_as_they_were(make):
     images = clean_budget(1).images
     for gates in (masks.mask(), masks.inverse()):
         assert torch.equal(GatedNetwork(net, sites)(images, gates), net(images))
-        assert torch.equal(sites.fixed(net, sites.split(gates))(images), net(images))
+        assert torch.equal(sites.with_gates(net, sites.split(gates))(images), net(images))
 
 
 def test_gates_fold_into_convolutions_with_and_without_bias():
@@ -276,7 +276,7 @@ def test_grad_prune_cuts_the_trigger_filters_of_a_planted_backdoor_first():
     net, budget, cut = planted(), clean_budget(4, triggers=True), []
     for _ in range(2):
         cut.append(worst_filter(filter_scores(net, budget, 128), cut))
-        cut_filter(net, cut[-1])
+        cut_filter_(net, cut[-1])
     assert {index for _, index in cut} == {30, 31}
     assert net.norm.weight[30:].tolist() == [0, 0]
     assert net.conv.weight[30:].abs().sum() == 0
@@ -483,7 +483,7 @@ def test_the_classifier_is_all_linear_layers_after_the_features():
 
 def test_a_trigger_mixes_and_outliers_are_below_the_median():
     trigger = InvertedTrigger(torch.full((1, 2, 2), 0.25), torch.ones(3, 2, 2))
-    assert trigger.stamp(torch.zeros(1, 3, 2, 2)).unique().tolist() == [0.25]
+    assert trigger.apply(torch.zeros(1, 3, 2, 2)).unique().tolist() == [0.25]
     assert trigger.size() == 1
     found = anomaly_index(torch.tensor([10.0, 11.0, 9.0, 2.0, 30.0]))
     assert found.tolist() == pytest.approx([0, -1 / 1.4826, 1 / 1.4826, 8 / 1.4826, -20 / 1.4826])

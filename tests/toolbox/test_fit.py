@@ -6,7 +6,7 @@ from torch import nn
 
 from harness.contract import Context, OutOfTimeError, Recipe
 from harness.data.augment import Augment
-from harness.toolbox.fit import _shares, as_float, fit
+from harness.toolbox.fit import _lr_schedule, as_float, fit
 
 
 def context(deadline=None):
@@ -39,10 +39,15 @@ def test_no_augmentation_is_the_identity():
 
 
 def test_schedules_by_hand():
-    assert [round(_shares(Recipe(), 4)(step), 4) for step in range(4)] == [1.0, 0.8536, 0.5, 0.1464]
-    onecycle = [round(_shares(Recipe(schedule="onecycle"), 10)(step), 4) for step in range(10)]
+    assert [round(_lr_schedule(Recipe(), 4)(step), 4) for step in range(4)] == [
+        1.0,
+        0.8536,
+        0.5,
+        0.1464,
+    ]
+    onecycle = [round(_lr_schedule(Recipe(schedule="onecycle"), 10)(step), 4) for step in range(10)]
     assert onecycle == [0.5, 1.0, 1.0, 0.875, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125]
-    assert _shares(Recipe(schedule="constant"), 10)(7) == 1.0
+    assert _lr_schedule(Recipe(schedule="constant"), 10)(7) == 1.0
 
 
 def toy():

@@ -20,7 +20,7 @@ from harness.toolbox.ims.losses import (
 )
 from harness.toolbox.ims.solver import learn_invertible_masks
 from harness.toolbox.masks.channel_gates import block_sites, convolution_sites, with_folded_gates
-from harness.toolbox.masks.fold_batchnorm import fold_constants_, foldable, inference_copy
+from harness.toolbox.masks.fold_batchnorm import fold_constants_, foldable_pairs, inference_copy
 from tests.helpers.planted_models import clean_budget, pictures, planted, planted_transformer
 
 SMALL = {
@@ -61,7 +61,7 @@ def test_a_frozen_network_gives_the_same_outputs_and_gradients(name):
 
 
 def test_a_norm_folds_only_into_a_convolution_that_nothing_else_listens_to():
-    pairs = foldable(seen("preactresnet18"), torch.rand(1, 3, 32, 32))
+    pairs = foldable_pairs(seen("preactresnet18"), torch.rand(1, 3, 32, 32))
     blocks = [f"layer{stage}.{block}" for stage in range(1, 5) for block in range(2)]
     assert pairs == {f"{block}.bn2": f"{block}.conv1" for block in blocks}
 
@@ -72,7 +72,7 @@ def test_a_layer_that_runs_twice_is_not_folded():
         conv, norm, nn.ReLU(), conv, nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(12, 2)
     )
     images = torch.rand(2, 3, 2, 2)
-    assert foldable(shared.eval(), images) == {}
+    assert foldable_pairs(shared.eval(), images) == {}
     nn.init.uniform_(norm.running_mean)
     torch.testing.assert_close(inference_copy(shared, images)(images), shared(images))
 
@@ -176,8 +176,8 @@ def solved(net, sites, chosen):
     contexts = [
         Context(torch.device("cpu"), torch.Generator().manual_seed(seed)) for _, seed in chosen
     ]
-    images = [clean_budget(spc).images for spc, _ in chosen]
-    found = learn_invertible_masks(copy.deepcopy(net), images, sites, HYPER, contexts)
+    budgets = [clean_budget(spc) for spc, _ in chosen]
+    found = learn_invertible_masks(copy.deepcopy(net), budgets, sites, HYPER, contexts)
     return [x.artifacts for x in found], [ctx.scalars for ctx in contexts], found
 
 

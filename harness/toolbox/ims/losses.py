@@ -1,11 +1,11 @@
-"""The mathematics of IMS (arXiv 2509.15497): invertible masks with selection, learned in three stages.
+"""The losses of IMS (arXiv 2509.15497): invertible masks with selection, learned in three stages.
 
 Every gate has a raw mask a and a selection s in [0, 1], both 1 at first. With
 sig(a) = sigmoid(k (a - 1/2)), the mask is 1 - (1 - s)(1 - sig(a)) and the inverse mask 1 - (1 - s)
 sig(a): where s = 1 a channel serves both networks, where s = 0 the gates are complementary. f_m,
-under the mask, is to keep the clean task; f_i, under the inverse, only the backdoor, and it leads
-an inner search for perturbations x' of clean images that act like the unknown trigger. Three stages
-in turn:
+the network under the mask, learns to keep the clean task; f_i, under the inverse mask, learns to
+keep only the backdoor, and it guides an inner search for perturbations x' of clean images that act
+like the unknown trigger. There are three stages, one after the other:
 
 A  agree(f_m(x), f(x)) + disagree(f_i(x), f(x)) + lambda mean |1 - s|
 B  agree(f_m(x), f(x)) + disagree(f_i(x), f(x))
@@ -13,8 +13,8 @@ B  agree(f_m(x), f(x)) + disagree(f_i(x), f(x))
 C  B + lambda mean |1 - s|
 
 where agree(u, v) = -log <softmax u, softmax v> and disagree(u, v) = -log(1 - <softmax u, softmax
-v>). The inner search minimises agree(f_i(x'), f(x')) + disagree(f(x'), f(x)) anew for every batch;
-x' is a constant of the outer step.
+v>). The inner search minimises agree(f_i(x'), f(x')) + disagree(f(x'), f(x)), from the start for
+every batch; x' is a constant of the outer step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torch import nn
 
 from harness.contract import InvertibleMasks
 from harness.toolbox.masks.channel_gates import GatedNetwork, GateSites
-from harness.toolbox.masks.fold_batchnorm import fold_constants_, foldable
+from harness.toolbox.masks.fold_batchnorm import fold_constants_, foldable_pairs
 from harness.toolbox.search.adversarial import minimise_perturbation
 
 EPS = 1e-8
@@ -36,11 +36,12 @@ EPS = 1e-8
 
 @dataclass
 class MaskPair:
-    """The learned values of all gates, flat, (gates,)."""
+    """The learned raw masks ``a`` and selections ``s`` of all gates, flat, (gates,) each."""
 
     a: torch.Tensor
     s: torch.Tensor
     k: float
+    """Sharpness of the sigmoid."""
 
     def mask(self) -> torch.Tensor:
         """Return the gates of the cleaned network."""
@@ -55,41 +56,44 @@ class MaskPair:
 
 
 class Networks:
-    """The victim f, frozen, and what runs of it: with constants in place of its batch norms, and under gates.
+    """The frozen victim f, and the copies of it that are run.
+
+    ``reference`` is f with constants in place of its batch norms, ``gated`` is f with gates.
 
     Args:
         model: the victim; it is put into eval mode and frozen.
         sites: where the gates sit.
-        images: float (n, C, H, W), to see once how the layers follow each other.
+        images: float (n, C, H, W), for one forward pass that shows how the layers are connected.
     """
 
     def __init__(self, model: nn.Module, sites: GateSites, images: torch.Tensor) -> None:
         self.victim = model.eval().requires_grad_(False)
         self.sites = sites
-        self._pairs = foldable(model, images[:1])
+        self._pairs = foldable_pairs(model, images[:1])
         self.reference = fold_constants_(copy.deepcopy(model), self._pairs)
         self.gated = GatedNetwork(fold_constants_(copy.deepcopy(model), {}), sites)
 
-    def fixed(self, flat: torch.Tensor) -> nn.Module:
-        """Return a copy of f with gates, (gates,), put in for good."""
-        return self.sites.fixed(self.victim, self.sites.split(flat.detach()))
+    def with_gates(self, flat: torch.Tensor) -> nn.Module:
+        """Return a copy of f with gates, (gates,), as a part of it."""
+        return self.sites.with_gates(self.victim, self.sites.split(flat.detach()))
 
     def inverse(
         self, masks: Sequence[MaskPair], batch: ProblemBatch
     ) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return the inverse network, only to be run on images like those of the batch.
+        """Return the inverse network as a function of as many images as the batch has.
 
-        The gates of one problem go into the weights, those of several are put on sample by sample.
+        The gates of one problem are folded into the weights, those of several are applied sample by
+        sample.
         """
         gates = [x.inverse().detach() for x in masks]
         if len(gates) == 1:
-            return fold_constants_(self.fixed(gates[0]), self._pairs)
+            return fold_constants_(self.with_gates(gates[0]), self._pairs)
         return lambda images: self.gated(images, batch.spread(gates))
 
 
 @dataclass(frozen=True)
 class ProblemBatch:
-    """The images of a round: of one problem, or of several on the same victim, one after the other."""
+    """The images of a round: those of one problem, or of several on the same victim, in turn."""
 
     x: torch.Tensor
     """(n, C, H, W)."""
@@ -100,7 +104,7 @@ class ProblemBatch:
 
     def means(self, losses: torch.Tensor) -> torch.Tensor:
         """Return the mean over the images of each problem, (problems,), of losses (n,)."""
-        return torch.stack([part.mean() for part in losses.split(list(self.sizes))])
+        return torch.stack([own.mean() for own in losses.split(list(self.sizes))])
 
     def shares(self) -> torch.Tensor:
         """Return the weight of every image in its problem's mean, (n,)."""
@@ -108,7 +112,7 @@ class ProblemBatch:
         return (1 / sizes).repeat_interleave(sizes)
 
     def spread(self, gates: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the gates of the only problem, (gates,), or those of every image's, (n, gates)."""
+        """Return the gates of one problem, (gates,), or of several by image, (n, gates)."""
         if len(gates) == 1:
             return gates[0]
         return torch.cat([x.expand(size, -1) for x, size in zip(gates, self.sizes, strict=True)])
@@ -132,19 +136,19 @@ def outer_losses(
 ) -> torch.Tensor:
     """Return the loss of stages B and C without the sparsity term, per problem, (problems,).
 
-    ``shifted`` are the perturbed images.
+    ``shifted`` are the perturbed images x'.
     """
     images, clean = torch.cat([batch.x, shifted]), batch.clean
     (masked_x, masked_shifted), (inverse_x, inverse_shifted) = (
-        probabilities(networks.gated(images, _twice(batch.spread(gates)))).chunk(2)
+        probabilities(networks.gated(images, _repeat_rows(batch.spread(gates)))).chunk(2)
         for gates in both_gates(masks)
     )
     with torch.no_grad():
-        reached = probabilities(networks.reference(shifted))
+        clean_shifted = probabilities(networks.reference(shifted))
     return (
         batch.means(agree(masked_x, clean))
         + batch.means(agree(masked_shifted, clean))
-        + batch.means(agree(inverse_shifted, reached))
+        + batch.means(agree(inverse_shifted, clean_shifted))
         + batch.means(disagree(inverse_shifted, clean))
         + batch.means(disagree(inverse_x, clean))
     )
@@ -157,8 +161,8 @@ def both_gates(
     return [x.mask() for x in masks], [x.inverse() for x in masks]
 
 
-def _twice(gates: torch.Tensor) -> torch.Tensor:
-    """Return the gates of images that come twice; where all images share them, as they are."""
+def _repeat_rows(gates: torch.Tensor) -> torch.Tensor:
+    """Return the rows of gates twice; gates that all images share, (gates,), as they are."""
     return gates if gates.ndim == 1 else torch.cat([gates, gates])
 
 
@@ -168,15 +172,15 @@ def search_perturbations(
     batch: ProblemBatch,
     hyper: InvertibleMasks,
 ) -> torch.Tensor:
-    """Search perturbations that change f's prediction and that the inverse network follows; return x + delta.
+    """Return images x' that change the prediction of f and of the inverse network in the same way.
 
-    They are added to pixel values in [0, 1] and not clipped to that range.
+    The perturbations are added to pixel values in [0, 1]; the sum is not clipped to that range.
     """
     x, shares, inverse = batch.x, batch.shares(), networks.inverse(masks, batch)
 
     def loss(delta: torch.Tensor) -> torch.Tensor:
-        reached = probabilities(networks.reference(x + delta))
-        losses = agree(probabilities(inverse(x + delta)), reached) + disagree(reached, batch.clean)
+        shifted = probabilities(networks.reference(x + delta))
+        losses = agree(probabilities(inverse(x + delta)), shifted) + disagree(shifted, batch.clean)
         return (losses * shares).sum()
 
     delta = torch.zeros_like(x, requires_grad=True)
@@ -186,7 +190,10 @@ def search_perturbations(
 
 
 def selection_penalty(masks: MaskPair) -> torch.Tensor:
-    """Return the mean of |1 - s|. Where s = 1 its gradient is 0, so a gate at rest is not held there."""
+    """Return the mean of |1 - s|.
+
+    Where s = 1 its gradient is 0, so that it does not keep a gate there.
+    """
     return (1 - masks.s).abs().mean()
 
 
@@ -203,9 +210,9 @@ def agree(u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 def disagree(u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
     """Return -log(1 - overlap) of two batches of class probabilities, (n,).
 
-    Rounding can take the overlap above 1, where the logarithm has no value. There the value is that
-    of an overlap of exactly 1. The gradient is nowhere clamped, because confident images have an
-    overlap of 1.
+    Rounding can take the overlap above 1, where the logarithm is undefined. The value is then that
+    of an overlap of exactly 1. The gradient is not clamped anywhere, because confident images have
+    an overlap of 1.
     """
     rest = 1 - (u * v).sum(1)
     above_one = (-rest).relu().detach()

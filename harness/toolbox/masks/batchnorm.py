@@ -11,6 +11,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
 ScaleMasks = dict[str, torch.Tensor]
+"""A factor per channel, (channels,), for every batch norm layer by its name."""
 
 
 def batchnorm_layers(model: nn.Module) -> Iterator[tuple[str, _BatchNorm]]:
@@ -21,7 +22,7 @@ def batchnorm_layers(model: nn.Module) -> Iterator[tuple[str, _BatchNorm]]:
 
 
 def unit_scale_masks(model: nn.Module) -> ScaleMasks:
-    """Return a mask of ones per layer, (channels,)."""
+    """Return masks of ones, which change nothing."""
     return {name: torch.ones_like(layer.weight) for name, layer in batchnorm_layers(model)}
 
 
@@ -31,33 +32,33 @@ def forward_with_scales(
     scale: ScaleMasks,
     shift: Mapping[str, torch.Tensor] | None = None,
 ) -> torch.Tensor:
-    """Run the model with every scale gamma times ``scale`` and every shift beta times ``shift``.
+    """Return logits of the model with its scales times ``scale`` and its shifts times ``shift``.
 
     Gradients reach the masks. In training mode the running statistics of ``model`` move as they do
     in any forward pass.
     """
-    changed = {}
+    parameters = {}
     for name, layer in batchnorm_layers(model):
-        changed[f"{name}.weight"] = layer.weight * scale[name]
+        parameters[f"{name}.weight"] = layer.weight * scale[name]
         if shift is not None:
-            changed[f"{name}.bias"] = layer.bias * shift[name]
-    logits: torch.Tensor = functional_call(model, changed, (images,))
+            parameters[f"{name}.bias"] = layer.bias * shift[name]
+    logits: torch.Tensor = functional_call(model, parameters, (images,))
     return logits
 
 
 @torch.no_grad()
-def zero_scales_(model: nn.Module, below_or_at: float, masks: ScaleMasks) -> int:
-    """Set gamma to zero where the mask is at most a threshold; return how many channels that were."""
+def zero_scales_(model: nn.Module, threshold: float, masks: ScaleMasks) -> int:
+    """Set scales to zero where the mask is at most a threshold; return the number of channels."""
     count = 0
     for name, layer in batchnorm_layers(model):
-        cut = masks[name] <= below_or_at
+        cut = masks[name] <= threshold
         layer.weight[cut] = 0
         count += int(cut.sum())
     return count
 
 
 def kept_channel_masks(model: nn.Module) -> ScaleMasks:
-    """Return which channels a pruned model keeps, as artifacts: ``mask.<layer>``, (channels,) of 0 and 1."""
+    """Return the channels that a pruned model keeps: ``mask.<layer>``, (channels,) of 0 and 1."""
     return {
         f"mask.{name}": (layer.weight.detach() != 0).float()
         for name, layer in batchnorm_layers(model)
@@ -65,10 +66,12 @@ def kept_channel_masks(model: nn.Module) -> ScaleMasks:
 
 
 def convolution_batchnorm_pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, _BatchNorm]]:
-    """Yield every convolution that a batch norm of as many channels comes next to, in order of definition.
+    """Yield every convolution that is followed by a batch norm of as many channels.
 
-    In pre-activation networks that is the norm of the next block, which also sees the residual
-    path.
+    "Followed" is in order of definition.
+
+    In pre-activation networks that is the norm of the next block,
+    which also sees the residual path.
     """
     before: nn.Module | None = None
     for module in model.modules():
@@ -88,7 +91,8 @@ def convolution_batchnorm_pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, _
 def cut_outliers_(layer: _BatchNorm, values: torch.Tensor, u: float) -> torch.Tensor:
     """Set scale and shift to zero where a value, (channels,), exceeds mean + u standard deviations.
 
-    Return which channels those are, bool (channels,).
+    Returns:
+        which channels those are, bool (channels,).
     """
     outlying = values > values.mean() + u * values.std()
     layer.weight[outlying] = 0
@@ -98,7 +102,7 @@ def cut_outliers_(layer: _BatchNorm, values: torch.Tensor, u: float) -> torch.Te
 
 @contextmanager
 def frozen_running_statistics(model: nn.Module) -> Iterator[None]:
-    """Keep running statistics as they are inside the block, in training mode too."""
+    """Inside the block, no running statistics change, in training mode either."""
     layers = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     before = [layer.momentum for layer in layers]
     for layer in layers:

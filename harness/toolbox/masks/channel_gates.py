@@ -1,4 +1,4 @@
-"""Gates: one factor per channel where a network can be cut, and networks under them.
+"""Gates: one factor per channel where a network can be cut, and networks with gates.
 
 The gates sit on the output of every convolution, before batch norm, or on the output of every
 encoder block, along the embedding. On convolutions they fold exactly into weights, and a plain
@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 Gates = dict[str, torch.Tensor]
+"""Gates (width,) for every gated module by its name."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class GateSites:
     """Gates per module, by the module's name."""
     view: tuple[int, ...]
     """The shape in which a gate (width,) broadcasts over the module's output for one sample."""
-    fixed: Callable[[nn.Module, Gates], nn.Module]
-    """Returns a copy of a model with gates, (width,) each, put in for good."""
+    with_gates: Callable[[nn.Module, Gates], nn.Module]
+    """Returns a copy of a model with gates that are part of it."""
 
     def count(self) -> int:
         """Return the number of gates."""
@@ -39,7 +40,7 @@ class GateSites:
 
 
 def convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
-    """Return every convolution of a model by name: stem, shortcuts and depthwise ones too."""
+    """Return every convolution of a model by name; stem, shortcuts and depthwise ones included."""
     return {name: module for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
 
 
@@ -56,10 +57,10 @@ def block_sites(model: nn.Module) -> GateSites:
     (N, tokens, embedding).
     """
     widths = {
-        name: part.embed_dim
+        name: child.embed_dim
         for name, module in model.named_modules()
-        for part in module.children()
-        if isinstance(part, nn.MultiheadAttention)
+        for child in module.children()
+        if isinstance(child, nn.MultiheadAttention)
     }
     return GateSites(widths, (1, -1), with_gated_blocks)
 
@@ -72,17 +73,17 @@ class GatedNetwork:
         self._sites = sites
         self._gates: Gates = {}
         for name in sites.widths:
-            self.model.get_submodule(name).register_forward_hook(self._gate(name))
+            self.model.get_submodule(name).register_forward_hook(self._multiply_by_gate(name))
 
-    def _gate(self, name: str) -> Any:
-        def gated(module: nn.Module, inputs: Any, out: torch.Tensor) -> torch.Tensor:
+    def _multiply_by_gate(self, name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, out: torch.Tensor) -> torch.Tensor:
             gates = self._gates[name]
             return out * gates.view(*gates.shape[:-1], *self._sites.view)
 
-        return gated
+        return hook
 
     def __call__(self, images: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
-        """Return logits under the given gates, (count,) for all images or (n, count) for each its own."""
+        """Return logits under gates: (count,) for all images, or (n, count), a row per image."""
         self._gates = self._sites.split(flat)
         logits: torch.Tensor = self.model(images)
         return logits
@@ -90,7 +91,7 @@ class GatedNetwork:
 
 @torch.no_grad()
 def with_folded_gates(model: nn.Module, gates: Gates) -> nn.Module:
-    """Return a plain copy of the model with the gates multiplied into weights and biases of convolutions."""
+    """Return a plain copy with the gates multiplied into its convolutions' weights and biases."""
     plain = copy.deepcopy(model)
     for name, layer in convolutions(plain).items():
         gate = gates[name].detach()
@@ -119,7 +120,7 @@ class GatedBlock(nn.Module):
 def with_gated_blocks(model: nn.Module, gates: Gates) -> nn.Module:
     """Return a copy of the model with every named module inside a ``GatedBlock``.
 
-    What is saved of it loads into ``with_gated_blocks(fresh model, gates of any value)``.
+    Its state dict loads into ``with_gated_blocks(fresh model, gates of any value)``.
     """
     copied = copy.deepcopy(model)
     for name, gate in gates.items():

@@ -1,8 +1,8 @@
-"""Networks that are only run: batch norm as constants, computed once.
+"""Networks for inference only, with batch norm as constants that are computed once.
 
-In eval mode a batch norm is a scale and a shift per channel. Where nothing else takes a
-convolution's output, both go into that convolution; elsewhere they are two constants. Outputs stay
-the same up to rounding.
+In eval mode a batch norm is a scale and a shift per channel. Where a batch norm alone takes the
+output of a convolution, both are folded into that convolution; elsewhere they are two constants.
+Outputs stay the same up to rounding.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from harness.toolbox.masks.batchnorm import batchnorm_layers
 
 Pairs = dict[str, str]
-"""A batch norm that alone takes a convolution's output, and that convolution, by their names."""
+"""The name of a batch norm that alone takes a convolution's output -> the convolution's name."""
 
 
 class Affine(nn.Module):
-    """A batch norm in eval mode: (N, C, ...) -> the same, times a scale and plus a shift per channel."""
+    """A batch norm in eval mode: (N, C, ...) -> x * scale + shift, both (C,)."""
 
     scale: torch.Tensor
     shift: torch.Tensor
@@ -40,38 +40,40 @@ class Affine(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return x * scale + shift, in the precision of x."""
-        if (
-            x.dtype != self.scale.dtype
-        ):  # in bf16 a CPU adds a shift per channel ten times more slowly
+        if x.dtype != self.scale.dtype:  # in bf16 a CPU adds a shift per channel ten times slower
             return F.batch_norm(x, self.zero, self.one, self.scale, self.shift, eps=0)
         scale, shift = (
-            constant.view(-1, *(1,) * (x.ndim - 2)) for constant in (self.scale, self.shift)
+            vector.view(-1, *(1,) * (x.ndim - 2)) for vector in (self.scale, self.shift)
         )
         return (x * scale).add_(shift)
 
 
 def inference_copy(model: nn.Module, images: torch.Tensor) -> nn.Module:
-    """Return a copy in eval mode without gradients of its own, only to be run; images as for ``foldable``."""
+    """Return a copy for inference only: eval mode, frozen, batch norm folded.
+
+    Gradients still reach the images. ``images`` are a few examples, (n, C, H, W), see
+    ``foldable_pairs``.
+    """
     copied = copy.deepcopy(model).eval().requires_grad_(False)
-    return fold_constants_(copied, foldable(copied, images))
+    return fold_constants_(copied, foldable_pairs(copied, images))
 
 
 @torch.no_grad()
 def fold_constants_(model: nn.Module, pairs: Pairs) -> nn.Module:
-    """Put constants in place of every batch norm with running statistics, and return the model.
+    """Replace every batch norm with running statistics by constants; return the same model.
 
-    It is changed: it stands for its eval mode alone. Norms in ``pairs`` fold into their
+    From then on the model has its eval mode only. Norms in ``pairs`` are folded into their
     convolutions.
     """
     for name, norm in list(batchnorm_layers(model)):
         if not norm.track_running_stats:
             continue
-        put: nn.Module = Affine(*_constants(norm))
+        replacement: nn.Module = Affine(*_constants(norm))
         if name in pairs:
-            _fold(model.get_submodule(pairs[name]), *_constants(norm))
-            put = nn.Identity()
+            _fold_(model.get_submodule(pairs[name]), *_constants(norm))
+            replacement = nn.Identity()
         parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, put)
+        setattr(model.get_submodule(parent), child, replacement)
     return model
 
 
@@ -83,49 +85,54 @@ def _constants(norm: _BatchNorm) -> tuple[torch.Tensor, torch.Tensor]:
     return scale, norm.bias - norm.running_mean * scale
 
 
-def _fold(layer: nn.Module, scale: torch.Tensor, shift: torch.Tensor) -> None:
+def _fold_(layer: nn.Module, scale: torch.Tensor, shift: torch.Tensor) -> None:
     assert isinstance(layer, nn.Conv2d)
     bias = shift if layer.bias is None else layer.bias * scale + shift
     layer.weight = nn.Parameter(layer.weight * scale.view(-1, 1, 1, 1), requires_grad=False)
     layer.bias = nn.Parameter(bias, requires_grad=False)
 
 
-def foldable(model: nn.Module, images: torch.Tensor) -> Pairs:
-    """Return the pairs of a model, as a pass of a few images (n, C, H, W) in eval mode shows them."""
-    convolutions = {name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
-    behind = {name for name, norm in batchnorm_layers(model) if norm.track_running_stats}
-    made: dict[Node, str] = {}
+def foldable_pairs(model: nn.Module, images: torch.Tensor) -> Pairs:
+    """Return which batch norms can be folded into which convolutions.
 
-    def noted(name: str) -> Callable[..., None]:
-        return lambda module, inputs, out: made.update({out.grad_fn: name})
+    A forward pass of a few images (n, C, H, W) shows it; ``model`` is in eval mode.
+    """
+    convolutions = {name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)}
+    norms = {name for name, norm in batchnorm_layers(model) if norm.track_running_stats}
+    producers: dict[Node, str] = {}
+
+    def note_producer(name: str) -> Callable[..., None]:
+        return lambda module, inputs, out: producers.update({out.grad_fn: name})
 
     hooks = [
-        model.get_submodule(name).register_forward_hook(noted(name))
-        for name in (*convolutions, *behind)
+        model.get_submodule(name).register_forward_hook(note_producer(name))
+        for name in (*convolutions, *norms)
     ]
-    takers = _takers(model(images.detach().clone().requires_grad_()).grad_fn)
+    consumers = _consumers(model(images.detach().clone().requires_grad_()).grad_fn)
     for hook in hooks:
         hook.remove()
-    once = {name for name, runs in Counter(made.values()).items() if runs == 1}
-    lone = {
-        name: made.get(takers[node][0]) for node, name in made.items() if len(takers[node]) == 1
+    once = {name for name, runs in Counter(producers.values()).items() if runs == 1}
+    only_consumer = {
+        name: producers.get(consumers[node][0])
+        for node, name in producers.items()
+        if len(consumers[node]) == 1
     }
     return {
         norm: name
-        for name, norm in lone.items()
-        if norm in behind & once and name in convolutions & once and norm is not None
+        for name, norm in only_consumer.items()
+        if norm in norms & once and name in convolutions & once and norm is not None
     }
 
 
-def _takers(last: Node) -> dict[Node, list[Node]]:
-    """Return which nodes of an autograd graph take each node's output."""
-    takers: dict[Node, list[Node]] = defaultdict(list)
-    open_ = [last]
-    while open_:
-        node = open_.pop()
-        for below, _ in node.next_functions:
-            if below is not None:
-                if below not in takers:
-                    open_.append(below)
-                takers[below].append(node)
-    return takers
+def _consumers(last: Node) -> dict[Node, list[Node]]:
+    """Return the nodes of an autograd graph that take each node's output."""
+    consumers: dict[Node, list[Node]] = defaultdict(list)
+    to_visit = [last]
+    while to_visit:
+        node = to_visit.pop()
+        for producer, _ in node.next_functions:
+            if producer is not None:
+                if producer not in consumers:
+                    to_visit.append(producer)
+                consumers[producer].append(node)
+    return consumers

@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional as F
 
 
-class Conv(nn.Sequential):
-    """3x3 convolution and batch norm, and ReLU if asked for."""
+class ConvNormReLU(nn.Sequential):
+    """3x3 convolution and batch norm, then ReLU unless ``relu`` is False."""
 
     def __init__(self, inputs: int, outputs: int, *, relu: bool = True) -> None:
         layers: list[nn.Module] = [
@@ -19,7 +19,7 @@ class Conv(nn.Sequential):
 
 
 class EncoderDecoder(nn.Module):
-    """(N, channels, H, W) -> (N, outputs, H, W) in [0, 1]; the network of Input-aware (arXiv 2010.08138).
+    """(N, channels, H, W) -> (N, outputs, H, W) in [0, 1], as in Input-aware (arXiv 2010.08138).
 
     Each of ``stages`` stages halves the image and doubles the channels from ``width`` on; the way
     up mirrors the way down, bilinearly.
@@ -29,13 +29,15 @@ class EncoderDecoder(nn.Module):
         super().__init__()
         widths = [width * 2**stage for stage in range(stages)]
         self.down = nn.ModuleList(
-            nn.Sequential(Conv(before, after), Conv(after, after))
+            nn.Sequential(ConvNormReLU(before, after), ConvNormReLU(after, after))
             for before, after in zip([channels, *widths], widths, strict=False)
         )
-        self.middle = Conv(widths[-1], widths[-1])
+        self.middle = ConvNormReLU(widths[-1], widths[-1])
         ends = [*reversed(widths[:-1]), outputs]
         self.up = nn.ModuleList(
-            nn.Sequential(Conv(before, before), Conv(before, after, relu=i < stages - 1))
+            nn.Sequential(
+                ConvNormReLU(before, before), ConvNormReLU(before, after, relu=i < stages - 1)
+            )
             for i, (before, after) in enumerate(zip(reversed(widths), ends, strict=True))
         )
 
@@ -52,7 +54,7 @@ class EncoderDecoder(nn.Module):
 
     @classmethod
     def from_weights(cls, weights: dict[str, torch.Tensor], outputs: int) -> EncoderDecoder:
-        """Return a generator with the given state, of the sizes that it says."""
+        """Return a network with the given state dict, whose shapes give its sizes."""
         width, channels = weights["down.0.0.0.weight"].shape[:2]
         stages = len({name.split(".")[1] for name in weights if name.startswith("down.")})
         with torch.device("meta"):

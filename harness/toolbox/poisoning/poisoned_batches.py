@@ -1,4 +1,4 @@
-"""For attacks that control training: how many samples of each batch are changed, exact over the whole run."""
+"""Poisoned batches for attacks that control training, with exact counts over the whole run."""
 
 from __future__ import annotations
 
@@ -11,49 +11,53 @@ from harness.contract import Batch, Goal
 from harness.toolbox.fit import as_float
 
 Change = Callable[[torch.Tensor], torch.Tensor]
+"""Maps float images (n, C, H, W) in [0, 1] to changed ones."""
 
 
 @dataclass
 class Quota:
-    """Hands out a share of all samples, batch by batch, never more than half a sample off.
+    """Distributes a share of all samples over the batches, never more than half a sample off.
 
-    A share that comes to less than one sample per batch is met by some batches and not by others.
+    Where the share is less than one sample per batch, some batches get one and others none.
     (BackdoorBench draws those at random; the count is then right only on average.)
     """
 
     share: float
     seen: int = 0
-    given: int = 0
+    taken: int = 0
 
-    def take(self, n: int, most: int) -> int:
-        """Return how many samples of the next ``n`` are due, at most ``most``."""
+    def take(self, n: int, limit: int) -> int:
+        """Return how many of the next ``n`` samples to change, at most ``limit``."""
         self.seen += n
-        due = min(round(self.share * self.seen) - self.given, most)
-        self.given += due
+        due = min(round(self.share * self.seen) - self.taken, limit)
+        self.taken += due
         return due
 
 
 @dataclass
 class BatchPoisoner:
-    """Makes batches: backdoors first, covers next, the rest as it is."""
+    """Makes batches: backdoor samples first, then covers, then clean samples."""
 
     goal: Goal
     backdoors: Quota
     covers: Quota
 
-    def parts(self, n: int) -> tuple[int, int]:
-        """Return how many of a batch of ``n`` are backdoors, and how many are covers."""
+    def counts(self, n: int) -> tuple[int, int]:
+        """Return how many samples of a batch of ``n`` are backdoors, and how many are covers."""
         first = self.backdoors.take(n, n)
         return first, self.covers.take(n, n - first)
 
     def batch(
-        self, images: torch.Tensor, labels: torch.Tensor, stamp: Change, cover: Change
+        self, images: torch.Tensor, labels: torch.Tensor, trigger: Change, cover: Change
     ) -> Batch:
-        """Return a batch of uint8 images with ``stamp`` on the backdoors and ``cover`` on the covers."""
-        first, covers = self.parts(len(labels))
+        """Return a batch of uint8 images, changed by ``trigger`` and by ``cover``.
+
+        Backdoor samples get the attacker's label, covers keep their own.
+        """
+        first, covers = self.counts(len(labels))
         x = as_float(images)
-        both = first + covers
-        changed = torch.cat([stamp(x[:first]), cover(x[first:both]), x[both:]])
+        end = first + covers
+        changed = torch.cat([trigger(x[:first]), cover(x[first:end]), x[end:]])
         wanted = torch.cat([self.goal.labels(labels[:first]), labels[first:]])
         return Batch(changed, wanted, first, covers)
 

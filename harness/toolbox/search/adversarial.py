@@ -1,4 +1,4 @@
-"""Perturbations of images, found by descent on a loss."""
+"""Searches perturbations of images by gradient descent on a loss."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ def minimise_perturbation(
     steps: int,
     bound: float,
 ) -> torch.Tensor:
-    """Move ``delta``, a leaf of any shape, in place for some steps, and return it detached.
+    """Minimise a loss of a perturbation, in place, and return the perturbation detached.
 
-    After every step it is clipped to [-bound, bound]. ``optimiser`` holds ``delta`` alone; no other
-    tensor's gradient is touched.
+    Args:
+        delta: a leaf of any shape, clipped to [-bound, bound] after every step.
+        loss: returns a scalar; gradients of no tensor but ``delta`` are set.
+        optimiser: over ``delta`` alone.
+        steps: of the optimiser.
+        bound: the largest absolute value; infinity for none.
     """
     for _ in range(steps):
         (delta.grad,) = torch.autograd.grad(loss(delta), delta)
@@ -28,6 +32,6 @@ def minimise_perturbation(
 
 
 def sign_sgd(delta: torch.Tensor, lr: float) -> torch.optim.Optimizer:
-    """Return an optimiser that moves every element of ``delta`` by ``lr`` against its gradient's sign."""
+    """Return an optimiser that moves ``delta`` by ``lr`` against the sign of its gradient."""
     delta.register_hook(torch.sign)
     return torch.optim.SGD([delta], lr)

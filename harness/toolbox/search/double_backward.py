@@ -1,4 +1,4 @@
-"""Networks whose gradient has a gradient."""
+"""Makes networks twice differentiable."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 @contextmanager
 def twice_differentiable(model: nn.Module) -> Iterator[None]:
-    """Replace what torch differentiates only once by equals, as long as this lasts.
+    """Make a network twice differentiable inside the block.
 
-    That is fused attention, on transformers, and the hard sigmoid, in the gates of MobileNetV3.
+    Operations that torch differentiates only once are replaced by equivalent ones: fused attention,
+    on transformers, and the hard sigmoid, in the gates of MobileNetV3.
     """
-    once = [module for module in model.modules() if isinstance(module, nn.Hardsigmoid)]
-    for module in once:
+    hard_sigmoids = [module for module in model.modules() if isinstance(module, nn.Hardsigmoid)]
+    for module in hard_sigmoids:
         module.forward = _hard_sigmoid  # type: ignore[method-assign,assignment]
     try:
         with sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
-        for module in once:
+        for module in hard_sigmoids:
             del module.forward
 
 

@@ -14,16 +14,19 @@ def hypergradient(
     parameters: Sequence[torch.Tensor],
     iterations: int,
 ) -> list[torch.Tensor]:
-    """Return the gradient of an outer loss through the solution of an inner problem, per parameter.
+    """Return the gradient of an outer loss through the solution of an inner problem.
 
     Args:
         outer: scalar loss of ``inner`` and ``parameters``.
         mapped: Phi(inner, parameters), of the shape of ``inner`` and with its graph: one step of
-            the inner solver, taken to have ``inner`` as its fixed point.
+            the inner solver; ``inner`` is assumed to be its fixed point.
         inner: leaf, any shape.
         parameters: leaves.
-        iterations: K times v <- (dPhi/dinner)^T v + douter/dinner, from v = 0; equals K steps
-            unrolled.
+        iterations: how often v <- (dPhi/dinner)^T v + douter/dinner is applied, from v = 0; K
+            iterations equal K unrolled steps.
+
+    Returns:
+        one gradient per parameter.
     """
     pull, *direct = torch.autograd.grad(outer, [inner, *parameters], materialize_grads=True)
     v = torch.zeros_like(inner)

@@ -1,4 +1,4 @@
-"""Sharpness-aware minimisation: gradients taken where the loss is worse nearby.
+"""Sharpness-aware minimisation: gradients at nearby weights with a higher loss.
 
 Foret et al., arXiv 2010.01412; the adaptive form is ASAM, Kwon et al., arXiv 2102.11600.
 """
@@ -17,9 +17,9 @@ Tensors = Sequence[torch.Tensor]
 def sam_ascent(
     weights: Tensors, gradients: Tensors, rho: float, *, adaptive: bool = False
 ) -> list[torch.Tensor]:
-    """Return the step from ``weights`` towards the worst loss, one tensor per weight.
+    """Return the step from ``weights`` towards the highest loss nearby, one tensor per weight.
 
-    rho g / ||g||, over all tensors together; adaptive: rho w^2 g / || |w| g ||.
+    rho g / ||g||, with the norm over all tensors; adaptive: rho w^2 g / || |w| g ||.
     """
     if not adaptive:
         scale = rho / (_norm(gradients) + EPS)
@@ -37,7 +37,7 @@ def _norm(tensors: Tensors) -> torch.Tensor:
 
 @contextmanager
 def displaced_weights(weights: Tensors, steps: Tensors) -> Iterator[None]:
-    """Have the weights moved by the steps inside the block, and back to the last bit after it."""
+    """Move the weights by the steps inside the block; restore them to the bit after it."""
     before = [w.detach().clone() for w in weights]
     with torch.no_grad():
         for w, step in zip(weights, steps, strict=True):
@@ -51,6 +51,6 @@ def displaced_weights(weights: Tensors, steps: Tensors) -> Iterator[None]:
 
 
 def set_gradients(weights: Tensors, gradients: Tensors) -> None:
-    """Put gradients where an optimiser finds them."""
+    """Set the ``grad`` of every weight, which an optimiser reads."""
     for w, g in zip(weights, gradients, strict=True):
         w.grad = g
