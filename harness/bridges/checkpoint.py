@@ -11,16 +11,23 @@ from harness.bridges.context import (
     TRIGGERS,
     UNKNOWN,
     ImportContext,
-    below,
-    weights_digest,
+    at_key,
+    imported_weights_digest,
 )
-from harness.contract import Target
+from harness.contract import AttackInfo, Target
 from harness.data.catalog import CatalogEntry
 from harness.data.info import DataInfo
 from harness.errors import UserError, nearest
-from harness.plan.entries import EntryErrors, checked, method_choice, split
+from harness.plan.entries import (
+    parse_entry,
+    resolve_method,
+)
 from harness.plan.registry import is_function
-from harness.plan.spec import MethodSpec, Victim, VictimFiles
+from harness.plan.spec import CheckpointFile, MethodSpec, Victim
+from harness.plan.validation import (
+    EntryErrors,
+    validate,
+)
 
 FORMS = ("blend", "patch", "pattern")
 
@@ -46,22 +53,22 @@ class Statistics:
     std: tuple[float, ...]
 
 
-def checkpoint(entry: CheckpointEntry, setting: ImportContext) -> Victim:
+def victim_of_checkpoint(entry: CheckpointEntry, setting: ImportContext) -> Victim:
     """Return the victim of a checkpoint.
 
     Raises:
         UserError: its file can't be read safely, or does not fit the architecture.
-        FaultsError: a key of the entry is wrong.
+        EntryErrors: a key of the entry is wrong.
     """
     path = (setting.base / Path(entry.checkpoint).expanduser()).resolve()
     if not path.is_file():
         raise EntryErrors([(("checkpoint",), f"no file {path}")])
-    model = below("model", lambda: method_choice("model", entry.model, setting.base)[0])
-    plain = below("data", lambda: setting.dataset(entry.data))
-    data = below("normalise", lambda: _normalised(plain, entry.normalise))
-    target = below("target", lambda: _target(entry.target, data))
-    attack = below("trigger", lambda: _trigger(entry.trigger, setting.base))
-    digest = below("checkpoint", lambda: weights_digest(path, model, data, setting.cache))
+    model = at_key("model", lambda: resolve_method("model", entry.model, setting.base))
+    plain = at_key("data", lambda: setting.dataset(entry.data))
+    data = at_key("normalise", lambda: _normalised(plain, entry.normalise))
+    target = at_key("target", lambda: _target(entry.target, data))
+    attack = at_key("trigger", lambda: _trigger(entry.trigger, setting.base))
+    digest = at_key("checkpoint", lambda: imported_weights_digest(path, model, data, setting.cache))
     return Victim(
         data=data,
         model=model,
@@ -71,18 +78,18 @@ def checkpoint(entry: CheckpointEntry, setting: ImportContext) -> Victim:
         rate=0,
         target=target,
         seed=0,
-        source=VictimFiles("checkpoint", str(path), digest),
+        source=CheckpointFile(str(path), digest),
     )
 
 
-def _trigger(entry: Any, base: Path) -> MethodSpec:
+def _trigger(entry: Any, base: Path) -> MethodSpec[AttackInfo]:
     """Resolve ``patch``, ``pattern`` or ``blend`` with its settings, or ``file.py:function``."""
-    name, settings = split(entry)
+    name, settings = parse_entry(entry)
     if name not in FORMS and not is_function(name):
         raise UserError(f"unknown trigger {name!r}{nearest(name, (*FORMS, 'file.py:function'))}")
     ref = str(TRIGGERS / f"{name}.py") if name in FORMS else name
     try:
-        return method_choice("attack", {ref: settings}, base)[0]
+        return resolve_method("attack", {ref: settings}, base)
     except EntryErrors as error:
         raise EntryErrors([((name, *place[1:]), text) for place, text in error.faults]) from error
 
@@ -96,9 +103,7 @@ def _normalised(data: DataInfo, entry: Any) -> DataInfo:
         return replace(data, mean=mean, std=std)
     if not isinstance(entry, dict):
         raise UserError(f"data, none, or a mapping of mean and std is needed, not {entry!r}")
-    given, faults = checked(Statistics, entry)
-    if faults:
-        raise EntryErrors(faults)
+    given = validate(Statistics, entry)
     if len(given.mean) != channels or len(given.std) != channels or min(given.std) <= 0:
         raise UserError(f"{channels} values of mean, and of std, all above 0, are needed")
     return replace(data, **asdict(given))

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from harness.bridges.files.inspection_cache import cached_inspection
-from harness.contract import Recipe
+from harness.contract import ModelInfo, Recipe
 from harness.data.info import DataInfo
-from harness.errors import UserError
-from harness.plan.entries import EntryErrors
 from harness.plan.spec import MethodSpec
+from harness.plan.validation import at
 
 T = TypeVar("T")
 IMPORTED = "imported"
@@ -34,24 +33,22 @@ class ImportContext(NamedTuple):
     """The study's own data sets; a record's data set is looked for here first."""
 
 
-def below(key: str, resolve: Callable[[], T]) -> T:
+def at_key(key: str, resolve: Callable[[], T]) -> T:
     """Resolve one key of an entry; its faults are placed below that key."""
-    try:
+    with at(key):
         return resolve()
-    except UserError as error:
-        raise EntryErrors([((key,), str(error))]) from error
-    except EntryErrors as error:
-        raise EntryErrors([((key, *place), text) for place, text in error.faults]) from error
 
 
-def weights_digest(path: Path, model: MethodSpec, data: DataInfo, cache: Path) -> str:
+def imported_weights_digest(
+    path: Path, model: MethodSpec[ModelInfo], data: DataInfo, cache: Path
+) -> str:
     """Return the digest of a file whose weights fit the architecture.
 
     Raises:
         UserError: it can't be loaded safely, or its keys are others.
     """
-    from harness.bridges.backdoorbench.inspect_record import look_at_weights
+    from harness.bridges.backdoorbench.inspect_record import inspect_weights
 
     asked = [model.identity, data.classes, data.shape[0]]
-    said = cached_inspection([path], asked, cache, lambda: look_at_weights(path, model, data))
+    said = cached_inspection([path], asked, cache, lambda: inspect_weights(path, model, data))
     return str(said["digest"])

@@ -12,7 +12,7 @@ from harness.errors import UserError
 
 if TYPE_CHECKING:
     from harness.plan.spec import Victim
-    from harness.store.record_files import Record
+    from harness.store.record import Record
     from harness.store.store import Store
 
 NOTABLE = 0.0005
@@ -31,7 +31,7 @@ def import_() -> None:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
 def backdoorbench(records: tuple[str, ...], out: Path, data_root: Path | None, device: str) -> int:
     """Import RECORDs of BackdoorBench (folders) and compare with the numbers that they hold."""
-    from harness.execution.run import store_of
+    from harness.store.store import store_of
 
     victims = _planned(records, data_root)
     store = store_of(out)
@@ -45,10 +45,9 @@ def _planned(records: tuple[str, ...], data_root: Path | None) -> list[Victim]:
         UserError: one line for every record that is not in order.
     """
     from harness.bridges.context import ImportContext
-    from harness.bridges.imported_victims import for_seeds, foreign_victims
+    from harness.bridges.imported_victims import once_per_seed, resolve_victims
     from harness.data.cache import default_cache, prepare
     from harness.data.options import DataOptions
-    from harness.plan.entries import EntryErrors
 
     cache = default_cache()
     setting = ImportContext(
@@ -61,12 +60,12 @@ def _planned(records: tuple[str, ...], data_root: Path | None) -> list[Victim]:
     faults: list[str] = []
     for record in records:
         try:
-            victims += foreign_victims({"backdoorbench": record}, setting)
-        except (UserError, EntryErrors) as error:
+            victims += resolve_victims({"backdoorbench": record}, setting)
+        except UserError as error:
             faults.append(str(error))
     if faults:
         raise UserError("\n".join(faults))
-    return for_seeds(victims, [0])
+    return once_per_seed(victims, [0])
 
 
 def _imported(victim: Victim, store: Store, device: str) -> int:
@@ -87,11 +86,11 @@ def _run(victim: Victim, store: Store, device: str) -> Record:
     from harness.execution.run_task import run_task
     from harness.execution.slots import cores
     from harness.execution.task import Task
-    from harness.training.device import device_named, set_up
+    from harness.training.device import select_device, set_up_torch
     from harness.training.session import WorkerSession
 
-    set_up(cores())
-    (record,) = run_task(Task(victim), WorkerSession(store, device_named(device)))
+    set_up_torch(cores())
+    (record,) = run_task(Task(victim), WorkerSession(store, select_device(device)))
     store.append(record)
     return record
 

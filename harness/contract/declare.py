@@ -1,157 +1,108 @@
-"""The decorators ``@attack``, ``@defense`` and ``@model``, and what they keep."""
+"""The decorators ``@attack``, ``@defense`` and ``@model``: what a method file declares of its method."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypedDict, Unpack
+from typing import Any, ClassVar
 
-from harness.contract.attack_types import AttackTraits
 from harness.contract.types import Function, Kind, Layer, Needs
 
 DECLARATION = "__defuse__"
+"""The attribute of a decorated function that holds its declaration."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodInfo:
-    """What a method says of itself. ``version`` is raised by hand when its results change."""
+    """What every method declares. An instance is a decorator: it marks the method's function."""
 
-    kind: Kind
+    kind: ClassVar[Kind]
+
     paper: str
+    """Title and arXiv id, or title and venue."""
     year: int
+    """The paper's year."""
     version: int | None = None
+    """Raised by hand when the method's results change; None takes the digest of the file, for a
+    method in development."""
     display_name: str = ""
-    """The name that reports show; empty: the name of the file."""
-    family: str = ""
-    needs: Needs = "clean"
-    least_spc: int = 1
-    requires: Layer | None = None
-    layers: tuple[Layer, ...] = ()
-    trigger: Callable[..., Any] | None = field(default=None, repr=False)
-    prepare: Callable[..., Any] | None = field(default=None, repr=False)
-    cohort: Callable[..., Any] | None = field(default=None, repr=False)
-    clean_model: bool = False
-    clean_label: bool = False
-    all_to_all: bool = False
+    """The name that reports show; by default the name of the file."""
 
-
-def _declare(declaration: MethodInfo) -> Callable[[Function], Function]:
-    def mark(function: Function) -> Function:
-        setattr(function, DECLARATION, declaration)
+    def __call__(self, function: Function) -> Function:
+        """Return ``function``, marked as the method that this declares."""
+        setattr(function, DECLARATION, self)
         return function
 
-    return mark
 
+@dataclass(frozen=True, kw_only=True)
+class AttackInfo(MethodInfo):
+    """``@attack(...)`` declares ``function(train, goal, hyper, ctx) -> Poison | TrainingControl``.
 
-def attack(
-    *,
-    trigger: Callable[..., Any],
-    paper: str,
-    year: int,
-    version: int | None = None,
-    display_name: str = "",
-    **traits: Unpack[AttackTraits],
-) -> Callable[[Function], Function]:
-    """Declare ``function(train, goal, hyper, ctx) -> Poison | Controlled`` as an attack.
-
-    Args:
-        trigger: ``trigger(images, state) -> images``, pure: float images (N, C, H, W) in [0, 1] and
-            the tensors of the attack's state. It stamps test images, today and after the victim is
-            reloaded.
-        paper: title and arXiv id.
-        year: of the paper.
-        version: raised when results change; None takes the file's own digest (for files in
-            development).
-        display_name: the name that reports show; by default the name of the file.
-        **traits: what else the attack says of itself.
+    ``train`` is a TrainingSet, ``goal`` a Goal, ``hyper`` the file's Hyper and ``ctx`` a Context.
     """
-    return _declare(
-        MethodInfo(
-            kind="attack",
-            trigger=trigger,
-            paper=paper,
-            year=year,
-            version=version,
-            display_name=display_name,
-            **traits,
-        )
-    )
+
+    kind: ClassVar[Kind] = "attack"
+
+    trigger: Callable[..., Any] = field(repr=False)
+    """``trigger(images, state) -> images``, a pure function: float images (N, C, H, W) in [0, 1],
+    and the tensors of the attack's state. It puts the trigger on test images, when the victim is
+    trained and whenever it is loaded again."""
+    prepare: Callable[..., Any] | None = field(default=None, repr=False)
+    """``prepare(train, goal, hyper, ctx)`` returns tensors by name that are computed once and
+    shared by the victims of every poison rate (an optimised pattern, a trained encoder). They come
+    back as ``TrainingSet.prepared``."""
+    clean_model: bool = False
+    """Whether it needs a model trained without poison by the victim's recipe:
+    ``TrainingSet.clean_model``."""
+    clean_label: bool = False
+    """Whether it poisons images of the target class alone, with their labels untouched. Its Hyper
+    then has the field ``rate_of``."""
+    all_to_all: bool = False
+    """Whether it can send every class to the next one; otherwise only all classes to one."""
 
 
-class DefenseRequirements(TypedDict, total=False):
-    """What a defense asks for; a cell that cannot give it is skipped at planning, with the reason."""
+@dataclass(frozen=True, kw_only=True)
+class DefenseInfo(MethodInfo):
+    """``@defense(...)`` declares ``function(model, budget, hyper, ctx) -> nn.Module | Defended``.
 
-    needs: Needs
-    """"clean" by default, "triggers" for an oracle that is handed triggered copies of its budget,
-    "external" for a bridge to another toolbox, which hands over the test set too."""
-    least_spc: int
-    """The fewest images per class that it can run on: 1 by default, 2 where it holds out validation
-    data."""
-    requires: Layer | None
-    """The layers that it works on; none by default."""
-    cohort: Callable[..., list[Any]]
-    """``cohort(model, budgets, hyper, contexts)``: the same for several budgets at once, each with
-    a context of its own, and with the results of solo runs. For GPUs, which a small budget leaves
-    idle."""
-
-
-def defense(
-    *,
-    paper: str,
-    year: int,
-    family: str,
-    version: int | None = None,
-    display_name: str = "",
-    **limits: Unpack[DefenseRequirements],
-) -> Callable[[Function], Function]:
-    """Declare ``function(model, budget, hyper, ctx) -> nn.Module | Defended`` as a defense.
-
-    Args:
-        paper: title and arXiv id.
-        year: of the paper.
-        family: "pruning", "fine-tuning", "unlearning", "control".
-        version: raised when results change; None takes the file's own digest (for files in
-            development).
-        display_name: the name that reports show; by default the name of the file.
-        **limits: what it asks for, see ``DefenseRequirements``.
+    ``model`` is a private copy of the victim, ``budget`` a Budget, ``hyper`` the file's Hyper and
+    ``ctx`` a Context. A cell that cannot meet the requirements below is skipped at planning, with
+    the reason.
     """
-    return _declare(
-        MethodInfo(
-            kind="defense",
-            paper=paper,
-            year=year,
-            family=family,
-            version=version,
-            display_name=display_name,
-            **limits,
-        )
-    )
+
+    kind: ClassVar[Kind] = "defense"
+
+    family: str
+    """"pruning", "fine-tuning", "unlearning" or "control"."""
+    needs: Needs = "clean"
+    """"clean": clean samples alone; "triggers": an oracle, whose budget also has triggered copies;
+    "external": a script of another toolbox, which also gets the test set."""
+    least_spc: int = 1
+    """The fewest images per class that it runs on; 2 if it holds out validation data."""
+    requires: Layer | None = None
+    """The layers that it works on, which the architecture must have; None for any."""
+    cohort: Callable[..., list[Any]] | None = field(default=None, repr=False)
+    """``cohort(model, budgets, hyper, contexts)``: the batched form over several budgets, each with
+    its own context; it must equal separate runs. Used on GPUs, which one small budget cannot
+    fill."""
 
 
-def model(
-    *,
-    paper: str,
-    year: int,
-    version: int | None = None,
-    display_name: str = "",
-    layers: tuple[Layer, ...] = ("convolutions", "batchnorm"),
-) -> Callable[[Function], Function]:
-    """Declare ``function(channels, classes, hyper) -> nn.Module`` as an architecture.
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo(MethodInfo):
+    """``@model(...)`` declares ``function(channels, classes, hyper) -> nn.Module``.
 
-    The network takes normalised images (N, channels, H, W); the harness puts the normalisation in
-    front. ``layers`` says what its hidden layers are made of (the patch embedding of a transformer
-    does not make it convolutional).
+    The network takes normalised images (N, channels, H, W) and returns logits (N, classes); the
+    harness puts the normalisation in front.
     """
-    return _declare(
-        MethodInfo(
-            kind="model",
-            paper=paper,
-            year=year,
-            version=version,
-            display_name=display_name,
-            layers=layers,
-        )
-    )
+
+    kind: ClassVar[Kind] = "model"
+
+    layers: tuple[Layer, ...] = ("convolutions", "batchnorm")
+    """What its hidden layers are made of; the patch embedding of a transformer does not count as a
+    convolution."""
+
+
+attack, defense, model = AttackInfo, DefenseInfo, ModelInfo
 
 
 @dataclass(frozen=True, kw_only=True)

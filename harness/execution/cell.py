@@ -1,142 +1,179 @@
-"""One cell: the place that joins victim, clean budget, defense and evaluation."""
+"""Runs cells: gives a defense its victim and clean budget, and evaluates the model it returns."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
 
 from harness.bridges.script.inputs import ScriptInputs
-from harness.contract import Budget, Context, Defended
+from harness.contract import Budget, Context, Defended, Needs
 from harness.data.device_dataset import DeviceDataset
 from harness.data.tensors import to_numpy
 from harness.evaluation.evaluate import Evaluation, disagreement_auroc, evaluate, trigger_scores
 from harness.evaluation.metrics import defense_metrics
 from harness.plan.budget import draw
-from harness.plan.entries import hyper_of
 from harness.plan.keys import seed
-from harness.plan.registry import load
 from harness.plan.spec import Cell
+from harness.store.record import CellArtifacts, CellResult, Companion, TriggerScores
 from harness.store.store import Store
 from harness.toolbox.fit import as_float
 from harness.toolbox.predict import to_uint8
 from harness.training.device import peak_memory_mb, reseed, reset_peak_memory
-from harness.training.victim import LoadedVictim
+
+if TYPE_CHECKING:
+    from harness.training.victim import LoadedVictim
 
 
-def run_cells(
+class Cost(NamedTuple):
+    """What running a defense takes."""
+
+    seconds: float
+    peak_mem_mb: float | None
+    """None where the defense runs in another process."""
+    cohort: int = 1
+    """How many cells were run at once."""
+    n_clean: int = 0
+    """Size of the clean budget."""
+
+
+class Access(NamedTuple):
+    """What a defense is given, and so where it runs."""
+
+    inputs: Callable[[ScriptInputs, Budget], tuple[Any, ...]]
+    """Returns the arguments before hyperparameters and context."""
+    triggered: bool = False
+    """Whether the budget has triggered copies of the clean samples."""
+    in_process: bool = True
+    """Whether the defense runs in this process, so that its peak memory can be measured."""
+
+
+def _model_and_budget(cell: ScriptInputs, budget: Budget) -> tuple[nn.Module, Budget]:
+    return cell.victim.private_copy(), budget
+
+
+def _whole_cell(cell: ScriptInputs, budget: Budget) -> tuple[ScriptInputs]:
+    return (cell,)
+
+
+ACCESS: dict[Needs, Access] = {
+    "clean": Access(_model_and_budget),
+    "triggers": Access(_model_and_budget, triggered=True),
+    "external": Access(_whole_cell, in_process=False),
+}
+"""By what a defense declares that it needs."""
+
+
+def run_cell(
+    cell: Cell, victim: LoadedVictim, data: DeviceDataset, ctx: Context, store: Store
+) -> CellResult:
+    """Run a defense on a private copy of the victim, evaluate it, and return the record's result.
+
+    Raises:
+        BrokenModelError: the defended model gives no finite logits.
+        TypeError: the defense returned something other than a model.
+    """
+    method, access = cell.defense.load(), ACCESS[cell.needs]
+    indices = budget_indices(cell, data)
+    budget = clean_budget(indices, victim, data, triggered=access.triggered)
+    inputs = ScriptInputs(cell, victim, data, indices, store)
+    _reseed(cell, ctx)
+    returned, cost = _measure(
+        lambda: method.function(*access.inputs(inputs, budget), method.hyper, ctx),
+        ctx.device,
+        memory=access.in_process,
+    )
+    return _result(cell, returned, victim, store, cost._replace(n_clean=len(budget)))
+
+
+def run_cohort(
     cells: Sequence[Cell],
     victim: LoadedVictim,
     data: DeviceDataset,
     contexts: Sequence[Context],
     store: Store,
-) -> list[dict[str, Any]]:
-    """Repair a private copy of the victim for each cell, evaluate it, and return each record's result.
+) -> list[CellResult]:
+    """Run cells of one victim and one defense at once; return each record's result.
 
-    Several cells are a cohort: they have the victim and the defense in common, are repaired at
-    once, and each counts an equal share of the seconds.
-
-    Raises:
-        BrokenModelError: a returned model gives no finite logits.
-        TypeError: the defense returned something else than a model.
+    Each counts an equal share of the seconds. Raises what ``run_cell`` raises.
     """
-    cell, ctx = cells[0], contexts[0]
-    method = load("defense", cell.defense.ref)
-    hyper = hyper_of(cell.defense, method.hyper)
-    places = [budget_indices(each, data) for each in cells]
-    budgets = [clean_budget(chosen, cell.needs, victim, data) for chosen in places]
-    for each, context in zip(cells, contexts, strict=True):
-        reseed(context.generator, seed(each.repair_key, "defense"))
-    reset_peak_memory(ctx.device)
-    start = time.perf_counter()
-    if len(cells) > 1:
-        assert method.about.cohort is not None
-        returned = method.about.cohort(victim.private_copy(), budgets, hyper, contexts)
-    elif cell.needs == "external":
-        handed = ScriptInputs(cell, victim, data, places[0], store)
-        returned = [method.function(handed, hyper, ctx)]
-    else:
-        returned = [method.function(victim.private_copy(), budgets[0], hyper, ctx)]
-    _wait_for(ctx.device)
-    cost = {"seconds": (time.perf_counter() - start) / len(cells), "cohort": len(cells)}
-    if cell.needs != "external":
-        cost["peak_mem_mb"] = peak_memory_mb(ctx.device)
+    device, access = contexts[0].device, ACCESS[cells[0].needs]
+    method = cells[0].defense.load()
+    repair = method.info.cohort
+    assert repair is not None
+    budgets = [
+        clean_budget(budget_indices(cell, data), victim, data, triggered=access.triggered)
+        for cell in cells
+    ]
+    for cell, ctx in zip(cells, contexts, strict=True):
+        _reseed(cell, ctx)
+    returned, cost = _measure(
+        lambda: repair(victim.private_copy(), budgets, method.hyper, contexts), device
+    )
+    share = cost._replace(seconds=cost.seconds / len(cells), cohort=len(cells))
     return [
-        {**_scored(each, _repaired(found), victim, store), **cost, "n_clean": len(budget)}
-        for each, found, budget in zip(cells, returned, budgets, strict=True)
+        _result(cell, net, victim, store, share._replace(n_clean=len(budget)))
+        for cell, net, budget in zip(cells, returned, budgets, strict=True)
     ]
 
 
-def _scored(cell: Cell, repaired: Defended, victim: LoadedVictim, store: Store) -> dict[str, Any]:
-    """Evaluate a repaired model, save what is kept, and return what the record says of it."""
-    after = evaluate(repaired.model, victim.test)
-    return {
-        **after.scores._asdict(),
-        **defense_metrics(victim.before.scores, after.scores),
-        **{f"{name}_before": x for name, x in victim.before.scores._asdict().items()},
-        **({"notes": repaired.notes} if repaired.notes else {}),
-        "changed": float((after.clean.argmax(1) != victim.before.clean.argmax(1)).float().mean()),
-        "triggers": trigger_scores(repaired.model, victim.others),
-        "companions": {
-            name: score_companion(net, after, victim) for name, net in repaired.companions.items()
+def _reseed(cell: Cell, ctx: Context) -> None:
+    reseed(ctx.generator, seed(cell.defense_key, "defense"))
+
+
+def _measure(
+    defend: Callable[[], Any], device: torch.device, *, memory: bool = True
+) -> tuple[Any, Cost]:
+    """Run a defense; return what it returns, its seconds and, where asked for, its peak memory."""
+    reset_peak_memory(device)
+    start = time.perf_counter()
+    returned = defend()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    seconds = time.perf_counter() - start
+    return returned, Cost(seconds, peak_memory_mb(device) if memory else None)
+
+
+def _result(
+    cell: Cell, returned: object, victim: LoadedVictim, store: Store, cost: Cost
+) -> CellResult:
+    """Evaluate a defended model, save its artifacts, and return the record's result."""
+    defended = _as_defended(returned)
+    before, evaluation = victim.before, evaluate(defended.model, victim.test)
+    after = evaluation.scores
+    metrics = defense_metrics(before.scores, after)
+    changed = evaluation.clean.argmax(1) != before.clean.argmax(1)
+    rates = trigger_scores(defended.model, victim.other_triggers)
+    return CellResult(
+        acc=after.acc,
+        asr=after.asr,
+        ra=after.ra,
+        der=metrics.der,
+        rir=metrics.rir,
+        arr=metrics.arr,
+        rdr=metrics.rdr,
+        acc_before=before.scores.acc,
+        asr_before=before.scores.asr,
+        ra_before=before.scores.ra,
+        notes=defended.notes,
+        changed=float(changed.float().mean()),
+        triggers={name: TriggerScores(**scores) for name, scores in rates.items()},
+        companions={
+            name: score_companion(net, evaluation, victim)
+            for name, net in defended.companions.items()
         },
-        "artifacts": _saved(cell, repaired, after, store),
-    }
-
-
-def _saved(cell: Cell, repaired: Defended, after: Evaluation, store: Store) -> dict[str, str]:
-    """Save predictions, the weights where they are asked for, and what the method kept.
-
-    Companions are rebuilt from the latter.
-    """
-    saved = {"predictions": store.put(after.predictions(), compress=True)}
-    if cell.keep:
-        saved["model"] = store.put(to_numpy(repaired.model.state_dict()))
-    if repaired.artifacts:
-        saved["method"] = store.put(to_numpy(repaired.artifacts))
-    return saved
-
-
-def score_companion(net: nn.Module, after: Evaluation, victim: LoadedVictim) -> dict[str, float]:
-    """Score a companion, and how well it tells triggered test images from clean ones.
-
-    ``auroc`` takes its disagreement with the repaired network as a sign of the trigger,
-    ``auroc_victim`` its agreement with the victim.
-    """
-    found = evaluate(net, victim.test)
-    return {
-        **found.scores._asdict(),
-        "auroc": disagreement_auroc(found, after),
-        "auroc_victim": 1 - disagreement_auroc(found, victim.before),
-    }
-
-
-def clean_budget(
-    chosen: torch.Tensor, needs: str, victim: LoadedVictim, data: DeviceDataset
-) -> Budget:
-    """Return the clean samples at some places; an oracle also gets triggered copies, with true labels."""
-    images = as_float(data.train_images[chosen])
-    triggered = None
-    if needs == "triggers":
-        triggered = as_float(to_uint8(victim.trigger(images)))
-    groups = None if data.train_groups is None else data.train_groups[chosen]
-    return Budget(
-        images, data.train_labels[chosen], data.info.classes, data.augment, triggered, groups
+        artifacts=_save(cell, defended, evaluation, store),
+        seconds=cost.seconds,
+        cohort=cost.cohort,
+        peak_mem_mb=cost.peak_mem_mb,
+        n_clean=cost.n_clean,
     )
 
 
-def budget_indices(cell: Cell, data: DeviceDataset) -> torch.Tensor:
-    """Return the places of the cell's clean samples in the training set, int64 (n,)."""
-    labels = data.train_labels.cpu().numpy()
-    return torch.from_numpy(draw(labels, cell.budget, cell.budget_seed)).to(
-        data.train_images.device
-    )
-
-
-def _repaired(returned: object) -> Defended:
+def _as_defended(returned: object) -> Defended:
     if isinstance(returned, Defended):
         return returned
     if isinstance(returned, nn.Module):
@@ -144,6 +181,53 @@ def _repaired(returned: object) -> Defended:
     raise TypeError(f"a defense returns an nn.Module or a Defended, not {type(returned).__name__}")
 
 
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def _save(cell: Cell, defended: Defended, after: Evaluation, store: Store) -> CellArtifacts:
+    """Save predictions, the weights if the study keeps models, and the method's own artifacts.
+
+    Companions are not saved: they are rebuilt from the method's artifacts.
+    """
+    return CellArtifacts(
+        predictions=store.put(after.predictions(), compress=True),
+        model=store.put(to_numpy(defended.model.state_dict())) if cell.keep else None,
+        method=store.put(to_numpy(defended.artifacts)) if defended.artifacts else None,
+    )
+
+
+def score_companion(net: nn.Module, after: Evaluation, victim: LoadedVictim) -> Companion:
+    """Return a companion's scores, and how well it tells triggered test images from clean ones.
+
+    ``auroc`` takes its disagreement with the defended model as a sign of the trigger,
+    ``auroc_victim`` its agreement with the victim.
+    """
+    evaluation = evaluate(net, victim.test)
+    return Companion(
+        acc=evaluation.scores.acc,
+        asr=evaluation.scores.asr,
+        ra=evaluation.scores.ra,
+        auroc=disagreement_auroc(evaluation, after),
+        auroc_victim=1 - disagreement_auroc(evaluation, victim.before),
+    )
+
+
+def clean_budget(
+    indices: torch.Tensor, victim: LoadedVictim, data: DeviceDataset, *, triggered: bool = False
+) -> Budget:
+    """Return the clean samples at some indices of the training set.
+
+    With ``triggered``, the budget also has the same images with the victim's trigger, for oracles;
+    their labels are the true ones.
+    """
+    images = as_float(data.train_images[indices])
+    copies = as_float(to_uint8(victim.trigger(images))) if triggered else None
+    groups = None if data.train_groups is None else data.train_groups[indices]
+    return Budget(
+        images, data.train_labels[indices], data.info.classes, data.augment, copies, groups
+    )
+
+
+def budget_indices(cell: Cell, data: DeviceDataset) -> torch.Tensor:
+    """Return the indices of the cell's clean samples in the training set, int64 (n,)."""
+    labels = data.train_labels.cpu().numpy()
+    return torch.from_numpy(draw(labels, cell.budget, cell.budget_seed)).to(
+        data.train_images.device
+    )

@@ -1,4 +1,4 @@
-"""A copy of the code and of a study's own method files, so that what runs later is what was submitted."""
+"""Copies the code and a study's own method files, so that a queued job runs what was submitted."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.plan.registry import program_files
-from harness.plan.spec import MethodSpec, Study, Victim
+from harness.plan.spec import MethodSpec, Victim
+from harness.plan.study import Study
 
 
-def take(study: Study, folder: Path) -> tuple[Study, Path]:
+def snapshot_code(study: Study, folder: Path) -> tuple[Study, Path]:
     """Return the study with its own files copied, and the folder to import the packages from.
 
-    The copies lie below ``folder``, one per state of the code; a checkout may change under a run.
+    The copies are below ``folder``, in one subfolder per version of the code.
     """
-    return _with_own_files(study, folder), _copied(program_files(), folder)
+    return _with_own_files(study, folder), _copy_files(program_files(), folder)
 
 
-def _copied(files: dict[Path, Path], folder: Path) -> Path:
-    """Copy files below a folder named by their contents, unless it is there; return it."""
+def _copy_files(files: dict[Path, Path], folder: Path) -> Path:
+    """Copy files to a subfolder named by their contents, unless it exists; return the subfolder."""
     contents = {name: path.read_bytes() for name, path in files.items()}
     digest = hashlib.sha256()
     for name, content in contents.items():
@@ -33,11 +34,11 @@ def _copied(files: dict[Path, Path], folder: Path) -> Path:
         for name, content in contents.items():
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             (part / name).write_bytes(content)
-        _publish(part, target)
+        _move(part, target)
     return target
 
 
-def _publish(part: Path, target: Path) -> None:
+def _move(part: Path, target: Path) -> None:
     try:
         part.rename(target)
     except OSError:
@@ -46,45 +47,47 @@ def _publish(part: Path, target: Path) -> None:
 
 
 def _with_own_files(study: Study, folder: Path) -> Study:
-    """Return the study with the user's own method files, and the files they name, read from copies."""
-    choices: dict[int, MethodSpec] = {}
+    """Return the study with the user's own method files, and their input files, replaced by copies."""
+    methods: dict[int, MethodSpec] = {}
     victims: dict[int, Victim] = {}
 
-    def frozen(choice: MethodSpec) -> MethodSpec:
-        if id(choice) not in choices:
-            choices[id(choice)] = _with_own_file(choice, folder)
-        return choices[id(choice)]
+    def frozen_method(method: MethodSpec) -> MethodSpec:
+        if id(method) not in methods:
+            methods[id(method)] = _with_own_file(method, folder)
+        return methods[id(method)]
 
-    def trained(victim: Victim) -> Victim:
+    def frozen_victim(victim: Victim) -> Victim:
         if id(victim) not in victims:
-            clean = None if victim.clean is None else trained(victim.clean)
-            model, attack = frozen(victim.model), frozen(victim.attack)
+            clean = None if victim.clean is None else frozen_victim(victim.clean)
+            model, attack = frozen_method(victim.model), frozen_method(victim.attack)
             victims[id(victim)] = replace(victim, model=model, attack=attack, clean=clean)
         return victims[id(victim)]
 
     cells = [
         replace(
             cell,
-            victim=trained(cell.victim),
-            defense=frozen(cell.defense),
-            triggers=tuple(map(trained, cell.triggers)),
+            victim=frozen_victim(cell.victim),
+            defense=frozen_method(cell.defense),
+            triggers=tuple(map(frozen_victim, cell.triggers)),
         )
         for cell in study.cells
     ]
-    return replace(study, cells=cells, clean={key: trained(x) for key, x in study.clean.items()})
+    clean = {key: frozen_victim(victim) for key, victim in study.clean.items()}
+    return replace(study, cells=cells, clean=clean)
 
 
-def _with_own_file(choice: MethodSpec, folder: Path) -> MethodSpec:
-    said = choice.identity[
+def _with_own_file(method: MethodSpec, folder: Path) -> MethodSpec:
+    identity = method.identity[
         "hyper"
-    ]  # a file by its digest; what is no part of a key stays where it is
-    inputs = {
-        name: x for name, x in choice.hyper.items() if isinstance(x, str) and said.get(name, x) != x
+    ]  # has a digest where ``hyper`` has the path of an input file
+    copies = {
+        name: str(_copy_file(Path(value), folder))
+        for name, value in method.hyper.items()
+        if isinstance(value, str) and identity.get(name, value) != value
     }
-    hyper = {**choice.hyper, **{name: str(_copy_of(Path(x), folder)) for name, x in inputs.items()}}
-    ref = str(_copy_of(Path(choice.ref), folder)) if choice.ref.endswith(".py") else choice.ref
-    return replace(choice, ref=ref, hyper=hyper)
+    ref = str(_copy_file(Path(method.ref), folder)) if method.ref.endswith(".py") else method.ref
+    return replace(method, ref=ref, hyper={**method.hyper, **copies})
 
 
-def _copy_of(path: Path, folder: Path) -> Path:
-    return _copied({Path(path.name): path}, folder) / path.name
+def _copy_file(path: Path, folder: Path) -> Path:
+    return _copy_files({Path(path.name): path}, folder) / path.name

@@ -1,7 +1,9 @@
-"""What tasks have cost so far, in seconds: the longest are started first, and the end is foreseen."""
+"""Estimates task durations from finished tasks: to start the longest first, and for the time left."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from harness.plan.keys import canonical
@@ -9,69 +11,116 @@ from harness.plan.spec import Cell, Victim
 from harness.store.record_files import LatestRecords
 
 SAMPLE = 20_000
-"""Of a large store, this many records, evenly spread, are learned from."""
+"""The most records that are read: of a larger store, a sample at even distances."""
 Kinds = tuple[str, ...]
-"""What a task is like: the narrowest description first, the widest last."""
+"""Descriptions of a task, from the narrowest to the widest."""
 
 
 class DurationEstimator:
-    """Mean seconds of ended tasks by kind."""
+    """Mean seconds of finished tasks by kind."""
 
     def __init__(self) -> None:
         self._spent: dict[str, tuple[float, int]] = {}
 
-    def note(self, kinds: Kinds, seconds: float) -> None:
-        """Learn from an ended task."""
+    def add(self, kinds: Kinds, seconds: float) -> None:
+        """Count a finished task."""
         for kind in kinds:
             total, count = self._spent.get(kind, (0.0, 0))
             self._spent[kind] = (total + seconds, count + 1)
 
-    def of(self, kinds: Kinds) -> float | None:
-        """Return what a task of these kinds costs, by the narrowest kind that is known; None for none."""
+    def estimate(self, kinds: Kinds) -> float | None:
+        """Return the mean of the narrowest kind that has finished tasks; None if none has."""
         for kind in kinds:
             if kind in self._spent:
                 total, count = self._spent[kind]
                 return total / count
         return None
 
-    def rank(self, kinds: Kinds) -> float:
-        """Return a task's cost, to sort by; an unknown one counts 1 s."""
-        cost = self.of(kinds)
-        return 1.0 if cost is None else cost
+    def sort_cost(self, kinds: Kinds) -> float:
+        """Return the estimate as a sort key: 1 s where nothing is known."""
+        seconds = self.estimate(kinds)
+        return 1.0 if seconds is None else seconds
 
-    def learn(self, latest: LatestRecords) -> None:
-        """Learn from the finished tasks of a store, of whatever study."""
+    def fit(self, latest: LatestRecords) -> None:
+        """Count the finished tasks of a store, those of other studies included."""
         ok = [key for key in latest if latest.status(key) == "ok"]
         victims: dict[str, dict[str, Any]] = {}
         for key in ok[:: -(-len(ok) // SAMPLE) or 1]:
             record = latest[key]
             spec = record["spec"]
             if record["kind"] == "victim":
-                self.note(_victim_kinds(spec), record["wall_seconds"])
+                self.add(_victim_kinds(spec), record["wall_seconds"])
             elif record["kind"] == "cell" and (
                 spec["victim"] in victims or spec["victim"] in latest
             ):
                 name = spec["victim"]
                 victim = victims.get(name) or victims.setdefault(name, latest[name]["spec"])
-                self.note(_cell_kinds(spec, victim), record["wall_seconds"])
+                self.add(_cell_kinds(spec, victim), record["wall_seconds"])
 
 
 class TaskKinds:
-    """Finds the kinds of planned tasks, once for all cells that are alike."""
+    """Finds the kinds of planned victims and cells, once for all cells that are alike."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[int, ...], Kinds] = {}
+        self._cells: dict[tuple[int, ...], Kinds] = {}
 
-    def victim(self, victim: Victim) -> Kinds:
-        """Return the kinds of a victim's training: by data set, model and recipe."""
-        return _victim_kinds(victim.spec)
+    def of(self, subject: Victim | Cell) -> Kinds:
+        """Return the kinds of a victim (data set, model and recipe) or a cell (and defense, budget)."""
+        if isinstance(subject, Victim):
+            return _victim_kinds(subject.spec)
+        victim = subject.victim
+        parts = (subject.defense, subject.budget, victim.model, victim.data)
+        alike = tuple(map(id, parts))
+        if alike not in self._cells:
+            self._cells[alike] = _cell_kinds(subject.spec, victim.spec)
+        return self._cells[alike]
 
-    def cell(self, cell: Cell) -> Kinds:
-        """Return the kinds of a cell: by defense, budget, model and data set."""
-        alike = (id(cell.defense), id(cell.budget), id(cell.victim.model), id(cell.victim.data))
-        if alike not in self._known:
-            self._known[alike] = _cell_kinds(cell.spec, cell.victim.spec)
-        return self._known[alike]
+
+class Forecast:
+    """The open victims and cells of a run, and the seconds that they are expected to take."""
+
+    def __init__(self) -> None:
+        self._durations = DurationEstimator()
+        self._kinds = TaskKinds()
+        self._open: Counter[Kinds] = Counter()
+
+    def fit(self, latest: LatestRecords) -> None:
+        """Learn durations from the finished tasks of a store."""
+        self._durations.fit(latest)
+
+    def add(self, subjects: Iterable[Victim | Cell]) -> None:
+        """Add open victims or cells."""
+        self._open.update(map(self._kinds.of, subjects))
+
+    def finish(self, subject: Victim | Cell, seconds: float | None = None) -> None:
+        """Remove a victim or cell; learn from its duration unless it is None."""
+        kinds = self._kinds.of(subject)
+        self._open[kinds] -= 1
+        if seconds is not None:
+            self._durations.add(kinds, seconds)
+
+    def sort_cost(self, subject: Victim | Cell) -> float:
+        """Return the expected seconds as a sort key: 1 s where nothing is known."""
+        return self._durations.sort_cost(self._kinds.of(subject))
+
+    def expected_seconds(self, subject: Victim | Cell) -> float | None:
+        """Return the seconds that a victim or cell is expected to take; None if nothing is known."""
+        return self._durations.estimate(self._kinds.of(subject))
+
+    def remaining_seconds(self) -> float | None:
+        """Return the seconds that all that is open takes on one worker; None if nothing is known.
+
+        A kind without an estimate counts as much as the others do on average.
+        """
+        estimates = {kinds: self._durations.estimate(kinds) for kinds in self._open}
+        known = [seconds for seconds in estimates.values() if seconds is not None]
+        if not known:
+            return None
+        mean = sum(known) / len(known)
+        return sum(
+            n * (mean if estimates[kinds] is None else estimates[kinds] or 0.0)
+            for kinds, n in self._open.items()
+        )
 
 
 def _victim_kinds(spec: dict[str, Any]) -> Kinds:

@@ -1,101 +1,119 @@
-"""A task is a victim to train or a cell to run; every task ends as one record."""
+"""Runs one task: trains or imports a victim, or runs a cell. Every task ends as a record."""
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 from harness.contract import Context, OutOfTimeError
 from harness.errors import UserError
-from harness.execution.cell import run_cells
+from harness.execution.cell import run_cell
 from harness.execution.task import Task
-from harness.store.record_files import Record
+from harness.store.record import (
+    CellRecord,
+    CellResult,
+    Failure,
+    Run,
+    Status,
+    TaskRecord,
+    VictimRecord,
+    VictimResult,
+)
 from harness.store.store import StoreError
 from harness.training.device import environment
-from harness.training.session import WorkerSession
 from harness.training.victim import train_victim
 
-SCALARS_KEPT = 400
-"""Of a long log, the record keeps evenly spread steps."""
+if TYPE_CHECKING:
+    from harness.training.session import WorkerSession
+
+MOST_SCALARS = 400
+"""The most logged steps that a record keeps: of a longer log, steps at even distances."""
 
 
-def run_task(task: Task, bench: WorkerSession) -> list[Record]:
-    """Run a task and return its record, which is yet to be written. What the task raises becomes the record.
+def run_task(task: Task, session: WorkerSession) -> list[TaskRecord]:
+    """Run a task and return its record, which is not in the store yet; an exception makes a failure.
 
-    Of a cohort there is one record per cell, or none at all when it has failed.
+    A cohort returns one record per cell, or none at all if it failed.
 
     Raises:
-        StoreError: its artifacts can't be saved; then no record could be either.
+        StoreError: the artifacts can't be saved; a record could not be either.
     """
     deadline = None if task.limit is None else time.monotonic() + task.limit
     tasks = task.each()
-    contexts = [Context(bench.device, torch.Generator(), deadline) for _ in tasks]
+    contexts = [Context(session.device, torch.Generator(), deadline) for _ in tasks]
     start = time.perf_counter()
-    outcome = _outcome(lambda: _results(task, bench, contexts))
-    if task.mates and outcome["status"] != "ok":
+    outcome = _outcome(lambda: _results(task, session, contexts))
+    if task.cohort and isinstance(outcome, Failure):
         return []
-    parts = [{"result": x} for x in outcome.pop("result")] if outcome["status"] == "ok" else [{}]
-    common = {
-        "wall_seconds": (time.perf_counter() - start) / len(tasks),
-        "environment": environment(bench.device),
-        "finished": datetime.now(UTC).isoformat(),
-    }
+    outcomes = [outcome] if isinstance(outcome, Failure) else outcome
+    seconds, machine = (time.perf_counter() - start) / len(tasks), environment(session.device)
     return [
-        {**each.head(), **outcome, **part, "scalars": _thinned(ctx.scalars), **common}
-        for each, part, ctx in zip(tasks, parts, contexts, strict=True)
+        _record(each, outcome, Run(seconds, machine, _thinned(ctx.scalars)))
+        for each, outcome, ctx in zip(tasks, outcomes, contexts, strict=True)
     ]
 
 
-def _results(task: Task, bench: WorkerSession, contexts: list[Context]) -> list[dict[str, Any]]:
-    data = bench.data(task.victim)
-    if task.victim.source is not None and task.cell is None:
+def _record(task: Task, outcome: VictimResult | CellResult | Failure, run: Run) -> TaskRecord:
+    if isinstance(outcome, Failure):
+        return task.failed(outcome, run)
+    if isinstance(outcome, VictimResult):
+        return VictimRecord.ok(task.victim, outcome, run)
+    assert task.cell is not None
+    return CellRecord.ok(task.cell, outcome, run)
+
+
+def _results(
+    task: Task, session: WorkerSession, contexts: list[Context]
+) -> Sequence[VictimResult | CellResult]:
+    data = session.data(task.victim)
+    if task.victim.source.imported and task.cell is None:
         from harness.bridges.import_victim import import_victim
 
-        return [import_victim(task.victim, data, contexts[0], bench.store)]
+        return [import_victim(task.victim, data, contexts[0], session.store)]
     if task.cell is None:
         needed = task.victim.clean
-        clean = None if needed is None else bench.loaded(needed, task.others[needed.key]).model
-        return [train_victim(task.victim, data, contexts[0], bench.store, clean)]
+        clean = (
+            None if needed is None else session.load(needed, task.other_victims[needed.key]).model
+        )
+        return [train_victim(task.victim, data, contexts[0], session.store, clean)]
     assert task.victim_record is not None
-    victim = bench.victim(task.cell, task.victim_record, task.others)
-    return run_cells([task.cell, *task.mates], victim, data, contexts, bench.store)
+    victim = session.victim(task.cell, task.victim_record, task.other_victims)
+    return run_cell([task.cell, *task.cohort], victim, data, contexts, session.store)
 
 
-def _outcome(work: Callable[[], Any]) -> dict[str, Any]:
-    """Return the status and result of a method's work; its exceptions belong into the record."""
+def _outcome(
+    work: Callable[[], Sequence[VictimResult | CellResult]],
+) -> Sequence[VictimResult | CellResult] | Failure:
+    """Return the results of a method's work, or why it failed: exceptions belong in the record."""
     try:
-        return {"status": "ok", "result": work()}
+        return work()
     except OutOfTimeError as error:
-        return _failure("timeout", error)
+        return _failure(Status.TIMEOUT, error)
     except StoreError:
         raise
-    except (
-        torch.AcceleratorError
-    ) as error:  # the device is in an unknown state, and so is this process
-        return _failure("oom" if "out of memory" in str(error) else "crash", error)
+    except torch.AcceleratorError as error:  # neither the device nor this process can be trusted
+        return _failure(Status.OOM if "out of memory" in str(error) else Status.CRASH, error)
     except Exception as error:  # whatever a method raises
-        return _failure("oom" if _out_of_memory(error) else "error", error)
+        return _failure(Status.OOM if _out_of_memory(error) else Status.ERROR, error)
 
 
 def _out_of_memory(error: Exception) -> bool:
-    """Tell whether a GPU or this machine had no memory left; torch has no class for the latter."""
+    """Tell whether a GPU or this machine ran out of memory; torch has no class for the latter."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
-def _failure(status: str, error: Exception) -> dict[str, Any]:
+def _failure(status: Status, error: Exception) -> Failure:
     shown = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    trace = "".join(traceback.format_exception(error))
-    return {"status": status, "error": shown, "traceback": trace}
+    return Failure(status, shown, "".join(traceback.format_exception(error)))
 
 
 def _thinned(scalars: list[dict[str, float]]) -> list[dict[str, float]]:
-    """Return at most SCALARS_KEPT steps; a value that JSON cannot hold is left out."""
-    stride = -(-len(scalars) // SCALARS_KEPT) or 1
+    """Return at most MOST_SCALARS steps, without the values that JSON can't hold (NaN, infinity)."""
+    stride = -(-len(scalars) // MOST_SCALARS) or 1
     return [{k: x for k, x in row.items() if abs(x) < float("inf")} for row in scalars[::stride]]

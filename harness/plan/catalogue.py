@@ -28,18 +28,18 @@ def _method(kind: Kind, name: str) -> dict[str, Any]:
         "name": name,
         "display_name": method.display_name,
         "summary": method.summary,
-        "paper": method.about.paper,
-        "year": method.about.year,
+        "paper": method.info.paper,
+        "year": method.info.year,
     }
     if kind == "defense":
         about |= {
-            "family": method.about.family,
-            "needs": method.about.needs,
-            "least_spc": method.about.least_spc,
-            "architectures": _architectures(method.about.requires),
+            "family": method.info.family,
+            "needs": method.info.needs,
+            "least_spc": method.info.least_spc,
+            "architectures": _architectures(method.info.requires),
         }
     if kind == "model":
-        about["layers"] = list(method.about.layers)
+        about["layers"] = list(method.info.layers)
     return {**about, "hyper": {field.name: _default(field) for field in fields(method.hyper)}}
 
 
@@ -48,7 +48,7 @@ def _architectures(required: Layer | None) -> list[str]:
     models = list(names("model"))
     if required is None:
         return models
-    return [name for name in models if required in describe("model", name).about.layers]
+    return [name for name in models if required in describe("model", name).info.layers]
 
 
 def _default(field: Field[Any]) -> Any:

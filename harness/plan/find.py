@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 
 from harness.errors import UserError
-from harness.plan.spec import Cell, Study
+from harness.plan.spec import Cell
+from harness.plan.study import Study
 
 
 def is_called(name: str, asked: list[str]) -> bool:

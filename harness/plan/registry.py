@@ -18,7 +18,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.contract import DECLARATION, Kind, MethodInfo, NoHyper, trigger_only
+from harness.contract import (
+    DECLARATION,
+    AttackInfo,
+    Kind,
+    MethodInfo,
+    ModelInfo,
+    NoHyper,
+    trigger_only,
+)
 from harness.errors import UserError, nearest
 from harness.plan.keys import file_digest
 
@@ -38,7 +46,8 @@ class Method:
     name: str
     ref: str
     """What finds it again: the name of one of ours, else the absolute path of a file."""
-    about: MethodInfo
+    info: Any
+    """Its declaration: an AttackInfo, DefenseInfo or ModelInfo, as ``kind`` says."""
     hyper: type
     version: str
     summary: str
@@ -47,7 +56,7 @@ class Method:
     @property
     def display_name(self) -> str:
         """The name that reports show."""
-        return self.about.display_name or self.name
+        return self.info.display_name or self.name
 
 
 @functools.cache
@@ -160,7 +169,9 @@ def _plain(kind: Kind, path: Path, module: ModuleType, factory: str) -> Method:
     return Method(
         name=factory,
         ref=f"{path}:{factory}",
-        about=MethodInfo(kind=kind, paper="", year=0, trigger=lambda images, state: build(images)),
+        info=AttackInfo(paper="", year=0, trigger=lambda images, state: build(images))
+        if kind == "attack"
+        else ModelInfo(paper="", year=0),
         hyper=NoHyper,
         version=f"sha256:{file_digest(path)[:16]}",
         summary=(inspect.getdoc(build) or "").partition("\n")[0],
@@ -177,14 +188,14 @@ def _method(kind: Kind, path: Path, module: ModuleType) -> Method:
     ours = [x for x in marked if getattr(x, DECLARATION).kind == kind]
     if len(ours) != 1:
         raise UserError(f"{path}: one function decorated with @{kind} is needed, found {len(ours)}")
-    about: MethodInfo = getattr(ours[0], DECLARATION)
+    info: MethodInfo = getattr(ours[0], DECLARATION)
     builtin = path.parent == folder_of(kind)
     return Method(
         name=path.stem,
         ref=path.stem if builtin else str(path),
-        about=about,
+        info=info,
         hyper=getattr(module, "Hyper", NoHyper),
-        version=f"sha256:{file_digest(path)[:16]}" if about.version is None else str(about.version),
+        version=f"sha256:{file_digest(path)[:16]}" if info.version is None else str(info.version),
         summary=(inspect.getdoc(module) or "").partition("\n")[0],
         function=ours[0],
     )

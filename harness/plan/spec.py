@@ -1,118 +1,210 @@
-"""What a study comes to: victims and cells, each with its key. Plain data, no torch, ready to be sent."""
+"""Victims and cells with their keys: plain data, picklable, no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from harness.contract import Recipe, Target
+from harness.contract import (
+    AttackInfo,
+    DefenseInfo,
+    Kind,
+    MethodInfo,
+    ModelInfo,
+    Needs,
+    Recipe,
+    Target,
+)
 from harness.data.info import DataInfo
 from harness.plan.budget import BudgetSpec
-from harness.plan.gate import Gate
 from harness.plan.keys import digest, seed
-from harness.plan.report_names import FIGURES
+from harness.plan.registry import describe, load
+from harness.plan.validation import validate
 
 TRAINING = 1
 """Version of the training loop: raised when the same spec would train another victim."""
 EVALUATION = 1
 """Version of the evaluation: raised when the same model would get other numbers."""
 IMPORTING = 1
-"""Version of the import of foreign victims: raised when the same files would become another
-victim."""
+"""Version of the import of victims: raised when the same files would become another victim."""
 NO_DEFENSE = "none"
-"""The defense that returns the victim as it is."""
+"""The defense that returns the victim unchanged."""
 NO_ATTACK = "none"
 """The attack whose victims are clean models."""
 
+Info = TypeVar("Info", bound=MethodInfo)
+
+
+class LoadedMethod(NamedTuple, Generic[Info]):
+    """A method that is ready to run."""
+
+    function: Callable[..., Any]
+    hyper: Any
+    """An instance of the method's ``Hyper``."""
+    info: Info
+
 
 @dataclass(frozen=True)
-class MethodSpec:
-    """A method as a study asks for it: what finds it, and every hyperparameter."""
+class MethodSpec(Generic[Info]):
+    """A method as a study asks for it: where to find it, and every hyperparameter."""
 
+    kind: Kind
     name: str
     ref: str
+    """What ``registry.describe`` finds it by: a name, or the absolute path of a file."""
     label: str
-    """The name, and the overrides in brackets where a study lists the method several times."""
+    """The name, with the overrides in brackets where a study lists the method several times."""
     display: str
-    """The same with the method's display name: for readers, part of no key."""
+    """The same with the method's display name, for readers; part of no key."""
     version: str
     hyper: dict[str, Any]
     """JSON values; a file is its absolute path."""
     identity: dict[str, Any] = field(repr=False)
     """What goes into a key: name, version, hyperparameters; a file is its digest."""
 
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the identity."""
+        return digest(self.identity)
 
-class VictimFiles(NamedTuple):
-    """The files of a foreign victim: a model that was trained elsewhere."""
+    def __hash__(self) -> int:
+        """Return the same number for equal specs."""
+        return hash(self.digest)
 
-    kind: Literal["backdoorbench", "checkpoint"]
+    @property
+    def info(self) -> Info:
+        """What the method declares; importing nothing heavy."""
+        info: Info = describe(self.kind, self.ref).info
+        return info
+
+    def load(self) -> LoadedMethod[Info]:
+        """Import the method and build its hyperparameters.
+
+        Raises:
+            UserError: its file is gone, or declares no method of this kind.
+        """
+        method = load(self.kind, self.ref)
+        return LoadedMethod(method.function, validate(method.hyper, self.hyper), method.info)
+
+
+class VictimSource:
+    """How a victim comes about."""
+
+    imported: ClassVar[bool]
+    """Whether the model was trained elsewhere."""
+    keeps_trigger: ClassVar[bool]
+    """Whether there is a trigger function, and not only triggered test images."""
+
+    def spec(self, victim: Victim) -> dict[str, Any]:
+        """Return everything that decides the victim's model, as JSON values."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class TrainedHere(VictimSource):
+    """The victim is trained by its recipe."""
+
+    imported: ClassVar = False
+    keeps_trigger: ClassVar = True
+
+    def spec(self, victim: Victim) -> dict[str, Any]:
+        """Return data, model, recipe, attack and seed; of an attack that needs one, the clean model."""
+        clean = {} if victim.clean is None else {"clean": victim.clean.key}
+        return {
+            "training": TRAINING,
+            "data": victim.data.identity(),
+            "model": victim.model.identity,
+            "recipe": asdict(victim.recipe),
+            "attack": victim.attack.identity,
+            "rate": victim.rate,
+            "target": victim.target,
+            "seed": victim.seed,
+            **clean,
+        }
+
+
+@dataclass(frozen=True)
+class ImportedFiles(VictimSource):
+    """The victim was trained elsewhere. Its seed is that of its cells, and no part of its key."""
+
     path: str
-    """A record's folder, or a file of weights; not part of a key."""
+    """The files; no part of a key."""
     digest: str
-    """Of what the files hold."""
+    """The digest of their contents."""
+    kind: ClassVar[str]
+    imported: ClassVar = True
+
+    def spec(self, victim: Victim) -> dict[str, Any]:
+        """Return the files' digest, and what they are evaluated with; the recipe is unknown."""
+        return {
+            "importing": IMPORTING,
+            "source": {"kind": self.kind, "digest": self.digest},
+            "data": victim.data.identity(),
+            "model": victim.model.identity,
+            "recipe": None,
+            "attack": victim.attack.identity,
+            "rate": victim.rate,
+            "target": victim.target,
+        }
+
+    def as_record(self) -> dict[str, str]:
+        """Return the source as a victim's record holds it."""
+        return {"kind": self.kind, "path": self.path, "digest": self.digest}
+
+
+class RecordFiles(ImportedFiles):
+    """The folder of a BackdoorBench record: weights and triggered test images."""
+
+    kind: ClassVar = "backdoorbench"
+    keeps_trigger: ClassVar = False
+
+
+class CheckpointFile(ImportedFiles):
+    """A file of weights, whose trigger function the study states."""
+
+    kind: ClassVar = "checkpoint"
+    keeps_trigger: ClassVar = True
 
 
 @dataclass(frozen=True)
 class Victim:
-    """A model to be attacked, by one training run; or one that was attacked elsewhere, and is imported."""
+    """An attacked model, or a clean one: trained here, or imported."""
 
     data: DataInfo
-    model: MethodSpec
+    model: MethodSpec[ModelInfo]
     recipe: Recipe
     recipe_name: str
-    attack: MethodSpec
+    attack: MethodSpec[AttackInfo]
     rate: float
     """A share of the training samples below 1, else their number; 0 for a clean model."""
     target: Target
     seed: int
-    """Of a foreign victim: the seed of its cells, of which its own key knows nothing."""
     clean: Victim | None = None
-    """The clean model that the attack needs, where it needs one."""
-    source: VictimFiles | None = None
-    """Where a foreign victim comes from; None for one that is trained here."""
+    """The clean model that the attack needs, if it needs one."""
+    source: VictimSource = field(default_factory=TrainedHere)
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """Everything that decides the trained model, as JSON values."""
-        if self.source is not None:
-            return self._foreign(self.source)
-        needed = {} if self.clean is None else {"clean": self.clean.key}
-        return {
-            "training": TRAINING,
-            "data": self.data.identity(),
-            "model": self.model.identity,
-            "recipe": asdict(self.recipe),
-            "attack": self.attack.identity,
-            "rate": self.rate,
-            "target": self.target,
-            "seed": self.seed,
-            **needed,
-        }
-
-    def _foreign(self, source: VictimFiles) -> dict[str, Any]:
-        return {
-            "importing": IMPORTING,
-            "source": {"kind": source.kind, "digest": source.digest},
-            "data": self.data.identity(),
-            "model": self.model.identity,
-            "recipe": None,
-            "attack": self.attack.identity,
-            "rate": self.rate,
-            "target": self.target,
-        }
+        """Everything that decides the model, as JSON values."""
+        return self.source.spec(self)
 
     @cached_property
     def key(self) -> str:
         """The digest of the spec."""
         return digest(self.spec)
 
-    @property
-    def byproduct(self) -> dict[str, Any]:
-        """What the attack's prepared by-product depends on: everything but the poison rate.
+    def __hash__(self) -> int:
+        """Return the same number for equal victims."""
+        return hash(self.key)
 
-        Model and recipe count only through a clean model, so that an encoder is shared between
-        models.
+    @property
+    def prepared_spec(self) -> dict[str, Any]:
+        """Everything that decides the attack's prepared state: all but the poison rate.
+
+        Model and recipe count only through a clean model, so that models share an encoder.
         """
         spec = self.spec
         hyper = {name: x for name, x in self.attack.identity["hyper"].items() if name != "rate_of"}
@@ -121,15 +213,14 @@ class Victim:
         return {"byproduct": TRAINING, "attack": attack, **shared, "clean": spec.get("clean")}
 
     @property
-    def share(self) -> float:
-        """The poison rate as a share of all training samples."""
+    def poison_rate(self) -> float:
+        """The poisoned share of all training samples."""
         total = sum(self.data.train_counts)
         if self.rate >= 1:
             return self.rate / total
-        of_class = self.attack.hyper.get("rate_of") == "class" and isinstance(self.target, int)
-        return (
-            self.rate * self.data.train_counts[int(self.target)] / total if of_class else self.rate
-        )
+        if self.attack.hyper.get("rate_of") == "class" and isinstance(self.target, int):
+            return self.rate * self.data.train_counts[self.target] / total
+        return self.rate
 
     @property
     def is_clean(self) -> bool:
@@ -137,51 +228,51 @@ class Victim:
         return self.attack.name == NO_ATTACK
 
     @property
-    def keeps_trigger(self) -> bool:
-        """Whether there is a trigger function, and not only triggered test images."""
-        return self.source is None or self.source.kind != "backdoorbench"
-
-    @property
     def name(self) -> str:
         """A readable name, unique within its study."""
-        rate = (
-            ()
-            if not self.rate
-            else (f"rate {self.rate:g}" if self.rate < 1 else f"{self.rate:g} samples",)
-        )
-        return " / ".join(
-            (self.data.name, self.model.label, self.attack.label, *rate, f"seed {self.seed}")
-        )
+        parts = [self.data.name, self.model.label, self.attack.label]
+        if self.rate:
+            parts.append(f"rate {self.rate:g}" if self.rate < 1 else f"{self.rate:g} samples")
+        return " / ".join([*parts, f"seed {self.seed}"])
+
+
+class PlanStatus(StrEnum):
+    """Why something planned has no record."""
+
+    SKIP = "skip"
+    """The study leaves it out, and says why."""
+    MISSING = "missing"
+    """It has yet to run."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One defense on one victim at one clean-data budget."""
+    """One defense on one victim with one clean budget."""
 
     victim: Victim
-    defense: MethodSpec
-    needs: str
+    defense: MethodSpec[DefenseInfo]
+    needs: Needs
     budget: BudgetSpec
     skip: str | None = None
-    """Why the cell is not run; None when it is."""
+    """Why the cell is not run; None if it is."""
     triggers: tuple[Victim, ...] = ()
-    """Of a clean model: the victims whose triggers it is scored with."""
+    """For a clean model: the victims whose triggers it is evaluated with."""
     keep: bool = False
-    """Whether the repaired model's weights are kept."""
+    """Whether the defended model's weights are kept."""
 
     @property
     def seed(self) -> int:
-        """The study's seed: of the victim, of the clean samples and of the defense."""
+        """The study's seed: of the victim, the clean samples and the defense."""
         return self.victim.seed
 
     @property
     def spec(self) -> dict[str, Any]:
         """Everything that decides the cell's numbers, as JSON values."""
-        scored = {"triggers": [victim.key for victim in self.triggers]} if self.triggers else {}
-        return {**self._repair, **scored}
+        triggers = {"triggers": [victim.key for victim in self.triggers]} if self.triggers else {}
+        return {**self._defense_spec, **triggers}
 
     @property
-    def _repair(self) -> dict[str, Any]:
+    def _defense_spec(self) -> dict[str, Any]:
         return {
             "victim": self.victim.key,
             "defense": self.defense.identity,
@@ -191,9 +282,9 @@ class Cell:
         }
 
     @cached_property
-    def repair_key(self) -> str:
-        """The digest of what decides the repaired model: the key, but for a clean model's triggers."""
-        return digest(self._repair)
+    def defense_key(self) -> str:
+        """The digest of what decides the defended model: the spec without a clean model's triggers."""
+        return digest(self._defense_spec)
 
     @cached_property
     def key(self) -> str:
@@ -202,43 +293,14 @@ class Cell:
 
     @property
     def budget_seed(self) -> int:
-        """Of the clean samples: the same for every defense at one (data, seed), nested over budgets."""
+        """The seed of the clean samples.
+
+        It is the same for every defense on one data set and seed, and smaller budgets are subsets
+        of larger ones.
+        """
         return seed("budget", self.victim.data.digest, self.seed)
 
     @property
     def name(self) -> str:
         """A readable name, unique within its study."""
         return f"{self.victim.name} / {self.defense.label} / {self.budget.label()}"
-
-
-@dataclass(frozen=True)
-class Study:
-    """A validated study: its cells in order of the file."""
-
-    name: str
-    path: str
-    cells: list[Cell]
-    gate: Gate
-    timeout: float | None = None
-    """Seconds that one victim or cell may take; None means no limit."""
-    clean: dict[str, Victim] = field(default_factory=dict)
-    """The clean model that a victim is held against, by the victim's key, where the study has
-    one."""
-    figures: tuple[str, ...] = FIGURES
-    """Which figures its report has, in order."""
-
-    @cached_property
-    def defended(self) -> dict[str, Victim]:
-        """The victim of every cell, skipped ones included, by key."""
-        return {cell.victim.key: cell.victim for cell in self.cells}
-
-    def victims(self) -> dict[str, Victim]:
-        """Return the victims that any cell needs, by key, clean models before those that need them."""
-        found: dict[str, Victim] = {}
-        for cell in self.cells:
-            if cell.skip is None:
-                for victim in (cell.victim, *cell.triggers):
-                    for each in (victim.clean, self.clean.get(victim.key), victim):
-                        if each is not None:
-                            found.setdefault(each.key, each)
-        return found

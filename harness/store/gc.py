@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.plan.keys import digest
-from harness.plan.spec import Study
+from harness.plan.study import Study
 from harness.store.record_files import LatestRecords
-from harness.store.store import Store, artifacts_of
+from harness.store.store import Store
 
 AGE = 3600.0
 """Seconds that a file must be old: a younger one may belong to a record that is about to be
@@ -59,9 +59,9 @@ def _artifacts(store: Store, studies: list[Study]) -> Iterator[Garbage]:
     keys = {cell.key for study in studies for cell in study.cells}
     victims = [victim for study in studies for victim in study.victims().values()]
     keys |= {victim.key for victim in victims}
-    keys |= {digest(victim.byproduct) for victim in victims if victim.source is None}
+    keys |= {digest(victim.prepared_spec) for victim in victims if not victim.source.imported}
     kept = {
-        name for key in latest if key in keys or not studies for name in artifacts_of(latest[key])
+        name for key in latest if key in keys or not studies for name in latest.artifacts(key).values()
     }
     kinds = _kinds(latest)
     for path in sorted(store.artifacts_folder.glob("*/[!.]*")):
@@ -72,9 +72,9 @@ def _artifacts(store: Store, studies: list[Study]) -> Iterator[Garbage]:
 def _kinds(latest: LatestRecords) -> dict[str, str]:
     """Return what each artifact is: of a victim, or a role in a cell's record."""
     return {
-        name: "victim" if record["kind"] == "victim" else role
-        for record in latest.values()
-        for role, name in record.get("result", {}).get("artifacts", {}).items()
+        name: "victim" if latest.kind(key) == "victim" else role
+        for key in latest
+        for role, name in latest.artifacts(key).items()
     }
 
 

@@ -1,57 +1,68 @@
-"""A cell of the plan: one defense on one victim at one budget, and why it is not run where it is not."""
+"""Plans a cell, one defense on one victim with one budget, or says why it is skipped."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
-from harness.bridges.backdoorbench.names import unfit
-from harness.contract import MethodInfo
+from harness.bridges.backdoorbench.names import why_unsupported
+from harness.contract import DefenseInfo, Needs
 from harness.plan.budget import BudgetSpec
-from harness.plan.registry import Method, describe
 from harness.plan.spec import Cell, MethodSpec, Victim
 from harness.study.schema import StudyFile
 
 
-def planned_cell(
+def plan_cell(
     victim: Victim,
-    defense: tuple[MethodSpec, Method],
+    defense: MethodSpec[DefenseInfo],
     budget: BudgetSpec,
     file: StudyFile,
     triggers: tuple[Victim, ...],
 ) -> Cell:
-    """Return a cell, with the reason where it is to be skipped.
+    """Return a cell, with the reason if it is skipped.
 
     Args:
-        victim: the model to repair.
-        defense: the choice, and the method that it leads to.
+        victim: the model to defend.
+        defense: the defense with its hyperparameters.
         budget: its clean samples.
-        file: the study's, for what it skips and keeps.
-        triggers: of a clean model, the victims whose triggers it is scored with.
+        file: the study file, for what it skips and keeps.
+        triggers: for a clean model, the victims whose triggers it is evaluated with.
     """
-    choice, method = defense
-    cell = Cell(
-        victim, choice, method.about.needs, budget, triggers=triggers, keep=file.keep_models
-    )
-    reason = next((skip.reason for skip in file.skip if skip.agrees(cell)), None)
-    reason = reason or _unfit(cell, method.about)
+    needs = defense.info.needs
+    cell = Cell(victim, defense, needs, budget, triggers=triggers, keep=file.keep_models)
+    reason = next((skip.reason for skip in file.skip if skip.matches(cell)), None)
+    reason = reason or next(filter(None, (check(cell) for check in CHECKS[needs])), None)
     return cell if reason is None else replace(cell, skip=reason)
 
 
-def _unfit(cell: Cell, about: MethodInfo) -> str | None:
-    """Return why a defense cannot run on this model or budget, by what both declare."""
-    if about.needs == "external":
-        return unfit(cell.victim)
-    if about.requires is not None and about.requires not in _layers(cell.victim):
-        return f"works on {about.requires}; {cell.victim.model.label} has none"
-    if about.needs == "triggers" and not cell.victim.keeps_trigger:
-        return (
-            f"needs the trigger; of {cell.victim.attack.label} there are only triggered test images"
-        )
+def _lacks_layers(cell: Cell) -> str | None:
+    required = cell.defense.info.requires
+    if required is None or required in cell.victim.model.info.layers:
+        return None
+    return f"works on {required}; {cell.victim.model.label} has none"
+
+
+def _lacks_trigger_function(cell: Cell) -> str | None:
+    if cell.victim.source.keeps_trigger:
+        return None
+    return f"needs the trigger; of {cell.victim.attack.label} there are only triggered test images"
+
+
+def _lacks_images(cell: Cell) -> str | None:
+    least = cell.defense.info.least_spc
     given = min(cell.budget.counts(cell.victim.data.train_counts))
-    if given < about.least_spc:
-        return f"needs at least {about.least_spc} images per class; {cell.budget.label()} gives {given}"
-    return None
+    if given >= least:
+        return None
+    return f"needs at least {least} images per class; {cell.budget.label()} gives {given}"
 
 
-def _layers(victim: Victim) -> tuple[str, ...]:
-    return describe("model", victim.model.ref).about.layers
+def _is_unknown_to_script(cell: Cell) -> str | None:
+    return why_unsupported(cell.victim)
+
+
+CHECKS: dict[Needs, tuple[Callable[[Cell], str | None], ...]] = {
+    "clean": (_lacks_layers, _lacks_images),
+    "triggers": (_lacks_layers, _lacks_trigger_function, _lacks_images),
+    "external": (_is_unknown_to_script,),
+}
+"""What must hold for a cell to run, by what its defense needs; each returns why it does not."""

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from harness.contract import Positive
 from harness.plan.gate import Gate
-from harness.plan.report_names import FIGURES
+from harness.plan.report_names import figure_names
 from harness.plan.spec import Cell
 
 AtLeastOne = Annotated[list[Any], MinLen(1)]
@@ -38,7 +38,7 @@ Seed = Annotated[int, Ge(0)]
 
 @dataclass(frozen=True, kw_only=True)
 class Skip:
-    """Cells to leave out: all that agree with every field given here."""
+    """Cells to leave out: all that match every field given here."""
 
     reason: Annotated[str, MinLen(1)]
     data: str | None = None
@@ -50,10 +50,10 @@ class Skip:
     ratio: float | None = None
     seed: int | None = None
 
-    def agrees(self, cell: Cell) -> bool:
+    def matches(self, cell: Cell) -> bool:
         """Tell whether a cell is one of those to leave out."""
         victim, budget = cell.victim, cell.budget
-        asked_and_is = (
+        requested_and_own = (
             (self.data, {victim.data.name}),
             (self.model, {victim.model.name, victim.model.label}),
             (self.attack, {victim.attack.name, victim.attack.label}),
@@ -63,7 +63,7 @@ class Skip:
             (self.ratio, {budget.ratio}),
             (self.seed, {cell.seed}),
         )
-        return all(asked in ours for asked, ours in asked_and_is if asked is not None)
+        return all(value in own for value, own in requested_and_own if value is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +102,11 @@ class StudyFile:
     """Whether the weights of every repaired model are kept, to be exported."""
     skip: list[Skip] = field(default_factory=list)
     """Cells to leave out, each with a reason: all cells that match every key that is given."""
-    figures: list[str] = field(default_factory=lambda: list(FIGURES))
-    """Which figures a report has, in this order."""
+    figures: list[str] = field(default_factory=lambda: list(figure_names()))
+    """Which figures a report has, in this order: names, or files of your own as
+    ``./mine.py``."""
 
-    def lacking(self) -> list[str]:
+    def missing_keys(self) -> list[str]:
         """Return the keys that are missing: all three, unless there are victims and no attacks."""
         needed = ("data", "models", "attacks") if self.attacks or not self.victims else ()
         return [key for key in needed if not getattr(self, key)]

@@ -1,4 +1,4 @@
-"""From a study's attacks to its victims: each attack's rates, the clean models, and what no attack can do."""
+"""From the attacks of a study to its victims: poison rates, clean models, and which attacks cannot be made."""
 
 from __future__ import annotations
 
@@ -8,17 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.contract import Recipe, Target, poison_count
+from harness.contract import AttackInfo, ModelInfo, Recipe, Target, poison_count
 from harness.data.info import DataInfo
 from harness.errors import UserError
-from harness.plan.entries import EntryErrors, checked, method_choice, split
+from harness.plan.entries import parse_entry, resolve_method
 from harness.plan.gate import Gate
-from harness.plan.registry import Method, is_function
-from harness.plan.spec import (
-    NO_ATTACK,
-    MethodSpec,
-    Victim,
-)
+from harness.plan.registry import is_function
+from harness.plan.spec import NO_ATTACK, MethodSpec, Victim
+from harness.plan.validation import at, validate
 from harness.study.schema import Rates
 
 
@@ -31,35 +28,35 @@ class AttackRates:
 
 @dataclass(frozen=True)
 class PlannedAttack:
-    """An attack of a study, and the rates that it is tried at."""
+    """An attack of a study, and its poison rates."""
 
-    choice: MethodSpec
-    method: Method
+    method: MethodSpec[AttackInfo]
     rates: list[float]
 
-    def fault(self, data: DataInfo, target: Target) -> str | None:
+    def why_impossible(self, data: DataInfo, target: Target) -> str | None:
         """Return why the attack can't be made on a data set, else None."""
-        name, about = self.choice.name, self.method.about
+        name, info = self.method.name, self.method.info
         if name == NO_ATTACK:
             return None
-        if target == "all-to-all" and not about.all_to_all:
+        if target == "all-to-all" and not info.all_to_all:
             return f"{name} sends all classes to one target; it has no all-to-all form"
         total = sum(data.train_counts)
-        held = data.train_counts[target] if about.clean_label and isinstance(target, int) else total
-        among = held if self.choice.hyper.get("rate_of") == "class" else total
-        where = f"class {target}" if about.clean_label else "the training set"
+        held = data.train_counts[target] if info.clean_label and isinstance(target, int) else total
+        among = held if self.method.hyper.get("rate_of") == "class" else total
+        where = f"class {target}" if info.clean_label else "the training set"
         for rate in self.rates:
-            if poison_count(rate, among) > held:
+            count = poison_count(rate, among)
+            if count > held:
                 return (
-                    f"{name} at rate {rate:g} poisons {poison_count(rate, among)} samples, but {where} of "
-                    f"{data.name} has {held}; the largest possible rate is {_largest(held, among)} "
-                    f"or {held} samples"
+                    f"{name} at rate {rate:g} poisons {count} samples, but {where} of "
+                    f"{data.name} has {held}; the largest possible rate is "
+                    f"{_largest_rate(held, among)} or {held} samples"
                 )
         return None
 
 
-def _largest(held: int, among: int) -> str:
-    """Return the largest share that comes to no more than ``held`` samples, with four digits."""
+def _largest_rate(held: int, among: int) -> str:
+    """Return the largest poison rate (4 digits) that needs at most ``held`` samples."""
     return f"{math.floor(10_000 * held / among) / 10_000:g}"
 
 
@@ -67,83 +64,94 @@ class TrainingSetup(NamedTuple):
     """What attacks are made on: one data set, architecture and recipe, once per seed."""
 
     data: DataInfo
-    model: MethodSpec
+    model: MethodSpec[ModelInfo]
     recipe: Recipe
     recipe_name: str
     seeds: list[int]
 
 
 def all_victims(
-    grounds: list[TrainingSetup], attacks: list[PlannedAttack], target: Target
+    setups: list[TrainingSetup], attacks: list[PlannedAttack], target: Target
 ) -> list[Victim]:
-    """Return every victim of a study, in order of its file."""
+    """Return every victim of a study, in the order of its file."""
     victims = []
-    for (info, model, recipe, name, seeds), attack in itertools.product(grounds, attacks):
+    for (data, model, recipe, name, seeds), attack in itertools.product(setups, attacks):
         for rate, seed in itertools.product(attack.rates, seeds):
-            victim = Victim(info, model, recipe, name, attack.choice, rate, target, seed)
-            if attack.method.about.clean_model:
-                victim = replace(victim, clean=clean_of(victim))
-            victims.append(clean_of(victim) if victim.is_clean else victim)
+            victim = Victim(data, model, recipe, name, attack.method, rate, target, seed)
+            if attack.method.info.clean_model:
+                victim = replace(victim, clean=clean_model_of(victim))
+            victims.append(clean_model_of(victim) if victim.is_clean else victim)
     return victims
 
 
-def planned_attack(entry: Any, shared: list[float], base: Path) -> PlannedAttack:
+def resolve_attack(entry: Any, shared: list[float], base: Path) -> PlannedAttack:
     """Resolve an entry of ``attacks``; files are relative to ``base``.
 
     Raises:
         UserError: not an entry, or no such attack.
-        FaultsError: its rates or overrides are wrong.
+        EntryErrors: its rates or overrides are wrong.
     """
     rest, rates = _without_rates(entry, shared)
-    if is_function(split(rest)[0]):
+    if is_function(parse_entry(rest)[0]):
         raise UserError(
             "a plain function is the trigger of a checkpoint under 'victims', but no attack"
         )
-    choice, method = method_choice("attack", rest, base)
-    return PlannedAttack(choice, method, rates)
+    return PlannedAttack(resolve_method("attack", rest, base), rates)
 
 
 def _without_rates(entry: Any, shared: list[float]) -> tuple[Any, list[float]]:
-    """Return an attack's entry without its own ``rates``, and the rates that it is tried at."""
-    name, overrides = split(entry)
+    """Return an attack's entry without its own ``rates``, and the attack's poison rates."""
+    name, overrides = parse_entry(entry)
     if name == NO_ATTACK:
         return entry, [0.0]
     if "rates" not in overrides:
         return entry, shared
-    own, faults = checked(AttackRates, {"rates": overrides["rates"]})
-    if own is not None and len(set(own.rates)) < len(own.rates):
-        faults = [(("rates",), "one rate stands twice")]
-    if faults:
-        raise EntryErrors([((name, *place), f"{name}: {text}") for place, text in faults])
+    with at(name, prefix=f"{name}: "):
+        own = validate(AttackRates, {"rates": overrides["rates"]})
+        with at("rates"):
+            if len(set(own.rates)) < len(own.rates):
+                raise UserError("one rate stands twice")
     rest = {key: value for key, value in overrides.items() if key != "rates"}
     return ({name: rest} if rest else name), own.rates
 
 
-def clean_of(victim: Victim) -> Victim:
-    """Return the clean model of a victim's data, architecture, recipe and seed."""
-    choice, _ = method_choice("attack", NO_ATTACK, Path())
-    return replace(victim, attack=choice, rate=0.0, target=0, clean=None)
+def clean_model_of(victim: Victim) -> Victim:
+    """Return the clean model with a victim's data, architecture, recipe and seed."""
+    no_attack = resolve_method("attack", NO_ATTACK, Path())
+    return replace(victim, attack=no_attack, rate=0.0, target=0, clean=None)
 
 
 def clean_models(victims: list[Victim], gate: Gate) -> dict[str, Victim]:
-    """Return the clean model that each victim is held against, by the victim's key, where there is one.
+    """Return the clean model that each victim is compared with, by the victim's key, if there is one.
 
-    There is one when the study lists the attack ``none``, when an attack needs it, or when the gate
+    There is one if the study lists the attack ``none``, if an attack needs it, or if the gate
     states a margin.
     """
     trained = {
-        x.key for victim in victims for x in (victim, victim.clean) if x is not None and x.is_clean
+        model.key
+        for victim in victims
+        for model in (victim, victim.clean)
+        if model is not None and model.is_clean
     }
-    found = {victim.key: clean_of(victim) for victim in victims if not victim.is_clean}
-    return {key: x for key, x in found.items() if gate.acc_margin is not None or x.key in trained}
+    clean = {victim.key: clean_model_of(victim) for victim in victims if not victim.is_clean}
+    if gate.acc_margin is not None:
+        return clean
+    return {key: model for key, model in clean.items() if model.key in trained}
 
 
-def triggers_for(victim: Victim, victims: list[Victim]) -> tuple[Victim, ...]:
-    """Return whose triggers score a clean model: of every attack on the same terms, the highest rate."""
-    chosen: dict[str, Victim] = {}
-    for other in victims:
-        alike = (other.data, other.model, other.seed) == (victim.data, victim.model, victim.seed)
-        best = chosen.get(other.attack.label)
-        if alike and not other.is_clean and (best is None or other.share > best.share):
-            chosen[other.attack.label] = other
-    return tuple(chosen.values())
+def triggers_for(clean: Victim, victims: list[Victim]) -> tuple[Victim, ...]:
+    """Return the victims whose triggers a clean model is evaluated with.
+
+    They are, per attack, the one with the highest rate on the same data, model and seed.
+    """
+    best: dict[str, Victim] = {}
+    for victim in victims:
+        alike = (victim.data, victim.model, victim.seed) == (clean.data, clean.model, clean.seed)
+        known = best.get(victim.attack.label)
+        if (
+            alike
+            and not victim.is_clean
+            and (known is None or victim.poison_rate > known.poison_rate)
+        ):
+            best[victim.attack.label] = victim
+    return tuple(best.values())

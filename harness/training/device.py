@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from harness.errors import UserError
+from harness.store.record import Environment
 
 MALLOC_OPTIONS = {-3: 2**25, -1: 2**31 - 1, -2: 2**26}
 """glibc malloc options by their numbers: mmap threshold, trim threshold, top pad, in bytes."""
@@ -58,16 +59,16 @@ def reseed(generator: torch.Generator, seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def environment(device: torch.device) -> dict[str, str | int]:
+def environment(device: torch.device) -> Environment:
     """Return the record's description of the machine."""
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
-    return {
-        "device": device.type,
-        "hardware": hardware,
-        "threads": torch.get_num_threads(),
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-    }
+    return Environment(
+        device=device.type,
+        hardware=hardware,
+        threads=torch.get_num_threads(),
+        torch=str(torch.__version__),
+        python=platform.python_version(),
+    )
 
 
 def _cpu_name() -> str:

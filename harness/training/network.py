@@ -7,6 +7,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
+from harness.contract import ModelInfo
 from harness.data.info import DataInfo
 from harness.plan.spec import MethodSpec
 from harness.toolbox.normalise import Normalise
@@ -17,7 +18,7 @@ def prepare_for_eval(network: nn.Module, device: torch.device) -> nn.Module:
     return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def build(model: MethodSpec, data: DataInfo) -> nn.Sequential:
+def build(model: MethodSpec[ModelInfo], data: DataInfo) -> nn.Sequential:
     """Return a network with fresh weights: ``normalise``, then the architecture as ``net``."""
     function, hyper, _ = model.load()
     net: nn.Module = function(data.shape[0], data.classes, hyper)

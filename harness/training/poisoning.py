@@ -6,9 +6,8 @@ What the attack prepares comes from the store. The result is its poison, or its 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -18,6 +17,7 @@ from harness.data.device_dataset import DeviceDataset
 from harness.data.tensors import to_numpy, to_tensors
 from harness.plan.keys import digest, seed
 from harness.plan.spec import LoadedMethod, Victim
+from harness.store.record import DrawnSamples, PreparedArtifacts, PreparedRecord, PreparedResult
 from harness.store.store import Store
 from harness.training.device import reseed
 
@@ -36,48 +36,65 @@ def attack_data(
     if method.info.prepare is not None:
         training = training._replace(prepared=_prepared(victim, method, training, ctx, store))
     reseed(ctx.generator, seed(victim.key, "poison"))
-    poison: Poison | TrainingControl = method.function(
-        training, goal_of(victim), method.hyper, ctx
-    )
+    poison: Poison | TrainingControl = method.function(training, goal_of(victim), method.hyper, ctx)
     return poison
 
 
 def _prepared(
-    victim: Victim, method: LoadedMethod[AttackInfo], training: TrainingSet, ctx: Context, store: Store
+    victim: Victim,
+    method: LoadedMethod[AttackInfo],
+    training: TrainingSet,
+    ctx: Context,
+    store: Store,
 ) -> dict[str, torch.Tensor]:
     """Return what the attack prepares: from the store, or else made here and saved there.
 
     Two workers may make the same one at the same time; each saves it completely.
     """
     key = digest(victim.prepared_spec)
-    record = store.latest().get(key)
+    record = store.newest(key)
     if record is None:
-        record = _make(victim, method, training, ctx, key)
-        arrays = to_numpy(record.pop("made"))
-        record["result"]["artifacts"] = {"byproduct": store.put(arrays)}
+        record = _make(victim, method, training, ctx, store)
         store.append(record)
-    return to_tensors(store.get(record["result"]["artifacts"]["byproduct"]), ctx.device)
+    assert isinstance(record, PreparedRecord)
+    return to_tensors(store.get(record.result.artifacts.byproduct), ctx.device)
 
 
 def _make(
-    victim: Victim, method: LoadedMethod[AttackInfo], training: TrainingSet, ctx: Context, key: str
-) -> dict[str, Any]:
+    victim: Victim,
+    method: LoadedMethod[AttackInfo],
+    training: TrainingSet,
+    ctx: Context,
+    store: Store,
+) -> PreparedRecord:
+    key = digest(victim.prepared_spec)
     assert method.info.prepare is not None
     start = perf_counter()
     own = replace(ctx, scalars=[])
     reseed(ctx.generator, seed(key, "prepare"))
     made = method.info.prepare(training, goal_of(victim), method.hyper, own)
-    return {
-        "kind": "byproduct",
-        "key": key,
-        "name": f"{victim.attack.label} on {victim.data.name}",
-        "spec": victim.prepared_spec,
-        "status": "ok",
-        "result": {"seconds": perf_counter() - start},
-        "scalars": own.scalars[-1:],
-        "made": made,
-        "finished": datetime.now(UTC).isoformat(),
-    }
+    seconds = perf_counter() - start
+    artifacts = PreparedArtifacts(byproduct=store.put(to_numpy(made)))
+    return PreparedRecord.ok(
+        key,
+        f"{victim.attack.label} on {victim.data.name}",
+        victim.prepared_spec,
+        PreparedResult(seconds=seconds, artifacts=artifacts),
+        own.scalars[-1:],
+    )
+
+
+class PoisonCounts(NamedTuple):
+    """How many training samples an attack changed; None where that is unknown."""
+
+    poisoned: int | None
+    """With trigger and the attacker's label, per epoch."""
+    covers: int | None
+    """With trigger and their true label, per epoch."""
+    unclear: int | None = None
+    """Poisoned samples of an imported victim that may be either."""
+    drawn: DrawnSamples | None = None
+    """Exact counts where the attack controlled the training."""
 
 
 @dataclass
@@ -100,11 +117,11 @@ class PoisonCounter:
 
         return replace(control, batch=batch)
 
-    def per_epoch(self, n: int) -> dict[str, Any]:
+    def per_epoch(self, n: int) -> PoisonCounts:
         """Return the samples changed per epoch over ``n`` images, on average, and the totals."""
         epochs = self.samples / n
-        return {
-            "poisoned": round(self.backdoors / epochs),
-            "covers": round(self.covers / epochs),
-            "drawn": {"samples": self.samples, "backdoors": self.backdoors, "covers": self.covers},
-        }
+        return PoisonCounts(
+            poisoned=round(self.backdoors / epochs),
+            covers=round(self.covers / epochs),
+            drawn=DrawnSamples(samples=self.samples, backdoors=self.backdoors, covers=self.covers),
+        )

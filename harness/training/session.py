@@ -9,7 +9,7 @@ import torch
 
 from harness.data.device_dataset import DeviceDataset, load_to_device
 from harness.plan.spec import Cell, Victim
-from harness.store.record_files import Record
+from harness.store.record import VictimRecord
 from harness.store.store import Store
 from harness.training.victim import LoadedVictim, load_trigger, load_victim
 
@@ -29,7 +29,9 @@ class WorkerSession:
             self._data = load_to_device(victim.data, self.device)
         return self._data
 
-    def victim(self, cell: Cell, record: Record, others: Mapping[str, Record]) -> LoadedVictim:
+    def victim(
+        self, cell: Cell, record: VictimRecord, others: Mapping[str, VictimRecord]
+    ) -> LoadedVictim:
         """Return the cell's victim; load and verify it unless it is cached.
 
         ``record`` is the victim's own, ``others`` those of the victims whose triggers the cell's
@@ -46,6 +48,6 @@ class WorkerSession:
             self._victim = (cell.victim.key, replace(loaded, other_triggers=triggers))
         return self._victim[1]
 
-    def load(self, victim: Victim, record: Record) -> LoadedVictim:
+    def load(self, victim: Victim, record: VictimRecord) -> LoadedVictim:
         """Load a victim and verify it; nothing is cached."""
         return load_victim(victim, record, self.data(victim), self.device, self.store)

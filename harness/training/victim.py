@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,13 +24,20 @@ from harness.evaluation.evaluate import (
 from harness.evaluation.stealth import trigger_visibility
 from harness.plan.keys import seed
 from harness.plan.spec import Victim
-from harness.store.record_files import Record
+from harness.store.record import (
+    CrossTest,
+    ReportedScores,
+    Source,
+    VictimArtifacts,
+    VictimRecord,
+    VictimResult,
+)
 from harness.store.store import Store
 from harness.toolbox.fit import fit, uses_bf16
 from harness.toolbox.predict import TriggerFunction
 from harness.training.device import reseed
 from harness.training.network import build, prepare_for_eval
-from harness.training.poisoning import PoisonCounter, attack_data, goal_of
+from harness.training.poisoning import PoisonCounter, PoisonCounts, attack_data, goal_of
 
 SAVED_IMAGES = 8
 """Test images that are saved with and without the trigger, one per class, for figures."""
@@ -61,7 +68,7 @@ class LoadedVictim:
 
 def train_victim(
     victim: Victim, data: DeviceDataset, ctx: Context, store: Store, clean: nn.Module | None = None
-) -> dict[str, Any]:
+) -> VictimResult:
     """Attack the training set, train the model, save everything, and return the record's result.
 
     ``clean`` is the clean model of an attack that needs one.
@@ -74,7 +81,7 @@ def train_victim(
         fit(model, samples, victim.recipe, data.augment, ctx)
         backdoors = len(attack.indices) - attack.covers
         poison = {"indices": attack.indices[:backdoors], "covers": attack.indices[backdoors:]}
-        counts = {"poisoned": backdoors, "covers": attack.covers, "drawn": None}
+        counts = PoisonCounts(backdoors, attack.covers)
     else:
         counter = PoisonCounter()
         samples = (data.train_images, data.train_labels)
@@ -85,7 +92,8 @@ def train_victim(
     test = evaluation_set(data, goal_of(victim), trigger)
     loaded = LoadedVictim(model, trigger, test, evaluate(model, test))
     precision = "bf16" if uses_bf16(victim.recipe, ctx.device) else "fp32"
-    return {**counts, "precision": precision, **save_victim(loaded, attack.state, poison, store)}
+    artifacts = save_victim(loaded, attack.state, poison, store)
+    return victim_result(loaded, counts, VictimOrigin(precision), artifacts)
 
 
 def _poisoned_samples(data: DeviceDataset, poison: Poison) -> tuple[torch.Tensor, torch.Tensor]:
@@ -106,8 +114,9 @@ def save_victim(
     state: dict[str, torch.Tensor],
     poison: dict[str, torch.Tensor],
     store: Store,
-) -> dict[str, Any]:
-    """Save a victim; return its scores, its trigger's visibility, and the names of its artifacts.
+    triggered: str | None = None,
+) -> VictimArtifacts:
+    """Save a victim and return the names of its artifacts.
 
     Args:
         victim: in memory and evaluated.
@@ -115,18 +124,53 @@ def save_victim(
         poison: the positions of its poisoned and cover samples, int64 (n,) each; empty where the
             attack controls training.
         store: where the artifacts go.
+        triggered: the name of its triggered test images, saved already, where no trigger function
+            can make them.
     """
     test = victim.test
-    saved = {
-        "model": store.put(to_numpy(victim.model.state_dict())),
-        "trigger": store.put(to_numpy(state)),
-        "predictions": store.put({**victim.before.predictions(), **_truth(test)}, compress=True),
-        "samples": store.put(_samples(victim)),
-    }
-    if poison:
-        saved["poison"] = store.put(to_numpy(poison), compress=True)
-    visible = trigger_visibility(test.clean[test.carries_trigger], test.triggered)
-    return {**victim.before.scores._asdict(), **visible._asdict(), "artifacts": saved}
+    return VictimArtifacts(
+        model=store.put(to_numpy(victim.model.state_dict())),
+        trigger=store.put(to_numpy(state)),
+        predictions=store.put({**victim.before.predictions(), **_truth(test)}, compress=True),
+        samples=store.put(_samples(victim)),
+        poison=store.put(to_numpy(poison), compress=True) if poison else None,
+        triggered=triggered,
+    )
+
+
+class VictimOrigin(NamedTuple):
+    """How a victim was trained, or what is known of an imported one."""
+
+    precision: str | None = None
+    """Arithmetic of the training: ``fp32`` or ``bf16``."""
+    source: Source | None = None
+    reported: ReportedScores | None = None
+    cross: CrossTest | None = None
+
+
+def victim_result(
+    victim: LoadedVictim, counts: PoisonCounts, origin: VictimOrigin, artifacts: VictimArtifacts
+) -> VictimResult:
+    """Return what the record says of an evaluated victim."""
+    test, scores = victim.test, victim.before.scores
+    visibility = trigger_visibility(test.clean[test.carries_trigger], test.triggered)
+    return VictimResult(
+        poisoned=counts.poisoned,
+        covers=counts.covers,
+        unclear=counts.unclear,
+        drawn=counts.drawn,
+        precision=origin.precision,
+        source=origin.source,
+        reported=origin.reported,
+        cross=origin.cross,
+        acc=scores.acc,
+        asr=scores.asr,
+        ra=scores.ra,
+        psnr=visibility.psnr,
+        ssim=visibility.ssim,
+        linf=visibility.linf,
+        artifacts=artifacts,
+    )
 
 
 def _truth(test: EvaluationSet) -> dict[str, Any]:
@@ -149,7 +193,7 @@ def _samples(victim: LoadedVictim) -> dict[str, Any]:
 
 
 def load_victim(
-    victim: Victim, record: Record, data: DeviceDataset, device: torch.device, store: Store
+    victim: Victim, record: VictimRecord, data: DeviceDataset, device: torch.device, store: Store
 ) -> LoadedVictim:
     """Load a victim by its record and compare its predictions with those in the store.
 
@@ -157,19 +201,19 @@ def load_victim(
         VictimRefusedError: a prediction differs from the saved one by more than rounding.
         UserError: an artifact is missing or damaged.
     """
-    artifacts = record["result"]["artifacts"]
+    artifacts = record.ok_result.artifacts
     model = build(victim.model, victim.data)
-    model.load_state_dict(to_tensors(store.get(artifacts["model"])))
+    model.load_state_dict(to_tensors(store.get(artifacts.model)))
     net = prepare_for_eval(model, device)
     test = load_trigger(victim, record, data, store)
     trigger = trigger_of(victim, _state(record, device, store))
     loaded = LoadedVictim(net, trigger, test, evaluate(net, test))
-    verify(loaded, store.get(artifacts["predictions"]))
+    verify(loaded, store.get(artifacts.predictions))
     return loaded
 
 
 def load_trigger(
-    victim: Victim, record: Record, data: DeviceDataset, store: Store
+    victim: Victim, record: VictimRecord, data: DeviceDataset, store: Store
 ) -> EvaluationSet:
     """Return the test set under a victim's trigger.
 
@@ -179,16 +223,16 @@ def load_trigger(
     Raises:
         UserError: the trigger's artifact is missing or damaged.
     """
-    artifacts, device = record["result"]["artifacts"], data.test_images.device
-    if "triggered" in artifacts:
-        saved = to_tensors(store.get(artifacts["triggered"]), device)
+    name, device = record.ok_result.artifacts.triggered, data.test_images.device
+    if name is not None:
+        saved = to_tensors(store.get(name), device)
         return evaluation_set_from_images(data, goal_of(victim), saved["indices"], saved["images"])
     state = _state(record, device, store)
     return evaluation_set(data, goal_of(victim), trigger_of(victim, state))
 
 
-def _state(record: Record, device: torch.device, store: Store) -> dict[str, torch.Tensor]:
-    return to_tensors(store.get(record["result"]["artifacts"]["trigger"]), device)
+def _state(record: VictimRecord, device: torch.device, store: Store) -> dict[str, torch.Tensor]:
+    return to_tensors(store.get(record.ok_result.artifacts.trigger), device)
 
 
 def verify(loaded: LoadedVictim, saved: dict[str, Any]) -> None:

@@ -6,11 +6,7 @@ import torch
 from PIL import Image
 
 from harness.contract import Context, Goal, TrainingSet
-from harness.plan.entries import (
-    hyper_of,
-    resolve_method,
-)
-from harness.plan.registry import load
+from harness.plan.entries import resolve_method
 from harness.toolbox.predict import apply_trigger
 
 
@@ -18,11 +14,10 @@ def poison(name, shape=(3, 32, 32), *, n=200, rate=0.1, target=0, folder=None, *
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(256, (n, *shape), generator=generator, dtype=torch.uint8)
     train = TrainingSet(images, torch.arange(n) % 10, 10)
-    choice, _ = method_choice("attack", {name: hyper}, folder)
-    method = load("attack", name)
+    method = resolve_method("attack", {name: hyper}, folder).load()
     ctx = Context(torch.device("cpu"), torch.Generator().manual_seed(1))
     before = images.clone()
-    result = method.function(train, Goal(target, rate, 10), hyper_of(choice, method.hyper), ctx)
+    result = method.function(train, Goal(target, rate, 10), method.hyper, ctx)
     assert torch.equal(images, before), "the caller's images were written to"
     return train, result, method.info.trigger
 
@@ -105,7 +100,7 @@ def test_the_content_of_an_image_file_is_in_the_key_and_its_path_is_not(tmp_path
     for name, colour in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
         Image.new("L", (4, 4), colour).save(tmp_path / name)
     identities = [
-        method_choice("attack", {"blended": {"image": x}}, tmp_path)[0].identity
+        resolve_method("attack", {"blended": {"image": x}}, tmp_path).identity
         for x in ("a.png", "b.png", "c.png")
     ]
     assert identities[0] == identities[1] != identities[2]

@@ -10,15 +10,15 @@ import yaml
 from click.testing import CliRunner
 from PIL import Image
 
-from harness.bridges.backdoorbench.inspect_record import parts
+from harness.bridges.backdoorbench.inspect_record import split_poison_kinds
 from harness.bridges.backdoorbench.read_record import Samples
 from harness.cli.main import cli
 from harness.data.cache import default_cache, prepare
 from harness.data.info import open_arrays
 from harness.data.options import DataOptions
 from harness.errors import UserError
-from harness.execution.run import store_of
-from harness.plan.entries import method_choice
+from harness.store.store import store_of
+from harness.plan.entries import resolve_method
 from harness.report.compare import compare_stores
 from harness.store.merge import merge
 from harness.study.load import load_study
@@ -207,7 +207,7 @@ def test_the_command_imports_at_once_and_a_study_finds_it_done(tmp_path):
     backdoorbench_records.write_squares(root / "cifar10")
     info = prepare("cifar10", DataOptions(), root, default_cache())
     torch.manual_seed(0)
-    net = build(method_choice("model", "mobilenet_v3_large", tmp_path)[0], info)
+    net = build(resolve_method("model", "mobilenet_v3_large", tmp_path), info)
     weights = net.get_submodule("net").state_dict()
     there = backdoorbench_records.World(
         root, info, weights, backdoorbench_records.scores_of(net, info)
@@ -235,7 +235,7 @@ def test_backdoors_and_cross_samples_are_told_apart(target):
 
     def found(wanted):
         train = Samples(np.arange(6) * 10, wanted, labels, [])
-        return [part.tolist() for part in parts(train, labels, target)]
+        return [part.tolist() for part in split_poison_kinds(train, labels, target)]
 
     with_cross = found(np.concatenate([sent, labels[3:]]))
     if target == TARGET:
@@ -246,7 +246,7 @@ def test_backdoors_and_cross_samples_are_told_apart(target):
 
 def test_a_clean_label_attack_poisons_the_target_class_alone():
     labels = np.full(4, TARGET)
-    assert [len(x) for x in parts(Samples(np.arange(4), labels, labels, []), labels, TARGET)] == [
+    assert [len(x) for x in split_poison_kinds(Samples(np.arange(4), labels, labels, []), labels, TARGET)] == [
         4,
         0,
         0,

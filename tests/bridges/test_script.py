@@ -17,10 +17,8 @@ from harness.bridges.script.run import ScriptError, run_script
 from harness.contract import Context, OutOfTimeError
 from harness.errors import UserError
 from harness.execution.cell import budget_indices
-from harness.execution.code_snapshot import take
-from harness.execution.run import store_of
-from harness.plan.entries import hyper_of
-from harness.plan.registry import load
+from harness.execution.code_snapshot import snapshot_code
+from harness.store.store import store_of
 from harness.report.frame.report_data import load_report_data
 from harness.report.stats.paired_tests import competitors
 from harness.report.tables.leaderboard import board, leaderboard
@@ -56,12 +54,12 @@ def handed(ran, store, **settings):
     folder, plan, records = ran
     cell = next(cell for cell in plan.cells if cell.needs == "external")
     bench = WorkerSession(store, torch.device("cpu"))
-    victim = bench.loaded(cell.victim, records[cell.victim.key])
+    victim = bench.load(cell.victim, records[cell.victim.key])
     data = bench.data(cell.victim)
-    choice, _ = entry.defense_choice(
+    choice = entry.resolve_defense(
         fake_backdoorbench.script(folder / "bench", **settings), folder
     )
-    hyper = hyper_of(choice, load("defense", choice.ref).hyper)
+    hyper = choice.load().hyper
     return ScriptInputs(cell, victim, data, budget_indices(cell, data), store), hyper
 
 
@@ -146,9 +144,8 @@ def test_a_script_that_draws_other_images_is_refused(ran):
 
 def test_the_key_follows_the_script_and_its_settings_not_their_place(ran, tmp_path):
     def key(root, **settings):
-        return entry.defense_choice(fake_backdoorbench.script(root, **settings), tmp_path)[
-            0
-        ].identity
+        script = fake_backdoorbench.script(root, **settings)
+        return entry.resolve_defense(script, tmp_path).identity
 
     one, two = ran[0] / "bench", fake_backdoorbench.write_repository(tmp_path / "other")
     assert key(one) == key(two)
@@ -164,7 +161,7 @@ def test_a_python_is_found_beside_the_study_or_on_the_path(ran, tmp_path, monkey
     def python(asked):
         wanted = fake_backdoorbench.script(ran[0] / "bench")
         wanted["backdoorbench"]["python"] = asked
-        return entry.defense_choice(wanted, tmp_path)[0].hyper["python"]
+        return entry.resolve_defense(wanted, tmp_path).hyper["python"]
 
     (tmp_path / "venv").mkdir()
     (tmp_path / "venv" / "python").symlink_to(sys.executable)
@@ -179,7 +176,7 @@ def test_a_python_is_found_beside_the_study_or_on_the_path(ran, tmp_path, monkey
 
 def test_a_script_stays_where_it_is_when_a_study_is_sent_away(ran, tmp_path):
     _, plan, _ = ran
-    sent, _ = take(plan, tmp_path)
+    sent, _ = snapshot_code(plan, tmp_path)
     for before, after in zip(plan.cells, sent.cells, strict=True):
         assert after.key == before.key
         assert after.defense.hyper == before.defense.hyper

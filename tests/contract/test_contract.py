@@ -1,15 +1,18 @@
 """What a defense holds leads neither to the test set nor to the trigger."""
 
+import pickle
+
 import pytest
 import torch
 
 from harness.contract import Context
 from harness.data.cache import default_cache, prepare
-from harness.data.device_dataset import load_resident
+from harness.data.device_dataset import load_to_device
 from harness.data.options import DataOptions
 from harness.errors import UserError
-from harness.plan.entries import hyper_of
+from harness.plan.entries import resolve_method
 from harness.plan.registry import describe, load
+from harness.plan.spec import LoadedMethod, MethodSpec
 from harness.store.store import Store
 from harness.training.victim import load_victim, train_victim
 from tests.helpers import tiny_study
@@ -21,7 +24,7 @@ def bench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
     study = tiny_study.plan(tiny_study.write_study(folder, defenses=["none"], attacks=["blended"]))
     cell, store, device = study.cells[0], Store(folder / "store"), torch.device("cpu")
-    data = load_resident(prepare("digits", DataOptions(), None, default_cache()), device)
+    data = load_to_device(prepare("digits", DataOptions(), None, default_cache()), device)
     result = train_victim(cell.victim, data, Context(device, torch.Generator()), store)
     return cell, data, load_victim(cell.victim, {"result": result}, data, device, store), store
 
@@ -30,7 +33,7 @@ def handed(bench, needs="clean"):
     """Run a spy defense through the cell, and return what it was given."""
     from dataclasses import replace
 
-    from harness.execution.cell import run_cells
+    from harness.execution.cell import run_cell
 
     cell, data, victim, store = bench
     seen = {}
@@ -39,11 +42,11 @@ def handed(bench, needs="clean"):
         seen["arguments"] = (model, budget, hyper, ctx)
         return model
 
-    method = load("defense", "none")
+    method = LoadedMethod(spy, None, load("defense", "none").info)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.execution.cell.load", lambda *_: replace(method, function=spy))
+        patch.setattr(MethodSpec, "load", lambda _: method)
         ctx = Context(torch.device("cpu"), torch.Generator())
-        run_cells([replace(cell, needs=needs)], victim, data, [ctx], store)
+        run_cell([replace(cell, needs=needs)], victim, data, [ctx], store)
     return seen["arguments"]
 
 
@@ -115,7 +118,7 @@ def test_only_an_oracle_gets_triggered_copies(bench):
     assert handed(bench)[1].triggered is None
     budget = handed(bench, needs="triggers")[1]
     assert budget.triggered.shape == budget.images.shape
-    assert torch.allclose(budget.triggered, victim.stamp(budget.images), atol=0.5 / 255 + 1e-6)
+    assert torch.allclose(budget.triggered, victim.trigger(budget.images), atol=0.5 / 255 + 1e-6)
     assert budget.subset(torch.tensor([3])).triggered.shape[0] == 1
 
 
@@ -175,8 +178,6 @@ def test_a_file_that_is_no_method_is_one_line(tmp_path, source, match):
 
 
 def test_hyperparameters_survive_the_way_to_a_worker():
-    from harness.plan.entries import method_choice
-
-    choice, method = method_choice("defense", {"ims": {"k": "30", "lr": "1e-3"}}, None)
-    assert hyper_of(choice, method.hyper).k == 30.0
-    assert hyper_of(choice, load("defense", "ims").hyper).lr == 0.001
+    spec = resolve_method("defense", {"ims": {"k": "30", "lr": "1e-3"}}, None)
+    hyper = pickle.loads(pickle.dumps(spec)).load().hyper
+    assert (hyper.k, hyper.lr) == (30.0, 0.001)

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from harness.data.cache import default_cache, prepare
 from harness.data.info import DataInfo, open_arrays
 from harness.data.options import DataOptions
-from harness.plan.entries import method_choice
+from harness.plan.entries import resolve_method
 from harness.training.network import build
 
 CLASSES, SIDE, TARGET = 3, 8, 1
@@ -94,7 +94,7 @@ def predictions(net: nn.Module, images: torch.Tensor) -> np.ndarray:
 
 def _trained(info: DataInfo) -> nn.Module:
     torch.manual_seed(0)
-    net = build(method_choice("model", MODEL, Path.cwd())[0], info).train()
+    net = build(resolve_method("model", MODEL, Path.cwd()), info).train()
     arrays = open_arrays(info)
     images = torch.from_numpy(np.array(arrays.train_images))
     labels = torch.from_numpy(np.array(arrays.train_labels))

@@ -7,10 +7,10 @@ import torch
 from harness.contract import Context, Recipe
 from harness.data.device_dataset import DeviceDataset
 from harness.data.info import DataInfo
-from harness.plan.entries import method_choice
+from harness.plan.entries import resolve_method
 from harness.plan.registry import describe
 from harness.plan.spec import Victim
-from harness.study.victims import clean_of
+from harness.study.victims import clean_model_of
 
 CPU = torch.device("cpu")
 CLASSES = 4
@@ -62,19 +62,19 @@ def resident(n=240, shape=(3, 16, 16), test=80):
 def victim(data, attack="badnets", rate=0.1, target=1, model="preactresnet18", epochs=1, **hyper):
     """Return a victim of a method's quick form, with its clean model where it needs one."""
     base = Path.cwd()
-    choice, method = method_choice("attack", {attack: QUICK.get(attack, {}) | hyper}, base)
-    network, _ = method_choice("model", {model: QUICK.get(model, {})}, base)
+    choice = resolve_method("attack", {attack: QUICK.get(attack, {}) | hyper}, base)
+    network = resolve_method("model", {model: QUICK.get(model, {})}, base)
     recipe = Recipe(epochs=epochs, batch=32, lr=0.05, precision="fp32")
     made = Victim(data.info, network, recipe, "quick", choice, rate, target, 0)
     if made.is_clean:
-        return clean_of(made)
-    if method.about.clean_model:
-        return Victim(data.info, network, recipe, "quick", choice, rate, target, 0, clean_of(made))
+        return clean_model_of(made)
+    if choice.info.clean_model:
+        return Victim(data.info, network, recipe, "quick", choice, rate, target, 0, clean_model_of(made))
     return made
 
 
 def traits(attack):
-    return describe("attack", attack).about
+    return describe("attack", attack).info
 
 
 def context():

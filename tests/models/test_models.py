@@ -7,7 +7,7 @@ import torchvision
 from harness.errors import UserError
 from harness.models._preactivation import Block
 from harness.models.preactresnet18 import PreActResNet
-from harness.plan.entries import method_choice
+from harness.plan.entries import resolve_method
 from harness.plan.registry import describe, load, names
 from harness.store.store import Store
 from harness.training.victim import train_victim
@@ -82,8 +82,9 @@ def test_the_vision_transformer_is_torchvisions_behind_a_resize():
 def test_a_plain_function_is_an_architecture(tmp_path):
     path = tmp_path / "nets.py"
     path.write_text(FACTORY)
-    choice, method = method_choice("model", "nets.py:tiny", tmp_path)
-    assert (choice.name, method.summary) == ("tiny", "One linear layer.")
+    choice = resolve_method("model", "nets.py:tiny", tmp_path)
+    summary = describe("model", choice.ref).summary
+    assert (choice.name, summary) == ("tiny", "One linear layer.")
     assert choice.version.startswith("sha256:")
     net = load("model", choice.ref).function(1, 5, None)
     assert net(torch.rand(2, 1, 8, 8)).shape == (2, 5)

@@ -10,8 +10,14 @@ from click.testing import CliRunner
 from harness.cli.main import cli
 from harness.data.cache import default_cache
 from harness.errors import UserError
-from harness.execution.run import Options, run_study, store_of
-from harness.execution.schedule import Schedule, Selection, failure
+from harness.execution.run import (
+    Options,
+    run_study,
+)
+from harness.store.store import store_of
+from harness.execution.schedule import Schedule
+from harness.execution.selection import Selection
+from harness.execution.task import failure_record
 from harness.execution.task import Task
 from harness.plan.gate import Gate
 from harness.report.frame.frame import build_frame
@@ -48,7 +54,7 @@ def refused(tmp_path, match, attacks, more=""):
 
 def test_a_rate_is_a_share_or_a_count_and_an_attack_may_have_its_own(tmp_path):
     study = planned(tmp_path, "[badnets, {blended: {rates: [0.003, 20]}}]", "rates: [0.001, 50]")
-    found = [(v.attack.label, v.rate, round(v.share, 4)) for v in study.victims().values()]
+    found = [(v.attack.label, v.rate, round(v.poison_rate, 4)) for v in study.victims().values()]
     assert found == [
         ("badnets", 0.001, 0.001),
         ("badnets", 50, 0.037),
@@ -69,7 +75,7 @@ def test_rates_that_are_none(tmp_path, rates):
 def test_a_share_of_the_class_is_reported_as_one_of_the_whole(tmp_path):
     study = planned(tmp_path, "[{sig: {rate_of: class, rates: [0.5]}}]", "target: 3")
     (victim,) = study.victims().values()
-    assert victim.share == pytest.approx(0.5 * 138 / 1352)
+    assert victim.poison_rate == pytest.approx(0.5 * 138 / 1352)
 
 
 def test_what_a_class_cannot_supply_is_refused_with_the_largest_rate(tmp_path):
@@ -121,7 +127,7 @@ def test_a_clean_model_is_scored_with_each_attacks_trigger_once(tmp_path):
     assert [(v.attack.name, v.rate) for v in cell.triggers] == [("badnets", 0.2), ("blended", 0.2)]
     alone = planned(tmp_path, "[none]")
     assert (
-        alone.cells[0].repair_key == cell.repair_key
+        alone.cells[0].defense_key == cell.defense_key
     )  # the same repair, whatever it is scored with
     assert alone.cells[0].key != cell.key
 
@@ -140,7 +146,7 @@ def test_gate():
 
 
 def ok(task):
-    return failure(task, "ok", "") | {"result": {}}
+    return failure_record(task, "ok", "") | {"result": {}}
 
 
 def schedule(study):
@@ -171,7 +177,7 @@ def test_a_failed_clean_model_takes_what_needs_it_along(tmp_path):
     plan = schedule(planned(tmp_path, "[lf, badnets]"))
     clean = plan.next(None)
     assert clean.victim.is_clean
-    fallen = plan.ended(clean, failure(clean, "error", "it broke"))
+    fallen = plan.ended(clean, failure_record(clean, "error", "it broke"))
     assert [(record["kind"], record["error"]) for record in fallen] == [
         ("victim", "its clean model failed: it broke"),
         ("cell", "its victim failed: its clean model failed: it broke"),

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.bridges.backdoorbench.read_record import BenchRecord, Samples, read_record
+from harness.bridges.backdoorbench.read_record import BackdoorBenchRecord, Samples, read_record
 from harness.bridges.backdoorbench.record_folder import RESULT, images_of_test_sets
-from harness.bridges.files.images import pixels
+from harness.bridges.files.images import decode_images
 from harness.bridges.files.safe_torch_load import load_file
-from harness.bridges.files.state_dicts import fitted, state_dict_in
-from harness.contract import Target
+from harness.bridges.files.state_dicts import match_state_dict, state_dict_in
+from harness.contract import ModelInfo, Target
 from harness.data.info import DataInfo
 from harness.errors import UserError
 from harness.plan.keys import file_digest
@@ -33,7 +33,7 @@ class PoisonKinds(NamedTuple):
     covers."""
 
 
-def look_at_record(folder: Path) -> dict[str, Any]:
+def inspect_record(folder: Path) -> dict[str, Any]:
     """Return what a plan needs to know of a record, as JSON values; all of its test images are decoded.
 
     Raises:
@@ -41,11 +41,11 @@ def look_at_record(folder: Path) -> dict[str, Any]:
     """
     record = read_record(folder)
     height, width, channels = record.size
-    pixels(record.test.pictures, (channels, height, width))
+    decode_images(record.test.pictures, (channels, height, width))
     target = target_of(record, folder)
     train, test = record.train, record.test
     parted = (
-        None if train is None or train.original is None else parts(train, train.original, target)
+        None if train is None or train.original is None else split_poison_kinds(train, train.original, target)
     )
     poisoned = len(parted.backdoors) if parted else 0 if train is None else len(train.indices)
     assert test.original is not None
@@ -70,7 +70,7 @@ def record_digest(folder: Path) -> str:
     return total.hexdigest()[:24]
 
 
-def target_of(record: BenchRecord, folder: Path) -> Target:
+def target_of(record: BackdoorBenchRecord, folder: Path) -> Target:
     """Return where the attack sends the test images.
 
     Raises:
@@ -88,7 +88,7 @@ def target_of(record: BenchRecord, folder: Path) -> Target:
     )
 
 
-def parts(train: Samples, labels: NDArray[np.int64], target: Target) -> PoisonKinds:
+def split_poison_kinds(train: Samples, labels: NDArray[np.int64], target: Target) -> PoisonKinds:
     """Tell backdoors from cross samples; ``labels`` are the true ones of the samples.
 
     A record marks both alike. A changed label is a backdoor. An unchanged one outside the target
@@ -104,12 +104,12 @@ def parts(train: Samples, labels: NDArray[np.int64], target: Target) -> PoisonKi
     )
 
 
-def look_at_weights(path: Path, model: MethodSpec, data: DataInfo) -> dict[str, Any]:
+def inspect_weights(path: Path, model: MethodSpec[ModelInfo], data: DataInfo) -> dict[str, Any]:
     """Hold the weights of a file against an architecture; return the digest of the file.
 
     Raises:
         UserError: the file can't be loaded safely, or names the keys that differ.
     """
     weights = state_dict_in(load_file(path), str(path))
-    fitted(weights, build(model, data).get_submodule("net"), str(path))
+    match_state_dict(weights, build(model, data).get_submodule("net"), str(path))
     return {"digest": file_digest(path)[:24]}

@@ -23,7 +23,7 @@ from harness.training.victim import LoadedVictim, load_victim
 DatasetState = dict[str, Any]
 
 
-class Poisoned(NamedTuple):
+class PoisonedImages(NamedTuple):
     """Some images of a data set, as the attacker changed them."""
 
     indices: NDArray[np.int64]
@@ -44,10 +44,10 @@ class Poisoned(NamedTuple):
         return marked
 
 
-def poisoned_test(attacked: LoadedVictim) -> Poisoned:
+def poisoned_test(attacked: LoadedVictim) -> PoisonedImages:
     """Return the triggered test images, labelled as the attacker wants them."""
     test = attacked.test
-    return Poisoned(
+    return PoisonedImages(
         indices=test.carries_trigger.nonzero()[:, 0].cpu().numpy(),
         images=test.triggered.cpu().numpy(),
         labels=test.truth.wanted,
@@ -58,7 +58,7 @@ def poisoned_test(attacked: LoadedVictim) -> Poisoned:
 
 def poisoned_training(
     victim: Victim, data: DeviceDataset, ctx: Context, store: Store, latest: LatestRecords
-) -> Poisoned | None:
+) -> PoisonedImages | None:
     """Return the poisoned training images, made anew by the attack: the store keeps their places only.
 
     None for an attack that controls training, which poisons every batch anew, and for a foreign
@@ -68,7 +68,7 @@ def poisoned_training(
         UserError: the attack now poisons other images than the victim's record says.
     """
     name = latest[victim.key]["result"]["artifacts"].get("poison")
-    if name is None or victim.source is not None:
+    if name is None or victim.source.imported:
         return None
     clean = None
     if victim.clean is not None:
@@ -79,7 +79,7 @@ def poisoned_training(
         raise UserError(
             f"{victim.name}: the attack poisons other images than its record says; train it anew"
         )
-    return Poisoned(
+    return PoisonedImages(
         indices=poison.indices.cpu().numpy(),
         images=poison.images.cpu().numpy(),
         labels=poison.labels.cpu().numpy(),
@@ -92,7 +92,7 @@ def _same(poison: Poison, indices: list[int]) -> bool:
     return torch.equal(poison.indices.cpu(), torch.tensor(indices))
 
 
-def save(part: Poisoned, home: Path, folder: str, *, alone: bool) -> DatasetState:
+def save_poisoned(part: PoisonedImages, home: Path, folder: str, *, alone: bool) -> DatasetState:
     """Write PNG files to ``home/folder/<true class>/<place>.png`` and return the data set's state.
 
     ``alone``: the data set is made of these images only; otherwise they replace their clean ones.

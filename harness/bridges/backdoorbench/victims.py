@@ -15,16 +15,17 @@ from harness.bridges.context import (
     TRIGGERS,
     UNKNOWN,
     ImportContext,
-    below,
-    weights_digest,
+    at_key,
+    imported_weights_digest,
 )
 from harness.bridges.files.inspection_cache import cached_inspection
+from harness.contract import ModelInfo
 from harness.data.catalog import CATALOG
 from harness.data.info import DataInfo, open_arrays
 from harness.errors import UserError, nearest
-from harness.plan.entries import method_choice
+from harness.plan.entries import resolve_method
 from harness.plan.registry import names
-from harness.plan.spec import MethodSpec, Victim, VictimFiles
+from harness.plan.spec import MethodSpec, RecordFiles, Victim
 
 OUR_DATA = {theirs: ours for ours, (theirs, _) in DATA.items()} | {"mnist": "mnist"}
 """Our names of the data sets that BackdoorBench names; of MNIST there are records, but we write
@@ -43,22 +44,22 @@ class RecordEntry:
     """An entry of an architecture, in place of the one that the record names."""
 
 
-def recorded(folder: Path, entry: RecordEntry, setting: ImportContext) -> Victim:
+def victim_of_record(folder: Path, entry: RecordEntry, setting: ImportContext) -> Victim:
     """Return the victim of a record.
 
     Raises:
         UserError: the record is broken, or does not fit the data set or the architecture.
-        FaultsError: a key of the entry is wrong.
+        EntryErrors: a key of the entry is wrong.
     """
-    from harness.bridges.backdoorbench.inspect_record import look_at_record
+    from harness.bridges.backdoorbench.inspect_record import inspect_record
 
     files = (folder / RESULT, *images_of_test_sets(folder))
-    said = cached_inspection(files, "record", setting.cache, lambda: look_at_record(folder))
-    model = below("model", lambda: _model(said["model"], entry, folder, setting.base))
-    data = below("data", lambda: _data(said["data"], entry, folder, setting))
+    said = cached_inspection(files, "record", setting.cache, lambda: inspect_record(folder))
+    model = at_key("model", lambda: _model(said["model"], entry, folder, setting.base))
+    data = at_key("data", lambda: _data(said["data"], entry, folder, setting))
     _agree(said, data, folder)
-    weights_digest(folder / RESULT, model, data, setting.cache)
-    attack, _ = method_choice("attack", str(TRIGGERS / "backdoorbench.py"), setting.base)
+    imported_weights_digest(folder / RESULT, model, data, setting.cache)
+    attack = resolve_method("attack", str(TRIGGERS / "backdoorbench.py"), setting.base)
     return Victim(
         data=data,
         model=model,
@@ -68,17 +69,17 @@ def recorded(folder: Path, entry: RecordEntry, setting: ImportContext) -> Victim
         rate=said["poisoned"],
         target=said["target"],
         seed=0,
-        source=VictimFiles("backdoorbench", str(folder.resolve()), said["digest"]),
+        source=RecordFiles(str(folder.resolve()), said["digest"]),
     )
 
 
-def _model(said: str, entry: RecordEntry, folder: Path, base: Path) -> MethodSpec:
+def _model(said: str, entry: RecordEntry, folder: Path, base: Path) -> MethodSpec[ModelInfo]:
     known = names("model")
     if entry.model is None and said not in known:
         raise UserError(
             f"{folder}: a record of the architecture {said!r}, which is not here{nearest(said, known)}"
         )
-    return method_choice("model", said if entry.model is None else entry.model, base)[0]
+    return resolve_method("model", said if entry.model is None else entry.model, base)
 
 
 def _data(said: str, entry: RecordEntry, folder: Path, setting: ImportContext) -> DataInfo:

@@ -18,8 +18,8 @@ import torch
 
 from harness.bridges.backdoorbench import numpy1_pickle
 from harness.bridges.backdoorbench.names import data_name
-from harness.bridges.backdoorbench.poisoned_sets import Poisoned, poisoned_test, save
-from harness.bridges.backdoorbench.state_dicts import outgoing
+from harness.bridges.backdoorbench.poisoned_sets import PoisonedImages, poisoned_test, save_poisoned
+from harness.bridges.backdoorbench.state_dicts import to_backdoorbench
 from harness.errors import UserError
 from harness.plan.spec import Victim
 from harness.training.victim import LoadedVictim
@@ -38,7 +38,7 @@ class RecordInputs(NamedTuple):
 
     victim: Victim
     attacked: LoadedVictim
-    training: Poisoned | None
+    training: PoisonedImages | None
     """The poisoned training images, where there are fixed ones."""
 
 
@@ -57,28 +57,28 @@ def write_record(source: RecordInputs, home: Path, name: str) -> Path:
     test, training = poisoned_test(source.attacked), source.training
     weights = source.attacked.model.state_dict()
     result = {
-        **model_part(weights, source.victim),
+        **model_entries(weights, source.victim),
         "data_path": f"./data/{data_name(source.victim)}",
         "img_size": _image_size(source.victim),
         "clean_data": data_name(source.victim),
         "bd_train": training
-        and save(training, home, f"record/{name}/bd_train_dataset", alone=False),
-        "bd_test": save(test, home, f"record/{name}/bd_test_dataset", alone=True),
+        and save_poisoned(training, home, f"record/{name}/bd_train_dataset", alone=False),
+        "bd_test": save_poisoned(test, home, f"record/{name}/bd_test_dataset", alone=True),
     }
-    numpy1_pickle.save(_info(source), folder / "info.pickle")
+    numpy1_pickle.save_for_numpy1(_info(source), folder / "info.pickle")
     if training is not None:
-        numpy1_pickle.save(training.indicator(), folder / "train_poison_index_list.pickle")
+        numpy1_pickle.save_for_numpy1(training.indicator(), folder / "train_poison_index_list.pickle")
     _table(source).to_csv(folder / "attack_df.csv")
-    numpy1_pickle.save(result, folder / "attack_result.pt")
+    numpy1_pickle.save_for_numpy1(result, folder / "attack_result.pt")
     return folder
 
 
-def model_part(weights: Mapping[str, torch.Tensor], victim: Victim) -> dict[str, Any]:
+def model_entries(weights: Mapping[str, torch.Tensor], victim: Victim) -> dict[str, Any]:
     """Return what attack_result.pt and defense_result.pt say of a model."""
     return {
         "model_name": victim.model.name,
         "num_classes": victim.data.classes,
-        "model": outgoing(weights, victim),
+        "model": to_backdoorbench(weights, victim),
     }
 
 
@@ -95,7 +95,7 @@ def _info(source: RecordInputs) -> dict[str, Any]:
         "attack": victim.attack.name,
         "attack_label_trans": "all2one" if one else "all2all",
         "attack_target": victim.target if one else None,
-        "pratio": victim.share,
+        "pratio": victim.poison_rate,
         "dataset": data_name(victim),
         "dataset_path": f"./data/{data_name(victim)}",
         "model": victim.model.name,

@@ -8,10 +8,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.plan.entries import EntryErrors, Fault, checked, method_choice, split
+from harness.contract import DefenseInfo
+from harness.plan.entries import (
+    parse_entry,
+    resolve_method,
+)
 from harness.plan.keys import digest, file_digest
 from harness.plan.registry import Method, describe
 from harness.plan.spec import MethodSpec
+from harness.plan.validation import (
+    EntryErrors,
+    Fault,
+    at,
+    validate,
+)
 
 NAME = "backdoorbench"
 METHOD = Path(__file__).parent / f"{NAME}.py"
@@ -19,24 +29,23 @@ LOADER = Path("utils/save_load_attack.py")
 """What tells a repository of BackdoorBench from any other folder."""
 
 
-def defense_choice(entry: Any, base: Path) -> tuple[MethodSpec, Method]:
+def resolve_defense(entry: Any, base: Path) -> MethodSpec[DefenseInfo]:
     """Resolve an entry of ``defenses``: a method of ours, a file, or a script of BackdoorBench.
 
     Raises:
         UserError: unknown method.
-        FaultsError: its overrides are wrong.
+        EntryErrors: its overrides are wrong.
     """
     script = isinstance(entry, dict) and list(entry) == [NAME]
-    return _script_choice(entry, base) if script else method_choice("defense", entry, base)
+    return _script_choice(entry, base) if script else resolve_method("defense", entry, base)
 
 
-def _script_choice(entry: Any, base: Path) -> tuple[MethodSpec, Method]:
+def _script_choice(entry: Any, base: Path) -> MethodSpec[DefenseInfo]:
     """Resolve an entry ``{backdoorbench: {script: ..., root: ..., ...}}``; paths are relative to ``base``."""
-    _, overrides = split(entry)
+    _, overrides = parse_entry(entry)
     method = describe("defense", str(METHOD))
-    hyper, faults = checked(method.hyper, overrides)
-    if faults:
-        raise EntryErrors([((NAME, *place), text) for place, text in faults])
+    with at(NAME):
+        hyper = validate(method.hyper, overrides)
     found = asdict(hyper)
     found |= {
         "root": str((base / Path(hyper.root).expanduser()).resolve()),
@@ -47,7 +56,8 @@ def _script_choice(entry: Any, base: Path) -> tuple[MethodSpec, Method]:
     if missing := _missing(found, hyper.python):
         raise EntryErrors([((NAME, key), text) for (key, *_), text in missing])
     label = _label(hyper)
-    choice = MethodSpec(
+    return MethodSpec(
+        kind="defense",
         name=label,
         ref=method.ref,
         label=label,
@@ -56,7 +66,6 @@ def _script_choice(entry: Any, base: Path) -> tuple[MethodSpec, Method]:
         hyper=found,
         identity=_identity(found, method),
     )
-    return choice, method
 
 
 def _label(hyper: Any) -> str:

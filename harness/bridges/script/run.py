@@ -24,8 +24,8 @@ from harness.bridges.script import shim as runner
 from harness.bridges.script.entry import config_files
 from harness.bridges.script.inputs import ScriptInputs
 from harness.bridges.script.run_process import (
-    Ended,
-    run,
+    CompletedProcess,
+    run_process,
 )
 from harness.contract import Context, Defended
 from harness.plan.keys import file_digest, seed
@@ -58,9 +58,9 @@ def run_script(given: ScriptInputs, hyper: Any, ctx: Context) -> Defended:
     with tempfile.TemporaryDirectory(prefix="defuse-") as scratch:
         home = Path(scratch).resolve()
         prepare(given, hyper, home, ctx)
-        ended = run(_command(given, hyper), home, _variables(), ctx)
+        ended = run_process(_command(given, hyper), home, _variables(), ctx)
         result = _result(home, hyper, ended)
-        imposed = _imposed(home, given, hyper)
+        imposed = _check_budget_used(home, given, hyper)
         model = prepare_for_eval(read_network(result, given.cell.victim, result.name), ctx.device)
     notes = {"revision": revision(Path(hyper.root)), "budget": imposed}
     output = torch.frombuffer(bytearray(ended.output or b"\n"), dtype=torch.uint8)
@@ -90,7 +90,7 @@ def _settings(given: ScriptInputs, hyper: Any, ctx: Context) -> dict[str, Any]:
         "model": victim.model.name,
         "device": str(ctx.device),
         "index": f"./{INDEX}",
-        "random_seed": seed(given.cell.repair_key, "defense") % 2**31,
+        "random_seed": seed(given.cell.defense_key, "defense") % 2**31,
     }
     return {**own, **ours, **hyper.yaml}
 
@@ -121,7 +121,7 @@ def _variables() -> dict[str, str]:
     }
 
 
-def _result(home: Path, hyper: Any, ended: Ended) -> Path:
+def _result(home: Path, hyper: Any, ended: CompletedProcess) -> Path:
     found = sorted((home / "record" / NAME / "defense").glob("*/defense_result.pt"))
     if ended.code == 0 and len(found) == 1:
         return found[0]
@@ -135,7 +135,7 @@ def _result(home: Path, hyper: Any, ended: Ended) -> Path:
     raise ScriptError(f"{hyper.script} {how}{left}; the end of its output:\n{output}")
 
 
-def _imposed(home: Path, given: ScriptInputs, hyper: Any) -> str:
+def _check_budget_used(home: Path, given: ScriptInputs, hyper: Any) -> str:
     """Return whether the script says that it drew clean images, and hold them against the budget."""
     files = sorted((home / "record" / NAME / "defense").rglob(INDEX))
     for file in files:

@@ -7,9 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from harness.contract import DefenseInfo, Recipe
+from harness.data.info import DataInfo
 from harness.errors import UserError
-from harness.plan.keys import canonical
-from harness.plan.spec import MethodSpec, Study, Victim
+from harness.plan.keys import digest
+from harness.plan.spec import MethodSpec, Victim
+from harness.plan.study import Study
+
+Thing = DataInfo | Recipe | MethodSpec[Any]
 
 
 class DisplayNames:
@@ -28,8 +33,8 @@ class DisplayNames:
             raise UserError(f"two studies are called {min(repeated)!r}; give one of them a 'name:'")
         meanings: dict[tuple[str, str], set[str]] = defaultdict(set)
         for study in studies if len(studies) > 1 else ():
-            for kind, label, identity in set(_said(study)):
-                meanings[kind, label].add(identity)
+            for kind, label, thing in set(_labelled_things(study)):
+                meanings[kind, label].add(_meaning(thing))
         self._unclear = {said for said, found in meanings.items() if len(found) > 1}
 
     def of_victim(self, study: Study, victim: Victim) -> dict[str, str]:
@@ -42,7 +47,7 @@ class DisplayNames:
         }
         return {kind: self._label(study, kind, label) for kind, label in said.items()}
 
-    def of_defense(self, study: Study, defense: MethodSpec) -> str:
+    def of_defense(self, study: Study, defense: MethodSpec[DefenseInfo]) -> str:
         """Return the name of a defense."""
         return self._label(study, "defense", defense.label)
 
@@ -50,19 +55,18 @@ class DisplayNames:
         return f"{label} [{study.name}]" if (kind, label) in self._unclear else label
 
 
-def _said(study: Study) -> Iterator[tuple[str, str, str]]:
-    """Yield kind, name and meaning of everything that a study holds."""
-    meant: dict[int, str] = {}
-
-    def meaning(owner: object, identity: Any) -> str:
-        if id(owner) not in meant:
-            meant[id(owner)] = canonical(identity)
-        return meant[id(owner)]
-
+def _labelled_things(study: Study) -> Iterator[tuple[str, str, Thing]]:
+    """Yield everything that a study holds, with its kind and label."""
     for cell in study.cells:
         victim = cell.victim
-        yield "data", victim.data.name, meaning(victim.data, victim.data.identity())
-        yield "model", victim.model.label, meaning(victim.model, victim.model.identity)
-        yield "recipe", victim.recipe_name, meaning(victim.recipe, asdict(victim.recipe))
-        yield "attack", victim.attack.label, meaning(victim.attack, victim.attack.identity)
-        yield "defense", cell.defense.label, meaning(cell.defense, cell.defense.identity)
+        yield "data", victim.data.name, victim.data
+        yield "model", victim.model.label, victim.model
+        yield "recipe", victim.recipe_name, victim.recipe
+        yield "attack", victim.attack.label, victim.attack
+        yield "defense", cell.defense.label, cell.defense
+
+
+def _meaning(thing: Thing) -> str:
+    if isinstance(thing, MethodSpec):
+        return thing.digest
+    return digest(thing.identity() if isinstance(thing, DataInfo) else asdict(thing))

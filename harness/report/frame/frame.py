@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import pandas as pd
 
-from harness.plan.registry import describe
-from harness.plan.spec import Cell, Study, Victim
+from harness.plan.spec import (
+    Cell,
+    Victim,
+)
+from harness.plan.study import Study
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.gate import clean_acc, gate, verdict
 from harness.report.frame.metric_info import with_changes
-from harness.store.record_files import Record
+from harness.store.record import Record
 
 SCORES = ("acc", "asr", "ra")
 MEASURED = (
@@ -69,7 +71,7 @@ def _head(study: Study, victim: Victim, labels: DisplayNames) -> dict[str, Any]:
     return {
         "study": study.name,
         **labels.of_victim(study, victim),
-        "rate": victim.share,
+        "rate": victim.poison_rate,
         "target": victim.target,
         "seed": victim.seed,
     }
@@ -101,7 +103,7 @@ def _cell(victim: dict[str, Any], cell: Cell, record: Record, defense: str) -> d
         **victim,
         "seed": cell.seed,  # not its victim's: an imported one is repaired with each of the study's
         "defense": defense,
-        "family": _family(cell.defense.ref),
+        "family": cell.defense.info.family,
         "needs": cell.needs,
         "budget": cell.budget.label(),
         "spc": NAN if cell.budget.spc is None else float(cell.budget.spc),
@@ -114,11 +116,6 @@ def _cell(victim: dict[str, Any], cell: Cell, record: Record, defense: str) -> d
         "key": cell.key,
         "error": cell.skip or record.get("error", ""),
     }
-
-
-@cache
-def _family(ref: str) -> str:
-    return describe("defense", ref).about.family
 
 
 def _mean_of(result: dict[str, Any], name: str) -> float:

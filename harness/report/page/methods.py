@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from harness.contract import Kind
+from harness.contract import DefenseInfo
 from harness.plan.registry import describe
-from harness.plan.spec import MethodSpec, Study
+from harness.plan.spec import MethodSpec
+from harness.plan.study import Study
 
 ARXIV = re.compile(r"arXiv[: ]\s*(\d{4}\.\d{4,5})", re.IGNORECASE)
 
@@ -17,38 +18,34 @@ def methods(studies: Sequence[Study]) -> list[dict[str, Any]]:
     """Return every attack, defense and architecture of the studies, each version and setting once."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for study in studies:
-        for kind, choice in _choices(study):
-            found.setdefault((kind, str(choice.identity)), _method(kind, choice))
+        for spec in _method_specs(study):
+            found.setdefault((spec.kind, spec.digest), _method(spec))
     order: list[str] = ["defense", "attack", "model"]
     return sorted(found.values(), key=lambda method: (order.index(method["kind"]), method["label"]))
 
 
-def _choices(study: Study) -> Iterator[tuple[Kind, MethodSpec]]:
-    seen: set[int] = set()
+def _method_specs(study: Study) -> Iterator[MethodSpec[Any]]:
+    seen: set[MethodSpec[Any]] = set()
     for cell in study.cells:
-        chosen: tuple[tuple[Kind, MethodSpec], ...] = (
-            ("defense", cell.defense),
-            ("attack", cell.victim.attack),
-            ("model", cell.victim.model),
-        )
-        for kind, choice in chosen:
-            if id(choice) not in seen:
-                seen.add(id(choice))
-                yield kind, choice
+        for spec in (cell.defense, cell.victim.attack, cell.victim.model):
+            if spec not in seen:
+                seen.add(spec)
+                yield spec
 
 
-def _method(kind: Kind, choice: MethodSpec) -> dict[str, Any]:
-    method = describe(kind, choice.ref)
-    arxiv = ARXIV.search(method.about.paper)
+def _method(spec: MethodSpec[Any]) -> dict[str, Any]:
+    info = spec.info
+    arxiv = ARXIV.search(info.paper)
+    is_defense = isinstance(info, DefenseInfo)
     return {
-        "kind": kind,
-        "label": choice.label,
-        "summary": method.summary,
-        "paper": method.about.paper,
-        "year": method.about.year,
+        "kind": spec.kind,
+        "label": spec.label,
+        "summary": describe(spec.kind, spec.ref).summary,
+        "paper": info.paper,
+        "year": info.year,
         "link": f"https://arxiv.org/abs/{arxiv.group(1)}" if arxiv else "",
-        "family": method.about.family,
-        "needs": method.about.needs if kind == "defense" else "",
-        "version": choice.version,
-        "hyper": ", ".join(f"{name}={value}" for name, value in choice.identity["hyper"].items()),
+        "family": info.family if is_defense else "",
+        "needs": info.needs if is_defense else "",
+        "version": spec.version,
+        "hyper": ", ".join(f"{name}={value}" for name, value in spec.identity["hyper"].items()),
     }

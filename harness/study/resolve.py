@@ -1,0 +1,159 @@
+"""Resolves the entries of a study file: names and overrides become data sets, methods and budgets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.bridges.context import ImportContext
+from harness.bridges.imported_victims import once_per_seed, resolve_victims
+from harness.bridges.script.entry import resolve_defense
+from harness.contract import RECIPES, DefenseInfo, MethodInfo, ModelInfo, Recipe, Target
+from harness.data.cache import prepare
+from harness.data.info import DataInfo
+from harness.data.options import DataOptions
+from harness.errors import UserError, nearest
+from harness.plan.budget import BudgetSpec
+from harness.plan.entries import overrides_text, parse_entry, resolve_method
+from harness.plan.report_names import figure_names
+from harness.plan.spec import MethodSpec, Victim
+from harness.plan.validation import at, validate
+from harness.study.faults import FaultCollector
+from harness.study.victims import PlannedAttack, resolve_attack
+
+Info = TypeVar("Info", bound=MethodInfo)
+
+
+class Resolver:
+    """Resolves entries one list at a time; the faults are left with ``faults``."""
+
+    def __init__(self, faults: FaultCollector, root: Path | None, cache: Path) -> None:
+        self.faults = faults
+        self.base = faults.file.path.parent
+        self.root = root
+        self.cache = cache
+
+    def data(self, entries: list[Any]) -> list[DataInfo]:
+        """Return the decoded data sets."""
+        return self.faults.resolve_list("data", entries, self._dataset, DataInfo.identity)
+
+    def _dataset(self, entry: Any) -> DataInfo:
+        name, overrides = parse_entry(entry)
+        with at(name, prefix=f"{name}: "):
+            options = validate(DataOptions, overrides)
+        if options.path is not None:
+            options = replace(options, path=str(self.base / Path(options.path).expanduser()))
+        return prepare(name, options, self.root, self.cache)
+
+    def models(self, entries: list[Any]) -> list[MethodSpec[ModelInfo]]:
+        """Return the architectures."""
+        resolve = partial(resolve_method, "model", base=self.base)
+        specs = self.faults.resolve_list("models", entries, resolve, _identity)
+        return self._labelled(specs, entries)
+
+    def defenses(self, entries: list[Any]) -> list[MethodSpec[DefenseInfo]]:
+        """Return the defenses, scripts of BackdoorBench included."""
+        resolve = partial(resolve_defense, base=self.base)
+        specs = self.faults.resolve_list("defenses", entries, resolve, _identity)
+        return self._labelled(specs, entries)
+
+    def attacks(self, entries: list[Any], shared_rates: list[float]) -> list[PlannedAttack]:
+        """Return the attacks; one without rates of its own has the shared ones."""
+        attacks = self.faults.resolve_list(
+            "attacks",
+            entries,
+            lambda entry: resolve_attack(entry, shared_rates, self.base),
+            lambda attack: attack.method.identity,
+        )
+        methods = self._labelled([attack.method for attack in attacks], entries)
+        return [
+            replace(attack, method=method) for attack, method in zip(attacks, methods, strict=True)
+        ]
+
+    def _labelled(
+        self, specs: list[MethodSpec[Info]], entries: list[Any]
+    ) -> list[MethodSpec[Info]]:
+        """Return the specs with their overrides in the labels where a list holds a method twice."""
+        if self.faults.lines:
+            return specs
+        count = Counter(spec.name for spec in specs)
+        return [
+            _with_overrides(spec, overrides_text(entry)) if count[spec.name] > 1 else spec
+            for spec, entry in zip(specs, entries, strict=True)
+        ]
+
+    def imported_victims(
+        self, entries: list[Any], data: list[DataInfo], seeds: list[int]
+    ) -> list[Victim]:
+        """Return the victims that were trained elsewhere, once per seed."""
+        context = ImportContext(self.base, self.cache.parent / "foreign", self._dataset, data)
+        victims = self.faults.resolve_list(
+            "victims", entries, lambda entry: resolve_victims(entry, context)
+        )
+        return once_per_seed([victim for several in victims for victim in several], seeds)
+
+    def budgets(self, entries: list[Any]) -> list[BudgetSpec]:
+        """Return the clean budgets."""
+        return self.faults.resolve_list("budgets", entries, _budget)
+
+    def recipe(self, entry: Any) -> tuple[str, Recipe]:
+        """Return the recipe's name and the recipe."""
+        name, recipe = "paper", RECIPES["paper"]
+        with self.faults.catch("recipe"):
+            name, overrides = parse_entry(entry)
+            if name not in RECIPES:
+                raise UserError(f"unknown recipe {name!r}{nearest(name, RECIPES)}")
+            with at(name, prefix=f"{name}: "):
+                given = validate(Recipe, overrides)
+            recipe = replace(RECIPES[name], **{key: getattr(given, key) for key in overrides})
+        return name, recipe
+
+    def figures(self, entries: list[str]) -> tuple[str, ...]:
+        """Return the figures: names, and absolute paths of the user's own files."""
+        return tuple(self.faults.resolve_list("figures", entries, self._figure))
+
+    def _figure(self, entry: str) -> str:
+        if entry.endswith(".py"):
+            file = (self.base / Path(entry).expanduser()).resolve()
+            if not file.is_file():
+                raise UserError(f"no file {file}")
+            return str(file)
+        if entry not in figure_names():
+            raise UserError(f"unknown figure {entry!r}{nearest(entry, figure_names())}")
+        return entry
+
+    def target(self, target: Any, data: list[DataInfo]) -> Target:
+        """Return the target, which must be a class of every data set."""
+        if target == "all-to-all":
+            return "all-to-all"
+        if isinstance(target, bool) or not isinstance(target, int):
+            message = f"a class number or all-to-all is needed, not {target!r}"
+            self.faults.add(("target",), message)
+            return 0
+        for info in data:
+            if not 0 <= target < info.classes:
+                message = f"{info.name} has the classes 0 to {info.classes - 1}, not {target}"
+                self.faults.add(("target",), message)
+        return target
+
+
+def _identity(spec: MethodSpec[Any]) -> object:
+    return spec.identity
+
+
+def _with_overrides(spec: MethodSpec[Info], overrides: str) -> MethodSpec[Info]:
+    if not overrides:
+        return spec
+    return replace(
+        spec, label=f"{spec.label} ({overrides})", display=f"{spec.display} ({overrides})"
+    )
+
+
+def _budget(entry: Any) -> BudgetSpec:
+    if not isinstance(entry, dict):
+        raise UserError(f"a budget is 'spc: k' or 'ratio: r', not {entry!r}")
+    budget: BudgetSpec = validate(BudgetSpec, entry)
+    return budget
