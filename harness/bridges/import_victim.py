@@ -13,7 +13,11 @@ from harness.bridges.backdoorbench.inspect_record import (
     record_digest,
     split_poison_kinds,
 )
-from harness.bridges.backdoorbench.read_record import BackdoorBenchRecord, read_record, reported
+from harness.bridges.backdoorbench.read_record import (
+    BackdoorBenchRecord,
+    read_record,
+    reported_scores,
+)
 from harness.bridges.backdoorbench.record_folder import RESULT
 from harness.bridges.backdoorbench.state_dicts import from_backdoorbench, read_network
 from harness.bridges.files.images import decode_images, indexed_images
@@ -58,9 +62,7 @@ class ImportedVictim(NamedTuple):
     cross: CrossTest | None = None
 
 
-def import_victim(
-    victim: Victim, data: DeviceDataset, ctx: Context, store: Store
-) -> VictimResult:
+def import_victim(victim: Victim, data: DeviceDataset, ctx: Context, store: Store) -> VictimResult:
     """Read a foreign victim, evaluate and save it; return the record's result.
 
     Raises:
@@ -117,10 +119,12 @@ def _record(
     folder = Path(source.path)
     _check(folder, source, record_digest(folder) if (folder / RESULT).is_file() else None)
     record = read_record(folder)
-    images = torch.from_numpy(decode_images(record.test.pictures, victim.data.shape)).to(ctx.device)
+    images = torch.from_numpy(decode_images(record.test.images, victim.data.shape)).to(ctx.device)
     indices = torch.from_numpy(record.test.indices).to(ctx.device)
-    model = prepare_for_eval(from_backdoorbench(record.weights, victim, str(folder / RESULT)), ctx.device)
-    scores, cross = ReportedScores(**reported(folder)), _cross(folder, model, victim, ctx.device)
+    model = prepare_for_eval(
+        from_backdoorbench(record.weights, victim, str(folder / RESULT)), ctx.device
+    )
+    scores, cross = ReportedScores(**reported_scores(folder)), _cross(folder, model, victim, ctx.device)
     test = evaluation_set_from_images(data, goal_of(victim), indices, images)
     return ImportedVictim(model, test, {}, _poison(record, victim, data), scores, cross)
 
@@ -153,7 +157,9 @@ def _poison(record: BackdoorBenchRecord, victim: Victim, data: DeviceDataset) ->
     return {name: torch.from_numpy(x) for name, x in named.items() if name != "unclear" or len(x)}
 
 
-def _cross(folder: Path, model: nn.Module, victim: Victim, device: torch.device) -> CrossTest | None:
+def _cross(
+    folder: Path, model: nn.Module, victim: Victim, device: torch.device
+) -> CrossTest | None:
     """Return the accuracy on a record's cross samples, where it has some: they should change nothing."""
     files, labels = indexed_images(folder / CROSS)
     if not files:

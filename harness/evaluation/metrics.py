@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-IntLabels = NDArray[np.int64]
-"""Class numbers, (n,)."""
+from harness.data.labels import IntLabels
 
 
 class Scores(NamedTuple):
@@ -21,6 +20,15 @@ class Scores(NamedTuple):
     acc: float
     asr: float
     ra: float
+
+
+class DefenseMetrics(NamedTuple):
+    """What a defense did, in one number each."""
+
+    der: float
+    rir: float
+    arr: float
+    rdr: float
 
 
 class TrueLabels(NamedTuple):
@@ -47,7 +55,7 @@ def trigger_rates(triggered: IntLabels, truth: TrueLabels) -> dict[str, float]:
     }
 
 
-def defense_metrics(before: Scores, after: Scores) -> dict[str, float]:
+def defense_metrics(before: Scores, after: Scores) -> DefenseMetrics:
     """Return DER, RIR, ARR and RDR: what a defense did, in one number each.
 
     DER = [max(0, fall of ASR) - max(0, fall of ACC) + 1] / 2 and RIR = [max(0, rise of RA) -
@@ -56,12 +64,12 @@ def defense_metrics(before: Scores, after: Scores) -> dict[str, float]:
     can be negative).
     """
     cost = max(0.0, before.acc - after.acc)
-    return {
-        "der": (max(0.0, before.asr - after.asr) - cost + 1) / 2,
-        "rir": (max(0.0, after.ra - before.ra) - cost + 1) / 2,
-        "arr": 1 - after.acc / before.acc if before.acc else 0.0,
-        "rdr": 1 - after.ra / before.acc if before.acc else 0.0,
-    }
+    return DefenseMetrics(
+        der=(max(0.0, before.asr - after.asr) - cost + 1) / 2,
+        rir=(max(0.0, after.ra - before.ra) - cost + 1) / 2,
+        arr=1 - after.acc / before.acc if before.acc else 0.0,
+        rdr=1 - after.ra / before.acc if before.acc else 0.0,
+    )
 
 
 def auroc(negatives: NDArray[np.float64], positives: NDArray[np.float64]) -> float:

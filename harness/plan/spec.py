@@ -111,7 +111,7 @@ class TrainedHere(VictimSource):
     keeps_trigger: ClassVar = True
 
     def spec(self, victim: Victim) -> dict[str, Any]:
-        """Return data, model, recipe, attack and seed; of an attack that needs one, the clean model."""
+        """Return data, model, recipe, attack, seed, and the clean model if the attack needs one."""
         clean = {} if victim.clean is None else {"clean": victim.clean.key}
         return {
             "training": TRAINING,
@@ -283,7 +283,7 @@ class Cell:
 
     @cached_property
     def defense_key(self) -> str:
-        """The digest of what decides the defended model: the spec without a clean model's triggers."""
+        """The digest of what decides the defended model: the spec without ``triggers``."""
         return digest(self._defense_spec)
 
     @cached_property

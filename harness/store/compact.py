@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.plan.spec import Study
+from harness.plan.study import Study
 from harness.store.record_files import RecordLine, read_lines, write_packed
 from harness.store.store import Store, part_of
 

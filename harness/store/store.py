@@ -22,7 +22,8 @@ import numpy as np
 import safetensors.numpy
 
 from harness.errors import UserError
-from harness.store.record_files import LatestRecords, Record, RecordLine, as_line, read_lines
+from harness.store.record import Record, artifact_names
+from harness.store.record_files import LatestRecords, RecordLine, read_lines, to_line
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
@@ -47,7 +48,7 @@ class Store:
             StoreError: the disk is full or gone; what was written of the line is taken back.
         """
         with _named_failure(self.records_folder):
-            self._append(as_line(record).encoded() + b"\n")
+            self._append(to_line(record).encoded() + b"\n")
 
     def _append(self, line: bytes) -> None:
         with self._own_file().open("ab", buffering=0) as file:
@@ -141,16 +142,16 @@ class Store:
 
     def holds(self, record: Record) -> bool:
         """Tell whether every artifact that a record names is there."""
-        return all(self.path_of(name).exists() for name in artifacts_of(record))
+        return all(self.path_of(name).exists() for name in artifact_names(record).values())
 
     def path_of(self, name: str) -> Path:
         """Return where an artifact lies, or would."""
         return self.artifacts_folder / name[:2] / name
 
 
-def artifacts_of(record: Record) -> list[str]:
-    """Return the names of the artifacts that a record refers to."""
-    return list(record.get("result", {}).get("artifacts", {}).values())
+def store_of(out: Path) -> Store:
+    """Return the store of an output folder; all studies with this folder share it."""
+    return Store(out / "store")
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from harness.contract import Goal
-from harness.evaluation.metrics import Scores, TrueLabels, defense_metrics, scores
+from harness.evaluation.metrics import DefenseMetrics, Scores, TrueLabels, defense_metrics, scores
 
 
 def test_scores_by_hand():
@@ -18,17 +18,17 @@ def test_scores_by_hand():
 
 def test_combined_by_hand():
     found = defense_metrics(Scores(0.9, 1.0, 0.0), Scores(0.8, 0.1, 0.7))
-    assert found["der"] == pytest.approx((0.9 - 0.1 + 1) / 2)
-    assert found["rir"] == pytest.approx((0.7 - 0.1 + 1) / 2)
-    assert found["arr"] == pytest.approx(1 - 0.8 / 0.9)
-    assert found["rdr"] == pytest.approx(1 - 0.7 / 0.9)
+    assert found.der == pytest.approx((0.9 - 0.1 + 1) / 2)
+    assert found.rir == pytest.approx((0.7 - 0.1 + 1) / 2)
+    assert found.arr == pytest.approx(1 - 0.8 / 0.9)
+    assert found.rdr == pytest.approx(1 - 0.7 / 0.9)
 
 
 def test_no_change_is_one_half_and_a_gain_of_acc_costs_nothing():
     before = Scores(0.9, 1.0, 0.0)
-    assert defense_metrics(before, before) == {"der": 0.5, "rir": 0.5, "arr": 0.0, "rdr": 1.0}
-    assert defense_metrics(before, Scores(0.95, 1.0, 0.0))["der"] == 0.5
-    assert defense_metrics(before, Scores(0.95, 1.0, 0.0))["arr"] < 0
+    assert defense_metrics(before, before) == DefenseMetrics(der=0.5, rir=0.5, arr=0.0, rdr=1.0)
+    assert defense_metrics(before, Scores(0.95, 1.0, 0.0)).der == 0.5
+    assert defense_metrics(before, Scores(0.95, 1.0, 0.0)).arr < 0
 
 
 @pytest.mark.parametrize(("target", "wanted"), [(2, [2, 2, 2, 2]), ("all-to-all", [1, 2, 3, 0])])

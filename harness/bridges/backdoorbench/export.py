@@ -10,18 +10,25 @@ from pathlib import Path
 import torch
 
 from harness.bridges.backdoorbench import numpy1_pickle
-from harness.bridges.backdoorbench.names import data_name, unfit
+from harness.bridges.backdoorbench.names import data_name, why_unsupported
 from harness.bridges.backdoorbench.poisoned_sets import poisoned_training
-from harness.bridges.backdoorbench.state_dicts import incoming, outgoing
-from harness.bridges.backdoorbench.write_record import RecordInputs, model_part, write_record
+from harness.bridges.backdoorbench.state_dicts import from_backdoorbench, to_backdoorbench
+from harness.bridges.backdoorbench.write_record import RecordInputs, model_entries, write_record
 from harness.contract import Context
 from harness.data.cache import default_cache, prepare
 from harness.data.options import DataOptions
 from harness.data.tensors import to_tensors
 from harness.errors import UserError
 from harness.evaluation.evaluate import evaluate
-from harness.plan.find import is_called
-from harness.plan.spec import NO_DEFENSE, Cell, Study, Victim
+from harness.plan.find import matches_words
+from harness.plan.spec import (
+    NO_DEFENSE,
+    Cell,
+    PlanStatus,
+    Victim,
+)
+from harness.plan.study import Study
+from harness.store.record import Status
 from harness.store.record_files import LatestRecords
 from harness.training.network import prepare_for_eval
 from harness.training.session import WorkerSession
@@ -45,7 +52,7 @@ def export_study(
     """
     latest = bench.store.latest()
     chosen = _chosen(study, asked)
-    reasons = {victim.key: unfit(victim) or _unready(victim, latest) for victim in chosen}
+    reasons = {victim.key: why_unsupported(victim) or _unready(victim, latest) for victim in chosen}
     fit = [victim for victim in chosen if reasons[victim.key] is None]
     refused = [
         f"not exported: {x.name}: {reasons[x.key]}" for x in chosen if reasons[x.key] is not None
@@ -68,16 +75,16 @@ def _chosen(study: Study, asked: tuple[str, ...]) -> list[Victim]:
 
 
 def _is_asked(victim: Victim, words: str) -> bool:
-    return victim.key.startswith(words) or is_called(victim.name, words.lower().split())
+    return victim.key.startswith(words) or matches_words(victim.name, words.lower().split())
 
 
 def _unready(victim: Victim, latest: LatestRecords) -> str | None:
     status = latest.status(victim.key)
     return (
         None
-        if status == "ok"
+        if status is Status.OK
         else "it has yet to be trained"
-        if status == "missing"
+        if status is None
         else f"its {status}"
     )
 
@@ -85,7 +92,9 @@ def _unready(victim: Victim, latest: LatestRecords) -> str | None:
 def _export(
     study: Study, victim: Victim, home: Path, bench: WorkerSession, latest: LatestRecords
 ) -> Iterator[str]:
-    attacked = bench.loaded(victim, latest[victim.key])
+    record = latest.victim(victim.key)
+    assert record is not None
+    attacked = bench.load(victim, record)
     data, ctx = bench.data(victim), Context(bench.device, torch.Generator())
     training = poisoned_training(victim, data, ctx, bench.store, latest)
     folder = write_record(RecordInputs(victim, attacked, training), home, record_name(victim))
@@ -98,23 +107,25 @@ def _export(
 
 
 def _export_defended(
-    cell: Cell, attacked: LoadedVictim, record: Path, bench: WorkerSession, latest: LatestRecords
+    cell: Cell, attacked: LoadedVictim, parent: Path, bench: WorkerSession, latest: LatestRecords
 ) -> str:
     """Write a kept model that still gives the predictions of its record, and say what was done."""
-    if latest.status(cell.key) != "ok":
-        return f"not exported: {cell.name}: its record is {latest.status(cell.key)}"
-    artifacts = latest[cell.key]["result"]["artifacts"]
-    if "model" not in artifacts:
+    record = latest.cell(cell.key)
+    if record is None or record.status.failed:
+        status = PlanStatus.MISSING if record is None else record.status
+        return f"not exported: {cell.name}: its record is {status}"
+    artifacts = record.ok_result.artifacts
+    if artifacts.model is None:
         return f"not exported: {cell.name}: its model was not kept; set keep_models: true, run --mode force"
-    kept = to_tensors(bench.store.get(artifacts["model"]))
+    kept = to_tensors(bench.store.get(artifacts.model))
     try:
-        weights = outgoing(kept, cell.victim)
-        _verify(cell, weights, attacked, bench, artifacts["predictions"])
+        weights = to_backdoorbench(kept, cell.victim)
+        _verify(cell, weights, attacked, bench, artifacts.predictions)
     except (UserError, VictimRefusedError) as error:
         return f"not exported: {cell.name}: its weights alone are not its model: {error}"
-    folder = record / "defense" / _slug(f"{cell.defense.label}_{cell.budget.label()}")
+    folder = parent / "defense" / _slug(f"{cell.defense.label}_{cell.budget.label()}")
     folder.mkdir(parents=True, exist_ok=True)
-    numpy1_pickle.save(model_part(weights, cell.victim), folder / "defense_result.pt")
+    numpy1_pickle.save_for_numpy1(model_entries(weights, cell.victim), folder / "defense_result.pt")
     return f"{folder}: {cell.name}"
 
 
@@ -126,7 +137,7 @@ def _verify(
     predictions: str,
 ) -> None:
     """Hold what is to be written against the predictions of the model that was evaluated."""
-    net = prepare_for_eval(incoming(weights, cell.victim, "the kept model"), bench.device)
+    net = prepare_for_eval(from_backdoorbench(weights, cell.victim, "the kept model"), bench.device)
     again = replace(attacked, model=net, before=evaluate(net, attacked.test))
     verify(again, bench.store.get(predictions))
 

@@ -67,12 +67,16 @@ def poisoned_training(
     Raises:
         UserError: the attack now poisons other images than the victim's record says.
     """
-    name = latest[victim.key]["result"]["artifacts"].get("poison")
+    record = latest.victim(victim.key)
+    assert record is not None
+    name = record.ok_result.artifacts.poison
     if name is None or victim.source.imported:
         return None
     clean = None
     if victim.clean is not None:
-        clean = load_victim(victim.clean, latest[victim.clean.key], data, ctx.device, store).model
+        clean_record = latest.victim(victim.clean.key)
+        assert clean_record is not None
+        clean = load_victim(victim.clean, clean_record, data, ctx.device, store).model
     poison = attack_data(victim, data, clean, replace(ctx, scalars=[]), store)
     known = store.get(name)
     if not isinstance(poison, Poison) or not _same(poison, [*known["indices"], *known["covers"]]):

@@ -1,0 +1,549 @@
+"""The record: what is known of one task that has ended, whatever its outcome.
+
+There is one class per kind of task: ``VictimRecord`` for a trained or imported model,
+``CellRecord`` for one defense on one victim at one clean budget, ``PreparedRecord`` for the state
+that an attack prepares once for several victims. Field names and nesting are the JSON of the
+record files; a field at its default is left out there, and fields that this version does not know
+are ignored. All accuracies are fractions in [0, 1]. ``defuse schema record`` prints the JSON
+Schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
+
+import msgspec
+
+SCHEMA = 1
+"""Version of the layout: raised when a reader of the previous one would misread a record."""
+
+
+class Status(StrEnum):
+    """How a task ended."""
+
+    OK = "ok"
+    ERROR = "error"
+    """An exception, of the method or of its inputs."""
+    TIMEOUT = "timeout"
+    """It took longer than the study allows."""
+    CRASH = "crash"
+    """Its worker process died, or its GPU failed."""
+    OOM = "oom"
+    """No memory was left, on the GPU or on the machine, even when it ran alone."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is no result."""
+        return self is not Status.OK
+
+
+FAILED = tuple(status for status in Status if status.failed)
+
+
+class Failure(NamedTuple):
+    """Why a task has no result."""
+
+    status: Status
+    error: str
+    """One line for the user."""
+    traceback: str = ""
+
+
+class Planned(Protocol):
+    """What a record is about: a victim or a cell of a study."""
+
+    @property
+    def key(self) -> str:
+        """The digest of the spec."""
+
+    @property
+    def name(self) -> str:
+        """A readable name."""
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """Everything that decides the result, as JSON values."""
+
+
+class _Object(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A JSON object."""
+
+    def keys(self) -> Any:  # TRANSITIONAL
+        return msgspec.to_builtins(self).keys()
+
+    def __getitem__(self, name: str) -> Any:  # TRANSITIONAL
+        if name == "kind" and hasattr(self, "spec"):
+            return type(self).__struct_config__.tag
+        value = getattr(self, name, None)
+        if name not in msgspec.to_builtins(self) and name != "scalars":
+            raise KeyError(name)
+        return value
+
+    def __contains__(self, name: str) -> bool:  # TRANSITIONAL
+        return name in msgspec.to_builtins(self)
+
+    def get(self, name: str, default: Any = None) -> Any:  # TRANSITIONAL
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def items(self) -> Any:  # TRANSITIONAL
+        return msgspec.to_builtins(self).items()
+
+    def values(self) -> Any:  # TRANSITIONAL
+        return msgspec.to_builtins(self).values()
+
+
+class Method(_Object, frozen=True):
+    """An attack, a defense or an architecture."""
+
+    name: str
+    version: str | int
+    """Raised by the method's author when its numbers move."""
+    hyper: dict[str, Any]
+    """Every hyperparameter; a file is named by its digest."""
+
+
+class SourceDigest(_Object, frozen=True):
+    """The files of an imported victim."""
+
+    kind: str
+    """``backdoorbench`` or ``checkpoint``."""
+    digest: str
+    """Digest of their contents."""
+
+
+class VictimSpec(_Object, frozen=True, kw_only=True):
+    """Everything that decides a victim; its digest is the record's key."""
+
+    training: int | None = None
+    """Version of the training loop; absent for an imported victim."""
+    importing: int | None = None
+    """Version of the import; absent for a trained victim."""
+    source: SourceDigest | None = None
+    """The files of an imported victim."""
+    data: dict[str, Any]
+    """The data set: digest of its pixels and labels, mean and std per channel, crop (padding in
+    pixels), flip."""
+    model: Method
+    """The architecture."""
+    recipe: dict[str, Any] | None
+    """How it is trained: epochs, batch, lr and so on; null for an imported victim."""
+    attack: Method
+    rate: int | float
+    """Poison rate: a fraction of the training samples below 1, else their number; 0 for a clean
+    model."""
+    target: int | str
+    """Target class, or a rule such as ``all``."""
+    seed: int | None = None
+    """Seed of poisoning and training; absent for an imported victim."""
+    clean: str | None = None
+    """Key of the clean model that the attack needs; absent where it needs none."""
+
+
+class DrawnSamples(_Object, frozen=True):
+    """Samples of all batches of a training that its attack controlled."""
+
+    samples: int
+    """How many there were."""
+    backdoors: int
+    """How many of them carried the trigger and the attacker's label."""
+    covers: int
+    """How many of them carried a trigger and their true label."""
+
+
+class Source(_Object, frozen=True):
+    """The files that a victim was imported from."""
+
+    kind: str
+    """``backdoorbench`` or ``checkpoint``."""
+    path: str
+    """Where they were: a folder, or a file of weights."""
+    digest: str
+    """Digest of their contents."""
+
+
+class ReportedScores(_Object, frozen=True):
+    """Scores that the toolbox which trained a victim reported; absent where it did not."""
+
+    acc: float | None = None
+    asr: float | None = None
+    ra: float | None = None
+    cross: float | None = None
+    """Accuracy on the cross test set."""
+
+
+class CrossTest(_Object, frozen=True):
+    """Test images with another trigger than the victim's (BackdoorBench's cross test set)."""
+
+    acc: float
+    """Accuracy on them, against their true labels."""
+    images: int
+    """How many there are."""
+
+
+class VictimArtifacts(_Object, frozen=True):
+    """Names of a victim's files in the store."""
+
+    model: str
+    """State dict of the trained model."""
+    trigger: str
+    """State of the trigger function."""
+    predictions: str
+    """Predicted classes and true labels of the clean and the triggered test images, uint16."""
+    samples: str
+    """A few test images with and without the trigger, uint8 (n, C, H, W), and their labels."""
+    poison: str | None = None
+    """Indices of the poisoned training samples, int64; absent where they are unknown."""
+    triggered: str | None = None
+    """Triggered test images, uint8 (n, C, H, W), where no trigger function can make them."""
+
+
+class VictimResult(_Object, frozen=True, kw_only=True):
+    """What a victim is, before any defense."""
+
+    poisoned: int | None
+    """Training samples with trigger and attacker's label, per epoch; null where unknown."""
+    covers: int | None
+    """Training samples with trigger and true label, per epoch; null where unknown."""
+    unclear: int | None = None
+    """Poisoned samples of an imported victim that may be either."""
+    drawn: DrawnSamples | None
+    """Exact counts where the attack controlled the training, else null."""
+    precision: str | None = None
+    """Arithmetic of the training: ``fp32`` or ``bf16``; absent for an imported victim."""
+    source: Source | None = None
+    """Where an imported victim comes from."""
+    reported: ReportedScores | None = None
+    """Scores in the imported files."""
+    cross: CrossTest | None = None
+    """Result on the cross test set of the imported files."""
+    acc: float
+    """Accuracy on clean test images."""
+    asr: float
+    """Attack success rate on triggered test images whose true class is not the target."""
+    ra: float
+    """Robust accuracy: triggered test images classified as their true class."""
+    psnr: float | None
+    """Peak signal-to-noise ratio of triggered test images in dB; null where no pixel differs."""
+    ssim: float
+    """Structural similarity of clean and triggered test images, mean."""
+    linf: float
+    """Largest change of a pixel, mean over test images, in 8-bit steps."""
+    artifacts: VictimArtifacts
+
+
+class Budget(_Object, frozen=True):
+    """Clean training images that the defense is given; one of the two fields is null."""
+
+    spc: int | None
+    """Samples per class."""
+    ratio: float | None
+    """Fraction of each class."""
+
+
+class CellSpec(_Object, frozen=True):
+    """Everything that decides a cell's scores; its digest is the record's key."""
+
+    victim: str
+    """Key of the victim."""
+    defense: Method
+    budget: Budget
+    evaluation: int
+    """Version of the evaluation."""
+    seed: int
+    """Seed of the clean samples and of the defense."""
+    triggers: list[str] | None = None
+    """Keys of the victims whose triggers a clean model is evaluated with."""
+
+
+class TriggerScores(_Object, frozen=True):
+    """Scores of a clean model under another victim's trigger."""
+
+    asr: float
+    ra: float
+
+
+class Companion(_Object, frozen=True):
+    """Scores of a network that the defense returned beside the defended model."""
+
+    acc: float
+    asr: float
+    ra: float
+    auroc: float
+    """AUROC of its disagreement with the defended model as a detector of triggered images."""
+    auroc_victim: float
+    """AUROC of its agreement with the victim as a detector of triggered images."""
+
+
+class CellArtifacts(_Object, frozen=True):
+    """Names of a cell's files in the store."""
+
+    predictions: str
+    """Classes that the defended model predicts on clean and triggered test images, uint16."""
+    model: str | None = None
+    """State dict of the defended model, where the study keeps it."""
+    method: str | None = None
+    """Arrays that the defense keeps, such as masks."""
+
+
+class CellResult(_Object, frozen=True, kw_only=True):
+    """What a defense did to its victim."""
+
+    acc: float
+    """Accuracy of the defended model on clean test images."""
+    asr: float
+    """Its attack success rate."""
+    ra: float
+    """Its robust accuracy."""
+    der: float
+    """Defense effectiveness rating; 0.5 is no change, higher is better."""
+    rir: float
+    """Robust improvement rate; 0.5 is no change, higher is better."""
+    arr: float
+    """Accuracy reduction relative to the victim's ACC; lower is better."""
+    rdr: float
+    """Robust accuracy's distance from the victim's ACC, relative; lower is better."""
+    acc_before: float
+    """The victim's ACC."""
+    asr_before: float
+    """The victim's ASR."""
+    ra_before: float
+    """The victim's RA."""
+    notes: dict[str, str] = {}
+    """Facts that the defense adds, such as the commit of an external script."""
+    changed: float | None = None
+    """Fraction of clean test images whose predicted class changed."""
+    triggers: dict[str, TriggerScores]
+    """Scores of a clean model under the triggers of attacks, by the attack's label."""
+    companions: dict[str, Companion]
+    """Scores of further networks that the defense returned, by name."""
+    artifacts: CellArtifacts
+    seconds: float
+    """Time of the defense alone, in seconds; an equal share where several cells ran together."""
+    cohort: int | None = None
+    """How many cells ran together."""
+    peak_mem_mb: float | None = None
+    """Peak memory in MiB: allocated on a GPU, on a CPU the process's resident set; absent for an
+    external script."""
+    n_clean: int
+    """Clean training images that the defense was given."""
+
+
+class PreparedSpec(_Object, frozen=True):
+    """Everything that decides a prepared state; its digest is the record's key."""
+
+    byproduct: int
+    """Version of the training loop."""
+    attack: Method
+    data: dict[str, Any]
+    """The data set, as for a victim."""
+    target: int | str
+    seed: int
+    clean: str | None
+    """Key of the clean model that the attack needs; null where it needs none."""
+
+
+class PreparedArtifacts(_Object, frozen=True):
+    """Names of a prepared state's files in the store."""
+
+    byproduct: str
+    """The arrays that the attack prepared."""
+
+
+class PreparedResult(_Object, frozen=True):
+    """What an attack prepared."""
+
+    seconds: float
+    """Time of the preparation."""
+    artifacts: PreparedArtifacts
+
+
+class Environment(_Object, frozen=True):
+    """The machine and the libraries."""
+
+    device: str
+    """``cpu`` or ``cuda``."""
+    hardware: str
+    """Model of the processor or of the GPU."""
+    threads: int
+    """CPU threads of the worker."""
+    torch: str
+    """Version of PyTorch."""
+    python: str
+    """Version of Python."""
+
+
+class Run(NamedTuple):
+    """What is measured around a task; the defaults are those of a task that never ran."""
+
+    wall_seconds: float = 0.0
+    environment: Environment | None = None
+    scalars: Sequence[dict[str, float]] = ()
+
+
+class _Record(_Object, frozen=True, tag_field="kind", kw_only=True):
+    """What every record says."""
+
+    key: str
+    """Digest of the spec, 24 hexadecimal characters."""
+    name: str
+    """Readable name."""
+    status: Status
+    finished: str
+    """When it was made: ISO 8601, UTC."""
+    scalars: list[dict[str, float]] = []
+    """What the method logged, step by step, thinned out; always the last field of a line."""
+
+
+Spec = TypeVar("Spec")
+Result = TypeVar("Result")
+
+
+class _TaskRecord(_Record, Generic[Spec, Result], frozen=True, kw_only=True):
+    """A record of a task of a study, whether it succeeded or failed."""
+
+    schema: int
+    """Version of the record's layout."""
+    spec: Spec
+    result: Result | None = None
+    """Present where the status is ok."""
+    wall_seconds: float
+    """Time of the task from start to end, in seconds; 0 where it never ran."""
+    environment: Environment | None = None
+    """Absent where the task did not end by itself."""
+    error: str = ""
+    """Why it failed, in one line."""
+    traceback: str = ""
+    """Python traceback of an exception."""
+    spec_class: ClassVar[Any]
+
+    @classmethod
+    def ok(cls, planned: Planned, result: Result, run: Run) -> Self:
+        """Return the record of a task that succeeded."""
+        return cls(
+            schema=SCHEMA,
+            key=planned.key,
+            name=planned.name,
+            spec=msgspec.convert(planned.spec, cls.spec_class),
+            status=Status.OK,
+            result=result,
+            wall_seconds=run.wall_seconds,
+            environment=run.environment,
+            scalars=list(run.scalars),
+            finished=now(),
+        )
+
+    @classmethod
+    def failed(cls, planned: Planned, failure: Failure, run: Run = Run()) -> Self:
+        """Return the record of a task that failed, or that could not be started."""
+        return cls(
+            schema=SCHEMA,
+            key=planned.key,
+            name=planned.name,
+            spec=msgspec.convert(planned.spec, cls.spec_class),
+            status=failure.status,
+            error=failure.error,
+            traceback=failure.traceback,
+            wall_seconds=run.wall_seconds,
+            environment=run.environment,
+            scalars=list(run.scalars),
+            finished=now(),
+        )
+
+    @property
+    def ok_result(self) -> Result:
+        """The result of a record whose status is ok."""
+        assert self.result is not None
+        return self.result
+
+
+class VictimRecord(_TaskRecord[VictimSpec, VictimResult], frozen=True, tag="victim"):
+    """The record of a victim: a model that was trained here, or imported."""
+
+    kind: ClassVar = "victim"
+    spec_class: ClassVar[Any] = VictimSpec
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of methods and loops that the result depends on, by name."""
+        spec = self.spec
+        loop = (
+            ("training", spec.training) if spec.importing is None else ("importing", spec.importing)
+        )
+        return _versions(loop, attack=spec.attack, model=spec.model)
+
+
+class CellRecord(_TaskRecord[CellSpec, CellResult], frozen=True, tag="cell"):
+    """The record of a cell: one defense on one victim at one clean budget."""
+
+    kind: ClassVar = "cell"
+    spec_class: ClassVar[Any] = CellSpec
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions that the result depends on beside those of the victim."""
+        return _versions(("evaluation", self.spec.evaluation), defense=self.spec.defense)
+
+
+class PreparedRecord(_Record, frozen=True, tag="byproduct", kw_only=True):
+    """The record of a state that an attack prepared once, for several victims."""
+
+    spec: PreparedSpec
+    result: PreparedResult
+
+    @classmethod
+    def ok(
+        cls,
+        key: str,
+        name: str,
+        spec: dict[str, Any],
+        result: PreparedResult,
+        scalars: list[dict[str, float]],
+    ) -> Self:
+        """Return the record of what an attack prepared; ``spec`` are JSON values."""
+        return cls(
+            key=key,
+            name=name,
+            spec=msgspec.convert(spec, PreparedSpec),
+            status=Status.OK,
+            result=result,
+            scalars=scalars,
+            finished=now(),
+        )
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of methods and loops that the result depends on, by name."""
+        return _versions(("byproduct", self.spec.byproduct), attack=self.spec.attack)
+
+
+Record = VictimRecord | CellRecord | PreparedRecord
+TaskRecord = VictimRecord | CellRecord
+
+
+def _versions(loop: tuple[str, int | None], **methods: Method) -> dict[str, str]:
+    named = {f"{kind} {method.name}": str(method.version) for kind, method in methods.items()}
+    return {**named, loop[0]: str(loop[1])}
+
+
+def now() -> str:
+    """Return the time as records write it."""
+    return datetime.now(UTC).isoformat()
+
+
+def artifact_names(record: Record) -> dict[str, str]:
+    """Return the names of a record's artifacts by role."""
+    if record.result is None:
+        return {}
+    names = msgspec.structs.asdict(record.result.artifacts)
+    return {role: name for role, name in names.items() if name is not None}
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """Return a record as JSON values: head, other fields in order of their names, scalars."""
+    rest = msgspec.to_builtins(record)
+    scalars = rest.pop("scalars", [])
+    head = {name: rest.pop(name) for name in ("key", "kind", "status", "finished")}
+    return {**head, **dict(sorted(rest.items())), "scalars": scalars}
