@@ -1,4 +1,4 @@
-"""Commands that write what a study made in the formats of other toolboxes."""
+"""The command export: writes a study's models in the formats of other toolboxes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import DATA_ROOT, OK, OUT, STUDY, echo, plan_of
+from harness.cli.options import DATA_ROOT, OK, OUT, echo
+from harness.cli.studies import STUDY
 
 
 @click.group()
@@ -28,7 +29,7 @@ def export() -> None:
 @OUT
 @DATA_ROOT
 def backdoorbench(
-    study: Path,
+    study_path: Path,
     victims: tuple[str, ...],
     to: Path | None,
     device: str,
@@ -37,14 +38,15 @@ def backdoorbench(
 ) -> int:
     """Write the victims of STUDY, and its defended models, as records that BackdoorBench loads."""
     from harness.bridges.backdoorbench.export import export_study
-    from harness.execution.run import store_of
-    from harness.training.device import device_named
+    from harness.store.store import store_of
+    from harness.study.load import load_study
+    from harness.training.device import select_device
     from harness.training.session import WorkerSession
 
-    plan = plan_of(study, data_root)
-    home = out / plan.name / "backdoorbench" if to is None else to
+    study = load_study(study_path, data_root)
+    home = out / study.name / "backdoorbench" if to is None else to
     for line in export_study(
-        plan, victims, home, WorkerSession(store_of(out), device_named(device))
+        study, victims, home, WorkerSession(store_of(out), select_device(device))
     ):
         echo(line)
     return OK

@@ -1,9 +1,9 @@
-"""The command that brings in what other toolboxes made: import."""
+"""The command import: models that other toolboxes trained become victims."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,11 +12,11 @@ from harness.errors import UserError
 
 if TYPE_CHECKING:
     from harness.plan.spec import Victim
-    from harness.store.record import Record
+    from harness.store.record import VictimRecord, VictimResult
     from harness.store.store import Store
 
 NOTABLE = 0.0005
-"""A difference from the record's own numbers from which on it is shown: 0.05 points."""
+"""Differences from the record's own numbers are shown from here on: 0.05 points."""
 
 
 @click.group("import")
@@ -33,12 +33,12 @@ def backdoorbench(records: tuple[str, ...], out: Path, data_root: Path | None, d
     """Import RECORDs of BackdoorBench (folders) and compare with the numbers that they hold."""
     from harness.store.store import store_of
 
-    victims = _planned(records, data_root)
+    victims = _resolve(records, data_root)
     store = store_of(out)
-    return max(_imported(victim, store, device) for victim in victims)
+    return max(_import(victim, store, device) for victim in victims)
 
 
-def _planned(records: tuple[str, ...], data_root: Path | None) -> list[Victim]:
+def _resolve(records: tuple[str, ...], data_root: Path | None) -> list[Victim]:
     """Return the victims of all records.
 
     Raises:
@@ -68,44 +68,54 @@ def _planned(records: tuple[str, ...], data_root: Path | None) -> list[Victim]:
     return once_per_seed(victims, [0])
 
 
-def _imported(victim: Victim, store: Store, device: str) -> int:
-    """Import one victim, unless the store holds it, and say what it came to."""
+def _import(victim: Victim, store: Store, device: str) -> int:
+    """Import one victim, unless the store holds it, and print its scores."""
+    from harness.store.record import VictimRecord
+
     record = store.newest(victim.key)
-    if record is None or record["status"] != "ok" or not store.holds(record):
+    assert record is None or isinstance(record, VictimRecord)
+    if record is None or record.status.failed or not store.holds(record):
         record = _run(victim, store, device)
-    if record["status"] != "ok":
-        echo(f"{victim.attack.label}: {record['status']}: {record['error']}")
+    if record.status.failed:
+        echo(f"{victim.attack.label}: {record.status}: {record.error}")
         return SOME_FAILED
-    echo(
-        f"{victim.attack.label}: {victim.data.name}, {victim.model.label}, {_scores(record['result'])}"
-    )
+    scores = _scores(record.ok_result)
+    echo(f"{victim.attack.label}: {victim.data.name}, {victim.model.label}, {scores}")
     return OK
 
 
-def _run(victim: Victim, store: Store, device: str) -> Record:
+def _run(victim: Victim, store: Store, device: str) -> VictimRecord:
     from harness.execution.run_task import run_task
     from harness.execution.slots import cores
     from harness.execution.task import Task
+    from harness.store.record import VictimRecord
     from harness.training.device import select_device, set_up_torch
     from harness.training.session import WorkerSession
 
     set_up_torch(cores())
     (record,) = run_task(Task(victim), WorkerSession(store, select_device(device)))
+    assert isinstance(record, VictimRecord)
     store.append(record)
     return record
 
 
-def _scores(result: dict[str, Any]) -> str:
-    """Return ACC, ASR and RA in percent, and how the record's own numbers differ."""
-    ours = {name: result[name] for name in ("acc", "asr", "ra")}
-    text = " ".join(f"{name.upper()} {100 * x:.2f}" for name, x in ours.items())
-    said = result["reported"]
-    if not said:
+def _scores(result: VictimResult) -> str:
+    """Return ACC, ASR and RA in percent, and by how much the record's own numbers differ."""
+    from harness.store.record import ReportedScores
+
+    reported = result.reported or ReportedScores()
+    pairs = {
+        "ACC": (result.acc, reported.acc),
+        "ASR": (result.asr, reported.asr),
+        "RA": (result.ra, reported.ra),
+    }
+    text = " ".join(f"{name} {100 * ours:.2f}" for name, (ours, _) in pairs.items())
+    if reported == ReportedScores():
         return f"{text}; the record has no attack_df.csv to compare with"
-    differing = {name: ours[name] - x for name, x in said.items() if name in ours}
-    if all(abs(x) < NOTABLE for x in differing.values()):
+    differing = {name: (x, ours - x) for name, (ours, x) in pairs.items() if x is not None}
+    if all(abs(change) < NOTABLE for _, change in differing.values()):
         return f"{text}, as its attack_df.csv says"
     theirs = " ".join(
-        f"{x.upper()} {100 * said[x]:.2f} ({100 * differing[x]:+.2f})" for x in differing
+        f"{name} {100 * x:.2f} ({100 * change:+.2f})" for name, (x, change) in differing.items()
     )
     return f"{text}; its attack_df.csv says {theirs}"

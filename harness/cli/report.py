@@ -1,4 +1,4 @@
-"""How the commands write a report, or find that it is written."""
+"""Commands that write and compare results: report and compare."""
 
 from __future__ import annotations
 
@@ -6,43 +6,78 @@ import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.options import console, echo, exit_code
+import click
+
+from harness.cli.options import DATA_ROOT, OK, OUT, SOME_FAILED, console, echo
+from harness.cli.printing import exit_code
+from harness.cli.studies import find_study
 
 if TYPE_CHECKING:
-    from harness.plan.spec import Study
+    from harness.plan.study import Study
     from harness.store.record_files import LatestRecords
 
 
-def report_if_needed(plan: Study, latest: LatestRecords, out: Path) -> int:
-    """Write the report, or show its board where nothing has changed since it was written."""
+@click.command()
+@click.argument("study_paths", metavar="STUDY...", nargs=-1, required=True, type=find_study)
+@click.option(
+    "--against", metavar="DEFENSE", help="Count wins against it [default: the best ranked]."
+)
+@OUT
+@DATA_ROOT
+def report(
+    study_paths: tuple[Path, ...], against: str | None, out: Path, data_root: Path | None
+) -> int:
+    """Write tables, figures and the page of one or several studies from their records."""
+    from harness.study.load import load_study
+
+    return write_new_report([load_study(path, data_root) for path in study_paths], out, against)
+
+
+@click.command()
+@click.argument(
+    "before", metavar="A", type=click.Path(path_type=Path, exists=True, file_okay=False)
+)
+@click.argument("after", metavar="B", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def compare(before: Path, after: Path) -> int:
+    """Compare the records of two --out folders; exit code 1 if B is significantly worse than A."""
+    from harness.report.compare import compare_stores
+    from harness.store.store import store_of
+
+    compared = compare_stores(store_of(before), store_of(after))
+    console().print(compared.terminal)
+    return SOME_FAILED if compared.regressed else OK
+
+
+def report_if_needed(study: Study, latest: LatestRecords, out: Path) -> int:
+    """Write the report, or show its board if nothing has changed since it was written."""
     from harness.plan.report_names import BOARD, PAGE
     from harness.report.up_to_date import input_digest, up_to_date
 
-    folder = out / plan.name
-    if not up_to_date(folder, input_digest([plan], latest)):
-        return report_anew([plan], out)
+    folder = out / study.name
+    if not up_to_date(folder, input_digest([study], latest)):
+        return write_new_report([study], out)
     echo((folder / BOARD).read_text(encoding="utf-8"))
     echo(f"nothing to do, and {folder / PAGE} is up to date")
-    return exit_code(plan, latest)
+    return exit_code(study, latest)
 
 
-def report_anew(plans: list[Study], out: Path, against: str | None = None) -> int:
-    """Write the report of one study or several, and return the exit code."""
-    from harness.execution.run import store_of
+def write_new_report(studies: list[Study], out: Path, against: str | None = None) -> int:
+    """Write the report of one or several studies, and return the exit code."""
     from harness.report.frame.report_data import load_report_data
     from harness.report.up_to_date import input_digest, write_stamp
     from harness.report.write import write_report
+    from harness.store.store import store_of
 
-    folder = out / "+".join(plan.name for plan in plans)
-    gc.disable()  # hundreds of thousands of records that stay: no collection need look through them
+    folder = out / "+".join(study.name for study in studies)
+    gc.disable()  # the records of 122,400 cells stay: collections would search them again and again
     try:
-        source = load_report_data(plans, store_of(out), against)
+        source = load_report_data(studies, store_of(out), against)
         written = write_report(source, folder)
     finally:
         gc.enable()
-    write_stamp(folder, input_digest(plans, source.records, against), written.paths)
+    write_stamp(folder, input_digest(studies, source.records, against), written.paths)
     console().print(written.terminal)
     for path in written.first:
         echo(str(path))
     echo(f"and {len(written.paths) - len(written.first)} more files in {folder}")
-    return max(exit_code(plan, source.records) for plan in plans)
+    return max(exit_code(study, source.records) for study in studies)

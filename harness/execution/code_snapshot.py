@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from harness.plan.registry import program_files
 from harness.plan.spec import MethodSpec, Victim
@@ -47,21 +49,17 @@ def _move(part: Path, target: Path) -> None:
 
 
 def _with_own_files(study: Study, folder: Path) -> Study:
-    """Return the study with the user's own method files, and their input files, replaced by copies."""
-    methods: dict[int, MethodSpec] = {}
-    victims: dict[int, Victim] = {}
+    """Return the study with copies of the user's own method files and of their input files."""
 
-    def frozen_method(method: MethodSpec) -> MethodSpec:
-        if id(method) not in methods:
-            methods[id(method)] = _with_own_file(method, folder)
-        return methods[id(method)]
+    @cache
+    def frozen_method(method: MethodSpec[Any]) -> MethodSpec[Any]:
+        return _with_own_file(method, folder)
 
+    @cache
     def frozen_victim(victim: Victim) -> Victim:
-        if id(victim) not in victims:
-            clean = None if victim.clean is None else frozen_victim(victim.clean)
-            model, attack = frozen_method(victim.model), frozen_method(victim.attack)
-            victims[id(victim)] = replace(victim, model=model, attack=attack, clean=clean)
-        return victims[id(victim)]
+        clean = None if victim.clean is None else frozen_victim(victim.clean)
+        model, attack = frozen_method(victim.model), frozen_method(victim.attack)
+        return replace(victim, model=model, attack=attack, clean=clean)
 
     cells = [
         replace(
@@ -76,7 +74,7 @@ def _with_own_files(study: Study, folder: Path) -> Study:
     return replace(study, cells=cells, clean=clean)
 
 
-def _with_own_file(method: MethodSpec, folder: Path) -> MethodSpec:
+def _with_own_file(method: MethodSpec[Any], folder: Path) -> MethodSpec[Any]:
     identity = method.identity[
         "hyper"
     ]  # has a digest where ``hyper`` has the path of an input file

@@ -1,13 +1,15 @@
-"""Estimates task durations from finished tasks: to start the longest first, and for the time left."""
+"""Estimates task durations from finished tasks: for the order of tasks, and for the time left."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Hashable, Iterable
+
+from msgspec import convert, to_builtins
 
 from harness.plan.keys import canonical
 from harness.plan.spec import Cell, Victim
+from harness.store.record import CellRecord, CellSpec, Status, VictimRecord, VictimSpec
 from harness.store.record_files import LatestRecords
 
 SAMPLE = 20_000
@@ -43,36 +45,32 @@ class DurationEstimator:
 
     def fit(self, latest: LatestRecords) -> None:
         """Count the finished tasks of a store, those of other studies included."""
-        ok = [key for key in latest if latest.status(key) == "ok"]
-        victims: dict[str, dict[str, Any]] = {}
+        ok = [key for key in latest if latest.status(key) is Status.OK]
         for key in ok[:: -(-len(ok) // SAMPLE) or 1]:
             record = latest[key]
-            spec = record["spec"]
-            if record["kind"] == "victim":
-                self.add(_victim_kinds(spec), record["wall_seconds"])
-            elif record["kind"] == "cell" and (
-                spec["victim"] in victims or spec["victim"] in latest
-            ):
-                name = spec["victim"]
-                victim = victims.get(name) or victims.setdefault(name, latest[name]["spec"])
-                self.add(_cell_kinds(spec, victim), record["wall_seconds"])
+            if isinstance(record, VictimRecord):
+                self.add(_victim_kinds(record.spec), record.wall_seconds)
+            elif isinstance(record, CellRecord):
+                victim = latest.victim(record.spec.victim)
+                if victim is not None:
+                    self.add(_cell_kinds(record.spec, victim.spec), record.wall_seconds)
 
 
 class TaskKinds:
     """Finds the kinds of planned victims and cells, once for all cells that are alike."""
 
     def __init__(self) -> None:
-        self._cells: dict[tuple[int, ...], Kinds] = {}
+        self._cells: dict[tuple[Hashable, ...], Kinds] = {}
 
     def of(self, subject: Victim | Cell) -> Kinds:
-        """Return the kinds of a victim (data set, model and recipe) or a cell (and defense, budget)."""
+        """Return the kinds of a victim's training or of a cell."""
         if isinstance(subject, Victim):
-            return _victim_kinds(subject.spec)
+            return _victim_kinds(convert(subject.spec, VictimSpec))
         victim = subject.victim
-        parts = (subject.defense, subject.budget, victim.model, victim.data)
-        alike = tuple(map(id, parts))
+        alike = (subject.defense, subject.budget, victim.model, victim.data)
         if alike not in self._cells:
-            self._cells[alike] = _cell_kinds(subject.spec, victim.spec)
+            cell, of_victim = convert(subject.spec, CellSpec), convert(victim.spec, VictimSpec)
+            self._cells[alike] = _cell_kinds(cell, of_victim)
         return self._cells[alike]
 
 
@@ -104,7 +102,7 @@ class Forecast:
         return self._durations.sort_cost(self._kinds.of(subject))
 
     def expected_seconds(self, subject: Victim | Cell) -> float | None:
-        """Return the seconds that a victim or cell is expected to take; None if nothing is known."""
+        """Return the expected seconds of a victim or cell; None if nothing is known."""
         return self._durations.estimate(self._kinds.of(subject))
 
     def remaining_seconds(self) -> float | None:
@@ -123,11 +121,10 @@ class Forecast:
         )
 
 
-def _victim_kinds(spec: dict[str, Any]) -> Kinds:
-    return (canonical(["victim", spec["data"], spec["model"], spec["recipe"]]), "victim")
+def _victim_kinds(spec: VictimSpec) -> Kinds:
+    return (canonical(to_builtins(["victim", spec.data, spec.model, spec.recipe])), "victim")
 
 
-def _cell_kinds(spec: dict[str, Any], victim: dict[str, Any]) -> Kinds:
-    defense = spec["defense"]
-    exact = canonical([defense, spec["budget"], victim["model"], victim["data"]])
-    return (exact, defense["name"], "cell")
+def _cell_kinds(spec: CellSpec, victim: VictimSpec) -> Kinds:
+    exact = canonical(to_builtins([spec.defense, spec.budget, victim.model, victim.data]))
+    return (exact, spec.defense.name, "cell")

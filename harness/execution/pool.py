@@ -1,61 +1,64 @@
-"""The local launcher: a supervised pool of long-lived worker processes, one per slot.
+"""The local launcher: a pool of long-lived worker processes, one per slot, and their supervisor.
 
-A worker that dies, by a segmentation fault or by the kernel, costs its own task, which gets a
-``crash`` record; a task past its time gets a ``timeout`` record. Either way a new worker takes the
-slot. A task that ran out of memory is tried once more, alone on its device. The supervisor alone
-writes records, so that a task has one, whatever became of its worker.
+A worker that dies, by a segmentation fault or killed by the kernel, costs its own task, which gets
+a ``crash`` record; a task past its time limit gets a ``timeout`` record. Either way a new worker
+takes the slot. A task that ran out of memory is tried once more, alone on its device. Only the
+supervisor writes records, so that every task gets one, whatever happens to its worker.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
 from multiprocessing.connection import wait
 
 from harness.errors import UserError
-from harness.execution.schedule import Schedule, failure
+from harness.execution.schedule import Schedule
 from harness.execution.signals import InterruptGuard
 from harness.execution.slots import Slot
-from harness.execution.task import Task
-from harness.execution.worker import StoreFailed
-from harness.execution.worker_process import WorkerProcess
-from harness.store.record_files import Record
+from harness.execution.task import RunListener, StoreFailed, Task
+from harness.execution.worker_process import Serve, WorkerProcess
+from harness.store.record import Failure, Status, TaskRecord
 from harness.store.store import Store, StoreError
 
-SETTLE = 1.0
-"""Seconds before a death is told: who ends a whole job or machine ends the supervisor too."""
-STILLBORN = 3
-"""So many workers may die in a row before they start a task: then the run ends, and no task is to
-blame."""
-Started = Callable[[Task, Slot], None]
-Ended = Callable[[Record], None]
+DEATH_GRACE = 1.0
+"""Seconds before a dead worker is reported: when a whole job or machine is ended, the supervisor
+is killed as well, and no task is blamed."""
+MOST_FAILED_STARTS = 3
+"""The run ends when more workers than this have died in a row before they started a task."""
 
 
-def run_local(
-    schedule: Schedule, store: Store, slots: list[Slot], started: Started, ended: Ended
+def run_pool(
+    schedule: Schedule, store: Store, slots: list[Slot], serve: Serve, listener: RunListener
 ) -> None:
-    """Run every task of a schedule; ``started`` and ``ended`` are told as they come.
+    """Run every task of a schedule in worker processes.
+
+    Args:
+        schedule: the open tasks.
+        store: takes the records.
+        slots: where workers run.
+        serve: what a worker process runs.
+        listener: is told of every start and every record.
 
     Raises:
-        UserError: records can't be written (a full disk); what is finished is kept.
+        UserError: records can't be written (a full disk), or workers can't start; what is finished
+            is kept.
         Interrupted: by Ctrl-C or SIGTERM; likewise.
     """
-    seats = [WorkerProcess(slot, store.folder) for slot in slots]
-    with InterruptGuard() as stop:
-        pool = _Pool(schedule, store, seats, (started, ended), stop)
+    workers = [WorkerProcess(slot, store.folder, serve) for slot in slots]
+    with InterruptGuard() as guard:
         try:
-            pool.run()
+            _Pool(schedule, store, workers, listener, guard).run()
         except StoreError as error:
             raise _unwritable(str(error)) from error
         finally:
-            for seat in seats:
-                seat.stop()
+            for worker in workers:
+                worker.stop()
 
 
 def _unwritable(reason: str) -> UserError:
     return UserError(
-        f"records can't be written: {reason}; what is finished is kept: mend that and run again"
+        f"records can't be written: {reason}; what is finished is kept: fix that and run again"
     )
 
 
@@ -64,117 +67,117 @@ class _Pool:
         self,
         schedule: Schedule,
         store: Store,
-        seats: list[WorkerProcess],
-        told: tuple[Started, Ended],
-        stop: InterruptGuard,
+        workers: list[WorkerProcess],
+        listener: RunListener,
+        guard: InterruptGuard,
     ) -> None:
         self.schedule = schedule
         self.store = store
-        self.seats = seats
-        self.started, self.ended = told
-        self.stop = stop
-        self.short: defaultdict[str, deque[Task]] = defaultdict(deque)
-        """By device: tasks that ran out of memory, to be tried alone."""
-        self.alone: set[str] = set()
-        """Keys of tasks that were or are tried alone."""
-        self.stillborn = 0
-        """Workers in a row that died before they had started their task."""
+        self.workers = workers
+        self.listener = listener
+        self.guard = guard
+        self.out_of_memory: defaultdict[str, deque[Task]] = defaultdict(deque)
+        """By device: tasks that ran out of memory, to be tried again alone."""
+        self.exclusive: set[str] = set()
+        """Keys of the tasks that were or are tried alone."""
+        self.failed_starts = 0
+        """Workers in a row that died before they started their task."""
 
     def run(self) -> None:
-        for record in self.schedule.fallen:
-            self.settle(record)
-        while self.fill():
-            wait(
-                [self.stop.fileno(), *(x for seat in self.seats for x in seat.signs())], timeout=1.0
-            )
-            self.stop.check()
-            for seat in self.seats:
-                self.attend(seat)
+        for record in self.schedule.dependency_failures:
+            self.store_record(record)
+        while self.assign_idle():
+            waitables = [x for worker in self.workers for x in worker.waitables()]
+            wait([self.guard.fileno(), *waitables], timeout=1.0)
+            self.guard.check()
+            for worker in self.workers:
+                self.handle_worker(worker)
 
-    def fill(self) -> bool:
-        """Give every idle worker a task; tell whether any is at work."""
-        for seat in self.seats:
-            if seat.task is None and (task := self.next(seat)) is not None:
-                seat.give(task)
-                self.started(task, seat.slot)
-        return any(seat.task is not None for seat in self.seats)
+    def assign_idle(self) -> bool:
+        """Give every idle worker a task; tell whether any worker is busy."""
+        for worker in self.workers:
+            if worker.task is None and (task := self.next_task(worker)) is not None:
+                worker.assign(task)
+                self.listener.on_start(task, worker.slot)
+        return any(worker.task is not None for worker in self.workers)
 
-    def next(self, seat: WorkerProcess) -> Task | None:
-        """Return what an idle seat may start now."""
-        device = seat.slot.device
-        mates = [other for other in self.seats if other.slot.device == device]
-        running = [other.task for other in mates if other.task is not None]
-        if any(task.key in self.alone for task in running) or (running and self.short[device]):
+    def next_task(self, worker: WorkerProcess) -> Task | None:
+        """Return what an idle worker may start now."""
+        device = worker.slot.device
+        peers = [other for other in self.workers if other.slot.device == device]
+        running = [peer.task for peer in peers if peer.task is not None]
+        to_retry = self.out_of_memory[device]
+        if any(task.key in self.exclusive for task in running) or (running and to_retry):
             return None
-        if not self.short[device]:
-            return self.schedule.next(seat.held, cohorts=seat.slot.takes_cohorts)
-        for mate in mates:
-            mate.stop()
-        task = self.short[device].popleft()
-        self.alone.add(task.key)
+        if not to_retry:
+            return self.schedule.next(worker.current_victim, cohorts=worker.slot.takes_cohorts)
+        for peer in peers:
+            peer.stop()
+        task = to_retry.popleft()
+        self.exclusive.add(task.key)
         return task
 
-    def attend(self, seat: WorkerProcess) -> None:
-        """Take a worker's answer, or see to a worker that died or hangs."""
-        answer, task = seat.answer(), seat.task
-        if isinstance(answer, StoreFailed):
-            raise _unwritable(answer.reason)
-        if answer is not None and task is not None:
-            self.answered(seat, task, answer)
-        elif seat.ready and seat.overdue() and task is not None:
-            seat.stop()
-            seat.task = None
-            self.failed(task, "timeout", f"no end after {task.limit:g} s")
-        elif seat.dead() or seat.overdue():
-            self.died(seat, task)
+    def handle_worker(self, worker: WorkerProcess) -> None:
+        """Take a worker's result, or replace a worker that died or exceeded the time limit."""
+        result, task = worker.poll(), worker.task
+        if isinstance(result, StoreFailed):
+            raise _unwritable(result.reason)
+        if result is not None and task is not None:
+            self.on_result(worker, task, result)
+        elif worker.ready and worker.is_overdue() and task is not None:
+            worker.stop()
+            worker.task = None
+            self.on_failure(task, Status.TIMEOUT, f"no end after {task.limit:g} s")
+        elif worker.is_dead() or worker.is_overdue():
+            self.on_death(worker, task)
 
-    def answered(self, seat: WorkerProcess, task: Task, records: list[Record]) -> None:
-        seat.task, self.stillborn = None, 0
+    def on_result(self, worker: WorkerProcess, task: Task, records: list[TaskRecord]) -> None:
+        worker.task, self.failed_starts = None, 0
         if not records:
-            seat.stop()
-            self.schedule.apart(task)
+            worker.stop()
+            self.schedule.split_cohort(task)
             return
         for each, record in zip(task.each(), records, strict=True):
-            self.recorded(seat, each, record)
+            self.on_record(worker, each, record)
 
-    def recorded(self, seat: WorkerProcess, task: Task, record: Record) -> None:
-        if record["status"] in {"oom", "crash"}:
-            seat.stop()  # its memory is in pieces, or its device in an unknown state
-        if record["status"] == "oom" and task.key not in self.alone:
-            self.short[seat.slot.device].append(task)
+    def on_record(self, worker: WorkerProcess, task: Task, record: TaskRecord) -> None:
+        if record.status in {Status.OOM, Status.CRASH}:
+            worker.stop()  # its memory is fragmented, or its device in an unknown state
+        if record.status is Status.OOM and task.key not in self.exclusive:
+            self.out_of_memory[worker.slot.device].append(task)
         else:
-            self.note(task, record)
+            self.finish(task, record)
 
-    def died(self, seat: WorkerProcess, task: Task | None) -> None:
-        born, how = seat.ready, seat.stop()
-        time.sleep(SETTLE)
-        self.stop.check()
-        seat.task = None
-        if task is not None and not born:
-            self.start_again(seat, task, how)
+    def on_death(self, worker: WorkerProcess, task: Task | None) -> None:
+        had_started, exit_status = worker.ready, worker.stop()
+        time.sleep(DEATH_GRACE)
+        self.guard.check()
+        worker.task = None
+        if task is not None and not had_started:
+            self.restart(worker, task, exit_status)
         elif task is not None:
-            self.failed(task, "crash", f"the worker process died ({how})")
+            self.on_failure(task, Status.CRASH, f"the worker process died ({exit_status})")
 
-    def failed(self, task: Task, status: str, error: str) -> None:
-        if task.mates:
-            self.schedule.apart(task)
+    def on_failure(self, task: Task, status: Status, error: str) -> None:
+        if task.cohort:
+            self.schedule.split_cohort(task)
         else:
-            self.note(task, failure(task, status, error))
+            self.finish(task, task.failed(Failure(status, error)))
 
-    def start_again(self, seat: WorkerProcess, task: Task, how: str) -> None:
-        """Give the task to a new worker: that the last one never came to it is not the task's fault."""
-        self.stillborn += 1
-        if self.stillborn > STILLBORN:
+    def restart(self, worker: WorkerProcess, task: Task, exit_status: str) -> None:
+        """Give the task to a new worker: it is not to blame for a worker that never started it."""
+        self.failed_starts += 1
+        if self.failed_starts > MOST_FAILED_STARTS:
             raise UserError(
-                f"workers on {seat.slot.device} die before they start ({how}); see above"
+                f"workers on {worker.slot.device} die before they start ({exit_status}); see above"
             )
-        seat.give(task)
+        worker.assign(task)
 
-    def note(self, task: Task, record: Record) -> None:
-        self.settle(record)
-        for fallen in self.schedule.ended(task, record):
-            self.settle(fallen)
+    def finish(self, task: Task, record: TaskRecord) -> None:
+        self.store_record(record)
+        for dependent in self.schedule.finish(task, record):
+            self.store_record(dependent)
 
-    def settle(self, record: Record) -> None:
+    def store_record(self, record: TaskRecord) -> None:
         self.store.append(record)
-        self.ended(record)
+        self.listener.on_finish(record)

@@ -1,4 +1,4 @@
-"""What a run shows: one live screen on a terminal, plain lines elsewhere."""
+"""What a run shows: a live screen on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from rich.text import Text
 from harness.execution.schedule import Schedule
 from harness.execution.slots import Slot
 from harness.execution.task import Task
-from harness.store.record_files import Record
+from harness.store.record import TaskRecord, VictimRecord
 
-BAR = 30
+BAR_WIDTH = 30
 
 
 class _Running(NamedTuple):
     task: Task
     slot: str
     since: float
-    expected: float | None
+    expected_seconds: float | None
 
 
 class Progress:
-    """Counts victims and cells as they start and end, and guesses when all is done."""
+    """Counts the victims and cells that start and finish, and estimates when all are done."""
 
     def __init__(self, console: Console, schedule: Schedule, workers: int) -> None:
         self.console = console
-        self.schedule = schedule
+        self.forecast = schedule.forecast
         self.workers = workers
         self.totals = {"victim": schedule.total_victims, "cell": schedule.total_cells}
         self.done: Counter[str] = Counter()
@@ -49,7 +49,7 @@ class Progress:
             self.live.start()
         else:
             totals = ", ".join(f"{kind}s: {total}" for kind, total in self.totals.items())
-            self._print(Text(f"to do  {totals}, workers: {self.workers}{self._left()}"))
+            self._print(Text(f"to do  {totals}, workers: {self.workers}{self._time_left()}"))
         return self
 
     def __exit__(
@@ -60,52 +60,54 @@ class Progress:
     ) -> None:
         self.live.stop()
 
-    def started(self, task: Task, slot: Slot) -> None:
-        """Note that a worker took a task."""
-        expected = self.schedule.expected(task)
+    def on_start(self, task: Task, slot: Slot) -> None:
+        """Count a task that a worker starts as running."""
+        expected = self.forecast.expected_seconds(task.subject)
         self.running[task.key] = _Running(task, slot.label, time.monotonic(), expected)
 
-    def ended(self, record: Record) -> None:
-        """Note that a task ended, and print its line."""
-        self.running.pop(record["key"], None)
-        self.done[record["kind"]] += 1
-        self.failed[record["status"]] += record["status"] != "ok"
+    def on_finish(self, record: TaskRecord) -> None:
+        """Count a record, and print its line."""
+        self.running.pop(record.key, None)
+        self.done[record.kind] += 1
+        self.failed[record.status] += record.status.failed
         self._print(self._line(record))
 
     def _print(self, line: Text) -> None:
         self.console.print(line, highlight=False, soft_wrap=True)
 
-    def _line(self, record: Record) -> Text:
+    def _line(self, record: TaskRecord) -> Text:
         done, total = sum(self.done.values()), sum(self.totals.values())
-        kind = "victim  " if record["kind"] == "victim" else ""
-        head = f"[{done:{len(str(total))}}/{total}] {kind}{record['name']}  "
-        if record["status"] != "ok":
-            return Text(f"{head}{record['status']}: {record['error']}", style="red")
-        scores = "  ".join(
-            f"{x.upper()} {100 * record['result'][x]:5.1f}" for x in ("acc", "asr", "ra")
-        )
-        return Text(f"{head}{scores}  {record['wall_seconds']:.1f} s{self._left()}")
+        kind = "victim  " if isinstance(record, VictimRecord) else ""
+        head = f"[{done:{len(str(total))}}/{total}] {kind}{record.name}  "
+        if record.status.failed:
+            return Text(f"{head}{record.status}: {record.error}", style="red")
+        result = record.ok_result
+        shares = {"ACC": result.acc, "ASR": result.asr, "RA": result.ra}
+        scores = "  ".join(f"{name} {100 * share:5.1f}" for name, share in shares.items())
+        return Text(f"{head}{scores}  {record.wall_seconds:.1f} s{self._time_left()}")
 
-    def _left(self) -> str:
+    def _time_left(self) -> str:
+        """Return the end of a plain line: the estimate; nothing where there is a screen."""
         if self.console.is_terminal:
             return ""
         eta = self._eta()
         return f"  (ETA {clock(eta)}, failed {self.failed.total()})" if eta is not None else ""
 
     def _eta(self) -> float | None:
-        left = self.schedule.left()
-        return None if left is None else left / self.workers
+        """Return the seconds until all is done; None if nothing is known."""
+        seconds = self.forecast.remaining_seconds()
+        return None if seconds is None else seconds / self.workers
 
     def _screen(self) -> Group:
         table = Table.grid(padding=(0, 2))
         for kind, total in self.totals.items():
             if total:
-                bar = ProgressBar(total=total, completed=self.done[kind], width=BAR)
+                bar = ProgressBar(total=total, completed=self.done[kind], width=BAR_WIDTH)
                 table.add_row(f"{kind}s", bar, f"{self.done[kind]}/{total}")
         slots = Table.grid(padding=(0, 2))
         now = time.monotonic()
         for running in sorted(self.running.values(), key=lambda running: running.slot):
-            slots.add_row(*_slot(running, now - running.since))
+            slots.add_row(*_slot_row(running, now - running.since))
         return Group(table, self._summary(now - self.began), slots)
 
     def _summary(self, elapsed: float) -> Text:
@@ -120,13 +122,11 @@ class Progress:
         )
 
 
-def _slot(running: _Running, elapsed: float) -> tuple[Text, ProgressBar | Text, Text, Text]:
-    """Return a slot's row: how far its task is, by what such tasks have cost."""
+def _slot_row(running: _Running, elapsed: float) -> tuple[Text, ProgressBar | Text, Text, Text]:
+    """Return a slot's row: how far its task is, by the seconds that it is expected to take."""
     bar: ProgressBar | Text = Text("")
-    if running.expected:
-        bar = ProgressBar(
-            total=running.expected, completed=min(elapsed, running.expected), width=10
-        )
+    if expected := running.expected_seconds:
+        bar = ProgressBar(total=expected, completed=min(elapsed, expected), width=10)
     return Text(running.slot, "dim"), bar, Text(clock(elapsed)), Text(running.task.name, "dim")
 
 

@@ -11,7 +11,7 @@ import torch
 
 from harness.contract import Context, OutOfTimeError
 from harness.errors import UserError
-from harness.execution.cell import run_cell
+from harness.execution.cell import run_cell, run_cohort
 from harness.execution.task import Task
 from harness.store.record import (
     CellRecord,
@@ -30,12 +30,14 @@ from harness.training.victim import train_victim
 if TYPE_CHECKING:
     from harness.training.session import WorkerSession
 
+Result = VictimResult | CellResult
+
 MOST_SCALARS = 400
 """The most logged steps that a record keeps: of a longer log, steps at even distances."""
 
 
 def run_task(task: Task, session: WorkerSession) -> list[TaskRecord]:
-    """Run a task and return its record, which is not in the store yet; an exception makes a failure.
+    """Run a task and return its record, to be stored; an exception makes it a failure.
 
     A cohort returns one record per cell, or none at all if it failed.
 
@@ -57,7 +59,7 @@ def run_task(task: Task, session: WorkerSession) -> list[TaskRecord]:
     ]
 
 
-def _record(task: Task, outcome: VictimResult | CellResult | Failure, run: Run) -> TaskRecord:
+def _record(task: Task, outcome: Result | Failure, run: Run) -> TaskRecord:
     if isinstance(outcome, Failure):
         return task.failed(outcome, run)
     if isinstance(outcome, VictimResult):
@@ -66,28 +68,24 @@ def _record(task: Task, outcome: VictimResult | CellResult | Failure, run: Run) 
     return CellRecord.ok(task.cell, outcome, run)
 
 
-def _results(
-    task: Task, session: WorkerSession, contexts: list[Context]
-) -> Sequence[VictimResult | CellResult]:
-    data = session.data(task.victim)
-    if task.victim.source.imported and task.cell is None:
+def _results(task: Task, session: WorkerSession, contexts: list[Context]) -> Sequence[Result]:
+    data, ctx, store = session.data(task.victim), contexts[0], session.store
+    if task.cell is not None:
+        assert task.victim_record is not None
+        victim = session.victim(task.cell, task.victim_record, task.other_victims)
+        if task.cohort:
+            return run_cohort([task.cell, *task.cohort], victim, data, contexts, store)
+        return [run_cell(task.cell, victim, data, ctx, store)]
+    if task.victim.source.imported:
         from harness.bridges.import_victim import import_victim
 
-        return [import_victim(task.victim, data, contexts[0], session.store)]
-    if task.cell is None:
-        needed = task.victim.clean
-        clean = (
-            None if needed is None else session.load(needed, task.other_victims[needed.key]).model
-        )
-        return [train_victim(task.victim, data, contexts[0], session.store, clean)]
-    assert task.victim_record is not None
-    victim = session.victim(task.cell, task.victim_record, task.other_victims)
-    return run_cell([task.cell, *task.cohort], victim, data, contexts, session.store)
+        return [import_victim(task.victim, data, ctx, store)]
+    needed = task.victim.clean
+    clean = None if needed is None else session.load(needed, task.other_victims[needed.key]).model
+    return [train_victim(task.victim, data, ctx, store, clean)]
 
 
-def _outcome(
-    work: Callable[[], Sequence[VictimResult | CellResult]],
-) -> Sequence[VictimResult | CellResult] | Failure:
+def _outcome(work: Callable[[], Sequence[Result]]) -> Sequence[Result] | Failure:
     """Return the results of a method's work, or why it failed: exceptions belong in the record."""
     try:
         return work()
@@ -114,6 +112,6 @@ def _failure(status: Status, error: Exception) -> Failure:
 
 
 def _thinned(scalars: list[dict[str, float]]) -> list[dict[str, float]]:
-    """Return at most MOST_SCALARS steps, without the values that JSON can't hold (NaN, infinity)."""
+    """Return at most MOST_SCALARS steps, without values that JSON can't hold (NaN, infinity)."""
     stride = -(-len(scalars) // MOST_SCALARS) or 1
     return [{k: x for k, x in row.items() if abs(x) < float("inf")} for row in scalars[::stride]]

@@ -24,7 +24,7 @@ class ReadyVictim:
 
 
 class Schedule:
-    """The open tasks of a study: hands out those that can start, and is told which have finished."""
+    """The open tasks of a study: hands out what can start, and is told what has finished."""
 
     def __init__(
         self,
@@ -126,7 +126,7 @@ class Schedule:
         return record
 
     def finish(self, task: Task, record: TaskRecord) -> list[TaskRecord]:
-        """Take a task's record; return the failure records of tasks that need a victim that failed."""
+        """Take a task's record; return those of the tasks that can't be run because it failed."""
         self.latest.add(record)
         seconds = None if record.status.failed else record.wall_seconds
         self.forecast.finish(task.subject, seconds)
@@ -136,7 +136,7 @@ class Schedule:
         return self._release()
 
     def _release(self) -> list[TaskRecord]:
-        """Make the cells of trained victims ready; return the records of tasks that can't be run."""
+        """Make the cells of trained victims ready; return records of tasks that can't be run."""
         failures = [x for victim in list(self._victims) for x in self._fail_dependent(victim)]
         for key, cells in list(self._waiting.items()):
             needed = (key, *(victim.key for victim in cells[0].triggers))

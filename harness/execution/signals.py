@@ -15,19 +15,19 @@ class Interrupted(Exception):
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.code = 128 + number
-        """The exit code, as shells have it."""
+        """The exit code that shells use for this signal."""
 
 
 class InterruptGuard:
-    """While it is entered, the first signal is a wish that ``asked`` shows; it wakes who waits."""
+    """Inside the context the first signal only sets ``received`` and wakes the event loop."""
 
     def __init__(self) -> None:
-        self.asked: int | None = None
+        self.received: int | None = None
         self._reader, self._writer = os.pipe()
         self._before: dict[signal.Signals, signal.Handlers | None] = {}
 
     def fileno(self) -> int:
-        """Return what becomes readable with the first signal."""
+        """Return the file descriptor that becomes readable with the first signal."""
         return self._reader
 
     def __enter__(self) -> InterruptGuard:
@@ -46,12 +46,12 @@ class InterruptGuard:
         os.close(self._writer)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.asked is not None:
-            os._exit(128 + number)  # workers follow
-        self.asked = number
+        if self.received is not None:
+            os._exit(128 + number)  # the workers follow
+        self.received = number
         os.write(self._writer, b"x")
 
     def check(self) -> None:
-        """Raise Interrupted when a signal has come."""
-        if self.asked is not None:
-            raise Interrupted(self.asked)
+        """Raise Interrupted if a signal has been received."""
+        if self.received is not None:
+            raise Interrupted(self.received)

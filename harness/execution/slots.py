@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+from msgspec import to_builtins
+
 from harness.errors import UserError
 from harness.plan.keys import canonical
-from harness.plan.spec import Study
+from harness.plan.study import Study
+from harness.store.record import CellRecord, Status, VictimRecord
 from harness.store.record_files import LatestRecords
 
 CONTEXT_MB = 600.0
-"""What a process holds on a GPU beside its tensors."""
+"""What a process needs on a GPU besides its tensors, in MiB."""
 SPARE = 1.25
-"""Room for what an allocator keeps beyond the measured peak."""
+"""Factor for what the allocator reserves beyond the measured peak."""
 MOST_PER_GPU = 8
 
 
@@ -26,94 +29,103 @@ class Slot(NamedTuple):
 
     @property
     def takes_cohorts(self) -> bool:
-        """Whether cells are run at once here that can be: on a CPU that saves nothing."""
+        """Whether cells that can be run at once are: on GPUs; on a CPU that saves nothing."""
         return self.device.startswith("cuda")
 
 
 class HardwareRequest(NamedTuple):
-    """What a user asks for; None leaves it to what is there."""
+    """What a user asks for; None: use what the machine has."""
 
     device: str = "auto"
     workers: int | None = None
-    """On CPUs: how many."""
+    """CPU workers."""
     gpus: tuple[int, ...] | None = None
+    """Numbers of the GPUs to use."""
     per_gpu: int | None = None
+    """Workers that share a GPU."""
 
 
 def cores() -> int:
-    """Return how many cores this process may use; inside a SLURM job, how many the job was given."""
-    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    given = os.environ.get("SLURM_CPUS_ON_NODE", "")
-    return min(mine, int(given)) if given.isdigit() else mine
+    """Return how many cores this process may use; in a SLURM job, those that the job was given."""
+    usable = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    of_job = os.environ.get("SLURM_CPUS_ON_NODE", "")
+    return min(usable, int(of_job)) if of_job.isdigit() else usable
 
 
-def slots_for(asked: HardwareRequest, study: Study, latest: LatestRecords) -> list[Slot]:
-    """Return the slots to fill: on CPUs one thread each, one per core; on each GPU as many as fit.
+def slots_for(requested: HardwareRequest, study: Study, latest: LatestRecords) -> list[Slot]:
+    """Return the slots of a run: on CPUs one per core, with one thread; on a GPU as many as fit.
 
     Raises:
-        UserError: no such device, or a number that does not go with it.
+        UserError: the device does not exist, or the options contradict each other.
     """
-    gpus = _gpus(asked)
+    gpus = _gpus(requested)
     if not gpus:
-        if asked.per_gpu is not None:
-            raise UserError("--per-gpu: there is no GPU here; CPU workers are counted by --workers")
-        return [Slot("cpu", 1, f"cpu {i}") for i in range(asked.workers or cores())]
-    if asked.workers is not None:
+        if requested.per_gpu is not None:
+            raise UserError("--per-gpu: this machine has no GPU; use --workers for CPU workers")
+        return [Slot("cpu", 1, f"cpu {i}") for i in range(requested.workers or cores())]
+    if requested.workers is not None:
         raise UserError(
-            "--workers counts CPU workers; on GPUs give --per-gpu, or take --device cpu"
+            "--workers is for CPU workers; on GPUs use --per-gpu, or choose --device cpu"
         )
     most = cores() // len(gpus)
-    peak = None if asked.per_gpu else measured_mb(study, latest)
-    shares = {gpu: asked.per_gpu or per_gpu(_memory_mb(gpu), peak, most) for gpu in gpus}
-    threads = max(1, cores() // sum(shares.values()))
-    # share by share, so that few tasks spread over all GPUs
-    places = [(i, gpu) for i in range(max(shares.values())) for gpu in gpus if i < shares[gpu]]
-    return [Slot(gpu, threads, f"{gpu}/{i}" if shares[gpu] > 1 else gpu) for i, gpu in places]
+    peak = None if requested.per_gpu else measured_mb(study, latest)
+    counts = {gpu: requested.per_gpu or per_gpu(_memory_mb(gpu), peak, most) for gpu in gpus}
+    threads = max(1, cores() // sum(counts.values()))
+    # first one slot on every GPU, so that few tasks spread over all GPUs
+    indices = [(i, gpu) for i in range(max(counts.values())) for gpu in gpus if i < counts[gpu]]
+    return [Slot(gpu, threads, f"{gpu}/{i}" if counts[gpu] > 1 else gpu) for i, gpu in indices]
 
 
 def per_gpu(memory_mb: float, peak_mb: float | None, most: int) -> int:
-    """Return how many workers with a peak of ``peak_mb`` share a GPU; one while nothing was measured."""
+    """Return how many workers share a GPU: one until their peak memory has been measured."""
     if peak_mb is None:
         return 1
     return max(1, min(MOST_PER_GPU, most, int(memory_mb / (SPARE * peak_mb + CONTEXT_MB))))
 
 
 def measured_mb(study: Study, latest: LatestRecords) -> float | None:
-    """Return the largest peak memory that any cell on one of the study's models has had on a GPU."""
+    """Return the largest peak memory on a GPU of the cells with a model of the study, in MiB."""
     models = {canonical(victim.model.identity) for victim in study.victims().values()}
     same: dict[str, bool] = {}
     peaks = []
-    for record in (latest[key] for key in latest if latest.status(key) == "ok"):
-        if record["kind"] == "cell" and record.get("environment", {}).get("device") == "cuda":
-            victim = record["spec"]["victim"]
-            if victim not in same:
-                same[victim] = (
-                    victim in latest and canonical(latest[victim]["spec"]["model"]) in models
-                )
-            peak = record["result"].get("peak_mem_mb")
-            peaks += [float(peak)] if same[victim] and peak is not None else []
+    for record in (latest[key] for key in latest if latest.status(key) is Status.OK):
+        if not isinstance(record, CellRecord):
+            continue
+        peak, machine = record.ok_result.peak_mem_mb, record.environment
+        if peak is not None and machine is not None and machine.device == "cuda":
+            key = record.spec.victim
+            if key not in same:
+                victim = latest.victim(key)
+                same[key] = victim is not None and _model_text(victim) in models
+            peaks += [peak] if same[key] else []
     return max(peaks, default=None)
 
 
-def _gpus(asked: HardwareRequest) -> list[str]:
-    """Return the names of the GPUs to use; none for CPUs. No context is made on any of them."""
-    if asked.gpus is not None and asked.device != "auto":
-        raise UserError("--gpus and --device name devices twice; give one of them")
-    if asked.device == "cpu":
+def _model_text(victim: VictimRecord) -> str:
+    return canonical(to_builtins(victim.spec.model))
+
+
+def _gpus(requested: HardwareRequest) -> list[str]:
+    """Return the names of the GPUs to use; none for CPUs. Creates no context on any GPU."""
+    if requested.gpus is not None and requested.device != "auto":
+        raise UserError("--gpus and --device both choose devices; use one of them")
+    if requested.device == "cpu":
         return []
     import torch
 
     count = torch.cuda.device_count()
-    if absent := [number for number in asked.gpus or () if number >= count]:
-        raise UserError(f"--gpus: no GPU {absent[0]} here; there are {count}")
-    if asked.gpus is not None or asked.device == "auto":
+    if absent := [number for number in requested.gpus or () if number >= count]:
+        raise UserError(f"--gpus: this machine has no GPU {absent[0]}; it has {count}")
+    if requested.gpus is not None or requested.device == "auto":
         return [
             f"cuda:{number}"
-            for number in dict.fromkeys(range(count) if asked.gpus is None else asked.gpus)
+            for number in dict.fromkeys(range(count) if requested.gpus is None else requested.gpus)
         ]
-    from harness.training.device import device_named
+    from harness.training.device import select_device
 
-    return [str(device_named(asked.device))]
+    return [str(select_device(requested.device))]
 
 
 def _memory_mb(gpu: str) -> float:

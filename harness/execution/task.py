@@ -1,61 +1,79 @@
-"""What is handed to a worker: plain data, so that it can be sent to another process or machine."""
+"""What a supervisor and its workers send each other: plain data, picklable."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import NamedTuple, Protocol
 
+from harness.execution.slots import Slot
 from harness.plan.spec import Cell, Victim
-from harness.store.record_files import Record
-
-SCHEMA = 1
-"""Version of the record's layout."""
+from harness.store.record import NOT_RUN, CellRecord, Failure, Run, TaskRecord, VictimRecord
 
 
 @dataclass(frozen=True)
 class Task:
-    """A victim to train, one of its cells to run, or several of them at once: a cohort."""
+    """A victim to train, one of its cells to run, or a cohort: several cells to run at once."""
 
     victim: Victim
     cell: Cell | None = None
-    victim_record: Record | None = None
-    """Of a cell: the record of its trained victim."""
+    victim_record: VictimRecord | None = None
+    """The record of the trained victim; None for the task that trains it."""
     timeout: float | None = None
     """Seconds that each record may take; None means no limit."""
-    others: dict[str, Record] = field(default_factory=dict)
-    """Records of the other victims that it needs, by key: a clean model, or whose triggers score
-    one."""
-    mates: tuple[Cell, ...] = ()
-    """Of a cohort: its other cells, of the same defense."""
+    other_victims: dict[str, VictimRecord] = field(default_factory=dict)
+    """Records of the other victims that the task needs, by key: the clean model of an attack, or
+    the victims whose triggers a clean model is evaluated with."""
+    cohort: tuple[Cell, ...] = ()
+    """Cells of the same defense that are run at once with ``cell``; empty for a single cell."""
+
+    @property
+    def subject(self) -> Victim | Cell:
+        """The victim to train, or the (first) cell to run."""
+        return self.victim if self.cell is None else self.cell
 
     @property
     def key(self) -> str:
-        """The key of the record that the task ends as, of a cohort that of the first."""
-        return self.victim.key if self.cell is None else self.cell.key
+        """The key of the task's record; of a cohort, that of the first."""
+        return self.subject.key
 
     @property
     def name(self) -> str:
         """A readable name."""
         if self.cell is None:
             return f"victim {self.victim.name}"
-        return f"{self.cell.name}, and {len(self.mates)} more" if self.mates else self.cell.name
+        return f"{self.cell.name}, and {len(self.cohort)} more" if self.cohort else self.cell.name
 
     @property
     def limit(self) -> float | None:
-        """Seconds that all of it may take."""
-        return None if self.timeout is None else self.timeout * (1 + len(self.mates))
+        """Seconds that the whole task may take."""
+        return None if self.timeout is None else self.timeout * (1 + len(self.cohort))
 
     def each(self) -> list[Task]:
         """Return one task per record."""
-        return [replace(self, cell=cell, mates=()) for cell in (self.cell, *self.mates)]
+        return [replace(self, cell=cell, cohort=()) for cell in (self.cell, *self.cohort)]
 
-    def head(self) -> dict[str, Any]:
-        """Return what a record says before it says how the task went."""
-        kind, what = ("victim", self.victim) if self.cell is None else ("cell", self.cell)
-        return {
-            "schema": SCHEMA,
-            "kind": kind,
-            "key": what.key,
-            "name": what.name,
-            "spec": what.spec,
-        }
+    def failed(self, failure: Failure, run: Run = NOT_RUN) -> TaskRecord:
+        """Return the record of the task when it has failed; by default, without having run."""
+        if self.cell is None:
+            return VictimRecord.failed(self.victim, failure, run)
+        return CellRecord.failed(self.cell, failure, run)
+
+
+class WorkerReady(NamedTuple):
+    """What a worker sends before its first task: its modules are imported, its device works."""
+
+
+class StoreFailed(NamedTuple):
+    """What a worker sends in place of records when a task's artifacts could not be saved."""
+
+    reason: str
+
+
+class RunListener(Protocol):
+    """Is told what happens in a run."""
+
+    def on_start(self, task: Task, slot: Slot) -> None:
+        """A worker starts a task."""
+
+    def on_finish(self, record: TaskRecord) -> None:
+        """A record is in the store."""

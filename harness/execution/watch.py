@@ -1,4 +1,4 @@
-"""How far a study is, from another terminal or another machine: read from the store and the queue alone."""
+"""Follows a study from another terminal or machine, by its store and the SLURM queue alone."""
 
 from __future__ import annotations
 
@@ -12,53 +12,54 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.execution.progress import BAR, clock
-from harness.execution.run import FAILED, state
-from harness.execution.slurm import queue
-from harness.plan.spec import Study
+from harness.execution.progress import BAR_WIDTH, clock
+from harness.execution.slurm_queue import queued_jobs
+from harness.execution.study_progress import study_progress
+from harness.plan.spec import PlanStatus
+from harness.plan.study import Study
+from harness.store.record import FAILED
 from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 
-EVERY = 2.0
-"""Seconds between two looks, or ten times what a look takes, if that is more."""
+INTERVAL = 2.0
+"""Seconds between two updates, or ten times what an update takes, if that is more."""
 WINDOW = timedelta(minutes=10)
-"""What the rate is taken over."""
+"""The throughput is that of the last ten minutes."""
 
 
 def follow(study: Study, store: Store, console: Console) -> None:
-    """Show the state of a study until every cell has a record; Ctrl-C ends it."""
+    """Show how far a study is until every cell has a record; Ctrl-C ends it."""
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
             began = time.monotonic()
             latest = store.latest()
-            jobs = queue(study, store)
+            jobs = queued_jobs(study, store)
             live.update(screen(study, latest, jobs), refresh=True)
             if not console.is_terminal:
                 console.print(screen(study, latest, jobs))
-            if not state(study, latest).cells["missing"]:
+            if not study_progress(study, latest).cells[PlanStatus.MISSING]:
                 return
-            time.sleep(max(EVERY, 10 * (time.monotonic() - began)))
+            time.sleep(max(INTERVAL, 10 * (time.monotonic() - began)))
 
 
 def screen(study: Study, latest: LatestRecords, jobs: Counter[str]) -> Group:
-    """Return one look: victims and cells done, failures, rate, time to go, and jobs in the queue."""
-    cells, victims = state(study, latest)
+    """Return what is shown: victims and cells done, failures, throughput, ETA, and queued jobs."""
+    cells, victims = study_progress(study, latest)
     bars = Table.grid(padding=(0, 2))
     for kind, counts in (("victims", victims), ("cells", cells)):
-        total = counts.total() - counts["skip"]
-        done = total - counts["missing"]
-        bars.add_row(
-            kind, ProgressBar(total=max(1, total), completed=done, width=BAR), f"{done}/{total}"
-        )
+        total = counts.total() - counts[PlanStatus.SKIP]
+        done = total - counts[PlanStatus.MISSING]
+        bar = ProgressBar(total=max(1, total), completed=done, width=BAR_WIDTH)
+        bars.add_row(kind, bar, f"{done}/{total}")
     failed = ", ".join(f"{cells[status]} {status}" for status in FAILED if cells[status]) or "none"
-    lines = [Text(f"{_pace(study, latest, cells['missing'])}   failed: {failed}")]
+    lines = [Text(f"{_throughput(study, latest, cells[PlanStatus.MISSING])}   failed: {failed}")]
     if jobs:
         lines.append(Text("queue: " + ", ".join(f"{n} {name}" for name, n in sorted(jobs.items()))))
     return Group(Text(study.name, "bold"), bars, *lines)
 
 
-def _pace(study: Study, latest: LatestRecords, missing: int) -> str:
-    """Return how many cells a minute were done of late, and how long the missing ones take at that pace."""
+def _throughput(study: Study, latest: LatestRecords, missing: int) -> str:
+    """Return the throughput over the last ten minutes, and the time left at that rate."""
     start = (datetime.now(UTC) - WINDOW).isoformat()
     recent = sum(latest.finished(cell.key) >= start for cell in study.cells)
     rate = recent / WINDOW.total_seconds()

@@ -1,4 +1,4 @@
-"""A slot of the local pool, with a worker process in it while there is work."""
+"""A slot of the local pool, as its supervisor sees it: starts, feeds and stops a worker process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -17,90 +17,94 @@ from pathlib import Path
 from typing import Any
 
 from harness.execution.slots import Slot
-from harness.execution.task import Task
-from harness.execution.worker import Ready, StoreFailed, serve
-from harness.store.record_files import Record
+from harness.execution.task import StoreFailed, Task, WorkerReady
+from harness.store.record import TaskRecord
 
-GRACE = 5.0
-"""Seconds past a task's deadline before its worker is killed: most methods end by themselves."""
-BOOT = 120.0
-"""Seconds that a worker may take until it is ready: it may wait for a slow disk, or for its
-device."""
+TIMEOUT_GRACE = 5.0
+"""Seconds past a task's time limit before its worker is killed: most methods end by themselves."""
+START_LIMIT = 120.0
+"""Seconds that a worker may take to get ready: a disk may be slow, or a device not yet free."""
+Serve = Callable[[Connection, Path, Slot], None]
+"""What a worker process runs, given its pipe, the store's folder and its slot."""
 
 
 class WorkerProcess:
-    """One slot. Its process is started with the first task, and anew after it was stopped or died."""
+    """A slot. A process is started with its first task, and again after it was stopped or died."""
 
-    def __init__(self, slot: Slot, store_folder: Path) -> None:
+    def __init__(self, slot: Slot, store_folder: Path, serve: Serve) -> None:
         self.slot = slot
         self.task: Task | None = None
-        self.held: str | None = None
+        """The task that the worker is busy with."""
+        self.current_victim: str | None = None
         """Key of the victim that the worker keeps on its device."""
-        self._folder = store_folder
+        self.ready = False
+        """Whether the process has started its first task."""
+        self._store_folder = store_folder
+        self._serve = serve
         self._process: ForkServerProcess | None = None
         self._pipe: Connection | None = None
-        self.ready = False
-        """Whether the process has come so far as to start its task."""
         self._since = 0.0
 
-    def give(self, task: Task) -> None:
+    def assign(self, task: Task) -> None:
         """Send a task to the worker."""
         if self._process is None or not self._process.is_alive():
             self.stop()
             self._start()
-        self.task, self.held, self._since = task, task.victim.key, time.monotonic()
+        self.task, self.current_victim, self._since = task, task.victim.key, time.monotonic()
         assert self._pipe is not None
-        with suppress(ConnectionError):  # it died this very moment, which its sentinel will say
+        with suppress(ConnectionError):  # it has just died, which its sentinel will report
             self._pipe.send(task)
 
     def _start(self) -> None:
-        self._pipe, theirs = _context().Pipe()
-        self._process = _context().Process(target=serve, args=(theirs, self._folder, self.slot))
+        self._pipe, worker_end = _context().Pipe()
+        self._process = _context().Process(
+            target=self._serve, args=(worker_end, self._store_folder, self.slot)
+        )
         self._process.start()
-        theirs.close()
+        worker_end.close()
         self.ready = False
 
-    def signs(self) -> list[Any]:
-        """Return what becomes readable when there is something to attend to."""
+    def waitables(self) -> list[Any]:
+        """Return what becomes readable when the worker has sent something or has died."""
         return [] if self._process is None else [self._pipe, self._process.sentinel]
 
-    def overdue(self) -> bool:
-        """Tell whether the task's time has passed, with all grace."""
+    def is_overdue(self) -> bool:
+        """Tell whether the task has exceeded its time limit and the grace period."""
         if self.task is None or self.task.limit is None:
             return False
-        limit = self.task.limit + GRACE if self.ready else BOOT
+        limit = self.task.limit + TIMEOUT_GRACE if self.ready else START_LIMIT
         return time.monotonic() - self._since > limit
 
-    def dead(self) -> bool:
+    def is_dead(self) -> bool:
         """Tell whether there was a process that has ended."""
         return self._process is not None and not self._process.is_alive()
 
-    def answer(self) -> list[Record] | StoreFailed | None:
-        """Return what the worker says of its task; None when it says nothing (yet, or for ever)."""
+    def poll(self) -> list[TaskRecord] | StoreFailed | None:
+        """Return the result of the worker's task; None if there is none (it is busy or dead)."""
         if self._pipe is None:
             return None
-        if self.dead():
-            self._kill()  # a child that still held the pipe would keep a broken answer waiting
+        if self.is_dead():
+            self._kill()  # a child that still held the pipe would block on a partial message
         try:
-            found: list[Record] | StoreFailed | Ready | None = (
+            message: list[TaskRecord] | StoreFailed | WorkerReady | None = (
                 self._pipe.recv() if self._pipe.poll() else None
             )
         except (EOFError, ConnectionError):
             return None
-        if isinstance(found, Ready):
+        if isinstance(message, WorkerReady):
             self.ready, self._since = True, time.monotonic()
             return None
-        return found
+        return message
 
     def stop(self) -> str:
-        """End the process and all its children, if there is one; return how it ended."""
+        """End the process and its children, if there is one; return how it ended."""
         if self._process is None or self._pipe is None:
             return ""
         self._kill()
         self._process.join()
         self._pipe.close()
         code = self._process.exitcode or 0
-        self._process, self._pipe, self.held = None, None, None
+        self._process, self._pipe, self.current_victim = None, None, None
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def _kill(self) -> None:
@@ -108,14 +112,14 @@ class WorkerProcess:
         assert self._process.pid is not None
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()  # one that has no group of its own yet
+        self._process.kill()  # one that has no process group of its own yet
 
 
 @functools.cache
 def _context() -> ForkServerContext:
-    """Return where processes come from: a server that has imported torch, so that a slot fills in no time.
+    """Return the forkserver context, with torch preloaded so that workers start quickly.
 
-    The server knows the same modules as this process, wherever it was started.
+    The server searches the same folders for modules as this process.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["harness.execution.run_task"])

@@ -61,7 +61,10 @@ def _artifacts(store: Store, studies: list[Study]) -> Iterator[Garbage]:
     keys |= {victim.key for victim in victims}
     keys |= {digest(victim.prepared_spec) for victim in victims if not victim.source.imported}
     kept = {
-        name for key in latest if key in keys or not studies for name in latest.artifacts(key).values()
+        name
+        for key in latest
+        if key in keys or not studies
+        for name in latest.artifacts(key).values()
     }
     kinds = _kinds(latest)
     for path in sorted(store.artifacts_folder.glob("*/[!.]*")):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -379,11 +379,14 @@ class Environment(_Object, frozen=True):
 
 
 class Run(NamedTuple):
-    """What is measured around a task; the defaults are those of a task that never ran."""
+    """What is measured around a task."""
 
     wall_seconds: float = 0.0
     environment: Environment | None = None
     scalars: Sequence[dict[str, float]] = ()
+
+
+NOT_RUN = Run()
 
 
 class _Record(_Object, frozen=True, tag_field="kind", kw_only=True):
@@ -439,7 +442,7 @@ class _TaskRecord(_Record, Generic[Spec, Result], frozen=True, kw_only=True):
         )
 
     @classmethod
-    def failed(cls, planned: Planned, failure: Failure, run: Run = Run()) -> Self:
+    def failed(cls, planned: Planned, failure: Failure, run: Run = NOT_RUN) -> Self:
         """Return the record of a task that failed, or that could not be started."""
         return cls(
             schema=SCHEMA,
@@ -533,12 +536,22 @@ def now() -> str:
     return datetime.now(UTC).isoformat()
 
 
+Role = Literal["model", "trigger", "predictions", "samples", "poison", "triggered", "method"]
+"""What an artifact of a victim or a cell is: the field names of their artifacts."""
+
+
 def artifact_names(record: Record) -> dict[str, str]:
     """Return the names of a record's artifacts by role."""
     if record.result is None:
         return {}
     names = msgspec.structs.asdict(record.result.artifacts)
     return {role: name for role, name in names.items() if name is not None}
+
+
+def numbers(result: msgspec.Struct | None) -> dict[str, float]:
+    """Return the fields of a result that are numbers, by name; nothing without a result."""
+    fields = {} if result is None else msgspec.structs.asdict(result)
+    return {name: x for name, x in fields.items() if isinstance(x, int | float)}
 
 
 def to_json(record: Record) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract import Target
+from harness.data.cache import default_cache
 from harness.data.info import DataInfo
 from harness.errors import UserError
 from harness.plan.budget import BudgetSpec
@@ -28,20 +29,20 @@ from harness.study.victims import (
 from harness.study.yamlfile import YamlFile
 
 
-def load_study(path: Path, root: Path | None, cache: Path) -> Study:
+def load_study(path: Path, root: Path | None = None, cache: Path | None = None) -> Study:
     """Read and validate a study file; a data set that it names is decoded if it never was.
 
     Args:
         path: the YAML file.
         root: the folder of local data sets; None looks at the hub alone.
-        cache: the folder of decoded data sets.
+        cache: the folder of decoded data sets; None takes the default.
 
     Raises:
         UserError: one line for every fault in the file, with its place and the nearest valid name.
     """
     faults = FaultCollector(YamlFile(path))
     file = _read_schema(faults)
-    resolver = Resolver(faults, root, cache)
+    resolver = Resolver(faults, root, default_cache() if cache is None else cache)
     data = resolver.data(file.data)
     models = resolver.models(file.models)
     attacks = resolver.attacks(file.attacks, file.rates)
@@ -104,7 +105,7 @@ def _read_schema(faults: FaultCollector) -> StudyFile:
 def _without_invalid_keys(
     faults: FaultCollector, content: dict[str, Any], invalid: set[str | int]
 ) -> StudyFile:
-    """Return the file without its invalid keys; raise all faults if nothing can be said of the rest."""
+    """Return the file without its invalid keys, or raise all faults if the rest is no study."""
     try:
         rest = {key: value for key, value in content.items() if key not in invalid}
         file: StudyFile = validate(StudyFile, rest)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from harness.contract import ModelInfo
-from harness.data.info import DataInfo
-from harness.plan.spec import MethodSpec
 from harness.toolbox.normalise import Normalise
+
+if TYPE_CHECKING:
+    from harness.contract import ModelInfo
+    from harness.data.info import DataInfo
+    from harness.plan.spec import MethodSpec
 
 
 def prepare_for_eval(network: nn.Module, device: torch.device) -> nn.Module:

@@ -1,10 +1,10 @@
-"""A first look at foreign files, before any training: what a record says, and whether weights fit."""
+"""Inspects imported files before any training: the facts of a record, and whether weights fit."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,40 +14,42 @@ from harness.bridges.backdoorbench.record_folder import RESULT, images_of_test_s
 from harness.bridges.files.images import decode_images
 from harness.bridges.files.safe_torch_load import load_file
 from harness.bridges.files.state_dicts import match_state_dict, state_dict_in
-from harness.contract import ModelInfo, Target
-from harness.data.info import DataInfo
 from harness.errors import UserError
 from harness.plan.keys import file_digest
-from harness.plan.spec import MethodSpec
 from harness.training.network import build
+
+if TYPE_CHECKING:
+    from harness.contract import ModelInfo, Target
+    from harness.data.info import DataInfo
+    from harness.plan.spec import MethodSpec
 
 
 class PoisonKinds(NamedTuple):
-    """The changed training samples of a record, by what they are: indices, int64 (n,) each."""
+    """The changed training samples of a record, by kind: indices, int64 (n,) each."""
 
     backdoors: NDArray[np.int64]
     covers: NDArray[np.int64]
-    """Cross samples: noise or foreign triggers, with their own label."""
+    """Cross samples: noise or other triggers, with their true label."""
     unclear: NDArray[np.int64]
-    """Samples of the target class, which carry the target label either way, where there are
-    covers."""
+    """Samples of the target class, if there are covers: they have the target label either way."""
 
 
 def inspect_record(folder: Path) -> dict[str, Any]:
-    """Return what a plan needs to know of a record, as JSON values; all of its test images are decoded.
+    """Return the facts of a record that a plan needs, as JSON values; decode all its test images.
 
     Raises:
-        UserError: one line that says what is wrong with it.
+        UserError: the record is broken or unsafe, in one line.
     """
     record = read_record(folder)
     height, width, channels = record.size
-    decode_images(record.test.pictures, (channels, height, width))
-    target = target_of(record, folder)
-    train, test = record.train, record.test
-    parted = (
-        None if train is None or train.original is None else split_poison_kinds(train, train.original, target)
-    )
-    poisoned = len(parted.backdoors) if parted else 0 if train is None else len(train.indices)
+    decode_images(record.test.images, (channels, height, width))
+    target, train, test = target_of(record, folder), record.train, record.test
+    if train is None:
+        poisoned = 0
+    elif train.original is None:
+        poisoned = len(train.indices)
+    else:
+        poisoned = len(split_poison_kinds(train, train.original, target).backdoors)
     assert test.original is not None
     return {
         "digest": record_digest(folder),
@@ -63,7 +65,7 @@ def inspect_record(folder: Path) -> dict[str, Any]:
 
 
 def record_digest(folder: Path) -> str:
-    """Return the digest of what an import reads of a record: its result and its test images."""
+    """Return the digest of the files that an import reads: the record's result and test images."""
     total = hashlib.sha256()
     for path in (folder / RESULT, *images_of_test_sets(folder)):
         total.update(f"{path.relative_to(folder).as_posix()} {file_digest(path)}\n".encode())
@@ -71,10 +73,10 @@ def record_digest(folder: Path) -> str:
 
 
 def target_of(record: BackdoorBenchRecord, folder: Path) -> Target:
-    """Return where the attack sends the test images.
+    """Return the target of the attack.
 
     Raises:
-        UserError: neither to one class nor every class to the next.
+        UserError: neither one class for all test images, nor the next class for each class.
     """
     wanted, original = record.test.wanted, record.test.original
     if len(wanted) == 0 or original is None:
@@ -84,31 +86,31 @@ def target_of(record: BackdoorBenchRecord, folder: Path) -> Target:
     if (wanted == (original + 1) % record.classes).all():
         return "all-to-all"
     raise UserError(
-        f"{folder / RESULT}: its labels lead neither to one class nor from each class to the next"
+        f"{folder / RESULT}: the target labels are neither one class nor, for each class, the next"
     )
 
 
 def split_poison_kinds(train: Samples, labels: NDArray[np.int64], target: Target) -> PoisonKinds:
-    """Tell backdoors from cross samples; ``labels`` are the true ones of the samples.
+    """Tell backdoors from cross samples, which a record does not; ``labels`` are the true ones.
 
-    A record marks both alike. A changed label is a backdoor. An unchanged one outside the target
-    class is a cross sample. Inside the target class it is a backdoor, except where there are cross
-    samples: then it can't be told.
+    A sample with a changed label is a backdoor. With its true label, it is a cross sample if it is
+    not of the target class; of the target class, it is a backdoor if the record has no cross
+    samples, and unclear if it has some.
     """
-    kept = train.wanted == labels
-    at_target = kept & (labels == target) if isinstance(target, int) else np.zeros_like(kept)
-    covers = kept & ~at_target
-    unclear = at_target if covers.any() else np.zeros_like(kept)
+    unchanged = train.wanted == labels
+    of_target = unchanged & (labels == target if isinstance(target, int) else False)
+    covers = unchanged & ~of_target
+    unclear = of_target & covers.any()
     return PoisonKinds(
         train.indices[~covers & ~unclear], train.indices[covers], train.indices[unclear]
     )
 
 
 def inspect_weights(path: Path, model: MethodSpec[ModelInfo], data: DataInfo) -> dict[str, Any]:
-    """Hold the weights of a file against an architecture; return the digest of the file.
+    """Check that a file's weights fit an architecture; return the digest of the file.
 
     Raises:
-        UserError: the file can't be loaded safely, or names the keys that differ.
+        UserError: the file can't be loaded safely, or its keys differ; the message names them.
     """
     weights = state_dict_in(load_file(path), str(path))
     match_state_dict(weights, build(model, data).get_submodule("net"), str(path))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from harness.data.device_dataset import DeviceDataset
 from harness.plan.spec import Cell
 from harness.store.store import Store
-from harness.training.victim import LoadedVictim
+
+if TYPE_CHECKING:
+    from harness.training.victim import LoadedVictim
 
 
 class ScriptInputs(NamedTuple):

@@ -1,0 +1,58 @@
+"""Prints a study's plan, progress and queue; its progress decides the exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.cli.options import OK, SOME_FAILED, echo
+
+if TYPE_CHECKING:
+    from harness.execution.selection import Selection
+    from harness.plan.study import Study
+    from harness.store.record_files import LatestRecords
+    from harness.store.store import Store
+
+
+def exit_code(study: Study, latest: LatestRecords) -> int:
+    """Return 1 if a cell has failed, else 0."""
+    from harness.execution.study_progress import study_progress
+    from harness.store.record import FAILED
+
+    cells = study_progress(study, latest).cells
+    return SOME_FAILED if any(cells[status] for status in FAILED) else OK
+
+
+def print_progress(study: Study, latest: LatestRecords) -> None:
+    """Write how many cells and victims have which status."""
+    from harness.execution.study_progress import study_progress
+
+    progress = study_progress(study, latest)
+    for kind, counts in zip(("cells", "victims"), progress, strict=True):
+        by_status = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+        echo(f"{study.name}: {sum(counts.values())} {kind}: {by_status}")
+
+
+def print_queue(study: Study, store: Store) -> None:
+    """Write how many of the study's jobs are in the queue of a cluster."""
+    from harness.execution.slurm_queue import queued_jobs
+
+    if jobs := queued_jobs(study, store):
+        by_state = ", ".join(f"{n} {state}" for state, n in sorted(jobs.items()))
+        echo(f"{study.name}: {jobs.total()} jobs in the queue: {by_state}")
+
+
+def print_plan(study: Study, latest: LatestRecords, selection: Selection) -> None:
+    """Write every cell with its key and what a run would do with it."""
+    from harness.plan.spec import PlanStatus
+
+    open_keys = {cell.key for cell in selection.open_cells(study, latest)}
+    for cell in study.cells:
+        if cell.skip:
+            mark = f"skip: {cell.skip}"
+        else:
+            mark = (
+                "open" if cell.key in open_keys else latest.status(cell.key) or PlanStatus.MISSING
+            )
+        echo(f"{cell.key}  {mark:8}  {cell.name}")
+    print_progress(study, latest)
+    echo(f"{len(open_keys)} cells to run")
