@@ -1,4 +1,4 @@
-"""Checkpoints from anywhere as victims of a plan: weights, and the trigger that the model has learnt."""
+"""Checkpoints as victims: a file of weights, and the trigger that the model has learnt."""
 
 from __future__ import annotations
 
@@ -11,30 +11,23 @@ from harness.bridges.context import (
     TRIGGERS,
     UNKNOWN,
     ImportContext,
-    at_key,
     imported_weights_digest,
 )
 from harness.contract import AttackInfo, Target
 from harness.data.catalog import CatalogEntry
 from harness.data.info import DataInfo
 from harness.errors import UserError, nearest
-from harness.plan.entries import (
-    parse_entry,
-    resolve_method,
-)
+from harness.plan.entries import parse_entry, resolve_method
 from harness.plan.registry import is_function
 from harness.plan.spec import CheckpointFile, MethodSpec, Victim
-from harness.plan.validation import (
-    EntryErrors,
-    validate,
-)
+from harness.plan.validation import EntryErrors, at, validate
 
 FORMS = ("blend", "patch", "pattern")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointEntry:
-    """The weights of a model from anywhere, and the trigger that it was attacked with."""
+    """A file of weights, and the trigger that the model was attacked with."""
 
     checkpoint: str
     model: Any
@@ -42,33 +35,40 @@ class CheckpointEntry:
     trigger: Any
     target: Any
     normalise: Any = "data"
-    """data: by the data set's mean and std; none; or a mapping of mean and std."""
+    """``data``: by the data set's mean and std; ``none``; or a mapping of mean and std."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """What images are normalised by, on the [0, 1] scale."""
+    """Normalisation constants, on the [0, 1] scale."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
 
-def victim_of_checkpoint(entry: CheckpointEntry, setting: ImportContext) -> Victim:
+def victim_of_checkpoint(entry: CheckpointEntry, context: ImportContext) -> Victim:
     """Return the victim of a checkpoint.
 
     Raises:
-        UserError: its file can't be read safely, or does not fit the architecture.
-        EntryErrors: a key of the entry is wrong.
+        EntryErrors: a key of the entry is wrong, the file can't be loaded safely, or its weights do
+            not fit the architecture.
     """
-    path = (setting.base / Path(entry.checkpoint).expanduser()).resolve()
-    if not path.is_file():
-        raise EntryErrors([(("checkpoint",), f"no file {path}")])
-    model = at_key("model", lambda: resolve_method("model", entry.model, setting.base))
-    plain = at_key("data", lambda: setting.dataset(entry.data))
-    data = at_key("normalise", lambda: _normalised(plain, entry.normalise))
-    target = at_key("target", lambda: _target(entry.target, data))
-    attack = at_key("trigger", lambda: _trigger(entry.trigger, setting.base))
-    digest = at_key("checkpoint", lambda: imported_weights_digest(path, model, data, setting.cache))
+    path = (context.base / Path(entry.checkpoint).expanduser()).resolve()
+    with at("checkpoint"):
+        if not path.is_file():
+            raise UserError(f"no file {path}")
+    with at("model"):
+        model = resolve_method("model", entry.model, context.base)
+    with at("data"):
+        data = context.dataset(entry.data)
+    with at("normalise"):
+        data = _normalised(data, entry.normalise)
+    with at("target"):
+        target = _target(entry.target, data)
+    with at("trigger"):
+        attack = _trigger(entry.trigger, context.base)
+    with at("checkpoint"):
+        digest = imported_weights_digest(path, model, data, context.cache)
     return Victim(
         data=data,
         model=model,
@@ -91,7 +91,8 @@ def _trigger(entry: Any, base: Path) -> MethodSpec[AttackInfo]:
     try:
         return resolve_method("attack", {ref: settings}, base)
     except EntryErrors as error:
-        raise EntryErrors([((name, *place[1:]), text) for place, text in error.faults]) from error
+        faults = [((name, *location[1:]), message) for location, message in error.faults]
+        raise EntryErrors(faults) from error
 
 
 def _normalised(data: DataInfo, entry: Any) -> DataInfo:
@@ -102,11 +103,12 @@ def _normalised(data: DataInfo, entry: Any) -> DataInfo:
         mean, std = CatalogEntry().normalisation(channels)
         return replace(data, mean=mean, std=std)
     if not isinstance(entry, dict):
-        raise UserError(f"data, none, or a mapping of mean and std is needed, not {entry!r}")
-    given = validate(Statistics, entry)
-    if len(given.mean) != channels or len(given.std) != channels or min(given.std) <= 0:
-        raise UserError(f"{channels} values of mean, and of std, all above 0, are needed")
-    return replace(data, **asdict(given))
+        raise UserError(f"needs data, none, or a mapping of mean and std, not {entry!r}")
+    statistics = validate(Statistics, entry)
+    counts = {len(statistics.mean), len(statistics.std)}
+    if counts != {channels} or min(statistics.std) <= 0:
+        raise UserError(f"needs {channels} values of mean, and {channels} of std, all above 0")
+    return replace(data, **asdict(statistics))
 
 
 def _target(entry: Any, data: DataInfo) -> Target:
@@ -114,6 +116,6 @@ def _target(entry: Any, data: DataInfo) -> Target:
         return "all-to-all"
     if isinstance(entry, bool) or not isinstance(entry, int) or not 0 <= entry < data.classes:
         raise UserError(
-            f"a class of {data.name}, 0 to {data.classes - 1}, or all-to-all is needed, not {entry!r}"
+            f"needs a class of {data.name}, 0 to {data.classes - 1}, or all-to-all, not {entry!r}"
         )
     return entry

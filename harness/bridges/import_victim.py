@@ -9,10 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from harness.bridges.backdoorbench.inspect_record import (
-    record_digest,
-    split_poison_kinds,
-)
+from harness.bridges.backdoorbench.inspect_record import record_digest, split_poison_kinds
 from harness.bridges.backdoorbench.read_record import (
     BackdoorBenchRecord,
     read_record,
@@ -124,7 +121,10 @@ def _record(
     model = prepare_for_eval(
         from_backdoorbench(record.weights, victim, str(folder / RESULT)), ctx.device
     )
-    scores, cross = ReportedScores(**reported_scores(folder)), _cross(folder, model, victim, ctx.device)
+    scores, cross = (
+        ReportedScores(**reported_scores(folder)),
+        _cross(folder, model, victim, ctx.device),
+    )
     test = evaluation_set_from_images(data, goal_of(victim), indices, images)
     return ImportedVictim(model, test, {}, _poison(record, victim, data), scores, cross)
 

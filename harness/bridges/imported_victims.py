@@ -1,7 +1,7 @@
-"""The entries of ``victims`` in a study: models that were trained elsewhere become victims of the plan.
+"""Resolves the entries of ``victims`` in a study: models that were trained elsewhere.
 
-Every fault of their files is found here, before any training. The files are looked into once per
-state of theirs, as a data set is decoded once; that first time imports torch.
+Every fault of their files is found here, before any training. Files are inspected once and again
+when they change; an inspection imports torch.
 """
 
 from __future__ import annotations
@@ -16,34 +16,30 @@ from harness.bridges.checkpoint import CheckpointEntry, victim_of_checkpoint
 from harness.bridges.context import ImportContext
 from harness.errors import UserError
 from harness.plan.spec import Victim
-from harness.plan.validation import (
-    validate,
-)
+from harness.plan.validation import validate
 
 
-def resolve_victims(entry: Any, setting: ImportContext) -> list[Victim]:
-    """Return the victims of one entry; each has the seed 0, a study gives it its own.
+def resolve_victims(entry: Any, context: ImportContext) -> list[Victim]:
+    """Return the victims of one entry, with the seed 0; ``once_per_seed`` sets the study's seeds.
 
     Raises:
-        UserError: what is wrong with the entry, a file or a record, in one line.
-        EntryErrors: the same, for keys of the entry.
+        UserError: the entry, a file or a record is wrong, in one line.
+        EntryErrors: keys of the entry are wrong.
     """
     if not isinstance(entry, dict) or not entry.keys() & {"backdoorbench", "checkpoint"}:
-        raise UserError(f"'backdoorbench: FOLDER' or 'checkpoint: FILE' is needed, not {entry!r}")
-    given = validate(RecordEntry if "backdoorbench" in entry else CheckpointEntry, entry)
-    if isinstance(given, CheckpointEntry):
-        return [victim_of_checkpoint(given, setting)]
-    return [
-        victim_of_record(folder, given, setting)
-        for folder in find_records(given.backdoorbench, setting.base)
-    ]
+        raise UserError(f"needs 'backdoorbench: FOLDER' or 'checkpoint: FILE', not {entry!r}")
+    if "backdoorbench" not in entry:
+        return [victim_of_checkpoint(validate(CheckpointEntry, entry), context)]
+    records: RecordEntry = validate(RecordEntry, entry)
+    folders = find_records(records.backdoorbench, context.base)
+    return [victim_of_record(folder, records, context) for folder in folders]
 
 
 def once_per_seed(victims: list[Victim], seeds: list[int]) -> list[Victim]:
-    """Return each victim once per seed of the study, under labels that tell them apart.
+    """Return each victim once per seed of the study, with labels that differ.
 
-    A victim that is named twice is one victim. The seed is that of its cells: its key does not
-    depend on it.
+    A victim that is named twice is one victim. The seed is that of its cells; the victim's key does
+    not depend on it.
     """
     distinct = list({victim.key: victim for victim in victims}.values())
     count = Counter(victim.attack.label for victim in distinct)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from harness.errors import UserError
 
 IntLabels = NDArray[np.int64]
+"""Class numbers, (n,)."""
 
 
 def check_labels(values: Sequence[object], dtype: object, where: str) -> IntLabels:

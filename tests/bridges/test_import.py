@@ -17,10 +17,10 @@ from harness.data.cache import default_cache, prepare
 from harness.data.info import open_arrays
 from harness.data.options import DataOptions
 from harness.errors import UserError
-from harness.store.store import store_of
 from harness.plan.entries import resolve_method
 from harness.report.compare import compare_stores
 from harness.store.merge import merge
+from harness.store.store import store_of
 from harness.study.load import load_study
 from harness.training.network import build
 from tests.helpers import backdoorbench_records, tiny_study
@@ -388,11 +388,11 @@ BAD = {
     "function": ({"trigger": "own.py:korner"}, "no function 'korner'; did you mean 'corner'?"),
     "target": (
         {"target": 3},
-        "victims[0].target: a class of squares, 0 to 2, or all-to-all is needed, not 3",
+        "victims[0].target: needs a class of squares, 0 to 2, or all-to-all, not 3",
     ),
     "file": ({"checkpoint": "none.pth"}, "victims[0].checkpoint: no file"),
-    "normalise": ({"normalise": "yes"}, "victims[0].normalise: data, none, or a mapping"),
-    "statistics": ({"normalise": {"mean": [0.5], "std": [0.5]}}, "3 values of mean"),
+    "normalise": ({"normalise": "yes"}, "victims[0].normalise: needs data, none, or a mapping"),
+    "statistics": ({"normalise": {"mean": [0.5], "std": [0.5]}}, "needs 3 values of mean, and 3 of std"),
     "architecture": (
         {"model": "preactresnet18"},
         "mis-shaped conv1.weight (4, 3, 3, 3), not (64, 3, 3, 3)",
@@ -420,9 +420,7 @@ def test_wrong_entries_of_records(world, tmp_path):
         world, tmp_path / "record" / "badnet", changes={"model_name": "preactresnet"}
     )
     said = refused(tmp_path, {"backdoorbench": "record/badnet", "data": world.entry})
-    assert (
-        "the architecture 'preactresnet', which is not here; did you mean 'preactresnet18'?" in said
-    )
+    assert "architecture 'preactresnet' is unknown; did you mean 'preactresnet18'?" in said
     assert "no BackdoorBench record (a folder with attack_result.pt) at" in refused(
         tmp_path, {"backdoorbench": "record/none"}
     )
@@ -430,8 +428,8 @@ def test_wrong_entries_of_records(world, tmp_path):
         tmp_path, {"backdoorbench": "other/*"}
     )
     said = refused(tmp_path, {"backdoorbench": str(folder), "model": MODEL})
-    assert "a record on the data set 'squares', which is not here" in said
-    assert "is needed" in refused(tmp_path, "record/badnet")
+    assert "the record's data set 'squares' is unknown" in said
+    assert "needs 'backdoorbench: FOLDER'" in refused(tmp_path, "record/badnet")
     more = {"attacks": ["own.py:f"], "data": [world.entry], "models": [MODEL]}
     assert "trigger of a checkpoint" in refused(tmp_path, recorded(world, "none"), **more)
 

@@ -17,7 +17,8 @@ from harness.bridges.files.safe_torch_load import load_file
 from harness.data.cache import default_cache
 from harness.errors import UserError
 from harness.execution.run_task import run_task
-from harness.execution.schedule import Schedule, Selection
+from harness.execution.schedule import Schedule
+from harness.execution.selection import Selection
 from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 from harness.study.load import load_study
@@ -88,7 +89,7 @@ def test_code_is_refused_by_name_wherever_it_hides(tmp_path, where):
     path, canary = tmp_path / "bad.pt", tmp_path / "canary"
     torch.save(where(touch(canary)), path)
     said = refusal(path)
-    assert "refused: its pickle asks for __builtin__.exec;" in said
+    assert "refused: its pickle names __builtin__.exec;" in said
     assert "torch.save(model.state_dict(), ...)" in said
     assert not canary.exists()
 
@@ -148,15 +149,15 @@ def test_truncated_at_every_length(good, tmp_path):
 def test_other_formats(tmp_path):
     path = tmp_path / "old.pt"
     torch.save({"a": torch.zeros(1)}, path, _use_new_zipfile_serialization=False)
-    assert "files of torch before 1.6 must be saved anew" in refusal(path)
+    assert "load and save files of torch before 1.6 with a newer torch" in refusal(path)
     path.write_bytes(pickle.dumps(touch(tmp_path / "canary")))
-    assert "no zip archive" in refusal(path)
+    assert "not a zip archive" in refusal(path)
     archive(path, b"\x80\x02N.", name="archive/other.pkl")
     assert "no data.pkl in it" in refusal(path)
     with zipfile.ZipFile(path, "w") as file:
         for name in ("archive/data.pkl", "archive/constants.pkl"):
             file.writestr(name, b"\x80\x02N.")
-    assert "a TorchScript program, which would have to be run" in refusal(path)
+    assert "a TorchScript program, which can't be loaded without running it" in refusal(path)
     (tmp_path / "bad.safetensors").write_bytes(struct.pack("<Q", 1 << 40) + b"{}")
     assert "damaged" in refusal(tmp_path / "bad.safetensors")
     assert "no file" in refusal(tmp_path / "none.pt")
@@ -182,11 +183,11 @@ def test_arrays_that_lie_or_hold_objects(tmp_path):
     archive(path, pickled([(3,)]))
     assert load_file(path).values.tolist() == [97, 98, 99]
     archive(path, pickled([(1 << 30,)]))
-    assert "an array whose size is not what it says" in refusal(path)
+    assert "an array whose size does not match its shape" in refusal(path)
     archive(path, pickled([(3,)], code="O8"))
-    assert "an array of 'O8', which are no numbers" in refusal(path)
+    assert "an array of 'O8', which are not numbers" in refusal(path)
     archive(path, pickled([(3,)], code="V1000000000"))
-    assert "which are no numbers" in refusal(path)
+    assert "which are not numbers" in refusal(path)
     archive(
         path, b"\x80\x02cnumpy\nndarray\nJ\xff\xff\xff\x7f\x85R."
     )  # no allocation by its own call
@@ -265,7 +266,7 @@ def renamed(content):
 EDITS = {
     "no result of an attack": (
         lambda x: x.pop("bd_test"),
-        "no attack result of BackdoorBench: bd_test missing",
+        "not an attack result of BackdoorBench: bd_test missing",
     ),
     "wrong shape": (reshaped, "mis-shaped linear.weight (7, 7), not (3, 32)"),
     "wrong name": (renamed, "missing linear.weight; unexpected linear.wait"),
@@ -277,16 +278,16 @@ EDITS = {
     "index beyond its own": (beyond_indicator, "an index out of range: 5000 to 5000 of 36 samples"),
     "an entry missing": (
         lambda x: x["bd_test"]["bd_data_container"]["data_dict"].clear(),
-        "not laid out as BackdoorBench does it (KeyError: 0)",
+        "not in BackdoorBench's format (KeyError: 0)",
     ),
     "no test images": (no_test_images, "no triggered test image with a changed label"),
     "labels of another set": (
         lambda x: set_label(x, TARGET, 2),
-        "1 of its 24 test images have other labels than those of squares at the same index",
+        "1 of its 24 test images have other labels than squares at the same index",
     ),
     "no one target": (
         lambda x: set_label(x, 2),
-        "lead neither to one class nor from each class to the next",
+        "the target labels are neither one class nor, for each class, the next",
     ),
     "other classes": (lambda x: x.update(num_classes=10), "10 classes of images [3, 8, 8]"),
     "a path out of the record": (
@@ -299,7 +300,7 @@ EDITS = {
     ),
     "sizes that are none": (
         lambda x: x.update(img_size="large"),
-        "not laid out as BackdoorBench does it",
+        "not in BackdoorBench's format",
     ),
 }
 
@@ -317,7 +318,7 @@ def test_code_in_a_record_is_refused_at_planning(world, good, tmp_path):
         tmp_path,
         lambda folder: edited(folder, lambda x: x.update(bd_train=touch(canary))),
     )
-    assert "refused: its pickle asks for __builtin__.exec" in said
+    assert "refused: its pickle names __builtin__.exec" in said
     assert not canary.exists()
 
 
@@ -328,8 +329,8 @@ def save(path, size, kind="PNG"):
 PICTURES = {
     "missing": (lambda path: path.unlink(), "which the record names"),
     "of another size": (lambda path: save(path, (9, 7)), "7x9 pixels, but the data set has 8x8"),
-    "cut": (lambda path: path.write_bytes(path.read_bytes()[:60]), "no whole PNG image"),
-    "of another format": (lambda path: save(path, (8, 8), "JPEG"), "no whole PNG image"),
+    "cut": (lambda path: path.write_bytes(path.read_bytes()[:60]), "not a complete PNG file"),
+    "of another format": (lambda path: save(path, (8, 8), "JPEG"), "not a complete PNG file"),
     "grey": (
         lambda path: Image.fromarray(np.zeros((8, 8), np.uint8)).save(path),
         "8x8 pixels of 1 channels, but the data set has 8x8 of 3",

@@ -21,12 +21,7 @@ from harness.data.tensors import to_tensors
 from harness.errors import UserError
 from harness.evaluation.evaluate import evaluate
 from harness.plan.find import matches_words
-from harness.plan.spec import (
-    NO_DEFENSE,
-    Cell,
-    PlanStatus,
-    Victim,
-)
+from harness.plan.spec import NO_DEFENSE, Cell, PlanStatus, Victim
 from harness.plan.study import Study
 from harness.store.record import Status
 from harness.store.record_files import LatestRecords

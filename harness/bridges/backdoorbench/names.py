@@ -1,8 +1,8 @@
-"""What BackdoorBench (arXiv 2206.12654) knows by name: data sets with their normalisation, architectures.
+"""Data sets and architectures that BackdoorBench (arXiv 2206.12654) knows, by our names and its own.
 
-Its networks take normalised images and its data loaders normalise, with constants that depend on
-the data set's name alone. A victim goes there as it is, or not at all: a shift of the mean can't be
-folded into a convolution that pads with zeros.
+Its networks take normalised images. Its data loaders normalise them, with constants that depend on
+the data set's name alone. A victim with other constants can't be exported: a shift of the mean
+can't be folded into a convolution that pads with zeros.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DATA = {
     "gtsrb": ("gtsrb", 43),
     "tiny_imagenet": ("tiny", 200),
 }
-"""BackdoorBench's name and number of classes, by ours."""
+"""BackdoorBench's name of a data set and its number of classes, by our name."""
 ARCHITECTURES = (
     "preactresnet18",
     "vgg19",
@@ -30,16 +30,16 @@ ARCHITECTURES = (
     "convnext_tiny",
     "vit_b_16",
 )
-"""Under the same names here and there; ours have its sizes by default."""
+"""Architectures with the same name and, by default, the same sizes in BackdoorBench."""
 
 
 def data_name(victim: Victim) -> str:
-    """Return BackdoorBench's name of a victim's data set."""
+    """Return BackdoorBench's name of the victim's data set."""
     return DATA[victim.data.name][0]
 
 
-def unfit(victim: Victim) -> str | None:
-    """Return why BackdoorBench has no form for a victim, else None."""
+def why_unsupported(victim: Victim) -> str | None:
+    """Return the reason why a victim can't be a BackdoorBench record, or ``None`` if it can."""
     if victim.is_clean:
         return "BackdoorBench has no record of a clean model"
     return _data_fault(victim) or _model_fault(victim)

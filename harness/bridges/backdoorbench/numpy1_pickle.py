@@ -47,6 +47,6 @@ def _with_old_names(pickled: bytes) -> bytes:
     return pickled
 
 
-def save(value: Any, path: Path) -> None:
+def save_for_numpy1(value: Any, path: Path) -> None:
     """Write plain values, numpy arrays and tensors so that torch 1.11 with numpy 1 loads them too."""
     torch.save(value, path, pickle_module=SimpleNamespace(Pickler=_Pickler, __name__="pickle"))

@@ -1,4 +1,4 @@
-"""Records of BackdoorBench as victims of a plan: what each says of itself, held against what is here."""
+"""BackdoorBench records as victims, after checking them against the local data set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from harness.bridges.context import (
     TRIGGERS,
     UNKNOWN,
     ImportContext,
-    at_key,
     imported_weights_digest,
 )
 from harness.bridges.files.inspection_cache import cached_inspection
@@ -26,25 +25,25 @@ from harness.errors import UserError, nearest
 from harness.plan.entries import resolve_method
 from harness.plan.registry import names
 from harness.plan.spec import MethodSpec, RecordFiles, Victim
+from harness.plan.validation import at
 
 OUR_DATA = {theirs: ours for ours, (theirs, _) in DATA.items()} | {"mnist": "mnist"}
-"""Our names of the data sets that BackdoorBench names; of MNIST there are records, but we write
-none."""
+"""Our names of BackdoorBench's data sets. MNIST can be imported, but not exported."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordEntry:
-    """Records of BackdoorBench."""
+    """One or several BackdoorBench records."""
 
     backdoorbench: str
-    """A record's folder, or a glob of several, relative to the study."""
+    """A record's folder, or a glob of folders, relative to the study."""
     data: Any = None
-    """An entry of a data set, in place of the one that the record names."""
+    """The entry of a data set, instead of the record's."""
     model: Any = None
-    """An entry of an architecture, in place of the one that the record names."""
+    """The entry of an architecture, instead of the record's."""
 
 
-def victim_of_record(folder: Path, entry: RecordEntry, setting: ImportContext) -> Victim:
+def victim_of_record(folder: Path, entry: RecordEntry, context: ImportContext) -> Victim:
     """Return the victim of a record.
 
     Raises:
@@ -54,81 +53,86 @@ def victim_of_record(folder: Path, entry: RecordEntry, setting: ImportContext) -
     from harness.bridges.backdoorbench.inspect_record import inspect_record
 
     files = (folder / RESULT, *images_of_test_sets(folder))
-    said = cached_inspection(files, "record", setting.cache, lambda: inspect_record(folder))
-    model = at_key("model", lambda: _model(said["model"], entry, folder, setting.base))
-    data = at_key("data", lambda: _data(said["data"], entry, folder, setting))
-    _agree(said, data, folder)
-    imported_weights_digest(folder / RESULT, model, data, setting.cache)
-    attack = resolve_method("attack", str(TRIGGERS / "backdoorbench.py"), setting.base)
+    record = cached_inspection(files, "record", context.cache, lambda: inspect_record(folder))
+    with at("model"):
+        model = _model(record["model"], entry, folder, context.base)
+    with at("data"):
+        data = _data(record["data"], entry, folder, context)
+    _check_data(record, data, folder)
+    imported_weights_digest(folder / RESULT, model, data, context.cache)
+    attack = resolve_method("attack", str(TRIGGERS / "backdoorbench.py"), context.base)
+    label = folder.resolve().name
     return Victim(
         data=data,
         model=model,
         recipe=UNKNOWN,
         recipe_name=IMPORTED,
-        attack=replace(attack, label=folder.resolve().name, display=folder.resolve().name),
-        rate=said["poisoned"],
-        target=said["target"],
+        attack=replace(attack, label=label, display=label),
+        rate=record["poisoned"],
+        target=record["target"],
         seed=0,
-        source=RecordFiles(str(folder.resolve()), said["digest"]),
+        source=RecordFiles(str(folder.resolve()), record["digest"]),
     )
 
 
-def _model(said: str, entry: RecordEntry, folder: Path, base: Path) -> MethodSpec[ModelInfo]:
-    known = names("model")
-    if entry.model is None and said not in known:
+def _model(name: str, entry: RecordEntry, folder: Path, base: Path) -> MethodSpec[ModelInfo]:
+    if entry.model is None and name not in names("model"):
         raise UserError(
-            f"{folder}: a record of the architecture {said!r}, which is not here{nearest(said, known)}"
+            f"{folder}: the record's architecture {name!r} is unknown{nearest(name, names('model'))}"
         )
-    return resolve_method("model", said if entry.model is None else entry.model, base)
+    return resolve_method("model", name if entry.model is None else entry.model, base)
 
 
-def _data(said: str, entry: RecordEntry, folder: Path, setting: ImportContext) -> DataInfo:
-    """Return a record's data set: the entry's, the study's own of that name, or the catalogue's."""
-    name = OUR_DATA.get(said, said)
-    own = next((info for info in setting.known if info.name == name), None)
+def _data(original: str, entry: RecordEntry, folder: Path, context: ImportContext) -> DataInfo:
+    """Return a record's data set: the entry's, else the study's of that name, else the catalogue's.
+
+    ``original`` is the name in the record.
+    """
+    name = OUR_DATA.get(original, original)
+    of_study = next((info for info in context.known if info.name == name), None)
     if entry.data is not None:
-        info = setting.dataset(entry.data)
-    elif own is not None:
-        info = own
-    elif said in OUR_DATA:
-        info = setting.dataset(name)
+        info = context.dataset(entry.data)
+    elif of_study is not None:
+        info = of_study
+    elif original in OUR_DATA:
+        info = context.dataset(name)
     else:
         raise UserError(
-            f"{folder}: a record on the data set {said!r}, which is not here{nearest(said, OUR_DATA)} "
-            "(give it as 'data:')"
+            f"{folder}: the record's data set {original!r} is unknown"
+            f"{nearest(original, OUR_DATA)} (name one with 'data')"
         )
-    return _normalised(info, name) if said in OUR_DATA else info
+    return _normalised(info, name) if original in OUR_DATA else info
 
 
 def _normalised(data: DataInfo, name: str) -> DataInfo:
-    """Return a data set normalised as BackdoorBench does it: as our catalogue has it, but for MNIST."""
-    own = CATALOG[name].normalisation(data.shape[0])
-    mean, std = ((0.5,), (0.5,)) if name == "mnist" else own
+    """Return a data set with BackdoorBench's normalisation: our catalogue's, except for MNIST."""
+    catalogue = CATALOG[name].normalisation(data.shape[0])
+    mean, std = ((0.5,), (0.5,)) if name == "mnist" else catalogue
     return replace(data, mean=mean, std=std)
 
 
-def _agree(said: dict[str, Any], data: DataInfo, folder: Path) -> None:
-    """Hold a record against the data set that it is to be evaluated on.
+def _check_data(record: dict[str, Any], data: DataInfo, folder: Path) -> None:
+    """Check that a record was made on the data set that it will be evaluated on.
 
     Raises:
         UserError: other classes, another size, an index out of range, or other labels at its
             indices.
     """
-    ours = (data.classes, list(data.shape))
-    if (said["classes"], said["shape"]) != ours:
+    classes, shape = record["classes"], record["shape"]
+    if (classes, shape) != (data.classes, list(data.shape)):
         raise UserError(
-            f"{folder}: {said['classes']} classes of images {said['shape']} (channels, height, width), but "
-            f"{data.name} has {ours[0]} of {ours[1]}"
+            f"{folder}: {classes} classes of images {shape} (channels, height, width), but "
+            f"{data.name} has {data.classes} of {list(data.shape)}"
         )
-    indices, labels = np.array(said["indices"]), np.array(said["labels"])
+    indices, labels = np.array(record["indices"]), np.array(record["labels"])
     if indices.min() < 0 or indices.max() >= data.test_count:
         raise UserError(
-            f"{folder}: an index out of range: {indices.min()} to {indices.max()}, but {data.name} has "
-            f"{data.test_count} test images"
+            f"{folder}: an index out of range: {indices.min()} to {indices.max()}, but "
+            f"{data.name} has {data.test_count} test images"
         )
-    others = np.count_nonzero(open_arrays(data).test_labels[indices] != labels)
-    if others:
+    different = np.count_nonzero(open_arrays(data).test_labels[indices] != labels)
+    if different:
         raise UserError(
-            f"{folder}: {others} of its {len(labels)} test images have other labels than those of "
-            f"{data.name} at the same index: it was made on another data set, or another order of it"
+            f"{folder}: {different} of its {len(labels)} test images have other labels than "
+            f"{data.name} at the same index: it was made on another data set, or in another order"
         )

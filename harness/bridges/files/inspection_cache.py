@@ -1,4 +1,4 @@
-"""Results of the first inspection of imported files, kept for as long as the files stay the same."""
+"""Results of inspecting imported files, kept for as long as the files stay the same."""
 
 from __future__ import annotations
 

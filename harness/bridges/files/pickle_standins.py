@@ -1,9 +1,8 @@
-"""What stands in for the classes that a foreign file names: plain holders that check what they are given.
+"""Stand-ins for the classes that an imported pickle names: plain holders that check their data.
 
-A file of ``torch.save`` names the functions that rebuild its content. Those of torch are torch's
-own business (``weights_only=True``). In place of the few of numpy and Pillow that records of
-BackdoorBench name, the unpickler is handed these, so that a file has nothing of numpy's or Pillow's
-called at all.
+A file of ``torch.save`` names the functions that rebuild its content. Torch checks its own
+(``weights_only=True``). For the few of numpy and Pillow that BackdoorBench's records name, the
+unpickler gets these stand-ins instead, so that a file never calls a function of numpy or Pillow.
 """
 
 from __future__ import annotations
@@ -19,35 +18,35 @@ NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8
 CHANNELS = {"L": 1, "RGB": 3}
 
 
-class ForeignDtype:
-    """Stands for ``numpy.dtype``: a type of plain numbers."""
+class DtypeStandIn:
+    """Stands in for ``numpy.dtype``: a type of plain numbers."""
 
     def __init__(self, code: str, *_: object) -> None:
         if code not in NUMBERS:
-            raise UnpicklingError(f"an array of {code!r}, which are no numbers")
+            raise UnpicklingError(f"an array of {code!r}, which are not numbers")
         self.plain = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.plain = self.plain.newbyteorder(">" if state[1] == ">" else "=")
 
 
-class ForeignArray:
-    """Stands for ``numpy.ndarray``: an array of plain numbers."""
+class ArrayStandIn:
+    """Stands in for ``numpy.ndarray``: an array of plain numbers."""
 
     values: NDArray[Any] = np.zeros(0)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, data = state
         if (
-            not isinstance(dtype, ForeignDtype)
+            not isinstance(dtype, DtypeStandIn)
             or len(data) != math.prod(shape) * dtype.plain.itemsize
         ):
-            raise UnpicklingError("an array whose size is not what it says")
+            raise UnpicklingError("an array whose size does not match its shape")
         self.values = np.frombuffer(data, dtype.plain).reshape(shape, order="F" if fortran else "C")
 
 
-class ForeignImage:
-    """Stands for ``PIL.Image.Image``: 8-bit pixels, grey or RGB."""
+class ImageStandIn:
+    """Stands in for ``PIL.Image.Image``: 8-bit pixels, grey or RGB."""
 
     pixels: NDArray[np.uint8] = np.zeros((0, 0, 3), np.uint8)
     """(H, W, C)."""
@@ -56,27 +55,29 @@ class ForeignImage:
         _, mode, (width, height), _, data = state[:5]
         shape = (height, width, CHANNELS.get(mode, 0))
         if len(data) != math.prod(shape) or not data:
-            raise UnpicklingError(f"an image of mode {mode!r} whose size is not what it says")
+            raise UnpicklingError(
+                f"an image of mode {mode!r} whose data do not match its width and height"
+            )
         self.pixels = np.frombuffer(data, np.uint8).reshape(shape)
 
 
-def reconstruct(kind: object, *_: object) -> ForeignArray:
-    """Stand for numpy's ``_reconstruct``: an array that is yet to be filled."""
-    if kind is not ForeignArray:
+def empty_array(kind: object, *_: object) -> ArrayStandIn:
+    """Stand in for numpy's ``_reconstruct``: return an array that is filled afterwards."""
+    if kind is not ArrayStandIn:
         raise UnpicklingError("an array of another class than numpy's own")
-    return ForeignArray()
+    return ArrayStandIn()
 
 
-def scalar(dtype: ForeignDtype, data: bytes) -> Any:
-    """Stand for numpy's ``scalar``: one number, as Python has it."""
+def python_number(dtype: DtypeStandIn, data: bytes) -> Any:
+    """Stand in for numpy's ``scalar``: return one number as Python's."""
     return np.frombuffer(data, dtype.plain, 1)[0].item()
 
 
 STANDINS: dict[str, Any] = {
-    "numpy.ndarray": ForeignArray,
-    "numpy.dtype": ForeignDtype,
-    "PIL.Image.Image": ForeignImage,
-    **{f"numpy.{core}.multiarray._reconstruct": reconstruct for core in ("core", "_core")},
-    **{f"numpy.{core}.multiarray.scalar": scalar for core in ("core", "_core")},
+    "numpy.ndarray": ArrayStandIn,
+    "numpy.dtype": DtypeStandIn,
+    "PIL.Image.Image": ImageStandIn,
+    **{f"numpy.{core}.multiarray._reconstruct": empty_array for core in ("core", "_core")},
+    **{f"numpy.{core}.multiarray.scalar": python_number for core in ("core", "_core")},
 }
-"""By the names that files have for them; numpy 1 says ``core``, numpy 2 ``_core``."""
+"""The stand-ins by the names in files; numpy 1 writes ``core``, numpy 2 ``_core``."""

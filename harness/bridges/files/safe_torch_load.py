@@ -1,8 +1,8 @@
-"""Loads the files of ``torch.save`` and safetensors that others wrote. Nothing that they name is ever run.
+"""Loads untrusted files of ``torch.save`` and safetensors without running anything they name.
 
-Three walls: the archive may hold no more bytes than the file has; every name in its pickle is read,
-without unpickling, and must be on a short list; then ``torch.load`` is called with
-``weights_only=True``, and with stand-ins for what the list allows beside torch's own.
+Three walls: the archive may not unpack to more bytes than the file has; every name in its pickle is
+read without unpickling, and must be on a short list; then ``torch.load`` is called with
+``weights_only=True``, and with stand-ins for the names on the list that are not torch's.
 """
 
 from __future__ import annotations
@@ -33,33 +33,36 @@ ALLOWED = {
 }
 STORAGE = re.compile(r"torch\.(\w+Storage|storage\.\w+Storage|b?float\d+|u?int\d+|bool|complex\d+)")
 HIDDEN = {"STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEWOBJ_EX", "PERSID"}
-"""Opcodes that name or call what can't be read off; ``torch.save`` writes none of them."""
+"""Opcodes whose names can't be read without unpickling; ``torch.save`` writes none of them."""
 BROKEN = (
-    *(
-        UnpicklingError,
-        EOFError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-    ),
-    *(AttributeError, AssertionError, MemoryError, OverflowError, struct.error, zipfile.BadZipFile),
+    AssertionError,
+    AttributeError,
+    EOFError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    OSError,
+    OverflowError,
+    RuntimeError,
+    TypeError,
+    UnpicklingError,
+    ValueError,
+    struct.error,
+    zipfile.BadZipFile,
 )
-"""What reading a broken file can raise."""
+"""The exceptions that reading a broken file can raise."""
 REMEDY = (
-    "open it where it was made and where you trust it, and save its state dict alone: "
+    "if you trust the file, load it where it was made and save the state dict alone: "
     "torch.save(model.state_dict(), ...)"
 )
 
 
 def load_file(path: Path) -> Any:
-    """Return what a file of ``torch.save`` or safetensors holds, on the CPU.
+    """Return the content of a file of ``torch.save`` or safetensors, on the CPU.
 
     Raises:
-        UserError: missing, damaged or of another format, larger unpacked than on disk, or naming
-            anything that is not on the list.
+        UserError: the file is missing, damaged or of another format, would unpack to more than its
+            size on disk, or names anything that is not on the list.
     """
     if not path.is_file():
         raise UserError(f"no file {path}")
@@ -70,40 +73,44 @@ def load_file(path: Path) -> Any:
         with torch.serialization.safe_globals([(x, name) for name, x in STANDINS.items()]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except (*BROKEN, safetensors.SafetensorError) as error:
-        said = str(error).rpartition("WeightsUnpickler error: ")[2].strip() or type(error).__name__
-        what = said.splitlines()[0]
+        text = str(error).rpartition("WeightsUnpickler error: ")[2].strip() or type(error).__name__
+        reason = text.splitlines()[0]
         raise UserError(
-            f"{path}: damaged, or no file of torch.save or safetensors ({what})"
+            f"{path}: damaged, or not a file of torch.save or safetensors ({reason})"
         ) from error
 
 
 def _check(path: Path) -> None:
     if not zipfile.is_zipfile(path):
-        raise UnpicklingError("no zip archive; files of torch before 1.6 must be saved anew")
+        raise UnpicklingError(
+            "not a zip archive; load and save files of torch before 1.6 with a newer torch"
+        )
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-        packed = [x.filename for x in members if x.compress_type != zipfile.ZIP_STORED]
-        if packed or sum(x.file_size for x in members) > path.stat().st_size:
+        compressed = any(x.compress_type != zipfile.ZIP_STORED for x in members)
+        if compressed or sum(x.file_size for x in members) > path.stat().st_size:
             raise UserError(
-                f"{path}: its archive unpacks to more than the file itself, which torch.save never writes; "
-                "it is not read"
+                f"{path}: its archive unpacks to more than the file itself, which torch.save "
+                "never writes; it is not read"
             )
         names = [x.filename for x in members]
         if any(name.endswith("/constants.pkl") for name in names):
-            raise UserError(f"{path}: a TorchScript program, which would have to be run; {REMEDY}")
+            raise UserError(
+                f"{path}: a TorchScript program, which can't be loaded without running it; {REMEDY}"
+            )
         pickles = [name for name in names if name.endswith("data.pkl")]
         if len(pickles) != 1:
             raise UnpicklingError("no data.pkl in it")
-        foreign = sorted(set(_named(archive.read(pickles[0]))) - ALLOWED)
-    refused = [name for name in foreign if not STORAGE.fullmatch(name)]
+        unlisted = sorted(set(_names_in(archive.read(pickles[0]))) - ALLOWED)
+    refused = [name for name in unlisted if not STORAGE.fullmatch(name)]
     if refused:
-        raise UserError(f"{path}: refused: its pickle asks for {', '.join(refused[:3])}; {REMEDY}")
+        raise UserError(f"{path}: refused: its pickle names {', '.join(refused[:3])}; {REMEDY}")
 
 
-def _named(pickle: bytes) -> Iterator[str]:
+def _names_in(pickle: bytes) -> Iterator[str]:
     """Yield every name in a pickle, without unpickling it."""
     for opcode, argument, _ in pickletools.genops(pickle):
         if opcode.name == "GLOBAL":
             yield str(argument).replace(" ", ".")
         elif opcode.name in HIDDEN:
-            yield f"something by the opcode {opcode.name}"
+            yield f"a function by the opcode {opcode.name}"

@@ -9,19 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract import DefenseInfo
-from harness.plan.entries import (
-    parse_entry,
-    resolve_method,
-)
+from harness.plan.entries import parse_entry, resolve_method
 from harness.plan.keys import digest, file_digest
 from harness.plan.registry import Method, describe
 from harness.plan.spec import MethodSpec
-from harness.plan.validation import (
-    EntryErrors,
-    Fault,
-    at,
-    validate,
-)
+from harness.plan.validation import EntryErrors, Fault, at, validate
 
 NAME = "backdoorbench"
 METHOD = Path(__file__).parent / f"{NAME}.py"

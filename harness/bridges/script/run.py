@@ -23,10 +23,7 @@ from harness.bridges.backdoorbench.write_record import RecordInputs, write_recor
 from harness.bridges.script import shim as runner
 from harness.bridges.script.entry import config_files
 from harness.bridges.script.inputs import ScriptInputs
-from harness.bridges.script.run_process import (
-    CompletedProcess,
-    run_process,
-)
+from harness.bridges.script.run_process import CompletedProcess, run_process
 from harness.contract import Context, Defended
 from harness.plan.keys import file_digest, seed
 from harness.training.network import prepare_for_eval

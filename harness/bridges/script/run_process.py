@@ -19,7 +19,7 @@ TICK = 0.2
 """Seconds between two looks at the clock."""
 
 
-class Ended(NamedTuple):
+class CompletedProcess(NamedTuple):
     """How a program ended."""
 
     code: int
@@ -28,7 +28,7 @@ class Ended(NamedTuple):
     """The end of what it wrote to its standard output and error."""
 
 
-def run(command: Sequence[str], folder: Path, variables: Mapping[str, str], ctx: Context) -> Ended:
+def run_process(command: Sequence[str], folder: Path, variables: Mapping[str, str], ctx: Context) -> CompletedProcess:
     """Run a program in a folder until it ends; whatever it leaves running in its group is ended with it.
 
     Its standard input stays open for as long as this process lives and is never written to.
@@ -39,7 +39,7 @@ def run(command: Sequence[str], folder: Path, variables: Mapping[str, str], ctx:
     """
     with _started(command, folder, {**os.environ, **variables}) as process:
         output = _followed(process, ctx)
-        return Ended(process.wait(), output)
+        return CompletedProcess(process.wait(), output)
 
 
 @contextmanager

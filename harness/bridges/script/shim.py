@@ -33,8 +33,8 @@ def main(settings: str, script: str) -> None:
     threading.Thread(target=_follow_parent, daemon=True).start()
     given = json.loads(settings)
     sys.path[0] = given["root"]
-    hand_out(given["dataset"], Path(given["images"]))
-    impose_index()
+    serve_dataset(given["dataset"], Path(given["images"]))
+    force_budget()
     sys.argv = sys.argv[2:]
     runpy.run_path(script, run_name="__main__")
 
@@ -45,7 +45,7 @@ def _follow_parent() -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def hand_out(dataset: str, folder: Path) -> None:
+def serve_dataset(dataset: str, folder: Path) -> None:
     """Put the arrays in ``folder`` where BackdoorBench looks for the class of its data set."""
     import numpy as np
     from PIL import Image
@@ -68,7 +68,7 @@ def hand_out(dataset: str, folder: Path) -> None:
     setattr(importlib.import_module(module), name, Given)
 
 
-def impose_index() -> None:
+def force_budget() -> None:
     """Make every way in which BackdoorBench draws clean samples read the file that it was given."""
     import numpy as np
 
