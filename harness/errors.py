@@ -1,4 +1,4 @@
-"""The user's mistakes: one readable line each, never a traceback."""
+"""Errors of the user, reported as readable lines instead of a traceback."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something the user can mend. The message says what is wrong, where, and what would be right.
+    """Something that the user can fix. The message says what is wrong, where, and what is valid.
 
-    The command line prints it as it is and exits with code 2. Several faults found together are
-    one error whose message holds one line per fault.
+    The command line prints the message as it is and exits with code 2. Several faults are one error
+    with one line per fault.
     """
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the known name closest to ``name``, else the known names."""
+    """Return a hint: ``; did you mean 'x'?`` if a known name is close, else the known names."""
     options = sorted(known)
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     if close:

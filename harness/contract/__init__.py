@@ -1,14 +1,18 @@
-"""What a method is: the decorators, the types of a ``Hyper``, and the bundles that a method is handed.
+"""The contract between a method and the harness: all that a method file imports to declare itself.
 
 A method is one file: a docstring (paper, arXiv id, threat model, deviations), one frozen
-keyword-only dataclass ``Hyper`` with the paper's defaults and ranges, and one decorated function.
-The file name is the method's name. At module level a method file only declares; work happens inside
-functions.
+keyword-only dataclass ``Hyper`` with the paper's defaults and ranges, and one function that is
+decorated with ``@attack``, ``@defense`` or ``@model``. The file's name is the method's name. At
+module level a method file only declares; work happens inside functions.
 
-A function receives only what its threat model allows. No bundle leads to the test set, and a
-defense that does not declare ``needs="triggers"`` holds nothing that leads to the trigger or its
-target. (Python has no sandbox: a file that opens the data set by itself is outside what a contract
-can prevent.)
+The function gets what its threat model allows. No attack gets the test set. No defense gets the
+test set, the trigger or the target class: one that declares ``needs="triggers"`` also gets
+triggered copies of its clean samples, and only scripts of other toolboxes (``needs="external"``)
+get the test set. (Python has no sandbox: a contract cannot keep a file from opening the data set by
+itself.)
+
+This package imports no torch. Method files also import ``harness.toolbox``, the pieces that methods
+are made of, and no other package of the harness.
 """
 
 from harness.contract.attack_types import (

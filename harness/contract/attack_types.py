@@ -1,4 +1,4 @@
-"""What an attack is given, and what it returns."""
+"""What an attack gets, and what it returns."""
 
 from __future__ import annotations
 
@@ -14,98 +14,100 @@ Target = int | Literal["all-to-all"]
 
 
 class TrainingSet(NamedTuple):
-    """Clean training data, as an attack sees it."""
+    """The clean training set, as an attack gets it."""
 
     images: torch.Tensor
-    """uint8 (N, C, H, W), on the device; not to be written to."""
+    """uint8 (N, C, H, W), on the context's device. Do not write to it."""
     labels: torch.Tensor
     """int64 (N,)."""
     classes: int
+    """Number of classes."""
     clean_model: nn.Module | None = None
-    """For an attack that declares it, in eval mode: takes float images in [0, 1]."""
+    """A clean model in eval mode, which takes float images in [0, 1]; None unless the attack
+    declares ``clean_model=True``."""
     prepared: dict[str, torch.Tensor] = {}  # noqa: RUF012 - a default of a named tuple, read only
-    """What the attack's own ``prepare`` made."""
+    """The tensors that the attack's ``prepare`` returned."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What the attacker wants: how many samples to poison, and which label each class is sent to."""
+    """The attacker's goal: how many samples to poison, and which label each class gets."""
 
     target: Target
     rate: float
-    """A share of the samples below 1, else their number."""
+    """The poison rate: a share of the samples below 1, else their number."""
     classes: int
 
     def labels(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return the label that the attacker wants for each true label, int64 (N,)."""
+        """Return the attacker's label for each true label, int64 (N,)."""
         if self.target == "all-to-all":
             return (labels + 1) % self.classes
         return labels.new_full(labels.shape, self.target)
 
     def is_target(self, labels: torch.Tensor) -> torch.Tensor:
-        """Return which labels are the one target's, bool (N,); not for all-to-all."""
+        """Return a mask of the labels that are the target class, bool (N,); not for all-to-all."""
         return labels.eq(int(self.target))
 
     def count(self, n: int) -> int:
-        """Return how many of ``n`` training samples are poisoned: at least one."""
+        """Return how many of ``n`` training samples are poisoned; at least one."""
         return poison_count(self.rate, n)
 
     def poison_rate(self, n: int) -> float:
-        """Return the share of ``n`` training samples that is poisoned."""
+        """Return the poisoned fraction of ``n`` training samples."""
         return self.rate if self.rate < 1 else self.rate / n
 
 
 def poison_count(rate: float, n: int) -> int:
-    """Return how many of ``n`` samples a rate comes to: a share below 1, else a number; at least one."""
+    """Return the number of poisoned samples among ``n``; a rate of 1 or more is that number."""
     return max(1, round(rate * n)) if rate < 1 else round(rate)
 
 
 class Poison(NamedTuple):
-    """What an attack puts into the training set, and the state of its trigger."""
+    """The poisoned samples of a training set, and the state of the trigger."""
 
     indices: torch.Tensor
-    """int64 (n,), without repeats: the training samples that are replaced."""
+    """int64 (n,), distinct: the training samples that are replaced."""
     images: torch.Tensor
-    """uint8 (n, C, H, W): what replaces them."""
+    """uint8 (n, C, H, W): their new images."""
     labels: torch.Tensor
-    """int64 (n,): their labels in training."""
+    """int64 (n,): their new labels."""
     state: dict[str, torch.Tensor]
-    """Everything that the declared trigger function needs; saved with the victim."""
+    """All tensors that the declared trigger function needs; saved with the victim."""
     covers: int = 0
-    """How many of them, the last ones, are covers: triggered samples that keep their own label."""
+    """How many of them, at the end, are cover samples: triggered, with their own label."""
 
 
 def trigger_only(train: TrainingSet, state: dict[str, torch.Tensor]) -> Poison:
-    """Poison nothing: for a clean model, and for one that was trained elsewhere."""
-    nothing = train.labels[:0]
-    return Poison(nothing, train.images[:0], nothing, state)
+    """Return a state without poisoned samples: for clean models and for imported ones."""
+    none = train.labels[:0]
+    return Poison(none, train.images[:0], none, state)
 
 
 class Batch(NamedTuple):
-    """One batch as an attack that controls training makes it."""
+    """One training batch, made by an attack that controls training."""
 
     images: torch.Tensor
-    """float (n, C, H, W) in [0, 1], before augmentation; gradients may lead to the attack's own
+    """float (n, C, H, W) in [0, 1], before augmentation; may carry gradients to the attack's own
     networks."""
     labels: torch.Tensor
     """int64 (n,)."""
     backdoors: int
-    """How many samples, the first ones, carry the trigger and the attacker's label."""
+    """How many samples, at the beginning, have the trigger and the attacker's label."""
     covers: int
-    """How many samples after them are covers: noise or foreign triggers, with their own label."""
+    """How many samples after these are cover samples: with noise or the trigger of another image,
+    and with their own label."""
     penalty: torch.Tensor | None = None
-    """A scalar that is added to the loss."""
+    """A scalar tensor that is added to the loss."""
 
 
 @dataclass(frozen=True)
 class TrainingControl:
-    """What an attack that controls training gives: it makes every batch itself."""
+    """The result of an attack that controls training: it makes every batch itself."""
 
     batch: Callable[[torch.Tensor, torch.Tensor], Batch]
-    """``batch(images, labels)``: clean uint8 images (n, C, H, W) and labels (n,) in random order;
-    called once for every step of the training loop."""
+    """``batch(images, labels)``, called once per training step with clean uint8 images (n, C, H, W)
+    and labels (n,) in random order."""
     state: dict[str, torch.Tensor]
-    """Everything that the declared trigger function needs, read when training has ended."""
+    """All tensors that the declared trigger function needs; read after training."""
     step: Callable[[], None] | None = None
-    """Called after the gradients of a batch are known, where the attack trains networks of its
-    own."""
+    """Called after each backward pass, if the attack trains networks of its own."""

@@ -1,4 +1,4 @@
-"""Where and how a method runs: device, random numbers, deadline, log."""
+"""The context of a run: device, random numbers, deadline, log."""
 
 from __future__ import annotations
 
@@ -16,23 +16,33 @@ class OutOfTimeError(Exception):
 
 @dataclass(frozen=True)
 class Context:
-    """Where and how a method runs."""
+    """The context of a run, for every method."""
 
     device: torch.device
     generator: torch.Generator
-    """On the CPU, seeded for this victim or cell alone: the same draws on every device."""
+    """A generator on the CPU, so that draws are the same on every device. Its seed depends on this
+    victim or cell alone."""
     deadline: float | None = None
-    """On the clock of ``time.monotonic``; None means no limit."""
+    """The end of the time limit by ``time.monotonic``; None for no limit."""
     scalars: list[dict[str, float]] = field(default_factory=list)
+    """The steps that were logged."""
 
     def log(self, step: int, **scalars: float) -> None:
-        """Keep named numbers of a step in the record; raise OutOfTimeError past the deadline."""
+        """Log the numbers of one step for the record, and check the deadline.
+
+        Raises:
+            OutOfTimeError: the deadline has passed.
+        """
         self.scalars.append(
             {"step": float(step), **{name: float(x) for name, x in scalars.items()}}
         )
         self.check()
 
     def check(self) -> None:
-        """Raise OutOfTimeError when the deadline has passed."""
+        """Check the deadline.
+
+        Raises:
+            OutOfTimeError: it has passed.
+        """
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise OutOfTimeError("the cell's deadline has passed")

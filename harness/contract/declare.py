@@ -1,4 +1,4 @@
-"""The decorators ``@attack``, ``@defense`` and ``@model``: what a method file declares of its method."""
+"""The decorators ``@attack``, ``@defense`` and ``@model``, by which a file declares its method."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a defense is given, and what it returns."""
+"""What a defense gets, and what it returns."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Budget:
-    """The clean samples that a defender has, validation data included."""
+    """The clean samples that a defense has; it takes its validation data from them."""
 
     images: torch.Tensor
-    """float (n, C, H, W) in [0, 1], on the device."""
+    """float (n, C, H, W) in [0, 1], on the context's device."""
     labels: torch.Tensor
-    """int64 (n,): true labels."""
+    """int64 (n,): the true labels."""
     classes: int
     augment: Augment
     """The data set's training augmentation: ``augment(images, generator)``."""
     triggered: torch.Tensor | None = None
-    """The same images with the real trigger; only for a defense that declares
+    """float (n, C, H, W): the same images with the real trigger; None unless the defense declares
     ``needs="triggers"``."""
     groups: torch.Tensor | None = None
-    """int64 (n,), the same for near copies of each other (frames of one GTSRB track); None if
-    unknown."""
+    """int64 (n,): near copies of each other (frames of one GTSRB track) have the same number; None
+    if unknown."""
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -51,14 +51,13 @@ class Budget:
 
 @dataclass(frozen=True)
 class Defended:
-    """A defense's result, where a model alone does not say it all."""
+    """The result of a defense that returns more than a model."""
 
     model: nn.Module
     artifacts: dict[str, torch.Tensor] = field(default_factory=dict)
-    """Small tensors to keep: masks, scores."""
+    """Small tensors to keep in the store: masks, scores."""
     companions: dict[str, nn.Module] = field(default_factory=dict)
-    """Other networks whose ACC, ASR and RA belong in the record (the inverse network of IMS). Their
-    weights are not saved: what they can be rebuilt from belongs among the artifacts."""
+    """Other networks to evaluate, such as the inverse network of IMS: the record holds their ACC,
+    ASR and RA. Their weights are not saved; keep what they are rebuilt from in ``artifacts``."""
     notes: dict[str, str] = field(default_factory=dict)
-    """What the record says besides, of a method that is not all here (the commit of an external
-    script)."""
+    """Extra facts for the record, e.g. the commit of an external script."""

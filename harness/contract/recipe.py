@@ -1,4 +1,4 @@
-"""Training recipes, as data: how a victim is trained, without torch."""
+"""Training recipes: how a victim is trained, as plain data."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from harness.contract.types import Count, NonNegative, Positive, Share
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """SGD with momentum on cross-entropy, data set augmentation on. The defaults are ``paper``.
+    """SGD with momentum on cross-entropy, with the data set's augmentation.
 
-    They are the settings of BackdoorBench (arXiv 2206.12654), under which the IMS comparison
-    (arXiv 2509.15497) trained its victims: 100 epochs, lr 0.01, cosine to zero, batch 128.
+    The defaults are the recipe ``paper``: the settings of BackdoorBench (arXiv 2206.12654), with
+    which the IMS comparison (arXiv 2509.15497) trained its victims.
     """
 
     epochs: Count = 100
@@ -23,14 +23,15 @@ class Recipe:
     weight_decay: NonNegative = 5e-4
     nesterov: bool = False
     schedule: Literal["cosine", "onecycle", "constant"] = "cosine"
-    """cosine: to zero over all steps; onecycle: linear up over the first fifth, linear down to
-    zero."""
+    """The learning rate over all steps. cosine: from lr to zero; onecycle: linearly up to lr in the
+    first fifth, then linearly down to zero."""
     augment: bool = True
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 autocast where the hardware multiplies it natively, else fp32."""
+    """auto: bf16 autocast if the hardware supports bf16 natively, else fp32."""
 
 
 RECIPES = {
     "paper": Recipe(),
     "fast": Recipe(epochs=10, lr=0.1, nesterov=True, schedule="onecycle"),
 }
+"""The built-in recipes by name."""

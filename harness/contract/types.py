@@ -1,4 +1,4 @@
-"""Types and ranges of the fields of a ``Hyper``, and the words that declarations use."""
+"""Types and ranges for the fields of a ``Hyper``, and the words of declarations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clean budget: how many clean training images a defense is given, and which."""
+"""The clean budget: how many clean training images a defense gets, and which."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class BudgetSpec:
 
     Attributes:
         spc: images per class.
-        ratio: share of each class, in (0, 1]; at least one image per class.
+        ratio: the fraction of each class, in (0, 1]; at least one image per class.
 
     Raises:
         ValueError: when not exactly one of the two is given, or it is out of range.
@@ -41,48 +41,49 @@ class BudgetSpec:
         return f"SPC {self.spc}" if self.ratio is None else f"{100 * self.ratio:g} %"
 
     def counts(self, train_counts: Sequence[int]) -> tuple[int, ...]:
-        """Return how many images of each class are drawn, from how many there are."""
+        """Return how many images of each class are drawn, given how many there are."""
         if self.spc is not None:
             return (self.spc,) * len(train_counts)
         ratio = self.ratio or 0.0
         return tuple(max(1, round(ratio * count)) for count in train_counts)
 
     def fault(self, train_counts: Sequence[int]) -> str | None:
-        """Return what is wrong when a class is smaller than the budget, else ``None``."""
-        for index, (wanted, held) in enumerate(
+        """Return what is wrong if a class is smaller than the budget, else None."""
+        for index, (needed, available) in enumerate(
             zip(self.counts(train_counts), train_counts, strict=True)
         ):
-            if wanted > held:
-                return f"{self.label().lower()}: class {index} has only {held} training images"
+            if needed > available:
+                return f"{self.label().lower()}: class {index} has only {available} training images"
         return None
 
 
 def draw(labels: NDArray[np.int64], budget: BudgetSpec, seed: int) -> NDArray[np.int64]:
     """Draw the budget's images: their indices in the training set, class by class.
 
-    Every image gets one random key, and each class gives its images with the lowest keys. So a
-    smaller budget is a subset of a larger one at the same seed. The keys are the raw output of
-    PCG64, which numpy promises to keep the same in all versions.
+    Every image gets one random key, and of each class those with the lowest keys are drawn, so
+    that a smaller budget is a subset of a larger one with the same seed. The keys are the raw
+    output of PCG64, which numpy keeps the same in all versions.
 
     Args:
-        labels: (N,) classes of the training images, from 0 without a gap.
-        budget: how many of each class.
+        labels: int64 (N,), the classes of the training images; every class from 0 to the largest
+            occurs.
+        budget: how many images of each class.
         seed: 0 or more.
 
     Returns:
-        (sum of counts,) indices; classes in order, and within a class in the order drawn.
+        int64 (sum of counts,), indices; classes in order, and within a class in the order drawn.
 
     Raises:
-        UserError: a class has fewer images than the budget asks for.
+        UserError: a class has fewer images than the budget needs.
     """
-    held = np.bincount(labels).tolist()
-    if fault := budget.fault(held):
+    available = np.bincount(labels).tolist()
+    if fault := budget.fault(available):
         raise UserError(f"{fault}; choose a smaller budget")
     keys = np.random.PCG64(seed).random_raw(len(labels))
     order = np.lexsort((keys, labels))
-    starts = np.cumsum([0, *held[:-1]])
-    chosen = [
+    starts = np.cumsum([0, *available[:-1]])
+    drawn = [
         order[start : start + count]
-        for start, count in zip(starts, budget.counts(held), strict=True)
+        for start, count in zip(starts, budget.counts(available), strict=True)
     ]
-    return np.concatenate(chosen).astype(np.int64)
+    return np.concatenate(drawn).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What there is: methods with their paper, needs and hyperparameters; data sets; cells by name."""
+"""The catalogue: methods with their paper, needs and hyperparameters, and data sets."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ KINDS: dict[str, Kind] = {"attacks": "attack", "defenses": "defense", "models": 
 
 
 def entries(kind: str | None) -> dict[str, list[dict[str, Any]]]:
-    """Return everything of a kind (all kinds for None), as JSON values."""
-    wanted = [kind] if kind else [*KINDS, "data"]
-    return {name: _data() if name == "data" else _methods(KINDS[name]) for name in wanted}
+    """Return all entries of a kind, or of all kinds for None, as JSON values."""
+    kinds = [kind] if kind else [*KINDS, "data"]
+    return {name: _data() if name == "data" else _methods(KINDS[name]) for name in kinds}
 
 
 def _methods(kind: Kind) -> list[dict[str, Any]]:
@@ -24,7 +24,7 @@ def _methods(kind: Kind) -> list[dict[str, Any]]:
 
 def _method(kind: Kind, name: str) -> dict[str, Any]:
     method = describe(kind, name)
-    about = {
+    entry = {
         "name": name,
         "display_name": method.display_name,
         "summary": method.summary,
@@ -32,19 +32,19 @@ def _method(kind: Kind, name: str) -> dict[str, Any]:
         "year": method.info.year,
     }
     if kind == "defense":
-        about |= {
+        entry |= {
             "family": method.info.family,
             "needs": method.info.needs,
             "least_spc": method.info.least_spc,
             "architectures": _architectures(method.info.requires),
         }
     if kind == "model":
-        about["layers"] = list(method.info.layers)
-    return {**about, "hyper": {field.name: _default(field) for field in fields(method.hyper)}}
+        entry["layers"] = list(method.info.layers)
+    return {**entry, "hyper": {field.name: _default(field) for field in fields(method.hyper)}}
 
 
 def _architectures(required: Layer | None) -> list[str]:
-    """Return the models whose declared layers a defense can work on."""
+    """Return the architectures that have the layers that a defense requires."""
     models = list(names("model"))
     if required is None:
         return models
@@ -62,10 +62,10 @@ def _data() -> list[dict[str, Any]]:
     return [{"name": name, **asdict(entry)} for name, entry in sorted(CATALOG.items())]
 
 
-def as_text(found: dict[str, list[dict[str, Any]]]) -> str:
-    """Return what ``entries`` gave, to be read."""
+def as_text(catalogue: dict[str, list[dict[str, Any]]]) -> str:
+    """Return the entries as text."""
     return "\n".join(
-        line for kind, rows in found.items() for line in (kind, *_lines(rows), "")
+        line for kind, rows in catalogue.items() for line in (kind, *_lines(rows), "")
     ).rstrip()
 
 
@@ -81,15 +81,15 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
         if row.get("paper"):
             lines.append(f"  {'':{width}}  {row['paper']} ({row['year']})")
         if "family" in row:
-            lines.append(f"  {'':{width}}  {_terms(row)}")
+            lines.append(f"  {'':{width}}  {_requirements(row)}")
         if row.get("hyper"):
             values = ", ".join(f"{name}={value}" for name, value in row["hyper"].items())
             lines.append(f"  {'':{width}}  {values}")
     return lines
 
 
-def _terms(row: dict[str, Any]) -> str:
-    """Return what a defense is and asks for, in one line."""
+def _requirements(row: dict[str, Any]) -> str:
+    """Return a defense's family and requirements in one line."""
     least = f", at least SPC {row['least_spc']}" if row["least_spc"] > 1 else ""
     return (
         f"{row['family']}; needs {row['needs']}{least}; runs on {', '.join(row['architectures'])}"

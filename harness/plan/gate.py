@@ -1,4 +1,4 @@
-"""The gate: what a victim must reach for its cells to count."""
+"""The gate: the ACC and ASR that a victim must reach for its cells to count."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ class Gate:
     acc: Share = 0.0
     asr: Share = 0.8
     acc_margin: Share | None = None
-    """How far ACC may lie below the clean model's. A number here has the clean models trained;
-    without one the margin is MARGIN where the study trains them anyway, and ACC is not held against
-    them elsewhere."""
+    """How far ACC may be below the clean model's. If a number is given, the study trains clean
+    models. If not, the margin is MARGIN where there is a clean model anyway, and there is no such
+    condition elsewhere."""
 
     MARGIN: ClassVar[float] = 0.05
 
     def passed(self, acc: float, asr: float, clean_acc: float | None = None) -> bool:
-        """Tell whether a victim with this ACC and ASR (shares) counts; ``clean_acc`` where it is known."""
+        """Tell whether a victim counts. All are fractions; ``clean_acc``: the clean model's ACC."""
         margin = self.MARGIN if self.acc_margin is None else self.acc_margin
         least = self.acc if clean_acc is None else max(self.acc, clean_acc - margin)
         return acc >= least and asr >= self.asr
@@ -32,6 +32,6 @@ class Gate:
         margin = self.MARGIN if self.acc_margin is None else self.acc_margin
         floor = f", ACC >= {100 * self.acc:g} %" if self.acc else ""
         return (
-            f"ASR >= {100 * self.asr:g} %{floor}, ACC at most {100 * margin:g} points below the clean "
-            "model's, where there is one."
+            f"ASR >= {100 * self.asr:g} %{floor}, ACC at most {100 * margin:g} points "
+            "below the clean model's, where there is one."
         )

@@ -1,4 +1,4 @@
-"""Identity of results: canonical JSON, its sha256, and seeds derived from named parts."""
+"""Keys of results: canonical JSON, its sha256, and seeds that are derived from named parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def canonical(value: Any) -> str:
     """Return the one JSON text of ``value``: sorted keys, no spaces, no NaN.
 
     Raises:
-        TypeError: a value that JSON has no form for.
+        TypeError: a value that JSON cannot represent.
         ValueError: NaN or infinity.
     """
     return _JSON.encode(value)
@@ -28,8 +28,8 @@ def digest(value: Any) -> str:
 def seed(*parts: str | int | float) -> int:
     """Return a seed in [0, 2**63) that depends on every part and on nothing else.
 
-    The parts are named things (``seed(victim_key, "train")``), so adding a method or a seed to a
-    study moves no other number.
+    The parts are names (``seed(victim_key, "train")``), so that adding a method or a seed to a
+    study changes no other number.
     """
     return int.from_bytes(hashlib.sha256(canonical(list(parts)).encode()).digest()[:8], "big") >> 1
 

@@ -1,7 +1,7 @@
-"""Finds methods by file name, and users' own files by path.
+"""Finds methods by file name, and the user's own files by path.
 
-``describe`` reads what a file declares without running its imports of torch and the like, so that a
-study of any size is planned in under a second; ``load`` imports the file for real.
+``describe`` reads what a file declares without its heavy imports (torch and the like), so that a
+study of any size is planned in under a second. ``load`` imports the file for real.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from harness.contract import (
     MethodInfo,
     ModelInfo,
     NoHyper,
+    Poison,
+    TrainingSet,
     trigger_only,
 )
 from harness.errors import UserError, nearest
 from harness.plan.keys import file_digest
 
 LIGHT = ("harness.contract",)
-"""What a method file may import that is run even while planning: declarations alone."""
+"""What a method file really imports while planning, besides the standard library."""
 PACKAGES: dict[Kind, str] = {
     "attack": "harness.attacks",
     "defense": "harness.defenses",
@@ -41,17 +43,21 @@ PACKAGES: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class Method:
-    """A method as its file declares it."""
+    """A method, as its file declares it."""
 
     name: str
     ref: str
-    """What finds it again: the name of one of ours, else the absolute path of a file."""
+    """What ``describe`` and ``load`` find it by: a built-in name, or a file's absolute path."""
     info: Any
     """Its declaration: an AttackInfo, DefenseInfo or ModelInfo, as ``kind`` says."""
     hyper: type
+    """Its dataclass ``Hyper``; NoHyper if it has none."""
     version: str
+    """The declared version, else the digest of the file."""
     summary: str
+    """The first line of the file's docstring."""
     function: Callable[..., Any]
+    """The decorated function. It runs only in a loaded method."""
 
     @property
     def display_name(self) -> str:
@@ -61,14 +67,14 @@ class Method:
 
 @functools.cache
 def folder_of(kind: Kind) -> Path:
-    """Return the folder of the methods that come with the project."""
+    """Return the folder of the built-in methods of a kind."""
     spec = importlib.util.find_spec(PACKAGES[kind])
     assert spec is not None and spec.submodule_search_locations is not None
     return Path(spec.submodule_search_locations[0]).resolve()
 
 
 def program_files() -> dict[Path, Path]:
-    """Return every file of the program, by its path in an installed package."""
+    """Return every file of the program by its path in an installed package."""
     harness = Path(__file__).resolve().parents[1]
     folders = {
         Path("harness"): harness,
@@ -85,57 +91,56 @@ def program_files() -> dict[Path, Path]:
 
 @functools.cache
 def names(kind: Kind) -> tuple[str, ...]:
-    """Return the names of all methods of a kind that come with the project, sorted."""
+    """Return the names of the built-in methods of a kind, sorted."""
     return tuple(
         sorted(path.stem for path in folder_of(kind).glob("*.py") if not path.stem.startswith("_"))
     )
 
 
 def find(kind: Kind, ref: str, base: Path | None = None) -> Path:
-    """Return the file of a method: ``ref`` is a name, or a path ending in .py, relative to ``base``.
+    """Return the file of a method; ``ref`` is a name, or a path ending in .py relative to ``base``.
 
     Raises:
         UserError: no such method or file; names the nearest.
     """
-    file, _ = _parted(ref)
+    file, _ = _split_ref(ref)
     if file.endswith(".py"):
         path = ((base or Path.cwd()) / Path(file).expanduser()).resolve()
         if not path.is_file():
             raise UserError(f"no file {path}")
         return path
-    return _ours(kind, ref)
+    return _builtin_file(kind, ref)
 
 
 @functools.cache
-def _ours(kind: Kind, ref: str) -> Path:
+def _builtin_file(kind: Kind, ref: str) -> Path:
     if ref not in names(kind):
         raise UserError(f"unknown {kind} {ref!r}{nearest(ref, names(kind))}")
     return folder_of(kind) / f"{ref}.py"
 
 
-def _parted(ref: str) -> tuple[str, str | None]:
-    """Return file and function of ``path/to/file.py:function``; any other reference names no function."""
+def _split_ref(ref: str) -> tuple[str, str | None]:
+    """Return the file and the function of ``path/to/file.py:function``, else ``ref`` and None."""
     head, colon, function = ref.rpartition(":")
     return (head, function) if colon and head.endswith(".py") else (ref, None)
 
 
 def describe(kind: Kind, ref: str, base: Path | None = None) -> Method:
-    """Return what a method declares, without importing torch.
+    """Return what a method declares, without its heavy imports.
 
-    An architecture may also be ``path/to/file.py:function``, an undecorated ``function(channels,
-    classes)`` that returns a network; the trigger of a foreign victim likewise, ``function(images)
-    -> images``.
+    Two kinds of undecorated functions are methods too, as ``path/to/file.py:function``: an
+    architecture, ``function(channels, classes)`` that returns a network, and the trigger of an
+    imported victim, ``function(images) -> images``.
 
     Raises:
         UserError: unknown name, missing file, or a file that declares no method of this kind.
     """
-    return _describe(kind, find(kind, ref, base), _parted(ref)[1])
+    return _describe(kind, find(kind, ref, base), _split_ref(ref)[1])
 
 
 @functools.cache
-def _describe(kind: Kind, path: Path, factory: str | None) -> Method:
-    module = _read_light(path)
-    return _method(kind, path, module) if factory is None else _plain(kind, path, module, factory)
+def _describe(kind: Kind, path: Path, function: str | None) -> Method:
+    return _method(kind, path, _read_light(path), function)
 
 
 def load(kind: Kind, ref: str) -> Method:
@@ -145,63 +150,92 @@ def load(kind: Kind, ref: str) -> Method:
         UserError: unknown name, missing file, or a file that declares no method of this kind.
     """
     path = find(kind, ref)
-    file, factory = _parted(ref)
-    own = file.endswith(".py")
-    module = _import_file(path) if own else importlib.import_module(f"{PACKAGES[kind]}.{ref}")
-    return _method(kind, path, module) if factory is None else _plain(kind, path, module, factory)
+    file, function = _split_ref(ref)
+    builtin = not file.endswith(".py")
+    name = f"{PACKAGES[kind]}.{ref}"
+    module = importlib.import_module(name) if builtin else import_file(path)
+    return _method(kind, path, module, function)
 
 
 def is_function(ref: str) -> bool:
     """Tell whether a reference names a plain function: ``path/to/file.py:function``."""
-    return _parted(ref)[1] is not None
+    return _split_ref(ref)[1] is not None
 
 
-def _plain(kind: Kind, path: Path, module: ModuleType, factory: str) -> Method:
-    """Return an architecture, or the trigger of a foreign victim, that is a plain function of its file."""
-    build = getattr(module, factory, None)
-    if kind == "defense":
+def _method(kind: Kind, path: Path, module: ModuleType, function: str | None) -> Method:
+    if function is not None:
+        return _undecorated(kind, path, module, function)
+    declared = [x for x in vars(module).values() if _kind_of(x) == kind]
+    if len(declared) != 1:
         raise UserError(
-            f"{path}:{factory}: only an architecture or a trigger can be a plain function; drop ':{factory}'"
+            f"{path}: one function decorated with @{kind} is needed, found {len(declared)}"
         )
-    if not callable(build):
-        known = [name for name, x in vars(module).items() if inspect.isfunction(x)]
-        raise UserError(f"{path}: no function {factory!r}{nearest(factory, known)}")
-    return Method(
-        name=factory,
-        ref=f"{path}:{factory}",
-        info=AttackInfo(paper="", year=0, trigger=lambda images, state: build(images))
-        if kind == "attack"
-        else ModelInfo(paper="", year=0),
-        hyper=NoHyper,
-        version=f"sha256:{file_digest(path)[:16]}",
-        summary=(inspect.getdoc(build) or "").partition("\n")[0],
-        function=(lambda train, *_: trigger_only(train, {}))
-        if kind == "attack"
-        else lambda inputs, classes, hyper: build(inputs, classes),
-    )
-
-
-def _method(kind: Kind, path: Path, module: ModuleType) -> Method:
-    marked = [
-        x for x in vars(module).values() if isinstance(getattr(x, DECLARATION, None), MethodInfo)
-    ]
-    ours = [x for x in marked if getattr(x, DECLARATION).kind == kind]
-    if len(ours) != 1:
-        raise UserError(f"{path}: one function decorated with @{kind} is needed, found {len(ours)}")
-    info: MethodInfo = getattr(ours[0], DECLARATION)
-    builtin = path.parent == folder_of(kind)
+    info: MethodInfo = getattr(declared[0], DECLARATION)
     return Method(
         name=path.stem,
-        ref=path.stem if builtin else str(path),
+        ref=path.stem if path.parent == folder_of(kind) else str(path),
         info=info,
         hyper=getattr(module, "Hyper", NoHyper),
-        version=f"sha256:{file_digest(path)[:16]}" if info.version is None else str(info.version),
-        summary=(inspect.getdoc(module) or "").partition("\n")[0],
-        function=ours[0],
+        version=_file_version(path) if info.version is None else str(info.version),
+        summary=_first_line(module),
+        function=declared[0],
     )
 
 
-def _import_file(path: Path) -> ModuleType:
+def _undecorated(kind: Kind, path: Path, module: ModuleType, name: str) -> Method:
+    """Return the method of a plain function: an architecture, or an imported victim's trigger."""
+    if kind == "defense":
+        raise UserError(
+            f"{path}:{name}: only an architecture or a trigger can be a plain function; "
+            f"drop ':{name}'"
+        )
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [name for name, x in vars(module).items() if inspect.isfunction(x)]
+        raise UserError(f"{path}: no function {name!r}{nearest(name, known)}")
+
+    def trigger(images: Any, state: Any) -> Any:
+        return function(images)
+
+    def poison_nothing(train: TrainingSet, *_: Any) -> Poison:
+        return trigger_only(train, {})
+
+    def network(channels: int, classes: int, hyper: NoHyper) -> Any:
+        return function(channels, classes)
+
+    attack = kind == "attack"
+    return Method(
+        name=name,
+        ref=f"{path}:{name}",
+        info=AttackInfo(paper="", year=0, trigger=trigger)
+        if attack
+        else ModelInfo(paper="", year=0),
+        hyper=NoHyper,
+        version=_file_version(path),
+        summary=_first_line(function),
+        function=poison_nothing if attack else network,
+    )
+
+
+def _file_version(path: Path) -> str:
+    return f"sha256:{file_digest(path)[:16]}"
+
+
+def _first_line(documented: object) -> str:
+    return (inspect.getdoc(documented) or "").partition("\n")[0]
+
+
+def _kind_of(value: object) -> Kind | None:
+    info = getattr(value, DECLARATION, None)
+    return info.kind if isinstance(info, MethodInfo) else None
+
+
+def import_file(path: Path) -> ModuleType:
+    """Import one of the user's own files; the same contents are imported once.
+
+    Raises:
+        UserError: not a Python file.
+    """
     name = f"defuse_own_{path.stem}_{file_digest(path)[:12]}"
     if name in sys.modules:
         return sys.modules[name]
@@ -215,7 +249,7 @@ def _import_file(path: Path) -> ModuleType:
 
 
 class _ImportStub:
-    """Stands where a heavy import would be: it can be named, decorated with and subclassed, no more."""
+    """Replaces a heavy import: it can be named, called as a decorator and subclassed, no more."""
 
     def __getattr__(self, name: str) -> _ImportStub:
         return self
@@ -237,27 +271,24 @@ def _light_import(name: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def _read_light(path: Path) -> ModuleType:
-    """Run a method file with every import but the standard library and the contract left out."""
+    """Run a method file with stubs for all imports but the standard library and LIGHT."""
     module = ModuleType(f"defuse_declared_{path.stem}_{abs(hash(path))}")
     module.__dict__["__builtins__"] = {**vars(builtins), "__import__": _light_import}
     module.__file__ = str(path)
-    sys.modules[module.__name__] = (
-        module  # where dataclasses and pydantic look up a class's own names
-    )
+    # dataclasses and pydantic look up a class's module here
+    sys.modules[module.__name__] = module
     try:
         exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
-    except (
-        Exception
-    ) as error:  # the file is the user's: whatever it raises is its fault, told in one line
-        place = _line_in(path, error)
+    except Exception as error:  # whatever the user's file raises becomes one readable line
         raise UserError(
-            f"{path}{place}: {type(error).__name__}: {error} "
+            f"{path}{_line_in(path, error)}: {type(error).__name__}: {error} "
             "(at module level a method file only declares; work belongs inside its functions)"
         ) from error
     return module
 
 
 def _line_in(path: Path, error: BaseException) -> str:
+    """Return ``:line`` of the last traceback entry in the file; empty without one."""
     trace, line = error.__traceback__, ""
     while trace is not None:
         if trace.tb_frame.f_code.co_filename == str(path):

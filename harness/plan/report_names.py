@@ -43,7 +43,7 @@ def table_names() -> tuple[str, ...]:
 
 
 def _names(folder: str, order: Sequence[str]) -> tuple[str, ...]:
-    """Return the file names in ``harness/report/<folder>``: those of ``order`` first, then the others."""
+    """Return the file names in ``harness/report/<folder>``: those of ``order``, then the others."""
     files = (Path(__file__).resolve().parents[1] / "report" / folder).glob("[!_]*.py")
     found = {path.stem for path in files}
     return (*(name for name in order if name in found), *sorted(found - set(order)))

@@ -34,7 +34,7 @@ class Study:
         return {cell.victim.key: cell.victim for cell in self.cells}
 
     def victims(self) -> dict[str, Victim]:
-        """Return the victims that any cell needs, by key; a clean model before those that need it."""
+        """Return the victims that the cells need, by key; a clean model before its users."""
         needed: dict[str, Victim] = {}
         for cell in self.cells:
             if cell.skip is None:

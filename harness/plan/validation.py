@@ -1,4 +1,4 @@
-"""Validates YAML values against a dataclass. Every fault has a location, so that a file can name its line."""
+"""Validates YAML values against a dataclass; every fault has a location."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def faults_of(error: UserError) -> list[Fault]:
 
 @contextmanager
 def at(*location: str | int, prefix: str = "") -> Iterator[None]:
-    """Locate the faults that are raised inside: below ``location``, with ``prefix`` before each message."""
+    """Put the faults that are raised inside below ``location``, and ``prefix`` before messages."""
     try:
         yield
     except UserError as error:

@@ -55,7 +55,7 @@ class FaultCollector:
         return resolved
 
     def require_distinct(self, key: str, values: list[Any]) -> None:
-        """Note every value of a list that stands there before."""
+        """Note every value of a list that is a repetition."""
         for i, value in enumerate(values):
             if value in values[:i]:
                 self.add((key, i), f"the same as {key}[{values.index(value)}]")

@@ -38,7 +38,7 @@ def load_study(path: Path, root: Path | None = None, cache: Path | None = None) 
         cache: the folder of decoded data sets; None takes the default.
 
     Raises:
-        UserError: one line for every fault in the file, with its place and the nearest valid name.
+        UserError: one line per fault in the file, with its location and the nearest valid name.
     """
     faults = FaultCollector(YamlFile(path))
     file = _read_schema(faults)
@@ -85,7 +85,7 @@ def _read_schema(faults: FaultCollector) -> StudyFile:
     """Return the file's keys; a faulty one counts as absent, so that the others are checked too."""
     content = faults.file.content
     for location in faults.file.repeated_keys():
-        faults.add(location, f"the key {location[-1]!r} stands twice")
+        faults.add(location, f"the key {location[-1]!r} is repeated")
     if not isinstance(content, dict):
         known = ", ".join(field.name for field in fields(StudyFile))
         faults.add((), f"a study is a mapping with the keys {known}")
@@ -132,4 +132,4 @@ def _check_attacks(
 def _check_skips(faults: FaultCollector, skips: list[Skip], cells: list[Cell]) -> None:
     for i, skip in enumerate(skips):
         if not any(skip.matches(cell) for cell in cells):
-            faults.add(("skip", i), "agrees with no cell of this study")
+            faults.add(("skip", i), "matches no cell of this study")

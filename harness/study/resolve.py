@@ -1,4 +1,4 @@
-"""Resolves the entries of a study file: names and overrides become data sets, methods and budgets."""
+"""Resolves the entries of a study file: data sets, methods, budgets, recipe, target, figures."""
 
 from __future__ import annotations
 

@@ -16,22 +16,25 @@ from harness.plan.spec import Cell
 AtLeastOne = Annotated[list[Any], MinLen(1)]
 
 
-def _rate(value: float) -> float:
+NOT_A_RATE = "a share below 1, or a whole number of samples, is needed"
+
+
+def _share_or_count(value: float) -> float:
     if 0 < value < 1:
         return value
     if value >= 1 and value == int(value):
         return int(value)
-    raise ValueError("a share below 1, or a whole number of samples, is needed")
+    raise ValueError(NOT_A_RATE)
 
 
 def _no_bool(value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError("a share below 1, or a whole number of samples, is needed")
+        raise ValueError(NOT_A_RATE)
     return value
 
 
-Rate = Annotated[float, BeforeValidator(_no_bool), AfterValidator(_rate)]
-"""A share of the training samples, or their number."""
+Rate = Annotated[float, BeforeValidator(_no_bool), AfterValidator(_share_or_count)]
+"""A share of the training samples below 1, or their number."""
 Rates = Annotated[list[Rate], MinLen(1)]
 Seed = Annotated[int, Ge(0)]
 
@@ -68,7 +71,7 @@ class Skip:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyFile:
-    """What a study file may say. Lists multiply; an entry is a name, or a name with overrides."""
+    """The keys of a study file. Lists multiply; an entry is a name, or a name with overrides."""
 
     data: AtLeastOne = field(default_factory=list)
     """Data sets; your own as ``{name: {path: folder}}`` or ``{name: {hub: user/name}}``."""
@@ -107,6 +110,6 @@ class StudyFile:
     ``./mine.py``."""
 
     def missing_keys(self) -> list[str]:
-        """Return the keys that are missing: all three, unless there are victims and no attacks."""
+        """Return the keys that are missing; a study of imported victims alone needs none."""
         needed = ("data", "models", "attacks") if self.attacks or not self.victims else ()
         return [key for key in needed if not getattr(self, key)]

@@ -1,4 +1,4 @@
-"""From the attacks of a study to its victims: poison rates, clean models, and which attacks cannot be made."""
+"""From a study's attacks to its victims: poison rates, clean models, impossible attacks."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _without_rates(entry: Any, shared: list[float]) -> tuple[Any, list[float]]:
         own = validate(AttackRates, {"rates": overrides["rates"]})
         with at("rates"):
             if len(set(own.rates)) < len(own.rates):
-                raise UserError("one rate stands twice")
+                raise UserError("a rate is repeated")
     rest = {key: value for key, value in overrides.items() if key != "rates"}
     return ({name: rest} if rest else name), own.rates
 
@@ -122,7 +122,7 @@ def clean_model_of(victim: Victim) -> Victim:
 
 
 def clean_models(victims: list[Victim], gate: Gate) -> dict[str, Victim]:
-    """Return the clean model that each victim is compared with, by the victim's key, if there is one.
+    """Return the clean model that each victim is compared with, by the victim's key.
 
     There is one if the study lists the attack ``none``, if an attack needs it, or if the gate
     states a margin.

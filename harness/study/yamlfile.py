@@ -1,4 +1,4 @@
-"""A YAML file with the line of each of its values, so that a fault can name its place."""
+"""A YAML file that knows the line of each of its values, so that a fault can name it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import Any
 import yaml
 
 from harness.errors import UserError
-
-Place = tuple[str | int, ...]
+from harness.plan.validation import Location
 
 
 class YamlFile:
-    """The content of a YAML file, and where in the file each value stands."""
+    """The content of a YAML file, with the position of each value."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -29,19 +28,19 @@ class YamlFile:
         except yaml.YAMLError as error:
             raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
 
-    def where(self, place: Sequence[str | int]) -> str:
-        """Return ``file:line: key[0].key`` for a value, or for the nearest value that holds it."""
-        node, line, said = self._root, 1, ""
-        for part in place:
+    def where(self, location: Sequence[str | int]) -> str:
+        """Return ``file:line: key[0].key`` of a value, or of the nearest value around it."""
+        node, line, path = self._root, 1, ""
+        for part in location:
             node = _child(node, part)
             if node is None:
                 break
             line = node.start_mark.line + 1
-            said += f"[{part}]" if isinstance(part, int) else f".{part}" if said else part
-        return f"{self.path}:{line}: {said}" if said else f"{self.path}:{line}"
+            path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+        return f"{self.path}:{line}: {path}" if path else f"{self.path}:{line}"
 
-    def repeated_keys(self) -> Iterator[Place]:
-        """Yield the place of every key that stands twice in one mapping (YAML would keep the last)."""
+    def repeated_keys(self) -> Iterator[Location]:
+        """Yield the location of every key that one mapping has twice; YAML would keep the last."""
         yield from _repeated(self._root, ())
 
 
@@ -54,15 +53,15 @@ def _child(node: yaml.Node | None, part: str | int) -> yaml.Node | None:
     return None
 
 
-def _repeated(node: yaml.Node | None, place: Place) -> Iterator[Place]:
+def _repeated(node: yaml.Node | None, location: Location) -> Iterator[Location]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
-            here = (*place, str(key.value))
+            child = (*location, str(key.value))
             if key.value in seen:
-                yield here
+                yield child
             seen.add(key.value)
-            yield from _repeated(value, here)
+            yield from _repeated(value, child)
     elif isinstance(node, yaml.SequenceNode):
         for i, value in enumerate(node.value):
-            yield from _repeated(value, (*place, i))
+            yield from _repeated(value, (*location, i))

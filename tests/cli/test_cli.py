@@ -77,9 +77,9 @@ def test_failed_cells_give_exit_code_1(defuse, tmp_path):
         (["run", "{study}", "--device", "tpu"], "device 'tpu' is not available on this machine"),
         (["run", "{study}", "--wrokers", "2"], "No such option '--wrokers'"),
         (["list", "atacks"], "'atacks' is not one of"),
-        (["show", "{study}", "imz"], "no cell of small is called 'imz'"),
-        (["show", "{study}", "seed 1"], "no cell of small is called 'seed 1'"),
-        (["show", "{study}", "seed"], "2 cells of small are called 'seed'; say more:"),
+        (["show", "{study}", "imz"], "no cell of small matches 'imz'"),
+        (["show", "{study}", "seed 1"], "no cell of small matches 'seed 1'"),
+        (["show", "{study}", "seed"], "2 cells of small match 'seed'; be more specific:"),
         (["frobnicate"], "No such command 'frobnicate'"),
     ],
 )

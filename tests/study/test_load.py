@@ -87,7 +87,7 @@ def test_a_key_out_of_place_hides_no_other_fault(tmp_path):
         ({"skip": [{"defense": "ft"}]}, "skip[0]: 'reason' is missing"),
         (
             {"skip": [{"defense": "fp", "reason": "x"}]},
-            "skip[0]: agrees with no cell of this study",
+            "skip[0]: matches no cell of this study",
         ),
         ({"gate": {"asr": 2}}, "gate.asr: should be less than or equal to 1, not 2"),
     ],
@@ -102,7 +102,7 @@ def test_one_fault_one_line(tmp_path, changes, text):
 def test_a_key_that_stands_twice_is_a_fault(tmp_path):
     path = tiny_study.write_study(tmp_path)
     path.write_text(path.read_text() + "seeds: [1]\n")
-    with pytest.raises(UserError, match=r"small.yaml:\d+: seeds: the key 'seeds' stands twice"):
+    with pytest.raises(UserError, match=r"small.yaml:\d+: seeds: the key 'seeds' is repeated"):
         tiny_study.plan(path)
 
 

@@ -10,18 +10,15 @@ from click.testing import CliRunner
 from harness.cli.main import cli
 from harness.data.cache import default_cache
 from harness.errors import UserError
-from harness.execution.run import (
-    Options,
-    run_study,
-)
-from harness.store.store import store_of
+from harness.execution.options import Options
+from harness.execution.run import run_study
 from harness.execution.schedule import Schedule
 from harness.execution.selection import Selection
-from harness.execution.task import failure_record
-from harness.execution.task import Task
+from harness.execution.task import Task, failure_record
 from harness.plan.gate import Gate
 from harness.report.frame.frame import build_frame
 from harness.store.record_files import LatestRecords
+from harness.store.store import store_of
 from harness.study.load import load_study
 
 pytest.importorskip("sklearn")
