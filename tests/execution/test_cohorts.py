@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from harness.execution.run import Options, run_study, store_of
-from harness.execution.schedule import Schedule, Selection
+from harness.execution.options import Options
+from harness.execution.run import run_study
+from harness.execution.schedule import Schedule
+from harness.execution.selection import Selection
 from harness.execution.slots import HardwareRequest, Slot
-from harness.execution.task import Task
 from harness.store.record_files import LatestRecords
-from tests.helpers import tiny_study
+from harness.store.store import store_of
+from tests.helpers import records, tiny_study
 
 IMS = {
     "ims": {"inner_lr": 0.02, "inner_steps": 2, "initial_rounds": 3, "rounds": 2, "sparsity": 0.5}
@@ -44,7 +46,7 @@ def run(study, out, *, inline=True):
         Options(Selection(), HardwareRequest("cpu", 1), inline),
         Console(quiet=True),
     )
-    return {key: x for key, x in tiny_study.newest(out).items() if x["kind"] == "cell"}
+    return {key: x for key, x in tiny_study.newest(out).items() if x.kind == "cell"}
 
 
 def test_cells_with_victim_and_defense_in_common_make_a_cohort(tmp_path):
@@ -52,12 +54,7 @@ def test_cells_with_victim_and_defense_in_common_make_a_cohort(tmp_path):
     plan = tiny_study.plan(tiny_study.write_study(tmp_path, **changes))
     latest = LatestRecords()
     for victim in plan.victims().values():
-        latest[victim.key] = {
-            **Task(victim).head(),
-            "status": "ok",
-            "wall_seconds": 1.0,
-            "finished": "2026",
-        }
+        latest.add(records.ok(victim))
     for cohorts, mates in ((False, [0] * 12), (True, [0] * 4 + [1] * 4)):
         tasks, schedule = [], Schedule(plan, latest, Selection())
         while task := schedule.next(None, cohorts=cohorts):
@@ -75,18 +72,18 @@ def test_a_cohort_has_the_records_of_solo_runs(tmp_path, monkeypatch):
     monkeypatch.setattr(Slot, "takes_cohorts", True)
     together = run(study, tmp_path / "together")
     assert solo.keys() == together.keys()
-    assert {x["result"]["cohort"] for x in solo.values()} == {1}
-    assert {x["result"]["cohort"] for x in together.values()} == {3}
-    assert len({x["result"]["seconds"] for x in together.values()}) == 1, "an equal share each"
+    assert {x.result.cohort for x in solo.values()} == {1}
+    assert {x.result.cohort for x in together.values()} == {3}
+    assert len({x.result.seconds for x in together.values()}) == 1, "an equal share each"
     for key, one in solo.items():
         other = together[key]
-        assert one["name"] == other["name"]
-        assert [row["loss"] for row in one["scalars"]] == pytest.approx(
-            [row["loss"] for row in other["scalars"]], rel=1e-3
+        assert one.name == other.name
+        assert [row["loss"] for row in one.scalars] == pytest.approx(
+            [row["loss"] for row in other.scalars], rel=1e-3
         )
-        assert one["result"]["n_clean"] == other["result"]["n_clean"]
+        assert one.result.n_clean == other.result.n_clean
         kept = [
-            store_of(tmp_path / out).get(x["result"]["artifacts"]["method"])
+            store_of(tmp_path / out).get(x.result.artifacts.method)
             for out, x in (("solo", one), ("together", other))
         ]
         assert kept[0].keys() == kept[1].keys()
@@ -107,5 +104,5 @@ def test_the_cells_of_a_failed_cohort_are_run_one_by_one(tmp_path, as_on_a_gpu, 
     (tmp_path / "fragile.py").write_text(FRAGILE.format(fails=fails))
     study = tiny_study.write_study(tmp_path, defenses=["none", "fragile.py"], budgets=BUDGETS)
     found = run(study, tmp_path / "out", inline=inline)
-    assert [x["status"] for x in found.values()] == ["ok"] * 6
-    assert {x["result"]["cohort"] for x in found.values()} == {1}
+    assert [x.status for x in found.values()] == ["ok"] * 6
+    assert {x.result.cohort for x in found.values()} == {1}

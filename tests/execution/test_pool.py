@@ -12,9 +12,10 @@ import torch
 from harness.contract import OutOfTimeError
 from harness.data.cache import default_cache
 from harness.errors import UserError
-from harness.execution.pool import run_local
+from harness.execution.pool import run_pool
 from harness.execution.run_task import _outcome
-from harness.execution.schedule import Schedule, Selection
+from harness.execution.schedule import Schedule
+from harness.execution.selection import Selection
 from harness.execution.signals import InterruptGuard
 from harness.execution.slots import Slot
 from harness.store.record_files import LatestRecords
@@ -101,7 +102,7 @@ def test_a_worker_that_cannot_start_is_no_fault_of_a_task(tmp_path):
     with pytest.raises(
         UserError, match=r"workers on cuda:99 die before they start \(exit code 1\)"
     ):
-        run_local(
+        run_pool(
             *(Schedule(plan, LatestRecords(), Selection()), store, [Slot("cuda:99", 1, "cuda:99")]),
             *(
                 lambda task, slot: started.append(task),
@@ -127,7 +128,7 @@ def test_what_a_method_raises_becomes_a_status(error, status):
     def work():
         raise error
 
-    assert _outcome(work)["status"] == status
+    assert _outcome(work).status == status
 
 
 def test_what_the_store_raises_ends_the_run():

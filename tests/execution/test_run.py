@@ -7,16 +7,20 @@ import textwrap
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from harness.data.info import open_arrays
 from harness.errors import UserError
-from harness.execution.run import Options, run_study, state, store_of
+from harness.execution.options import Options
+from harness.execution.run import run_study
 from harness.execution.slots import HardwareRequest
+from harness.execution.study_progress import study_progress
 from harness.plan.study import Study
 from harness.report.frame.frame import build_frame
-from harness.store.store import Store
+from harness.store.record import artifact_names
+from harness.store.store import Store, store_of
 from tests.helpers import tiny_study
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +40,7 @@ def reference(tmp_path_factory):
 
 def test_everything_ends_ok(reference):
     path, out, numbers = reference
-    assert state(tiny_study.plan(path), store_of(out).latest()).cells == {"ok": 6}
+    assert study_progress(tiny_study.plan(path), store_of(out).latest()).cells == {"ok": 6}
     for record in numbers.values():
         assert record["status"] == "ok"
         assert 0 <= record["result"]["asr"] + record["result"]["ra"] <= 1
@@ -98,10 +102,10 @@ def test_kill_9_loses_no_finished_cell_and_trains_nothing_twice(reference, tmp_p
     kept = tiny_study.numbers(tiny_study.newest(out))
     assert len(kept) >= 3
     assert kept.items() <= numbers.items()
-    finished = {r["key"]: r["finished"] for r in store_of(out).records()}
+    finished = {r.key: r.finished for r in store_of(out).records()}
     done = tiny_study.run(path, out)
     assert tiny_study.numbers(done) == numbers
-    assert {key: done[key]["finished"] for key in finished} == finished
+    assert {key: done[key].finished for key in finished} == finished
 
 
 OWN = {
@@ -137,13 +141,13 @@ def test_own_defenses_join_the_matrix_and_failures_are_records(tmp_path):
 
     def ended(name: str) -> tuple[str, str]:
         record = tiny_study.cell_record(latest, f" / {name} / ")
-        return record["status"], record.get("error", "")
+        return record.status, record.error
 
     assert ended("none")[0] == ended("fine")[0] == "ok"
     assert ended("raises") == ("error", "RuntimeError: it broke here")
-    assert 'raise RuntimeError("it broke' in tiny_study.cell_record(latest, "raises")[
-        "traceback"
-    ].replace("'", '"')
+    assert 'raise RuntimeError("it broke' in tiny_study.cell_record(
+        latest, "raises"
+    ).traceback.replace("'", '"')
     assert ended("nan") == (
         "error",
         "BrokenModelError: the model gives NaN or infinity on test images",
@@ -154,7 +158,7 @@ def test_own_defenses_join_the_matrix_and_failures_are_records(tmp_path):
     )
     assert ended("slow")[0] == "timeout"
     study = tiny_study.plan(path)
-    assert state(study, store_of(tmp_path / "out").latest()).cells == {
+    assert study_progress(study, store_of(tmp_path / "out").latest()).cells == {
         "ok": 2,
         "error": 3,
         "timeout": 1,
@@ -171,8 +175,8 @@ def test_a_worker_that_dies_costs_its_own_cell_alone(tmp_path):
     path = tiny_study.write_study(tmp_path, defenses=[own, "none"])
     latest = tiny_study.run(path, tmp_path / "out", workers=1)
     died = tiny_study.cell_record(latest, "dies")
-    assert (died["status"], died["error"]) == ("crash", "the worker process died (signal 9)")
-    assert tiny_study.cell_record(latest, "none")["status"] == "ok"
+    assert (died.status, died.error) == ("crash", "the worker process died (signal 9)")
+    assert tiny_study.cell_record(latest, "none").status == "ok"
 
 
 def test_retry_runs_failures_again_and_nothing_else(tmp_path):
@@ -185,15 +189,13 @@ def test_retry_runs_failures_again_and_nothing_else(tmp_path):
         f"import pathlib\n    if pathlib.Path({str(flag)!r}).exists():\n        return model\n    raise",
     )
     (tmp_path / "flaky.py").write_text(source)
-    assert (
-        tiny_study.cell_record(tiny_study.run(path, tmp_path / "out"), "flaky")["status"] == "error"
-    )
+    assert tiny_study.cell_record(tiny_study.run(path, tmp_path / "out"), "flaky").status == "error"
     flag.touch()
     assert (
-        tiny_study.cell_record(tiny_study.run(path, tmp_path / "out"), "flaky")["status"] == "error"
+        tiny_study.cell_record(tiny_study.run(path, tmp_path / "out"), "flaky").status == "error"
     )  # run: it has a record
     done = tiny_study.run(path, tmp_path / "out", mode="retry")
-    assert tiny_study.cell_record(done, "flaky")["status"] == "ok"
+    assert tiny_study.cell_record(done, "flaky").status == "ok"
     assert sum(1 for _ in store_of(tmp_path / "out").records()) == 4
 
 
@@ -214,33 +216,36 @@ def test_a_victim_that_is_not_what_its_record_says_is_refused(tmp_path, damage):
     out = tmp_path / "out"
     tiny_study.run(path, out, mode="run")
     store = store_of(out)
-    record = next(r for r in store.records() if r["kind"] == "victim")
-    artifacts = record["result"]["artifacts"]
-    name = {"weights": "model", "trigger": "trigger"}[damage]
-    arrays = store.get(artifacts[name])
+    record = next(r for r in store.records() if r.kind == "victim")
+    role = {"weights": "model", "trigger": "trigger"}[damage]
+    arrays = store.get(artifact_names(record)[role])
     if damage == "weights":
         arrays["net.linear.weight"] = arrays["net.linear.weight"][::-1].copy()
     else:
         arrays["mask"] = arrays["mask"][:, ::-1].copy()
-    artifacts[name] = store.put(arrays)
-    store.append({**record, "finished": "9"})
+    artifacts = msgspec.structs.replace(record.result.artifacts, **{role: store.put(arrays)})
+    result = msgspec.structs.replace(record.result, artifacts=artifacts)
+    store.append(msgspec.structs.replace(record, finished="9", result=result))
     latest = tiny_study.run(
         tiny_study.write_study(tmp_path, recipe={"fast": {"epochs": 8}}, defenses=["ft"]), out
     )
     refused = tiny_study.cell_record(latest, "ft")
-    assert refused["status"] == "error"
-    assert "otherwise than its record says" in refused["error"]
-    assert ("clean" if damage == "weights" else "triggered") in refused["error"]
+    assert refused.status == "error"
+    assert "otherwise than its record says" in refused.error
+    assert ("clean" if damage == "weights" else "triggered") in refused.error
 
 
 def test_a_failed_victim_takes_its_cells_along_as_records(tmp_path):
     path = tiny_study.write_study(tmp_path, attacks=[{"badnets": {"size": 99}}, "blended"])
     latest = tiny_study.run(path, tmp_path / "out")
     study: Study = tiny_study.plan(path)
-    assert state(study, store_of(tmp_path / "out").latest()).victims == {"error": 1, "ok": 1}
-    assert state(study, store_of(tmp_path / "out").latest()).cells == {"error": 2, "ok": 2}
+    assert study_progress(study, store_of(tmp_path / "out").latest()).victims == {
+        "error": 1,
+        "ok": 1,
+    }
+    assert study_progress(study, store_of(tmp_path / "out").latest()).cells == {"error": 2, "ok": 2}
     fallen = tiny_study.cell_record(latest, "badnets", "none")
-    assert fallen["error"].startswith("its victim failed: ValueError: a patch of 99")
+    assert fallen.error.startswith("its victim failed: ValueError: a patch of 99")
 
 
 def test_every_defense_gets_the_same_images_and_smaller_budgets_are_subsets(tmp_path):
@@ -252,15 +257,11 @@ def test_every_defense_gets_the_same_images_and_smaller_budgets_are_subsets(tmp_
     latest, store = tiny_study.run(path, tmp_path / "out"), Store(tmp_path / "out" / "store")
 
     def seen(*words: str):
-        return store.get(tiny_study.cell_record(latest, *words)["result"]["artifacts"]["method"])[
-            "seen"
-        ]
+        return store.get(tiny_study.cell_record(latest, *words).result.artifacts.method)["seen"]
 
     assert (seen("spy_a", "SPC 2") == seen("spy_b", "SPC 2")).all()
     true = open_arrays((study := tiny_study.plan(path)).cells[0].victim.data).test_labels
-    kept = store.get(
-        tiny_study.cell_record(latest, "spy_a", "SPC 2")["result"]["artifacts"]["predictions"]
-    )
+    kept = store.get(tiny_study.cell_record(latest, "spy_a", "SPC 2").result.artifacts.predictions)
     assert len(kept["triggered"]) == (true != study.cells[0].victim.target).sum(), (
         "no target-class image in ASR"
     )

@@ -11,11 +11,12 @@ import yaml
 
 from harness.data.cache import default_cache
 from harness.errors import UserError
-from harness.execution.code_snapshot import take
-from harness.execution.run import Options
-from harness.execution.sbatch import parsed
-from harness.execution.schedule import Selection
-from harness.execution.slurm import StudyJob, queue
+from harness.execution.code_snapshot import snapshot_code
+from harness.execution.options import Options
+from harness.execution.sbatch_options import parse_options
+from harness.execution.selection import Selection
+from harness.execution.slurm import StudyJob
+from harness.execution.slurm_queue import queued_jobs
 from harness.store.store import Store
 from harness.study.load import load_study
 from tests.helpers import failing_defenses
@@ -132,7 +133,7 @@ def test_arrays_survive_a_cancelled_and_a_preempted_job(cluster, study, tmp_path
     done = {
         cell.seed: latest.status(cell.key) for cell in plan.cells if cell.defense.name == "slow"
     }
-    assert done == {0: "missing", 1: "ok"}  # requeued, it went on by itself; cancelled, it did not
+    assert done == {0: None, 1: "ok"}  # requeued, it went on by itself; cancelled, it did not
     assert submit(study, out).startswith("submitted 0 victims and ")
     until(lambda: not jobs())
     assert failing_defenses.checked(out, "no such mark") == {"ok": 6}
@@ -154,9 +155,7 @@ def test_clean_models_are_trained_once_and_before_what_needs_them(cluster, tmp_p
     until(lambda: not jobs())
     assert failing_defenses.checked(out, "no such mark") == {"ok": 4}
     victims = {
-        x["name"]: x["finished"]
-        for x in Store(out / "store").latest().values()
-        if x["kind"] == "victim"
+        x.name: x.finished for x in Store(out / "store").latest().values() if x.kind == "victim"
     }
     clean, *others = sorted(victims, key=victims.__getitem__)
     assert "/ none /" in clean
@@ -166,13 +165,13 @@ def test_clean_models_are_trained_once_and_before_what_needs_them(cluster, tmp_p
 def test_a_part_that_is_requeued_is_the_same_part(study, tmp_path):
     pytest.importorskip("submitit")
     plan = load_study(study, None, default_cache())
-    part = StudyJob(plan, tmp_path, Options(Selection(mode="retry", since="2026")))
+    part = StudyJob(run_study, plan, tmp_path, Options(Selection(mode="retry", since="2026")))
     assert part.checkpoint().function is part
 
 
 def test_what_runs_later_is_what_was_submitted(study, tmp_path):
     plan = load_study(study, None, default_cache())
-    frozen, code = take(plan, tmp_path / "code")
+    frozen, code = snapshot_code(plan, tmp_path / "code")
     assert [cell.key for cell in frozen.cells] == [cell.key for cell in plan.cells]
     refs = {cell.defense.name: cell.defense.ref for cell in frozen.cells}
     study.with_name("slow.py").write_text("changed")
@@ -181,7 +180,7 @@ def test_what_runs_later_is_what_was_submitted(study, tmp_path):
     assert (code / "harness" / "defenses" / "ft.py").read_text() == (
         failing_defenses.ROOT / "defenses" / "ft.py"
     ).read_text()
-    assert take(plan, tmp_path / "code")[1] == code
+    assert snapshot_code(plan, tmp_path / "code")[1] == code
 
 
 @pytest.mark.parametrize(
@@ -198,7 +197,7 @@ def test_what_runs_later_is_what_was_submitted(study, tmp_path):
     ],
 )
 def test_parameters_of_sbatch(cluster, text, expected):
-    assert parsed(text) == expected
+    assert parse_options(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -212,12 +211,12 @@ def test_parameters_of_sbatch(cluster, text, expected):
 )
 def test_wrong_parameters_are_told(cluster, text, message):
     with pytest.raises(UserError, match=message):
-        parsed(text)
+        parse_options(text)
 
 
 def test_without_slurm_the_launcher_says_so(monkeypatch, study, tmp_path):
     pytest.importorskip("submitit")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match="there is no sbatch here"):
-        parsed("")
-    assert not queue(load_study(study, None, default_cache()), Store(tmp_path))
+        parse_options("")
+    assert not queued_jobs(load_study(study, None, default_cache()), Store(tmp_path))

@@ -12,7 +12,9 @@ from collections import Counter
 from pathlib import Path
 
 import yaml
+from msgspec import to_builtins
 
+from harness.store.record import CellRecord
 from harness.store.record_files import read_lines
 from harness.store.store import Store
 
@@ -138,13 +140,15 @@ def results(out: Path) -> dict[str, dict]:
     latest = Store(out / "store").latest()
     clocks = {"seconds", "peak_mem_mb"}
     return {
-        record["name"]: {name: x for name, x in record["result"].items() if name not in clocks}
+        record.name: {
+            name: x for name, x in to_builtins(record.result).items() if name not in clocks
+        }
         for record in latest.values()
-        if record["status"] == "ok"
+        if not record.status.failed
     }
 
 
 def statuses(out: Path) -> dict[str, str]:
     """Return the status of every cell by its defense."""
     latest = Store(out / "store").latest().values()
-    return {x["spec"]["defense"]["name"]: x["status"] for x in latest if x["kind"] == "cell"}
+    return {x.spec.defense.name: x.status for x in latest if isinstance(x, CellRecord)}

@@ -8,10 +8,12 @@ import yaml
 from rich.console import Console
 
 from harness.data.cache import default_cache
-from harness.execution.run import Options, run_study, store_of
-from harness.execution.schedule import Selection
+from harness.execution.options import Options
+from harness.execution.run import run_study
+from harness.execution.selection import Selection
 from harness.execution.slots import HardwareRequest
-from harness.store.record_files import Record
+from harness.store.record import CellRecord, Record, to_json
+from harness.store.store import store_of
 from harness.study.load import load_study
 
 Records = dict[str, Record]
@@ -52,28 +54,24 @@ def newest(out: Path) -> Records:
     """Return the newest record of every key, whole."""
     found: Records = {}
     for record in store_of(out).records():
-        if record["key"] not in found or found[record["key"]]["finished"] <= record["finished"]:
-            found[record["key"]] = record
+        if record.key not in found or found[record.key].finished <= record.finished:
+            found[record.key] = record
     return found
 
 
 def numbers(latest: Records) -> dict:
     """Return the records without what may differ between two runs: times, memory, machine."""
-    return {
-        key: {
-            **{name: x for name, x in record.items() if name not in VOLATILE | {"result"}},
-            "result": {
-                k: x for k, x in record.get("result", {}).items() if k not in VOLATILE_RESULT
-            },
-        }
-        for key, record in latest.items()
-    }
+    return {key: _without_volatile(to_json(record)) for key, record in latest.items()}
 
 
-def cell_record(latest: Records, *words: str) -> dict:
+def _without_volatile(record: dict) -> dict:
+    result = {k: x for k, x in record.get("result", {}).items() if k not in VOLATILE_RESULT}
+    return {k: x for k, x in record.items() if k not in VOLATILE} | {"result": result}
+
+
+def cell_record(latest: Records, *words: str) -> CellRecord:
     """Return the one cell record whose name holds all words."""
-    found = [
-        r for r in latest.values() if r["kind"] == "cell" and all(w in r["name"] for w in words)
-    ]
-    assert len(found) == 1, [r["name"] for r in found]
+    cells = [record for record in latest.values() if isinstance(record, CellRecord)]
+    found = [record for record in cells if all(word in record.name for word in words)]
+    assert len(found) == 1, [record.name for record in found]
     return found[0]
