@@ -71,34 +71,8 @@ class Planned(Protocol):
 class _Object(msgspec.Struct, frozen=True, omit_defaults=True):
     """A JSON object."""
 
-    def keys(self) -> Any:  # TRANSITIONAL
-        return msgspec.to_builtins(self).keys()
 
-    def __getitem__(self, name: str) -> Any:  # TRANSITIONAL
-        if name == "kind" and hasattr(self, "spec"):
-            return type(self).__struct_config__.tag
-        value = getattr(self, name, None)
-        if name not in msgspec.to_builtins(self) and name != "scalars":
-            raise KeyError(name)
-        return value
-
-    def __contains__(self, name: str) -> bool:  # TRANSITIONAL
-        return name in msgspec.to_builtins(self)
-
-    def get(self, name: str, default: Any = None) -> Any:  # TRANSITIONAL
-        try:
-            return self[name]
-        except KeyError:
-            return default
-
-    def items(self) -> Any:  # TRANSITIONAL
-        return msgspec.to_builtins(self).items()
-
-    def values(self) -> Any:  # TRANSITIONAL
-        return msgspec.to_builtins(self).values()
-
-
-class Method(_Object, frozen=True):
+class MethodIdentity(_Object, frozen=True):
     """An attack, a defense or an architecture."""
 
     name: str
@@ -129,11 +103,11 @@ class VictimSpec(_Object, frozen=True, kw_only=True):
     data: dict[str, Any]
     """The data set: digest of its pixels and labels, mean and std per channel, crop (padding in
     pixels), flip."""
-    model: Method
+    model: MethodIdentity
     """The architecture."""
     recipe: dict[str, Any] | None
     """How it is trained: epochs, batch, lr and so on; null for an imported victim."""
-    attack: Method
+    attack: MethodIdentity
     rate: int | float
     """Poison rate: a fraction of the training samples below 1, else their number; 0 for a clean
     model."""
@@ -237,7 +211,7 @@ class VictimResult(_Object, frozen=True, kw_only=True):
     artifacts: VictimArtifacts
 
 
-class Budget(_Object, frozen=True):
+class BudgetSize(_Object, frozen=True):
     """Clean training images that the defense is given; one of the two fields is null."""
 
     spc: int | None
@@ -251,8 +225,8 @@ class CellSpec(_Object, frozen=True):
 
     victim: str
     """Key of the victim."""
-    defense: Method
-    budget: Budget
+    defense: MethodIdentity
+    budget: BudgetSize
     evaluation: int
     """Version of the evaluation."""
     seed: int
@@ -339,7 +313,7 @@ class PreparedSpec(_Object, frozen=True):
 
     byproduct: int
     """Version of the training loop."""
-    attack: Method
+    attack: MethodIdentity
     data: dict[str, Any]
     """The data set, as for a victim."""
     target: int | str
@@ -494,6 +468,7 @@ class CellRecord(_TaskRecord[CellSpec, CellResult], frozen=True, tag="cell"):
 class PreparedRecord(_Record, frozen=True, tag="byproduct", kw_only=True):
     """The record of a state that an attack prepared once, for several victims."""
 
+    kind: ClassVar = "byproduct"
     spec: PreparedSpec
     result: PreparedResult
 
@@ -526,7 +501,7 @@ Record = VictimRecord | CellRecord | PreparedRecord
 TaskRecord = VictimRecord | CellRecord
 
 
-def _versions(loop: tuple[str, int | None], **methods: Method) -> dict[str, str]:
+def _versions(loop: tuple[str, int | None], **methods: MethodIdentity) -> dict[str, str]:
     named = {f"{kind} {method.name}": str(method.version) for kind, method in methods.items()}
     return {**named, loop[0]: str(loop[1])}
 
