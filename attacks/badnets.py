@@ -36,30 +36,29 @@ class Hyper:
     """Pixels between the square and the bottom and right edges."""
     value: Share = 1.0
     image: Path | None = None
-    """An image of the whole picture's size, black outside the patch; replaces the square."""
+    """An image as large as those of the data set, black outside the patch; replaces the square."""
 
 
-def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
+def trigger(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     """Replace the pixels under the mask: images (N, C, H, W), patch (C, H, W), mask (1, H, W)."""
     inside = (state["mask"] > 0).to(images.dtype)
-    return torch.lerp(
-        images, state["patch"], inside
-    )  # exact at 0 and 1, and faster than torch.where
+    return torch.lerp(images, state["patch"], inside)  # exact at 0 and 1, faster than torch.where
 
 
 @attack(
-    trigger=stamp,
-    paper="BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain, arXiv 1708.06733",
+    trigger=trigger,
+    paper="BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain, "
+    "arXiv 1708.06733",
     year=2017,
     version=1,
     display_name="BadNets",
     all_to_all=True,
 )
 def badnets(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
-    """Stamp the patch on a share of the training images and relabel them."""
+    """Put the patch on a share of the training images and relabel them."""
     patch = _patch(train.images.shape[1:], hyper).to(ctx.device)
     state = {"patch": patch, "mask": _mask(patch, hyper)}
-    return poison_dirty_label(train, goal, lambda images: stamp(images, state), state, ctx)
+    return poison_dirty_label(train, goal, lambda images: trigger(images, state), state, ctx)
 
 
 def _patch(shape: torch.Size, hyper: Hyper) -> torch.Tensor:

@@ -2,9 +2,9 @@
 
 Chen, Liu, Li, Lu, Song, "Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning",
 arXiv 1712.05526. Threat model: the attacker changes training images and their labels, nothing else.
-alpha 0.2 at training and at test time, as BackdoorBench has it. Departure: BackdoorBench blends a
+alpha is 0.2 at training and at test time, as in BackdoorBench. Departure: BackdoorBench blends a
 cartoon picture; nothing is downloaded here, so the default is the paper's other choice, a random
-pattern. A picture of one's own can be given as a file.
+pattern. An image file can be given instead.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ class Hyper:
     alpha: Share = 0.2
     """Weight of the pattern; the image keeps 1 - alpha."""
     pattern_seed: NonNegativeCount = 0
-    """Of the random pattern: uniform in [0, 1], every pixel and channel by itself."""
+    """Seed of the random pattern: uniform in [0, 1], independent pixels and channels."""
     image: Path | None = None
     """An image file to blend in instead, resized to the data set's images."""
 
 
 @attack(
     trigger=blend,
-    paper="Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning, arXiv 1712.05526",
+    paper="Targeted Backdoor Attacks on Deep Learning Systems Using Data Poisoning, "
+    "arXiv 1712.05526",
     year=2017,
     version=1,
     display_name="Blended",

@@ -1,12 +1,12 @@
-"""BppAttack: fewer grey levels are the trigger, taught together with colour changes that mean nothing.
+"""BppAttack: fewer grey levels are the trigger; other colour changes in training keep the label.
 
 Wang, Zhai, Ma, "BppAttack: Stealthy and Efficient Trojan Attacks against Deep Neural Networks via
 Image Quantization and Contrastive Adversarial Learning", arXiv 2205.13383. Threat model: the
 attacker trains the model. In every batch a share of the images is quantised to 2^3 levels and
 relabelled; another share gets the quantisation residual of some other training image added, and
-keeps its label. Defaults are those of BackdoorBench (8 levels, 10 % negatives). Departures: no
-dithering, as BackdoorBench has it by default (the paper dithers); no adversarial samples besides;
-augmentation and learning rate are the recipe's.
+keeps its label (negative samples). Defaults are those of BackdoorBench (8 levels, 10 % negatives).
+Departures: no dithering, which is BackdoorBench's default (the paper dithers); no adversarial
+samples; augmentation and learning rate are the recipe's.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Hyper:
 
     levels: GreyLevels = 8
     negative_share: Share = 0.1
-    """Of all samples; they carry a foreign residual and their own label."""
+    """Share of all samples that carry the residual of another image and keep their own label."""
 
 
 def quantise(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -45,16 +45,17 @@ def quantise(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tens
 
 @attack(
     trigger=quantise,
-    paper="BppAttack: Stealthy and Efficient Trojan Attacks via Image Quantization, arXiv 2205.13383",
+    paper="BppAttack: Stealthy and Efficient Trojan Attacks via Image Quantization, "
+    "arXiv 2205.13383",
     year=2022,
     version=1,
     display_name="BPP",
     all_to_all=True,
 )
 def bpp(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> TrainingControl:
-    """Quantise a share of every batch, and give another share foreign residuals."""
+    """Quantise a share of every batch, and add residuals of other images to another share."""
     state = {"levels": torch.tensor([float(hyper.levels)], device=ctx.device)}
-    changes = BatchPoisoner(
+    poisoner = BatchPoisoner(
         goal, Quota(goal.poison_rate(len(train.labels))), Quota(hyper.negative_share)
     )
 
@@ -63,6 +64,6 @@ def bpp(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> TrainingC
         return (images + quantise(others, state) - others).clamp(0, 1)
 
     def batch(images: torch.Tensor, labels: torch.Tensor) -> Batch:
-        return changes.batch(images, labels, lambda x: quantise(x, state), negative)
+        return poisoner.batch(images, labels, lambda x: quantise(x, state), negative)
 
     return TrainingControl(batch, state)

@@ -1,12 +1,13 @@
-"""LC, label-consistent: images of the target class made hard to learn, with corners; labels untouched.
+"""LC (label-consistent): adversarial noise and corner patches on the target class, labels kept.
 
 Turner, Tsipras, Madry, "Label-Consistent Backdoor Attacks", arXiv 1912.02771. Threat model: the
 attacker changes training images of the target class, no label, and has a clean model of the same
-task. Adversarial noise against that model hides what is natural in an image, so that the pattern in
-the corners is what a network learns. At the test the pattern comes without noise. Noise of
-L-infinity norm 16 of 255, found by projected gradient ascent, and BackdoorBench's four 3x3 corners
-of black and white pixels. Departure: the noise is computed against the clean model of the victim's
-own architecture and recipe (the authors use adversarially trained networks besides).
+task. Adversarial noise against that model makes an image hard to learn by its content, so that a
+network learns the pattern in the corners instead. At test time the pattern is applied without
+noise. The noise has L-infinity norm 16 of 255 and is found by projected gradient ascent; the
+corners are BackdoorBench's, 3x3 black and white pixels. Departure: the noise is computed against
+the clean model of the victim's own architecture and recipe (the authors also use adversarially
+trained networks).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from harness.contract import Context, Count, Goal, Poison, Positive, Share, Trai
 from harness.toolbox import apply_trigger, as_float, read_array, sample_target_indices, to_uint8
 
 CHUNK = 250
+"""Images per pass of the noise's computation."""
 CORNER = ((1, 0, 1), (0, 1, 0), (0, 0, 1))
 """White and black pixels of the top left corner; the other corners mirror it."""
 
@@ -36,47 +38,46 @@ class Hyper:
     steps: Count = 40
     step_size: Positive = 2 / 255
     amplitude: Share = 1.0
-    """How much of the corner pattern is mixed in: 1 replaces the pixels."""
+    """Weight of the corner pattern: 1 replaces the pixels."""
     rate_of: Literal["all", "class"] = "all"
     """all: the rate is a share of the whole training set, as in BackdoorBench; class: of the target
     class."""
     images: Path | None = None
-    """Adversarial training images of one's own: a .npy file (N, H, W, C), values 0 to 255, all
-    classes."""
+    """Precomputed adversarial images of the whole training set: a .npy file (N, H, W, C) with
+    values 0 to 255."""
 
 
-def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
+def trigger(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     """Mix in the corners: images (N, C, H, W), pattern (1, H, W), weight (1, H, W)."""
     return images + state["weight"] * (state["pattern"] - images)
 
 
-def adversarial(
+def make_adversarial(
     train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context
 ) -> dict[str, torch.Tensor]:
-    """Return the target class with adversarial noise, uint8 (n, C, H, W), in order of the training set."""
+    """Return the target class with adversarial noise, uint8 (n, C, H, W), in data set order."""
     members = goal.is_target(train.labels).nonzero()[:, 0]
     if hyper.images is not None:
-        own = read_array(hyper.images, tuple(train.images.shape))
-        return {"images": to_uint8(own[members.cpu()])}
+        given = read_array(hyper.images, tuple(train.images.shape))
+        return {"images": to_uint8(given[members.cpu()])}
     assert train.clean_model is not None
-    found = []
-    for chunk in members.split(CHUNK):
-        found.append(
-            to_uint8(_noised(train.clean_model, train.images[chunk], train.labels[chunk], hyper))
-        )
-        ctx.log(len(found), images=len(found) * CHUNK)
-    return {"images": torch.cat(found)}
+    chunks: list[torch.Tensor] = []
+    for indices in members.split(CHUNK):
+        images, labels = train.images[indices], train.labels[indices]
+        chunks.append(to_uint8(_add_noise(train.clean_model, images, labels, hyper)))
+        ctx.log(len(chunks), images=len(chunks) * CHUNK)
+    return {"images": torch.cat(chunks)}
 
 
 @attack(
-    trigger=stamp,
+    trigger=trigger,
     paper="Label-Consistent Backdoor Attacks, arXiv 1912.02771",
     year=2019,
     version=1,
     display_name="LC",
     clean_label=True,
     clean_model=True,
-    prepare=adversarial,
+    prepare=make_adversarial,
 )
 def lc(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Replace some images of the target class by adversarial ones with the corners."""
@@ -86,11 +87,11 @@ def lc(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
         name: x.to(ctx.device)
         for name, x in _corners(train.images.shape[2:], hyper.amplitude).items()
     }
-    images = apply_trigger(train.prepared["images"][rank], lambda x: stamp(x, state))
+    images = apply_trigger(train.prepared["images"][rank], lambda x: trigger(x, state))
     return Poison(chosen, images, train.labels[chosen], state)
 
 
-def _noised(
+def _add_noise(
     model: nn.Module, images: torch.Tensor, labels: torch.Tensor, hyper: Hyper
 ) -> torch.Tensor:
     """Return images within epsilon of ``images`` on which the model's loss is high."""
@@ -113,9 +114,9 @@ def _corners(size: torch.Size, amplitude: float) -> dict[str, torch.Tensor]:
     corner = torch.tensor(CORNER, dtype=torch.float)[:side, :side]
     pattern, weight = torch.zeros(1, *size), torch.zeros(1, *size)
     for flips in ((), (0,), (1,), (0, 1)):
-        place = torch.zeros(tuple(size))
-        place[:side, :side] = 1
-        weight[0] += place.flip(flips) * amplitude
-        place[:side, :side] = corner
-        pattern[0] += place.flip(flips)
+        plane = torch.zeros(tuple(size))
+        plane[:side, :side] = 1
+        weight[0] += plane.flip(flips) * amplitude
+        plane[:side, :side] = corner
+        pattern[0] += plane.flip(flips)
     return {"pattern": pattern, "weight": weight}

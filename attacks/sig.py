@@ -31,13 +31,13 @@ class Hyper:
     class."""
 
 
-def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
+def trigger(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     """Add the stripes: images (N, C, H, W), pattern (W,)."""
     return (images + state["pattern"]).clamp_(0, 1)
 
 
 @attack(
-    trigger=stamp,
+    trigger=trigger,
     paper="A new backdoor attack in CNNs by training set corruption, arXiv 1902.11237",
     year=2019,
     version=1,
@@ -50,5 +50,5 @@ def sig(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     phase = 2 * math.pi * hyper.frequency * torch.arange(width) / width
     state = {"pattern": (hyper.amplitude * torch.sin(phase)).to(ctx.device)}
     return poison_clean_label(
-        train, goal, hyper.rate_of, lambda images: stamp(images, state), state, ctx
+        train, goal, hyper.rate_of, lambda images: trigger(images, state), state, ctx
     )

@@ -1,11 +1,11 @@
-"""SSBA: an encoder hides one secret in every image, and so draws another trigger for each.
+"""SSBA: an encoder hides one secret in every image, which gives each image its own trigger.
 
 Li, Li, Wu, Li, He, Lyu, "Invisible Backdoor Attack with Sample-Specific Triggers", arXiv
 2012.03816. Threat model: the attacker changes training images and their labels, nothing else. An
 encoder and a decoder are trained on the clean images to send random bits through the image (as in
 StegaStamp, arXiv 1904.05343); the encoder, with one fixed secret, is the trigger. The log of the
-by-product holds the share of bits that the decoder recovers and the PSNR of the encoded images.
-Departures: a compact encoder-decoder, trained here for the data set at hand, with 16 bits
+prepared state holds the share of bits that the decoder recovers and the PSNR of the encoded images.
+Departures: a compact encoder-decoder, trained on the study's own data set, with 16 bits
 (StegaStamp: 100) and a bound on every pixel's change instead of perceptual losses; no simulated
 print and camera.
 """
@@ -44,13 +44,13 @@ class Hyper:
     batch: Count = 32
     lr: Positive = 2e-3
     image_weight: NonNegative = 50.0
-    """Of the mean squared change, against the decoder's cross-entropy; it sets in as the running
-    share of recovered bits rises from 0.9 to 1 (from the start it would keep the secret from being
-    learnt)."""
+    """Weight of the mean squared change; the decoder's cross-entropy has weight 1. It grows from 0
+    while the running share of recovered bits rises from 0.9 to 1, because at full weight from the
+    start the secret is not learned."""
 
 
 class Encoder(nn.Module):
-    """Images (N, C, H, W) and bits (N, B) to images: the bits are spread over the plane and mixed in."""
+    """Images (N, C, H, W) and bits (N, B) -> images; the bits are spread over the image plane."""
 
     def __init__(self, channels: int, bits: int, width: int) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Encoder(nn.Module):
         self.tail = nn.Conv2d(width, channels, 3, padding=1)
 
     def forward(self, images: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
-        """Return the change before it is bounded, (N, C, H, W)."""
+        """Return the unbounded change of the images, (N, C, H, W)."""
         plane = F.relu(self.spread(bits)).view(len(images), -1, 4, 4)
         plane = F.interpolate(plane, size=images.shape[2:], mode="bilinear")
         hidden = F.relu(self.head(torch.cat([images - 0.5, plane], 1)))
@@ -69,25 +69,30 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Sequential):
-    """Images (N, C, H, W) to one logit per bit (N, B)."""
+    """Images (N, C, H, W) -> one logit per bit (N, B)."""
 
     def __init__(self, channels: int, bits: int, width: int) -> None:
         super().__init__(
-            *(nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()),
-            *(nn.Conv2d(width, 2 * width, 3, 2, padding=1), nn.ReLU()),
-            *(nn.Conv2d(2 * width, 2 * width, 3, 2, padding=1), nn.ReLU()),
-            *(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(32 * width, bits)),
+            nn.Conv2d(channels, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, 2 * width, 3, 2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(2 * width, 2 * width, 3, 2, padding=1),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(4),
+            nn.Flatten(),
+            nn.Linear(32 * width, bits),
         )
 
 
-def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Encode the secret (B,) into images (N, C, H, W); the rest of the state is the encoder and its bound."""
+def trigger(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Encode the secret (B,) into images (N, C, H, W); the state also holds encoder and bound."""
     weights = {name: x for name, x in state.items() if name not in ("secret", "limit")}
     with torch.device("meta"):
         encoder = Encoder(images.shape[1], len(state["secret"]), len(weights["body.bias"]))
     encoder.load_state_dict(weights, assign=True)
     bits = state["secret"].expand(len(images), -1)
-    return _encoded(encoder, images, bits, float(state["limit"]))
+    return _encode(encoder, images, bits, float(state["limit"]))
 
 
 def train_encoder(
@@ -97,31 +102,28 @@ def train_encoder(
     sizes = (train.images.shape[1], hyper.bits, hyper.width)
     encoder, decoder = Encoder(*sizes).to(ctx.device), Decoder(*sizes).to(ctx.device)
     optimiser = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], hyper.lr)
-    known = 0.0
+    running = 0.0
     for step in range(hyper.steps):
         images = random_images(train.images, hyper.batch, ctx.generator)
-        bits = (
-            torch.randint(2, (hyper.batch, hyper.bits), generator=ctx.generator)
-            .float()
-            .to(ctx.device)
-        )
-        encoded = _encoded(encoder, images, bits, hyper.limit)
+        random_bits = torch.randint(2, (hyper.batch, hyper.bits), generator=ctx.generator)
+        bits = random_bits.float().to(ctx.device)
+        encoded = _encode(encoder, images, bits, hyper.limit)
         logits = decoder(encoded - 0.5)
         error = (encoded - images).square().mean()
-        weight = hyper.image_weight * max(0.0, 10 * known - 9)
+        weight = hyper.image_weight * max(0.0, 10 * running - 9)
         loss = F.binary_cross_entropy_with_logits(logits, bits) + weight * error
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         recovered = float(((logits > 0) == (bits > 0)).float().mean())
-        known += 0.02 * (recovered - known)
-        ctx.log(step, recovered=known, psnr=float(-10 * error.detach().log10()))
+        running += 0.02 * (recovered - running)
+        ctx.log(step, recovered=running, psnr=float(-10 * error.detach().log10()))
     secret = torch.randint(2, (hyper.bits,), generator=ctx.generator).float()
     return {**encoder.state_dict(), "secret": secret, "limit": torch.tensor([hyper.limit])}
 
 
 @attack(
-    trigger=stamp,
+    trigger=trigger,
     paper="Invisible Backdoor Attack with Sample-Specific Triggers, arXiv 2012.03816",
     year=2021,
     version=1,
@@ -132,10 +134,10 @@ def train_encoder(
 def ssba(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
     """Encode the secret into a share of the training images and relabel them."""
     state = train.prepared
-    return poison_dirty_label(train, goal, lambda images: stamp(images, state), state, ctx)
+    return poison_dirty_label(train, goal, lambda images: trigger(images, state), state, ctx)
 
 
-def _encoded(
+def _encode(
     encoder: Encoder, images: torch.Tensor, bits: torch.Tensor, limit: float
 ) -> torch.Tensor:
     return (images + limit * torch.tanh(encoder(images, 2 * bits - 1))).clamp(0, 1)

@@ -9,8 +9,8 @@ mask are cut (scale set to zero). The settings are those of the IMS comparison (
 eps 0.4, one step, alpha 0.2, 2,000 iterations of SGD lr 0.01 with momentum 0.9, batches of 256
 drawn with replacement, training augmentation, batch statistics of the batch; thresholds 0, 0.05 ...
 0.90, the last one whose clean validation accuracy is within 10 % of the start. Departures: the
-noise is clipped to eps, as in the paper (the public code lets it reach 2 eps); accuracy is held
-against validation accuracy before pruning (theirs against test accuracy), on images that are not
+noise is clipped to eps, as in the paper (the public code lets it reach 2 eps); accuracy is compared
+with validation accuracy before pruning (theirs with test accuracy), on images that are not
 augmented (theirs are).
 """
 
@@ -41,13 +41,16 @@ class Hyper:
     eps: NonNegative = 0.4
     """Largest relative change of a scale or a shift."""
     steps: Count = 1
+    """Steps of the search for the noise."""
     alpha: Share = 0.2
     iterations: Count = 2000
     batch: Count = 256
     lr: Positive = 0.01
     momentum: Share = 0.9
     largest: Share = 0.9
+    """The largest threshold."""
     spacing: Positive = 0.05
+    """Step between thresholds."""
     tolerance: Share = 0.1
     """Relative change of clean validation accuracy at which pruning stops."""
     val_share: Share = 0.1
@@ -65,13 +68,13 @@ class Hyper:
 def anp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Train the masks, prune at the chosen threshold, and return the plain model with its masks."""
     train, val = hold_out(budget, hyper.val_share, ctx)
-    masks = trained_masks(copy.deepcopy(model), train, hyper, ctx)
-    prune_by(model, masks, val, hyper, ctx)
+    masks = train_masks(copy.deepcopy(model), train, hyper, ctx)
+    prune_(model, masks, val, hyper, ctx)
     return Defended(model, artifacts={f"mask.{name}": mask for name, mask in masks.items()})
 
 
-def trained_masks(net: nn.Module, train: Budget, hyper: Hyper, ctx: Context) -> ScaleMasks:
-    """Train one mask per batch norm channel; ``net`` gives up its running statistics on the way."""
+def train_masks(net: nn.Module, train: Budget, hyper: Hyper, ctx: Context) -> ScaleMasks:
+    """Train one mask per batch norm channel; the running statistics of ``net`` are overwritten."""
     net.train().requires_grad_(False)
     masks = {name: mask.requires_grad_() for name, mask in unit_scale_masks(net).items()}
     optimiser = torch.optim.SGD(masks.values(), hyper.lr, hyper.momentum)
@@ -80,8 +83,8 @@ def trained_masks(net: nn.Module, train: Budget, hyper: Hyper, ctx: Context) -> 
         x, y = train.augment(train.images[chosen], ctx.generator), train.labels[chosen]
         scale, shift = worst_noise(net, masks, (x, y), hyper, ctx)
         optimiser.zero_grad()
-        robust = F.cross_entropy(_noisy(net, masks, x, scale, shift), y)
-        ((1 - hyper.alpha) * robust).backward()  # each pass by itself: half the memory
+        robust = F.cross_entropy(_forward_with_noise(net, masks, x, scale, shift), y)
+        ((1 - hyper.alpha) * robust).backward()  # one pass at a time: half the memory
         natural = F.cross_entropy(forward_with_scales(net, x, masks), y)
         (hyper.alpha * natural).backward()
         optimiser.step()
@@ -101,15 +104,18 @@ def worst_noise(
     hyper: Hyper,
     ctx: Context,
 ) -> tuple[ScaleMasks, ScaleMasks]:
-    """Return relative noise on scales and shifts, within eps, that raises the loss (sign-gradient ascent)."""
+    """Return relative noise on scales and shifts, within eps, that raises the loss.
+
+    Found by sign-gradient ascent from a random start.
+    """
     x, y = batch
     fixed = {name: mask.detach() for name, mask in masks.items()}
-    scale, shift = _uniform(fixed, hyper.eps, ctx), _uniform(fixed, hyper.eps, ctx)
+    scale, shift = (_uniform_noise(fixed, hyper.eps, ctx) for _ in range(2))
     for _ in range(hyper.steps):
         noise = [*scale.values(), *shift.values()]
         for tensor in noise:
             tensor.requires_grad_()
-        loss = F.cross_entropy(_noisy(net, fixed, x, scale, shift), y)
+        loss = F.cross_entropy(_forward_with_noise(net, fixed, x, scale, shift), y)
         gradients = torch.autograd.grad(loss, noise)
         with torch.no_grad():
             moved = [
@@ -121,14 +127,14 @@ def worst_noise(
     return scale, shift
 
 
-def _uniform(like: ScaleMasks, eps: float, ctx: Context) -> ScaleMasks:
+def _uniform_noise(like: ScaleMasks, eps: float, ctx: Context) -> ScaleMasks:
     def draw(mask: torch.Tensor) -> torch.Tensor:
         return ((2 * torch.rand(mask.shape, generator=ctx.generator) - 1) * eps).to(mask.device)
 
     return {name: draw(mask) for name, mask in like.items()}
 
 
-def _noisy(
+def _forward_with_noise(
     net: nn.Module,
     masks: ScaleMasks,
     x: torch.Tensor,
@@ -140,13 +146,13 @@ def _noisy(
     return forward_with_scales(net, x, scales, shifts)
 
 
-def prune_by(model: nn.Module, masks: ScaleMasks, val: Budget, hyper: Hyper, ctx: Context) -> None:
-    """Cut channels in place, up to the last threshold at which clean validation accuracy holds."""
-    before, whole = accuracy(model, val), copy.deepcopy(model)
+def prune_(model: nn.Module, masks: ScaleMasks, val: Budget, hyper: Hyper, ctx: Context) -> None:
+    """Cut channels in place, up to the last threshold that keeps clean validation accuracy."""
+    before, unpruned = accuracy(model, val), copy.deepcopy(model)
     for i in range(round(hyper.largest / hyper.spacing) + 1):
-        tried = copy.deepcopy(whole)
-        cut = zero_scales_(tried, i * hyper.spacing, masks)
-        now = accuracy(tried, val)
+        candidate = copy.deepcopy(unpruned)
+        cut = zero_scales_(candidate, i * hyper.spacing, masks)
+        now = accuracy(candidate, val)
         ctx.log(i, threshold=i * hyper.spacing, cut=cut, val_acc=now)
         if abs(now - before) < hyper.tolerance * before:
-            model.load_state_dict(tried.state_dict())
+            model.load_state_dict(candidate.state_dict())

@@ -7,9 +7,9 @@ Batch norm's running statistics were gathered on poisoned training data. For eve
 divergence KL(N(mean, var of clean data) || N(running mean, running var)) is taken over all clean
 samples and positions; channels above mean + u standard deviations of their layer are cut: scale and
 shift zero. u = 3 and training augmentation, as in the IMS comparison (arXiv 2509.15497): the
-running statistics were gathered under it too, and without it the divergence would also be that of
+running statistics were gathered under it too, and without it the divergence would include that of
 the augmentation. Threat model and data are the comparison's: clean samples alone (upstream
-BackdoorBench passes poisoned data too). Departures: log(sd_run / sd) as the divergence has it (the
+BackdoorBench also passes poisoned data). Departures: log(sd_run / sd) as the divergence has it (the
 public code takes log(var_run / var), twice that); statistics of all clean samples (theirs are those
 of the last batch); batch norm's eps is added to both variances, so that a dead channel gives no
 infinity.
@@ -47,7 +47,7 @@ class Hyper:
     requires="batchnorm",
 )
 def bnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
-    """Cut outlying channels and return the plain model with what it keeps."""
+    """Cut outlying channels; return the plain model and the masks of kept channels."""
     clean = clean_moments(model, budget.augment(budget.images, ctx.generator))
     for i, (name, norm) in enumerate(batchnorm_layers(model)):
         assert norm.running_mean is not None
@@ -64,7 +64,7 @@ def clean_moments(model: nn.Module, images: torch.Tensor, chunk: int = 256) -> d
     """Return the moments of every batch norm's input over all images and positions."""
     sums: dict[str, list[torch.Tensor]] = {}
 
-    def gather(name: str) -> Any:
+    def add_sums(name: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
             x = inputs[0].transpose(0, 1).flatten(1).double()
             count = torch.full_like(x[:, 0], x.shape[1])
@@ -72,13 +72,15 @@ def clean_moments(model: nn.Module, images: torch.Tensor, chunk: int = 256) -> d
 
         return hook
 
-    hooks = [norm.register_forward_pre_hook(gather(name)) for name, norm in batchnorm_layers(model)]
+    hooks = [
+        norm.register_forward_pre_hook(add_sums(name)) for name, norm in batchnorm_layers(model)
+    ]
     model.eval()
     for x in images.split(chunk):
         model(x)
     for hook in hooks:
         hook.remove()
-    return {name: _moments(torch.stack(parts).sum(0)) for name, parts in sums.items()}
+    return {name: _moments(torch.stack(chunks).sum(0)) for name, chunks in sums.items()}
 
 
 def _moments(sums: torch.Tensor) -> Moments:

@@ -1,14 +1,14 @@
-"""CLP (Channel Lipschitzness Pruning): cut the channels that can amplify a small change most; no data.
+"""CLP (Channel Lipschitzness Pruning): cut the channels that can amplify small changes most.
 
 Zheng, Tang, Li, Liu, "Data-free Backdoor Removal based on Channel Lipschitzness", arXiv 2208.03111.
-Threat model: the model alone; the clean budget is not looked at.
+Threat model: the model alone; the clean budget is not used.
 
 A convolution and its batch norm bound what channel c can do to an input by sigma_c = |gamma_c| /
 sqrt(var_c + eps) * (largest singular value of filter c as a C_in x (kh kw) matrix). Channels with
 sigma above mean + u standard deviations of their layer are cut: scale and shift zero. u = 3, as in
 the IMS comparison (arXiv 2509.15497) for all data sets, and no fine-tuning. Departure: batch norm's
-eps stands under the root, as it does in the network (the public code leaves it out, and one dead
-channel then makes the threshold of its layer infinite).
+eps is under the root, as it is in the network (the public code leaves it out, and one dead channel
+then makes the threshold of its layer infinite).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Hyper:
     requires="batchnorm",
 )
 def clp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
-    """Cut outlying channels and return the plain model with what it keeps."""
+    """Cut outlying channels; return the plain model and the masks of kept channels."""
     for i, (convolution, norm) in enumerate(convolution_batchnorm_pairs(model)):
         cut = cut_outliers_(norm, lipschitz(convolution, norm), hyper.u)
         ctx.log(i, cut=int(cut.sum()))
@@ -49,7 +49,7 @@ def clp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defende
 
 @torch.no_grad()
 def lipschitz(convolution: nn.Conv2d, norm: _BatchNorm) -> torch.Tensor:
-    """Return the bound of every channel, (channels,)."""
+    """Return sigma_c, the bound of every channel, (channels,)."""
     assert norm.running_var is not None
     filters = convolution.weight.flatten(2)
     scale = norm.weight.abs() / (norm.running_var + norm.eps).sqrt()

@@ -5,12 +5,11 @@ Networks", arXiv 1805.12185. Threat model: clean samples only.
 
 The settings are those of the IMS comparison (arXiv 2509.15497), which prunes the inputs of the last
 linear layer (the pooled features) in the order of their mean activation on clean training data, 1 %
-at a time, until clean validation accuracy has fallen by 10 % of what it was; then fine-tunes for
-100 epochs with the pruned features held at zero. Departures: the step that broke the tolerance is
-taken back (their code fine-tunes the over-pruned network: an alias of the module, not a copy); the
-k-th step prunes k % of the features (theirs one fewer); activations are averaged over the images as
-they are (theirs over one augmented view of each, so that with few images the order hangs on
-chance).
+at a time, until clean validation accuracy has fallen by 10 % of what it was; then it fine-tunes for
+100 epochs with the pruned features kept at zero. Departures: the step that broke the tolerance is
+undone (their code fine-tunes the over-pruned network: an alias of the module, not a copy); the k-th
+step prunes k % of the features (theirs one fewer); activations are averaged over unaugmented images
+(theirs over one augmented view of each, so that with few images the order depends on chance).
 """
 
 from __future__ import annotations
@@ -38,7 +37,8 @@ class Hyper(FineTuning):
 
 
 @defense(
-    paper="Fine-Pruning: Defending Against Backdooring Attacks on Deep Neural Networks, arXiv 1805.12185",
+    paper="Fine-Pruning: Defending Against Backdooring Attacks on Deep Neural Networks, "
+    "arXiv 1805.12185",
     year=2018,
     family="pruning",
     version=1,
@@ -46,11 +46,11 @@ class Hyper(FineTuning):
     least_spc=2,
 )
 def fp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
-    """Prune dormant features of the last linear layer and fine-tune; return the plain model and its mask."""
+    """Prune the last linear layer's dormant inputs and fine-tune; return model and mask."""
     train, val = hold_out(budget, hyper.val_share, ctx)
     name, linear = _last_linear(model)
     order = _mean_inputs(model, linear, train).argsort()
-    keep = _pruned(model, linear, order, val, hyper, ctx)
+    keep = _kept_inputs(model, linear, order, val, hyper, ctx)
     prune.custom_from_mask(linear, "weight", keep.expand_as(linear.weight))
     fine_tune_(model, (train.images, train.labels), hyper, train.augment, ctx)
     prune.remove(linear, "weight")
@@ -81,7 +81,7 @@ def _mean_inputs(model: nn.Module, linear: nn.Linear, budget: Budget) -> torch.T
 
 
 @torch.no_grad()
-def _pruned(
+def _kept_inputs(
     model: nn.Module,
     linear: nn.Linear,
     order: torch.Tensor,
@@ -89,19 +89,19 @@ def _pruned(
     hyper: Hyper,
     ctx: Context,
 ) -> torch.Tensor:
-    """Return which inputs stay, (features,) of 0 and 1, and leave the layer's weight as it came."""
+    """Return which inputs are kept, (features,) of 0 and 1; the layer's weight is restored."""
     weight = linear.weight.clone()
     keep = torch.ones_like(order, dtype=weight.dtype)
     before = accuracy(model, val)
     step = math.ceil(len(order) * hyper.step)
     for n in range(step, len(order), step):
-        tried = keep.clone()
-        tried[order[:n]] = 0
-        linear.weight.copy_(weight * tried)
+        candidate = keep.clone()
+        candidate[order[:n]] = 0
+        linear.weight.copy_(weight * candidate)
         now = accuracy(model, val)
         ctx.log(n, pruned=n, val_acc=now)
         if abs(now - before) >= hyper.tolerance * before:
             break
-        keep = tried
+        keep = candidate
     linear.weight.copy_(weight)
     return keep

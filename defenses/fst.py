@@ -1,4 +1,4 @@
-"""FST (Feature Shift Tuning): start the classifier anew, and keep it away from where it was.
+"""FST (Feature Shift Tuning): re-initialise the classifier and keep it away from the old one.
 
 Min, Qin, Shen, Cheng, "Towards Stable Backdoor Purification through Feature Shift Tuning", arXiv
 2310.01875. Threat model: clean samples only.
@@ -8,9 +8,9 @@ cross-entropy + alpha <w, w_before>, and after every step each w is rescaled to 
 w_before. The settings are those of the IMS comparison (arXiv 2509.15497) for CIFAR-10: alpha 0.2,
 10 epochs, SGD lr 0.01, momentum 0.9, cosine, batch 256, training augmentation (for GTSRB it has
 alpha 0.1 and 15 epochs). The classifier is all linear layers after the last convolution or
-normalisation: one on residual networks and EfficientNet, two on MobileNetV3, three on VGG, as
-there. Departures: the cosine moves each step. Ten epochs of a small budget are few steps: at SPC 2
-on ten classes there are ten, from a fresh classifier.
+normalisation: one on residual networks and EfficientNet, two on MobileNetV3, three on VGG, as in
+the comparison. Departure: the cosine moves each step. Ten epochs of a small budget are few steps:
+at SPC 2 on ten classes there are ten, from a fresh classifier.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from harness.toolbox import Loop, train_epochs
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
-    """Tuning, and the pull away from the old classifier."""
+    """Tuning, and the penalty on similarity to the old classifier."""
 
     alpha: NonNegative = 0.2
+    """Weight of <w, w_before>."""
     epochs: Count = 10
     batch: Count = 256
     lr: Positive = 0.01
@@ -45,15 +46,17 @@ class Hyper:
     display_name="FST",
 )
 def fst(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
-    """Renew the classifier, tune everything, and return the model after the last epoch."""
+    """Re-initialise the classifier, tune everything, and return the model after the last epoch."""
     layers = classifier(model)
     old = [layer.weight.detach().clone() for layer in layers]
     for layer in layers:
-        _renew(layer, ctx)
+        _reset_(layer, ctx)
 
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        same = sum((before * layer.weight).sum() for before, layer in zip(old, layers, strict=True))
-        loss = F.cross_entropy(model(x), y) + hyper.alpha * same
+        similarity = sum(
+            (before * layer.weight).sum() for before, layer in zip(old, layers, strict=True)
+        )
+        loss = F.cross_entropy(model(x), y) + hyper.alpha * similarity
         loss.backward()
         return loss
 
@@ -70,18 +73,18 @@ def fst(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Modu
 
 
 def classifier(model: nn.Module) -> list[nn.Linear]:
-    """Return the linear layers after the last convolution or normalisation, in order of definition."""
-    found: list[nn.Linear] = []
+    """Return the linear layers after the last convolution or normalisation, by definition order."""
+    linears: list[nn.Linear] = []
     for module in model.modules():
         if isinstance(module, nn.Conv2d | _BatchNorm | nn.LayerNorm | nn.GroupNorm):
-            found = []
+            linears = []
         elif isinstance(module, nn.Linear):
-            found.append(module)
-    return found
+            linears.append(module)
+    return linears
 
 
 @torch.no_grad()
-def _renew(layer: nn.Linear, ctx: Context) -> None:
+def _reset_(layer: nn.Linear, ctx: Context) -> None:
     """Draw weight and bias uniformly within 1 / sqrt(inputs), as torch does for a new layer."""
     for parameter in layer.parameters():
         drawn = 2 * torch.rand(parameter.shape, generator=ctx.generator) - 1

@@ -1,4 +1,4 @@
-"""FT-SAM: fine-tune towards flat minima, where weights that only the trigger uses shrink.
+"""FT-SAM: fine-tune towards flat minima, where weights that only the trigger needs shrink.
 
 Zhu, Wei, Shen, Fan, Wu, "Enhancing Fine-Tuning Based Backdoor Defense with Sharpness-Aware
 Minimization", arXiv 2304.11823. Threat model: clean samples only.
@@ -7,8 +7,8 @@ Every step takes its gradient at w + rho w^2 g / || |w| g || (the adaptive form 
 minimisation). The settings are those of the IMS comparison (arXiv 2509.15497): rho 2, label
 smoothing 0.1 spread over the other classes, SGD lr 0.01, momentum 0.9, weight decay 5e-4, batch
 256, 100 epochs, training augmentation; running statistics move on the first pass alone. Departure:
-cosine over all steps (theirs counts 100 batches whatever an epoch holds, so that on larger budgets
-the rate goes up and down; up to 256 images the two agree).
+cosine over all steps (theirs always assumes 100 batches in all, so that on larger budgets the rate
+goes up and down; up to 256 images the two agree).
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ from harness.toolbox import (
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper(FineTuning):
-    """Fine-tuning, and how far its gradients look."""
+    """Fine-tuning, and the size of the perturbation of the weights."""
 
     rho: Positive = 2
     """Length of the step towards the worst loss, in the adaptive norm."""
     smoothing: Share = 0.1
-    """Of the labels: this share is spread evenly over the other classes."""
+    """Share of every label that is spread evenly over the other classes."""
 
 
 @defense(
-    paper="Enhancing Fine-Tuning Based Backdoor Defense with Sharpness-Aware Minimization, arXiv 2304.11823",
+    paper="Enhancing Fine-Tuning Based Backdoor Defense with Sharpness-Aware Minimization, "
+    "arXiv 2304.11823",
     year=2023,
     family="fine-tuning",
     version=1,
@@ -50,17 +51,16 @@ class Hyper(FineTuning):
 def ft_sam(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Fine-tune on all clean samples and return the model after the last epoch."""
     weights = list(model.parameters())
-    smoothing = (
-        hyper.smoothing * budget.classes / (budget.classes - 1)
-    )  # of all classes, the true one too
+    # torch spreads its share over all classes, the true one included
+    smoothing = hyper.smoothing * budget.classes / (budget.classes - 1)
 
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = F.cross_entropy(model(x), y, label_smoothing=smoothing)
         gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
         worst = sam_ascent(weights, gradients, hyper.rho, adaptive=True)
         with displaced_weights(weights, worst), frozen_running_statistics(model):
-            there = F.cross_entropy(model(x), y, label_smoothing=smoothing)
-            set_gradients(weights, torch.autograd.grad(there, weights, materialize_grads=True))
+            perturbed = F.cross_entropy(model(x), y, label_smoothing=smoothing)
+            set_gradients(weights, torch.autograd.grad(perturbed, weights, materialize_grads=True))
         return loss
 
     model.train()

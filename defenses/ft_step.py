@@ -1,8 +1,8 @@
 """One step of fine-tuning; a control.
 
-A defense that does no better than a single step of SGD on one clean batch (that of FT: lr 0.01,
-weight decay 5e-4, batch 256, training augmentation) has shown nothing. Threat model: clean samples
-only.
+A defense that is no better than a single step of SGD on one clean batch (with FT's settings: lr
+0.01, weight decay 5e-4, batch 256, training augmentation) has shown nothing. Threat model: clean
+samples only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness.toolbox import fine_tune_
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper(FineTuning):
-    """FT's, with as many passes over the one batch."""
+    """The settings of FT; ``epochs`` are passes over the one batch."""
 
     epochs: Count = 1
 

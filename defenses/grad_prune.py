@@ -2,7 +2,7 @@
 
 Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Unlearning Backdoor Attacks through Gradient-Based
 Model Pruning", arXiv 2405.03918. Threat model: clean samples, and copies of them under the real
-trigger, with true labels; boards show it apart from methods that have clean samples alone.
+trigger, with true labels; boards list it apart from methods that have clean samples alone.
 
 The loss is the cross-entropy of triggered copies with true labels. Round by round the filter with
 the largest mean absolute gradient of all layers is set to zero with its bias and the scale of its
@@ -10,10 +10,10 @@ batch norm, until clean validation accuracy has fallen by 0.1 or ten rounds in a
 the validation loss on triggered copies; the network with the lowest is kept. It is fine-tuned on
 clean and triggered copies (SGD lr 1e-3, momentum 0.9, weight decay 5e-4, batch 128) until ten
 epochs did not lower the clean validation loss. These are the authors' settings; no augmentation.
-Departures: gradients are taken in eval mode throughout (theirs takes the first batch in training
-mode, which moves running statistics); the parameter cut beside a filter is its bias or the batch
+Departures: gradients are computed in eval mode throughout (theirs computes the first batch in
+training mode, which moves running statistics); what is cut with a filter is its bias or the batch
 norm that comes next (theirs is whatever parameter comes next, a shortcut's filter too); a filter is
-cut once; a class of n images gives max(1, int(0.1 n)) of them to validation (theirs adds an image
+cut once; of the n images of a class max(1, int(0.1 n)) are for validation (theirs adds an image
 where a class has fewer than ten).
 """
 

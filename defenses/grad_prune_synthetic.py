@@ -4,10 +4,10 @@ Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Unlearning Backdoor Attacks throu
 Model Pruning", arXiv 2405.03918. Threat model: clean samples only.
 
 The paper assumes copies of the clean samples under the real trigger. Here Neural Cleanse's
-inversion gives one trigger per class; those of suspiciously small size, or the smallest where none
-stands out, are stamped on the budget in turn, and Grad-Prune goes on from there with true labels
-and the authors' settings. Departure from the paper: where the triggers come from; otherwise those
-of Grad-Prune.
+inversion gives one trigger per class; those with an anomaly index above 2, or the one with the
+largest index, are applied to the budget in rotation. Grad-Prune then runs with true labels and the
+authors' settings. Departure from the paper: the source of the triggers; otherwise those of
+Grad-Prune.
 """
 
 from __future__ import annotations
@@ -43,16 +43,18 @@ class Hyper(GradientPruning, TriggerInversion):
     requires="convolutions",
 )
 def grad_prune_synthetic(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
-    """Invert triggers, prune, fine-tune, and return the plain model with the anomaly of every class."""
+    """Invert triggers, prune, fine-tune; return the plain model and all anomaly indices."""
     triggers, anomalies = invert_all_classes(model, budget, hyper, ctx)
     flagged = (anomalies > ANOMALY_THRESHOLD).nonzero()[:, 0].tolist() or [int(anomalies.argmax())]
-    budget = replace(budget, triggered=in_turn(budget.images, [triggers[i] for i in flagged]))
+    budget = replace(
+        budget, triggered=apply_round_robin(budget.images, [triggers[i] for i in flagged])
+    )
     return Defended(prune_and_tune(model, budget, hyper, ctx), artifacts={"anomaly": anomalies})
 
 
-def in_turn(images: torch.Tensor, triggers: list[InvertedTrigger]) -> torch.Tensor:
-    """Return images (n, C, H, W), the i-th under trigger i modulo their number."""
-    stamped = torch.empty_like(images)
+def apply_round_robin(images: torch.Tensor, triggers: list[InvertedTrigger]) -> torch.Tensor:
+    """Return images (n, C, H, W); image i has trigger i modulo the number of triggers."""
+    triggered = torch.empty_like(images)
     for i, trigger in enumerate(triggers):
-        stamped[i :: len(triggers)] = trigger.apply(images[i :: len(triggers)])
-    return stamped
+        triggered[i :: len(triggers)] = trigger.apply(images[i :: len(triggers)])
+    return triggered

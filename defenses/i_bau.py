@@ -1,4 +1,4 @@
-"""I-BAU: unlearn a universal perturbation, with the gradient that knows how it would answer.
+"""I-BAU: unlearn a universal adversarial perturbation by implicit hypergradients.
 
 Zeng, Chen, Park, Mao, Jin, Jia, "Adversarial Unlearning of Backdoors via Implicit Hypergradient",
 arXiv 2110.03735. Threat model: clean samples only.
@@ -9,7 +9,7 @@ cross-entropy with the perturbation on a few images of the batch, by the implici
 settings are those of the IMS comparison (arXiv 2509.15497): 5 rounds; inner SGD lr 10, penalty
 0.001; hypergradient of 5 fixed-point iterations of a gradient step of 0.1 on the first batch; Adam
 (amsgrad) lr 1e-4; batch 256; training augmentation; running statistics fixed. The perturbation
-lives on normalised images, as theirs does: its unit is the standard deviation by which the victim
+is added to normalised images, as theirs is: its unit is the standard deviation by which the victim
 normalises its input. Departure: at least one image of a batch is perturbed (theirs rounds down:
 below 100 images none is, and the method becomes plain fine-tuning).
 """
@@ -44,11 +44,11 @@ class Hyper:
     penalty: NonNegative = 0.001
     """Weight of the perturbation's squared norm."""
     map_lr: Positive = 0.1
-    """Of the gradient step whose fixed point the perturbation is taken to be."""
+    """Size of the gradient step that defines the fixed-point map."""
     iterations: Count = 5
-    """Of the fixed-point iteration."""
+    """Fixed-point iterations of the hypergradient."""
     share: Share = 0.01
-    """Of a batch that is perturbed in the outer step, at least one image."""
+    """Share of a batch that is perturbed in the outer step, at least one image."""
     lr: Positive = 1e-4
     batch: Count = 256
 
@@ -64,18 +64,18 @@ def i_bau(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Mo
     """Unlearn in rounds and return the model after the last."""
     model.eval()
     with twice_differentiable(model):
-        _rounds(model, budget, hyper, ctx)
+        _unlearn_(model, budget, hyper, ctx)
     return model
 
 
-def _rounds(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> None:
+def _unlearn_(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> None:
     weights = list(model.parameters())
     optimiser = torch.optim.Adam(weights, hyper.lr, amsgrad=True)
-    fixed = list(batches(budget, hyper.batch, ctx))
+    data = list(batches(budget, hyper.batch, ctx))
     for number in range(hyper.rounds):
-        delta = universal(model, budget, hyper, ctx).requires_grad_()
-        for x, y in fixed:
-            mapped = delta - hyper.map_lr * _slope(model, fixed[0], delta, hyper)
+        delta = universal_perturbation(model, budget, hyper, ctx).requires_grad_()
+        for x, y in data:
+            mapped = delta - hyper.map_lr * _inner_gradient(model, data[0], delta, hyper)
             loss = outer_loss(model, (x, y), delta, hyper, ctx)
             set_gradients(weights, hypergradient(loss, mapped, delta, weights, hyper.iterations))
             optimiser.step()
@@ -83,8 +83,10 @@ def _rounds(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Non
         ctx.log(number, norm=delta.norm().item(), loss=loss.item())
 
 
-def universal(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> torch.Tensor:
-    """Return a perturbation (1, C, H, W), in units, that changes the model's predictions."""
+def universal_perturbation(
+    model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context
+) -> torch.Tensor:
+    """Return a perturbation (1, C, H, W) of normalised images that changes predictions."""
     delta = torch.zeros_like(budget.images[:1], requires_grad=True)
     optimiser = torch.optim.SGD([delta], hyper.inner_lr)
     for x, _ in batches(budget, hyper.batch, ctx):
@@ -107,7 +109,9 @@ def inner_loss(model: nn.Module, batch: Samples, delta: torch.Tensor, hyper: Hyp
     )
 
 
-def _slope(model: nn.Module, batch: Samples, delta: torch.Tensor, hyper: Hyper) -> torch.Tensor:
+def _inner_gradient(
+    model: nn.Module, batch: Samples, delta: torch.Tensor, hyper: Hyper
+) -> torch.Tensor:
     loss = inner_loss(model, batch, delta, hyper)
     return torch.autograd.grad(loss, delta, create_graph=True)[0]
 
@@ -118,6 +122,6 @@ def outer_loss(
     """Return the cross-entropy of a batch, some of its images perturbed."""
     x, y = batch
     chosen = torch.randperm(len(x), generator=ctx.generator)[: max(1, int(hyper.share * len(x)))]
-    patched = torch.zeros(len(x), 1, 1, 1)
-    patched[chosen] = 1
-    return F.cross_entropy(model(x + patched.to(x.device) * pixel_unit(model) * delta), y)
+    perturbed = torch.zeros(len(x), 1, 1, 1)
+    perturbed[chosen] = 1
+    return F.cross_entropy(model(x + perturbed.to(x.device) * pixel_unit(model) * delta), y)

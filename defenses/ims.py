@@ -1,17 +1,17 @@
-"""IMS (Invertible Masking using Selection): find the channels that carry the backdoor, and mask them softly.
+"""IMS (Invertible Masking using Selection): find the channels of the backdoor, mask them softly.
 
 Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Backdoor Mitigation via Invertible Pruning Masks",
 arXiv 2509.15497. Threat model: clean samples only, and no labels: every target is a prediction of
 the victim itself.
 
 Every output channel of every convolution has a raw mask and a selection; the formulas and the three
-stages stand in harness/toolbox/ims/losses.py. Defaults are the authors' one setting for all
+stages are in harness/toolbox/ims/losses.py. Defaults are the authors' single setting for all
 convolutional networks. The soft mask is the result: it multiplies convolution outputs before batch
-norm, so it folds into the weights and a plain model is returned. The inverse network, which keeps
-the backdoor, is returned beside it. Departures: f(x) is computed once; stage A does without the
+norm, so it folds into the weights, and a plain model is returned. The inverse network, which keeps
+the backdoor, is returned as a companion. Departures: f(x) is computed once; stage A omits the
 search, which the authors' code runs there only to log it; batch norms are folded into constants,
-which rounds otherwise. Beyond the paper: ``hard`` gates, the networks after each stage,
-``selection`` off, and the search in bf16; off as they are, nothing changes.
+which changes the rounding. Beyond the paper: ``hard`` gates, the networks after each stage,
+``selection`` off, and the search in bf16; all are off by default.
 """
 
 from __future__ import annotations
@@ -47,5 +47,5 @@ def repair_cohort(
     cohort=repair_cohort,
 )
 def ims(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
-    """Learn the masks and return the masked network, the inverse network and all gates."""
+    """Learn the masks; return the masked network, the inverse network and all gates."""
     return repair_cohort(model, [budget], hyper, [ctx])[0]

@@ -4,11 +4,11 @@ Dunnett, Arablouei, Miller, Dedeoglu, Jurdak, "Backdoor Mitigation via Invertibl
 arXiv 2509.15497. Threat model: clean samples only, and no labels: every target is a prediction of
 the victim itself.
 
-As IMS, with one raw mask and one selection per embedding dimension after every encoder block,
+Like IMS, with one raw mask and one selection per embedding dimension after every encoder block,
 shared by all tokens; the sparsity weight is 0, all else as for convolutional networks. These are
-the authors' settings. The gates sit on the residual stream and do not fold into weights, so every
-block is returned inside a small wrapper that saves and reloads with its gate. Departures: those of
-IMS.
+the authors' settings. The gates are on the residual stream and do not fold into weights, so every
+block is returned inside a small wrapper that is saved and loaded with its gate. Departures: those
+of IMS.
 """
 
 from __future__ import annotations
@@ -47,5 +47,5 @@ def repair_cohort(
     cohort=repair_cohort,
 )
 def ims_vit(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
-    """Learn the masks and return the gated network, the inverse network and all gates."""
+    """Learn the masks; return the gated network, the inverse network and all gates."""
     return repair_cohort(model, [budget], hyper, [ctx])[0]

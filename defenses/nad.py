@@ -10,9 +10,9 @@ teacher and student, SGD lr 0.01, momentum 0.9, weight decay 5e-4, batch 256, tr
 p 2, beta 500, 1000, 1000 from the earlier map to the later. The maps are the last ones at each of
 the last three resolutions: the last three stages of a residual network, as in the paper.
 Departures: on PreActResNet18 the comparison's third map is the pooled one, of a single position,
-whose attention is constant, so that two maps teach there; on other architectures it takes the last
-map alone, here all have three; running statistics move once per step (theirs anew with every map,
-each of which is another run of the student).
+whose attention is constant, so that only two maps are distilled there; on other architectures it
+takes the last map alone, here all have three; running statistics move once per step (theirs once
+per map, each of which is another forward pass of the student).
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ class Hyper:
     epochs: Count = 10
     batch: Count = 256
     lr: Positive = 0.01
-    """Constant."""
+    """Constant over all epochs."""
     momentum: Share = 0.9
     weight_decay: NonNegative = 5e-4
     betas: tuple[NonNegative, NonNegative, NonNegative] = (500, 1000, 1000)
     """Weights of the three maps, the earliest first."""
     power: Positive = 2
+    """p, of the attention maps."""
 
 
 @defense(
@@ -54,17 +55,17 @@ class Hyper:
     requires="convolutions",
 )
 def nad(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
-    """Fine-tune a teacher, distil it into the model, and return that."""
+    """Fine-tune a teacher, distil it into the model, and return the model."""
     modules = last_map_modules(model, budget.images[:1], len(hyper.betas))
     betas = hyper.betas[-len(modules) :]
-    teacher = FeatureMaps(taught(copy.deepcopy(model), budget, hyper, ctx), modules)
+    teacher = FeatureMaps(train_teacher(copy.deepcopy(model), budget, hyper, ctx), modules)
     student = FeatureMaps(model, modules)
 
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        logits, own = student(x)
+        logits, student_maps = student(x)
         with torch.no_grad():
-            _, wanted = teacher(x)
-        pairs = zip(betas, own, wanted, strict=True)
+            _, teacher_maps = teacher(x)
+        pairs = zip(betas, student_maps, teacher_maps, strict=True)
         loss = F.cross_entropy(logits, y) + sum(
             b * attention_distance(s, t, hyper.power) for b, s, t in pairs
         )
@@ -77,8 +78,8 @@ def nad(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Modu
     return model.eval()
 
 
-def taught(net: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
-    """Fine-tune ``net`` on cross-entropy in place, and return it in eval mode."""
+def train_teacher(net: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Fine-tune ``net`` in place on cross-entropy, and return it in eval mode."""
 
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = F.cross_entropy(net(x), y)

@@ -1,18 +1,18 @@
-"""NC (Neural Cleanse): invert a trigger per class, and unlearn those that are suspiciously small.
+"""NC (Neural Cleanse): invert a trigger per class, and unlearn those that are unusually small.
 
 Wang, Yao, Shan, Li, Viswanath, Zheng, Zhao, "Neural Cleanse: Identifying and Mitigating Backdoor
 Attacks in Neural Networks", IEEE S&P 2019. Threat model: clean samples only.
 
-For every class the smallest mask and pattern are searched that lead clean images to it. A class
+For every class the smallest mask and pattern are searched that send clean images to it. A class
 whose mask is more than two consistent median absolute deviations below the median is a target; a
-fifth of the budget is stamped with its trigger, keeps its true labels, and the model is fine-tuned.
-Where no class stands out, the model is returned as it is. The settings are those of the IMS
-comparison (arXiv 2509.15497): Adam lr 0.1 (betas 0.5, 0.9) for 80 epochs, size weight from 0.001 by
-factors of 2 and 2^1.5; fine-tuning as FT; training augmentation in both. Departures: an epoch has
-at least ten steps, as many as 5 % of CIFAR-10 come to at batch 256 (their code stops with an error
-where the budget is given per class; with one step per epoch the search would end before the masks
-have shrunk); the trigger is stamped as floating point (theirs is read back from image files that
-were stretched to full contrast).
+fifth of the budget gets its trigger and keeps its true labels, and the model is fine-tuned. If no
+class is flagged, the model is returned unchanged. The settings are those of the IMS comparison
+(arXiv 2509.15497): Adam lr 0.1 (betas 0.5, 0.9) for 80 epochs, size weight from 0.001 by factors of
+2 and 2^1.5; fine-tuning as FT; training augmentation in both. Departures: an epoch has at least ten
+steps, the number that 5 % of CIFAR-10 has at batch 256 (their code stops with an error where the
+budget is given per class; with one step per epoch the search would end before the masks have
+shrunk); the trigger is applied in floating point (theirs is read back from image files that were
+stretched to full contrast).
 """
 
 from __future__ import annotations
@@ -45,18 +45,19 @@ class Hyper(FineTuning, TriggerInversion):
     """Inversion, and the fine-tuning that unlearns."""
 
     unlearning_share: Share = 0.2
-    """Of the budget that is stamped, at least one image."""
+    """Share of the budget that gets a trigger, at least one image."""
 
 
 @defense(
-    paper="Neural Cleanse: Identifying and Mitigating Backdoor Attacks in Neural Networks, IEEE S&P 2019",
+    paper="Neural Cleanse: Identifying and Mitigating Backdoor Attacks in Neural Networks, "
+    "IEEE S&P 2019",
     year=2019,
     family="unlearning",
     version=2,
     display_name="NC",
 )
 def nc(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
-    """Invert, unlearn what stands out, and return the model with all triggers and their anomalies."""
+    """Invert, unlearn flagged triggers; return the model, all triggers and anomaly indices."""
     triggers, anomalies = invert_all_classes(model, budget, hyper, ctx)
     flagged = [
         trigger
@@ -64,18 +65,20 @@ def nc(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended
         if x > ANOMALY_THRESHOLD
     ]
     if flagged:
-        samples = stamped(budget, flagged, hyper, ctx)
+        samples = unlearning_samples(budget, flagged, hyper, ctx)
         model = fine_tune_(model, samples, hyper, budget.augment, ctx)
-    kept = {
+    artifacts = {
         "anomaly": anomalies,
         "masks": torch.stack([trigger.mask for trigger in triggers]),
         "patterns": torch.stack([trigger.pattern for trigger in triggers]),
     }
-    return Defended(model, artifacts=kept)
+    return Defended(model, artifacts=artifacts)
 
 
-def stamped(budget: Budget, triggers: list[InvertedTrigger], hyper: Hyper, ctx: Context) -> Samples:
-    """Return most of the budget clean, and the rest once under every trigger, all with true labels."""
+def unlearning_samples(
+    budget: Budget, triggers: list[InvertedTrigger], hyper: Hyper, ctx: Context
+) -> Samples:
+    """Return most of the budget clean, the rest once under every trigger, with true labels."""
     order = torch.randperm(len(budget), generator=ctx.generator).to(budget.labels.device)
     count = max(1, int(hyper.unlearning_share * len(budget)))
     clean, rest = budget.subset(order[count:]), budget.subset(order[:count])

@@ -1,4 +1,4 @@
-"""No defense: the victim as it is, the reference of every board."""
+"""No defense: the victim unchanged, the reference of every board."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ if TYPE_CHECKING:
 
 @defense(paper="", year=0, family="control", version=1, display_name="No defense")
 def none(model: nn.Module, budget: Budget, hyper: NoHyper, ctx: Context) -> nn.Module:
-    """Return the model untouched."""
+    """Return the model unchanged."""
     return model

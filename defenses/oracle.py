@@ -1,8 +1,8 @@
-"""Oracle: fine-tune with the real trigger and true labels; the upper bound of every repair.
+"""Oracle: fine-tune with the real trigger and true labels; an upper bound for defenses.
 
-What a defender could reach who knows the trigger: FT's schedule (that of the IMS comparison, arXiv
-2509.15497) on the clean budget and on its triggered copies, both with true labels. No augmentation:
-it would move the trigger to where the attacker never puts it. Boards show it apart.
+What a defender who knows the trigger could reach: FT's schedule (that of the IMS comparison, arXiv
+2509.15497) on the clean budget and on its triggered copies, both with true labels. No augmentation,
+because it would move the trigger to positions that the attacker never uses. Boards list it apart.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Hyper(FineTuning):
 
 @defense(paper="", year=0, family="control", version=1, display_name="Oracle FT", needs="triggers")
 def oracle(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
-    """Fine-tune on both kinds of images and return the model after the last epoch."""
+    """Fine-tune on clean and triggered images and return the model after the last epoch."""
     assert budget.triggered is not None
     samples = (
         torch.cat([budget.images, budget.triggered]),

@@ -1,10 +1,10 @@
 """Random pruning: cut random channels as long as clean accuracy allows; a control.
 
-What pruning without any idea does to a backdoor, at a price in clean accuracy like that of the
-other pruning methods: all channels of all convolutions are put in a random order, and 1 % more of
-them are cut at a time, until clean validation accuracy has fallen by 10 % of what it was (the
-tolerance of FP and ANP in the IMS comparison). The step that broke the tolerance is taken back.
-Threat model: clean samples only.
+It shows what uninformed pruning does to a backdoor at the same loss of clean accuracy as the other
+pruning methods: all channels of all convolutions are put in a random order, and 1 % more of them
+are cut at a time, until clean validation accuracy has fallen by 10 % of what it was (the tolerance
+of FP and ANP in the IMS comparison). The step that broke the tolerance is undone. Threat model:
+clean samples only.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ def random_prune(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -
     sites = convolution_sites(model)
     order = torch.randperm(sites.count(), generator=ctx.generator)
     step = max(1, round(hyper.step * len(order)))
-    before, kept = accuracy(model, val), model
+    before, result = accuracy(model, val), model
     for n in range(step, len(order), step):
         gates = torch.ones(len(order))
         gates[order[:n]] = 0
-        tried = sites.with_gates(model, sites.split(gates.to(ctx.device)))
-        now = accuracy(tried, val)
+        candidate = sites.with_gates(model, sites.split(gates.to(ctx.device)))
+        now = accuracy(candidate, val)
         ctx.log(n, cut=n, val_acc=now)
         if before - now > hyper.tolerance * before:
             break
-        kept = tried
-    return kept
+        result = candidate
+    return result

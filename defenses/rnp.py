@@ -1,4 +1,4 @@
-"""RNP (Reconstructive Neuron Pruning): unlearn the clean task, and prune the neurons that cannot recover it.
+"""RNP (Reconstructive Neuron Pruning): unlearn the clean task, prune what does not recover it.
 
 Li, Lyu, Ma, Koren, Lyu, Li, Jiang, "Reconstructive Neuron Pruning for Backdoor Defense", arXiv
 2305.14876. Threat model: clean samples only.
@@ -9,10 +9,10 @@ relearns the clean data. Channels whose mask stays small are cut (scale zero) in
 The settings are those of the IMS comparison (arXiv 2509.15497): ascent with SGD lr 0.001, momentum
 0.9, weight decay 0.05, cosine, at most 20 epochs; masks with SGD lr 0.2, momentum 0.9, 20 epochs;
 batch 256, training augmentation, batch statistics of the batch; thresholds in steps of 0.02 until
-accuracy has fallen by more than 0.02. Departures: that accuracy is of validation data out of the
-budget (theirs of the training images); the gradient norm is clipped at 20 after it is computed
-(theirs is clipped before, on zeros, and runs that break down are repeated at a smaller rate); the
-masks start at 1 (theirs are already moved by the unlearning).
+accuracy has fallen by more than 0.02. Departures: that accuracy is measured on validation data out
+of the budget (theirs on the training images); the gradient norm is clipped at 20 after the gradient
+is computed (theirs before, on zeros, and runs that diverge are repeated at a smaller rate); the
+masks start at 1 (theirs have already moved in the unlearning).
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ class Hyper:
     unlearn_to: Share = 0.2
     """Accuracy over one pass at which unlearning ends."""
     weight_decay: NonNegative = 0.05
-    """Of the unlearning alone."""
+    """Weight decay of the unlearning alone."""
     largest_norm: Positive = 20
-    """Of the unlearning's gradient."""
+    """Largest norm of the unlearning's gradient."""
     recover_epochs: Count = 20
     recover_lr: Positive = 0.2
     momentum: Share = 0.9
     batch: Count = 256
     spacing: Positive = 0.02
-    """Between thresholds."""
+    """Step between thresholds."""
     tolerance: Share = 0.02
     """Absolute fall of clean validation accuracy at which pruning stops."""
     val_share: Share = 0.1
@@ -72,39 +72,45 @@ class Hyper:
 def rnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Unlearn and recover a copy, prune the model, and return it with the masks."""
     learning, val = hold_out(budget, hyper.val_share, ctx)
-    masks = recovered(unlearned(copy.deepcopy(model), learning, hyper, ctx), learning, hyper, ctx)
-    pruned = prune_by(model, masks, val, hyper, ctx)
+    unlearned = unlearn_(copy.deepcopy(model), learning, hyper, ctx)
+    masks = recover_masks(unlearned, learning, hyper, ctx)
+    pruned = prune(model, masks, val, hyper, ctx)
     return Defended(pruned, artifacts={f"mask.{name}": mask for name, mask in masks.items()})
 
 
-def unlearned(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
-    """Raise the cross-entropy of ``net`` on clean data, in place."""
-    hits: list[torch.Tensor] = []
+def unlearn_(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Raise the cross-entropy of ``net`` on clean data in place, and return it."""
+    correct: list[torch.Tensor] = []
 
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         logits = net.train()(x)
-        hits.append(logits.argmax(1) == y)
+        correct.append(logits.argmax(1) == y)
         loss = F.cross_entropy(logits, y)
         (-loss).backward()
         nn.utils.clip_grad_norm_(net.parameters(), hyper.largest_norm)
         return loss
 
-    def gone() -> bool:
-        share = torch.cat(hits).float().mean().item()
-        hits.clear()
-        return share <= hyper.unlearn_to
+    def is_unlearned() -> bool:
+        accuracy_of_pass = torch.cat(correct).float().mean().item()
+        correct.clear()
+        return accuracy_of_pass <= hyper.unlearn_to
 
     optimiser = torch.optim.SGD(
         net.parameters(), hyper.unlearn_lr, hyper.momentum, weight_decay=hyper.weight_decay
     )
     train_epochs(
-        clean, step, optimiser, Loop(hyper.unlearn_epochs, hyper.batch, cosine=True), ctx, gone
+        clean,
+        step,
+        optimiser,
+        Loop(hyper.unlearn_epochs, hyper.batch, cosine=True),
+        ctx,
+        is_unlearned,
     )
     return net
 
 
-def recovered(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> ScaleMasks:
-    """Return masks under which the frozen ``net`` does the clean task again, in [0, 1]."""
+def recover_masks(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> ScaleMasks:
+    """Return masks in [0, 1] with which the frozen ``net`` solves the clean task again."""
     net.train().requires_grad_(False)
     masks = {name: mask.requires_grad_() for name, mask in unit_scale_masks(net).items()}
 
@@ -124,17 +130,17 @@ def recovered(net: nn.Module, clean: Budget, hyper: Hyper, ctx: Context) -> Scal
     return {name: mask.detach() for name, mask in masks.items()}
 
 
-def prune_by(
+def prune(
     model: nn.Module, masks: ScaleMasks, val: Budget, hyper: Hyper, ctx: Context
 ) -> nn.Module:
     """Return the model cut at the last threshold before clean validation accuracy falls."""
-    before, kept = accuracy(model, val), model
+    before, result = accuracy(model, val), model
     for i in range(1, round(1 / hyper.spacing)):
-        tried = copy.deepcopy(model)
-        cut = zero_scales_(tried, i * hyper.spacing, masks)
-        now = accuracy(tried, val)
+        candidate = copy.deepcopy(model)
+        cut = zero_scales_(candidate, i * hyper.spacing, masks)
+        now = accuracy(candidate, val)
         ctx.log(i, threshold=i * hyper.spacing, cut=cut, val_acc=now)
         if before - now > hyper.tolerance:
             break
-        kept = tried
-    return kept
+        result = candidate
+    return result

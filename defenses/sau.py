@@ -1,4 +1,4 @@
-"""SAU (Shared Adversarial Unlearning): unlearn the adversarial examples that model and victim share.
+"""SAU (Shared Adversarial Unlearning): unlearn adversarial examples that fool model and victim.
 
 Wei, Zhang, Zha, Wu, "Shared Adversarial Unlearning: Backdoor Mitigation by Unlearning Shared
 Adversarial Examples", arXiv 2307.10562. Threat model: clean samples only.
@@ -47,8 +47,8 @@ class Hyper:
 
 
 @defense(
-    paper="Shared Adversarial Unlearning: Backdoor Mitigation by Unlearning Shared Adversarial Examples, "
-    "arXiv 2307.10562",
+    paper="Shared Adversarial Unlearning: Backdoor Mitigation by Unlearning Shared Adversarial "
+    "Examples, arXiv 2307.10562",
     year=2023,
     family="unlearning",
     version=1,
@@ -72,22 +72,21 @@ def sau(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Modu
 def shared_examples(
     model: nn.Module, victim: nn.Module, x: torch.Tensor, y: torch.Tensor, hyper: Hyper
 ) -> torch.Tensor:
-    """Return perturbed images, (n, C, H, W), on which model and victim err together."""
+    """Return perturbed images, (n, C, H, W), that model and victim misclassify in the same way."""
     with torch.no_grad():
         before, before_victim = model(x).argmax(1), victim(x).argmax(1)
 
     def loss(delta: torch.Tensor) -> torch.Tensor:
-        own, its = model(x + delta), victim(x + delta)
-        label, its_label = own.argmax(1), its.argmax(1)
-        misled, victim_misled = label != before, its_label != before_victim
-        shared = misled & victim_misled & (label == its_label)
-        cross = F.cross_entropy(own, y, reduction="none") * ~misled
-        its_cross = F.cross_entropy(its, y, reduction="none") * ~victim_misled
-        apart = jensen_shannon(own.softmax(1), its.softmax(1)) * ~shared
-        found: torch.Tensor = (
-            hyper.beta_shared * apart - hyper.beta_adversarial * (cross + its_cross) / 2
-        )
-        return found.mean()
+        logits, victim_logits = model(x + delta), victim(x + delta)
+        label, victim_label = logits.argmax(1), victim_logits.argmax(1)
+        misled, victim_misled = label != before, victim_label != before_victim
+        shared = misled & victim_misled & (label == victim_label)
+        cross = F.cross_entropy(logits, y, reduction="none") * ~misled
+        victim_cross = F.cross_entropy(victim_logits, y, reduction="none") * ~victim_misled
+        divergence = jensen_shannon(logits.softmax(1), victim_logits.softmax(1)) * ~shared
+        adversarial = hyper.beta_adversarial * (cross + victim_cross) / 2
+        losses: torch.Tensor = hyper.beta_shared * divergence - adversarial
+        return losses.mean()
 
     delta = torch.full_like(x, hyper.bound, requires_grad=True)
     return x + minimise_perturbation(
@@ -96,11 +95,11 @@ def shared_examples(
 
 
 def jensen_shannon(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
-    """Return the divergence of class probabilities, (n, classes) each, per sample, (n,)."""
+    """Return the Jensen-Shannon divergence of class probabilities (n, classes), (n,)."""
     p, q = p.clamp_min(1e-8), q.clamp_min(1e-8)
     mixed = ((p + q) / 2).log()
-    both: torch.Tensor = (p * (p.log() - mixed) + q * (q.log() - mixed)).sum(1)
-    return both / 2
+    twice: torch.Tensor = (p * (p.log() - mixed) + q * (q.log() - mixed)).sum(1)
+    return twice / 2
 
 
 def outer_loss(

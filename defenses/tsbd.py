@@ -1,4 +1,4 @@
-"""TSBD: zero the weights that clean unlearning changes most, then fine-tune with a lid on activeness.
+"""TSBD: zero the weights that clean unlearning changes most, then activeness-aware fine-tuning.
 
 Lin, Liu, Wei, Li, Xiong, "Unveiling and Mitigating Backdoor Vulnerabilities based on Unlearning
 Weight Changes and Backdoor Activeness", arXiv 2405.20291. Threat model: clean samples only.
@@ -7,7 +7,7 @@ A copy unlearns the clean budget by gradient ascent, until its accuracy is at mo
 of a filter is the sum of its weights' absolute changes. Of the filters with the largest changes (a
 share n of all, those of shortcuts left out), the weights that changed most (a share m of theirs)
 are set to zero in the victim. Then it is fine-tuned with the gradient (1 - alpha) g(w) + alpha g(w
-+ r g / ||g||), the norm taken per tensor. The settings are the authors': ascent with SGD lr 1e-4,
++ r g / ||g||), with one norm per tensor. The settings are the authors': ascent with SGD lr 1e-4,
 momentum 0.9, at most 1,000 epochs; n 0.15, m 0.7; SGD lr 0.01, momentum 0.9, 21 epochs, r 0.05,
 alpha 0.7; batch 256, training augmentation. Departures: n is fixed (their script tries eleven
 values and reports each on test data); both gradients see the same running statistics, which move
@@ -36,7 +36,7 @@ from harness.toolbox import (
 )
 
 SHORTCUTS = ("shortcut", "downsample")
-"""In the names of convolutions whose filters are left out."""
+"""Convolutions with such a name are left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,26 +44,26 @@ class Hyper:
     """Unlearning, zeroing, and fine-tuning."""
 
     unlearn_epochs: Count = 1000
-    """At most."""
+    """The largest number of epochs of unlearning."""
     unlearn_lr: Positive = 1e-4
     unlearn_to: Share = 0.1
     """Accuracy on the clean budget at which unlearning ends."""
     filters: Share = 0.15
-    """n, of all filters."""
+    """n, the share of all filters."""
     weights: Share = 0.7
-    """m, of the chosen filters' weights."""
+    """m, the share of the chosen filters' weights."""
     epochs: Count = 21
     lr: Positive = 0.01
     momentum: Share = 0.9
     batch: Count = 256
     radius: Positive = 0.05
-    """r."""
+    """r, the length of the step to nearby weights."""
     alpha: Share = 0.7
 
 
 @defense(
-    paper="Unveiling and Mitigating Backdoor Vulnerabilities based on Unlearning Weight Changes and Backdoor "
-    "Activeness, arXiv 2405.20291",
+    paper="Unveiling and Mitigating Backdoor Vulnerabilities based on Unlearning Weight Changes "
+    "and Backdoor Activeness, arXiv 2405.20291",
     year=2024,
     family="fine-tuning",
     version=2,
@@ -72,19 +72,21 @@ class Hyper:
 )
 def tsbd(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Zero weights, fine-tune, and return the model after the last epoch."""
-    zeroed = zero_most_changed(model, unlearned(copy.deepcopy(model), budget, hyper, ctx), hyper)
-    ctx.log(0, zeroed=zeroed)
+    unlearned = unlearn_(copy.deepcopy(model), budget, hyper, ctx)
+    ctx.log(0, zeroed=zero_most_changed_(model, unlearned, hyper))
     weights = list(model.parameters())
 
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = F.cross_entropy(model(x), y)
-        here = torch.autograd.grad(loss, weights, materialize_grads=True)
-        uphill = [sam_ascent([w], [g], hyper.radius)[0] for w, g in zip(weights, here, strict=True)]
-        with displaced_weights(weights, uphill), frozen_running_statistics(model):
-            there = torch.autograd.grad(
-                F.cross_entropy(model(x), y), weights, materialize_grads=True
-            )
-        mixed = [(1 - hyper.alpha) * g + hyper.alpha * h for g, h in zip(here, there, strict=True)]
+        gradients = torch.autograd.grad(loss, weights, materialize_grads=True)
+        ascent = [
+            sam_ascent([w], [g], hyper.radius)[0] for w, g in zip(weights, gradients, strict=True)
+        ]
+        with displaced_weights(weights, ascent), frozen_running_statistics(model):
+            nearby_loss = F.cross_entropy(model(x), y)
+            nearby = torch.autograd.grad(nearby_loss, weights, materialize_grads=True)
+        pairs = zip(gradients, nearby, strict=True)
+        mixed = [(1 - hyper.alpha) * g + hyper.alpha * h for g, h in pairs]
         set_gradients(weights, mixed)
         return loss
 
@@ -94,8 +96,8 @@ def tsbd(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Mod
     return model.eval()
 
 
-def unlearned(net: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
-    """Raise the cross-entropy of ``net`` on clean data, in place."""
+def unlearn_(net: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
+    """Raise the cross-entropy of ``net`` on clean data in place, and return it."""
 
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         loss = F.cross_entropy(net.train()(x), y)
@@ -111,26 +113,26 @@ def unlearned(net: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.
 
 
 @torch.no_grad()
-def zero_most_changed(model: nn.Module, after: nn.Module, hyper: Hyper) -> int:
-    """Set to zero, in place, what unlearning changed most; return how many weights that were."""
+def zero_most_changed_(model: nn.Module, after: nn.Module, hyper: Hyper) -> int:
+    """Set the weights that unlearning changed most to zero; return how many there are."""
     layers = {
         name: layer
         for name, layer in convolutions(model).items()
         if not any(shortcut in name for shortcut in SHORTCUTS)
     }
     new = convolutions(after)
-    moved = {name: (new[name].weight - layer.weight).abs() for name, layer in layers.items()}
-    sums = torch.cat([change.sum((1, 2, 3)) for change in moved.values()])
+    changes = {name: (new[name].weight - layer.weight).abs() for name, layer in layers.items()}
+    sums = torch.cat([change.sum((1, 2, 3)) for change in changes.values()])
     chosen = torch.zeros_like(sums, dtype=torch.bool)
     chosen[sums.argsort(descending=True)[: int(hyper.filters * len(sums))]] = True
     by_layer = dict(
         zip(layers, chosen.split([x.out_channels for x in layers.values()]), strict=True)
     )
-    candidates = torch.cat([moved[name][by_layer[name]].flatten() for name in layers])
+    candidates = torch.cat([changes[name][by_layer[name]].flatten() for name in layers])
     count = int(hyper.weights * len(candidates))
     if count == 0:
         return 0
     least = candidates.sort(descending=True).values[count - 1]
     for name, layer in layers.items():
-        layer.weight[by_layer[name][:, None, None, None] & (moved[name] >= least)] = 0
+        layer.weight[by_layer[name][:, None, None, None] & (changes[name] >= least)] = 0
     return count

@@ -1,4 +1,4 @@
-"""Fits networks made for colour images to other numbers of channels."""
+"""Adapts networks made for colour images to other numbers of channels."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from torch import nn
 
 
 def with_channels(net: nn.Module, channels: int) -> nn.Module:
-    """Return the network with its first convolution made anew for ``channels`` inputs; three need nothing."""
+    """Replace the first convolution by one for ``channels`` inputs if needed; return the network."""
     name, first = next((name, x) for name, x in net.named_modules() if isinstance(x, nn.Conv2d))
     if first.in_channels != channels:
         parent = net.get_submodule(name.rpartition(".")[0])
-        anew = nn.Conv2d(
+        replacement = nn.Conv2d(
             channels,
             first.out_channels,
             first.kernel_size,  # type: ignore[arg-type]
@@ -18,5 +18,5 @@ def with_channels(net: nn.Module, channels: int) -> nn.Module:
             first.padding,  # type: ignore[arg-type]
             bias=first.bias is not None,
         )
-        setattr(parent, name.rpartition(".")[2], anew)
+        setattr(parent, name.rpartition(".")[2], replacement)
     return net

@@ -1,4 +1,4 @@
-"""The residual block that normalises before it convolves, of PreActResNets and wide residual networks."""
+"""The pre-activation residual block (batch norm before convolution), for two architectures."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 
-class Block(nn.Module):
-    """Two pre-activated 3x3 convolutions and a shortcut: (N, C_in, H, W) -> (N, C, H/stride, W/stride).
+class PreactivationBlock(nn.Module):
+    """Two pre-activated 3x3 convolutions and a shortcut: (N, C_in, H, W) -> (N, C, H/s, W/s).
 
-    ``nested``: the shortcut's convolution lies in a Sequential, which only its name in the state
-    dict shows.
+    s is the stride. ``nested``: the shortcut's convolution is inside a Sequential, which matters
+    only for its name in the state dict.
     """
 
     def __init__(self, inputs: int, channels: int, stride: int, *, nested: bool) -> None:
@@ -27,13 +27,14 @@ class Block(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return the block's output."""
         active = torch.relu(self.bn1(x))
-        passed = x if self.shortcut is None else self.shortcut(active)
-        out: torch.Tensor = self.conv2(torch.relu(self.bn2(self.conv1(active)))) + passed
+        residual = x if self.shortcut is None else self.shortcut(active)
+        out: torch.Tensor = self.conv2(torch.relu(self.bn2(self.conv1(active)))) + residual
         return out
 
 
-def stage(inputs: int, channels: int, stride: int, *, nested: bool) -> nn.Sequential:
+def preactivation_stage(inputs: int, channels: int, stride: int, *, nested: bool) -> nn.Sequential:
     """Return two blocks; the first changes channels and size."""
     return nn.Sequential(
-        Block(inputs, channels, stride, nested=nested), Block(channels, channels, 1, nested=nested)
+        PreactivationBlock(inputs, channels, stride, nested=nested),
+        PreactivationBlock(channels, channels, 1, nested=nested),
     )

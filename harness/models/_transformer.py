@@ -11,8 +11,8 @@ from torchvision.transforms import Resize
 from harness.models._input_channels import with_channels
 
 
-class Sizes(NamedTuple):
-    """Sizes of a transformer."""
+class TransformerSizes(NamedTuple):
+    """The sizes of a vision transformer."""
 
     image: int
     """Height and width that images are resized to; a multiple of the patch."""
@@ -20,10 +20,10 @@ class Sizes(NamedTuple):
     layers: int
     heads: int
     width: int
-    """Of a token; a multiple of the heads."""
+    """Embedding dimension; a multiple of the heads."""
 
 
-def vision_transformer(channels: int, classes: int, sizes: Sizes) -> nn.Module:
+def vision_transformer(channels: int, classes: int, sizes: TransformerSizes) -> nn.Module:
     """Return the network with fresh weights: images (N, channels, H, W) -> logits (N, classes)."""
     net = VisionTransformer(
         image_size=sizes.image,

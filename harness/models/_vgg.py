@@ -9,7 +9,7 @@ from harness.models._input_channels import with_channels
 
 
 def vgg_19(channels: int, classes: int, width: float, *, batch_norm: bool) -> nn.Module:
-    """Return the network with fresh weights; ``width`` is a factor on the channels of every layer."""
+    """Return the network with fresh weights; ``width`` is a factor on all channels."""
     layout = [x if isinstance(x, str) else max(1, round(width * x)) for x in cfgs["E"]]
     net = VGG(
         make_layers(layout, batch_norm=batch_norm), num_classes=classes, init_weights=width == 1

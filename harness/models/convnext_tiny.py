@@ -1,4 +1,4 @@
-"""ConvNeXt-Tiny, torchvision's, images not rescaled.
+"""ConvNeXt-Tiny, torchvision's; images are not rescaled.
 
 Departure: nothing is downloaded here, so the weights are fresh, where BackdoorBench starts from
 ImageNet's.

@@ -1,4 +1,4 @@
-"""DenseNet-161, torchvision's, as BackdoorBench has it: fresh weights, images not rescaled."""
+"""DenseNet-161, torchvision's, as in BackdoorBench, with fresh weights; no rescaling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""EfficientNet-B3, torchvision's, as BackdoorBench has it: fresh weights, images not rescaled."""
+"""EfficientNet-B3, torchvision's, as in BackdoorBench, with fresh weights; no rescaling."""
 
 from __future__ import annotations
 

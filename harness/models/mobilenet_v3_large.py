@@ -1,4 +1,4 @@
-"""MobileNetV3-Large, torchvision's, as BackdoorBench has it: fresh weights, images not rescaled."""
+"""MobileNetV3-Large, torchvision's, as in BackdoorBench, with fresh weights; no rescaling."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from harness.contract import Count, model
-from harness.models._preactivation import stage
+from harness.models._preactivation import preactivation_stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,10 @@ class PreActResNet(nn.Module):
     def __init__(self, channels: int, classes: int, width: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, width, 3, 1, 1, bias=False)
-        self.layer1 = stage(width, width, 1, nested=True)
-        self.layer2 = stage(width, 2 * width, 2, nested=True)
-        self.layer3 = stage(2 * width, 4 * width, 2, nested=True)
-        self.layer4 = stage(4 * width, 8 * width, 2, nested=True)
+        self.layer1 = preactivation_stage(width, width, 1, nested=True)
+        self.layer2 = preactivation_stage(width, 2 * width, 2, nested=True)
+        self.layer3 = preactivation_stage(2 * width, 4 * width, 2, nested=True)
+        self.layer4 = preactivation_stage(4 * width, 8 * width, 2, nested=True)
         self.linear = nn.Linear(8 * width, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -39,5 +39,5 @@ def resnet18(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-    small: nn.Module = net
-    return small
+    result: nn.Module = net
+    return result

@@ -1,4 +1,4 @@
-"""VGG19 without batch norm, torchvision's, as BackdoorBench has it; see ``vgg19_bn`` for small images."""
+"""VGG19 without batch norm, torchvision's, as in BackdoorBench; small images: ``vgg19_bn``."""
 
 from __future__ import annotations
 

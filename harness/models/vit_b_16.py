@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from torch import nn
 
 from harness.contract import Count, model
-from harness.models._transformer import Sizes, vision_transformer
+from harness.models._transformer import TransformerSizes, vision_transformer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
-    """Sizes of the transformer."""
+    """TransformerSizes of the transformer."""
 
     size: Count = 224
     """Height and width that images are resized to; a multiple of 16."""
     layers: Count = 12
     heads: Count = 12
     width: Count = 768
-    """Of a token."""
+    """Embedding dimension; a multiple of the heads."""
 
 
 @model(
@@ -35,5 +35,5 @@ class Hyper:
 )
 def vit_b_16(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights."""
-    sizes = Sizes(hyper.size, 16, hyper.layers, hyper.heads, hyper.width)
+    sizes = TransformerSizes(hyper.size, 16, hyper.layers, hyper.heads, hyper.width)
     return vision_transformer(channels, classes, sizes)

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from torch import nn
 
 from harness.contract import Count, model
-from harness.models._transformer import Sizes, vision_transformer
+from harness.models._transformer import TransformerSizes, vision_transformer
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
-    """Sizes of the transformer."""
+    """TransformerSizes of the transformer."""
 
     size: Count = 32
     """Height and width that images are resized to; a multiple of the patch."""
@@ -24,7 +24,7 @@ class Hyper:
     layers: Count = 6
     heads: Count = 3
     width: Count = 192
-    """Of a token; a multiple of the heads."""
+    """Embedding dimension; a multiple of the heads."""
 
 
 @model(
@@ -36,5 +36,5 @@ class Hyper:
 )
 def vit_small_cifar(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights."""
-    sizes = Sizes(hyper.size, hyper.patch, hyper.layers, hyper.heads, hyper.width)
+    sizes = TransformerSizes(hyper.size, hyper.patch, hyper.layers, hyper.heads, hyper.width)
     return vision_transformer(channels, classes, sizes)

@@ -1,4 +1,4 @@
-"""WRN-16-1: a wide residual network of depth 16, at width 1 the small network of distillation defenses.
+"""WRN-16-1: a wide residual network of depth 16, common in distillation defenses.
 
 Three stages of two pre-activated blocks with 16, 32 and 64 channels times the width, batch norm and
 ReLU after the last, global average pooling. NAD (arXiv 2101.05930) and its descendants repair this
@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from harness.contract import Count, model
-from harness.models._preactivation import stage
+from harness.models._preactivation import preactivation_stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +29,9 @@ class WideResNet(nn.Module):
     def __init__(self, channels: int, classes: int, width: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, 16, 3, 1, 1, bias=False)
-        self.block1 = stage(16, 16 * width, 1, nested=False)
-        self.block2 = stage(16 * width, 32 * width, 2, nested=False)
-        self.block3 = stage(32 * width, 64 * width, 2, nested=False)
+        self.block1 = preactivation_stage(16, 16 * width, 1, nested=False)
+        self.block2 = preactivation_stage(16 * width, 32 * width, 2, nested=False)
+        self.block3 = preactivation_stage(32 * width, 64 * width, 2, nested=False)
         self.bn1 = nn.BatchNorm2d(64 * width)
         self.fc = nn.Linear(64 * width, classes)
         for module in self.modules():

@@ -11,7 +11,7 @@ import copy
 from functools import partial
 
 import torch
-from harness.defenses.anp import Hyper, trained_masks
+from harness.defenses.anp import Hyper, train_masks
 from torch import nn
 from torch.nn import functional as F
 
@@ -34,7 +34,7 @@ def rows(*, tiny=False):
     budget = Budget(x, y, workload.CLASSES, Augment(reference_impls.CROP, flip=True))
 
     def ours():
-        return joined(trained_masks(copy.deepcopy(net), budget, hyper, workload.context()).values())
+        return joined(train_masks(copy.deepcopy(net), budget, hyper, workload.context()).values())
 
     both = side_by_side(
         as_script(partial(_reference, theirs, hyper, images, labels)), here(ours), size.repeats

@@ -1,4 +1,4 @@
-"""What a plan makes of a defense's declaration, and what a cell's record holds of its companions."""
+"""A defense's declaration in the plan, and its companions in the record of a cell."""
 
 import json
 from pathlib import Path
@@ -112,9 +112,8 @@ def record_of(attacked, tmp_path, entry):
     cell = Cell(planned, choices[2], needs, BudgetSpec(spc=4))
     store = Store(tmp_path)
     before = {name: x.clone() for name, x in victim.model.state_dict().items()}
-    (result,) = run_cell(
-        [cell], victim, data, [Context(torch.device("cpu"), torch.Generator())], store
-    )
+    ctx = Context(torch.device("cpu"), torch.Generator())
+    result = run_cell(cell, victim, data, ctx, store)
     assert all(torch.equal(before[name], x) for name, x in victim.model.state_dict().items())
     return result, store
 
@@ -128,15 +127,15 @@ def test_the_inverse_network_of_ims_is_scored_saved_and_tells_triggered_images(a
         "rounds": 40,
     }
     result, store = record_of(attacked, tmp_path, {"ims": {**short, "stages": True}})
-    assert set(result["companions"]) == {"inverse", "stage-A", "stage-B"}
-    inverse = result["companions"]["inverse"]
-    assert inverse["asr"] >= 0.99
-    assert inverse["acc"] <= 0.5
-    assert inverse["auroc_victim"] >= 0.9, (
+    assert set(result.companions) == {"inverse", "stage-A", "stage-B"}
+    inverse = result.companions["inverse"]
+    assert inverse.asr >= 0.99
+    assert inverse.acc <= 0.5
+    assert inverse.auroc_victim >= 0.9, (
         "it agrees with the victim on triggered images, not on clean ones"
     )
-    assert 0 <= inverse["auroc"] <= 1
-    kept = store.get(result["artifacts"]["method"])
+    assert 0 <= inverse.auroc <= 1
+    kept = store.get(result.artifacts.method)
     rebuilt = with_folded_gates(planted(), {"conv": torch.from_numpy(kept["inverse.conv"])})
     assert scores(rebuilt)[1] >= 0.99
     assert kept["stage-A.conv"].shape == kept["stage-B.conv"].shape == kept["mask.conv"].shape
@@ -145,7 +144,7 @@ def test_the_inverse_network_of_ims_is_scored_saved_and_tells_triggered_images(a
 
 def test_an_oracle_is_handed_triggers_and_repairs(attacked, tmp_path):
     result, _ = record_of(attacked, tmp_path, "oracle")
-    assert result["asr_before"] >= 0.99
-    assert result["asr"] <= 0.1
-    assert result["ra"] >= 0.9
-    assert result["companions"] == {}
+    assert result.asr_before >= 0.99
+    assert result.asr <= 0.1
+    assert result.ra >= 0.9
+    assert result.companions == {}

@@ -14,8 +14,9 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from harness.contract import Budget
+from harness.contract import Budget, Context
 from harness.data.augment import Augment
+from harness.models.preactresnet18 import PreActResNet
 
 CLASSES, SIDE, PER_COLOUR, TRIGGER_UNITS = 4, 8, 10, 2
 HIDDEN = 3 * PER_COLOUR + TRIGGER_UNITS
@@ -43,6 +44,17 @@ def clean_budget(spc: int, *, triggers: bool = False) -> Budget:
     """Return a budget of ``spc`` images per class, not augmented."""
     images, labels = pictures(spc, seed=1)
     return Budget(images, labels, CLASSES, Augment(), stamp(images) if triggers else None)
+
+
+def cpu_context(seed: int = 0) -> Context:
+    """Return a context on the CPU with a generator of a seed."""
+    return Context(torch.device("cpu"), torch.Generator().manual_seed(seed))
+
+
+def small_resnet() -> nn.Module:
+    """Return a residual network of width 2 without a backdoor, in eval mode."""
+    torch.manual_seed(0)
+    return PreActResNet(3, CLASSES, 2).eval()
 
 
 class Pooled(nn.Module):

@@ -5,7 +5,7 @@ import torch
 import torchvision
 
 from harness.errors import UserError
-from harness.models._preactivation import Block
+from harness.models._preactivation import PreactivationBlock
 from harness.models.preactresnet18 import PreActResNet
 from harness.plan.entries import resolve_method
 from harness.plan.registry import describe, load, names
@@ -43,8 +43,8 @@ def built(name, channels=3, classes=10, **hyper):
 def test_a_victim_trains(name, side, tmp_path):
     data = resident(n=32, shape=(3, side, side), test=8)
     result = train_victim(victim(data, model=name), data, context(), Store(tmp_path))
-    assert result["poisoned"] == 3
-    assert 0 <= result["asr"] <= 1
+    assert result.poisoned == 3
+    assert 0 <= result.asr <= 1
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -121,5 +121,5 @@ def test_a_preactivation_network_trains_by_its_formula_to_the_bit(size, monkeypa
         return torch.cat([out.detach().flatten(), *(x.grad.flatten() for x in net.parameters())])
 
     ours = bits()
-    monkeypatch.setattr(Block, "forward", formula)
+    monkeypatch.setattr(PreactivationBlock, "forward", formula)
     assert torch.equal(ours, bits())

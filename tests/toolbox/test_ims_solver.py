@@ -1,0 +1,130 @@
+"""IMS: its loss and its search on the copies that are run, and cohorts against solo runs."""
+
+import copy
+
+import pytest
+import torch
+
+from harness.contract import Context, InvertibleMasks
+from harness.toolbox.ims.losses import (
+    MaskPair,
+    Networks,
+    ProblemBatch,
+    agree,
+    disagree,
+    outer_losses,
+    search_perturbations,
+)
+from harness.toolbox.ims.solver import learn_invertible_masks
+from harness.toolbox.masks.channel_gates import block_sites, convolution_sites, with_folded_gates
+from tests.helpers.planted_models import clean_budget, pictures, planted, planted_transformer
+
+
+def amid():
+    """Return a planted network, masks amid their way, and a batch of IMS on it."""
+    net, images = planted(), clean_budget(4).images
+    networks = Networks(copy.deepcopy(net), convolution_sites(net), images)
+    generator = torch.Generator().manual_seed(0)
+    a, s = (torch.rand(networks.sites.count(), generator=generator) for _ in range(2))
+    masks = MaskPair((0.3 + 0.4 * a).requires_grad_(), s.requires_grad_(), 20)
+    return (
+        net,
+        networks,
+        masks,
+        ProblemBatch(images, net(images).softmax(1).detach(), [len(images)]),
+    )
+
+
+def gated(net, gates):
+    return lambda x: net.linear(
+        net.pool(net.relu(net.norm(net.conv(x) * gates.view(-1, 1, 1))))
+    ).softmax(1)
+
+
+def test_the_loss_of_ims_and_its_gradient_are_those_of_separate_passes_through_the_victim():
+    net, networks, masks, batch = amid()
+    x, f = batch.x, gated(net, torch.ones(1))
+    shifted = x + 0.05 * torch.rand(x.shape, generator=torch.Generator().manual_seed(1))
+    f_m, f_i = gated(net, masks.mask()), gated(net, masks.inverse())
+    expected = (
+        agree(f_m(x), f(x))
+        + agree(f_m(shifted), f(x))
+        + agree(f_i(shifted), f(shifted))
+        + disagree(f_i(shifted), f(x))
+        + disagree(f_i(x), f(x))
+    ).mean()
+    found = outer_losses(networks, [masks], batch, shifted).sum()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-4)
+    slopes = (torch.autograd.grad(x, (masks.a, masks.s)) for x in (expected, found))
+    for one, other in zip(*slopes, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_the_search_of_ims_lowers_its_loss_and_leaves_no_gradient_behind(bf16):
+    net, networks, masks, batch = amid()
+    hyper = InvertibleMasks(inner_lr=0.01, inner_steps=10, bf16_search=bf16)
+    shifted = search_perturbations(networks, [masks], batch, hyper)
+    inverse = with_folded_gates(net, {"conv": masks.inverse()})
+
+    def loss(images):
+        reached = net(images).softmax(1)
+        return (
+            (agree(inverse(images).softmax(1), reached) + disagree(reached, batch.clean))
+            .mean()
+            .item()
+        )
+
+    assert shifted.dtype == torch.float32
+    assert loss(shifted) < 0.9 * loss(batch.x)
+    assert masks.a.grad is None
+    modules = (networks.victim, networks.reference, networks.gated.model)
+    assert not [
+        w
+        for module in modules
+        for w in module.parameters()
+        if w.requires_grad or w.grad is not None
+    ]
+
+
+HYPER = InvertibleMasks(
+    batch=8,
+    sparsity=0.5,
+    inner_lr=0.02,
+    inner_steps=3,
+    initial_rounds=12,
+    rounds=8,
+    patience=1,
+    improvement=0.99,
+)
+
+
+def solved(net, sites, chosen):
+    """Solve problems of (images per class, seed); return masks, logs and defended models."""
+    contexts = [
+        Context(torch.device("cpu"), torch.Generator().manual_seed(seed)) for _, seed in chosen
+    ]
+    budgets = [clean_budget(spc) for spc, _ in chosen]
+    found = learn_invertible_masks(copy.deepcopy(net), budgets, sites, HYPER, contexts)
+    return [x.artifacts for x in found], [ctx.scalars for ctx in contexts], found
+
+
+@pytest.mark.parametrize("make", [planted, planted_transformer])
+def test_a_cohort_finds_the_gates_of_solo_runs(make):
+    net = make()
+    sites = convolution_sites(net) if make is planted else block_sites(net)
+    chosen = [(1, 0), (3, 0), (3, 1)]
+    together, logs, found = solved(net, sites, chosen)
+    assert len({len(log) for log in logs}) == len(chosen), "each has its own draws and its own end"
+    images, _ = pictures(5, seed=4)
+    for place, one in enumerate(chosen):
+        (alone,), (log,), (solo,) = solved(net, sites, [one])
+        assert len(log) == len(logs[place])
+        assert log[-1]["loss"] == pytest.approx(logs[place][-1]["loss"], rel=1e-3)
+        for name, gates in alone.items():
+            if not name.startswith("histogram"):
+                torch.testing.assert_close(together[place][name], gates, rtol=0, atol=1e-5)
+        assert together[place].keys() == alone.keys()
+        torch.testing.assert_close(
+            found[place].model(images), solo.model(images), rtol=0, atol=1e-4
+        )
