@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from harness.contract import Goal
-from harness.evaluation.metrics import DefenseMetrics, Scores, TrueLabels, defense_metrics, scores
+from harness.evaluation.metrics import (
+    DefenseMetrics,
+    Scores,
+    TrueLabels,
+    auroc,
+    defense_metrics,
+    scores,
+)
 
 
 def test_scores_by_hand():
@@ -42,3 +49,9 @@ def test_goals(target, wanted):
 def test_poison_counts():
     assert Goal(0, 0.1, 10).count(1345) == 134
     assert Goal(0, 0.0001, 10).count(1000) == 1
+
+
+def test_auroc_by_hand():
+    negatives, positives = np.array([0.1, 0.4, 0.4]), np.array([0.4, 0.9])
+    assert auroc(negatives, positives) == pytest.approx((1 + 0.5 + 0.5 + 3) / 6)
+    assert auroc(positives, positives) == 0.5
