@@ -1,4 +1,4 @@
-"""The task of a foreign victim: its files are read, evaluated by our evaluation, and kept in the store."""
+"""Imports a victim: reads its files, evaluates it like any other, and saves it in the store."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from harness.bridges.backdoorbench.state_dicts import from_backdoorbench, read_n
 from harness.bridges.files.images import decode_images, indexed_images
 from harness.contract import Context, Poison
 from harness.data.device_dataset import DeviceDataset
+from harness.data.tensors import to_tensors
 from harness.errors import UserError
 from harness.evaluation.evaluate import (
     EvaluationSet,
@@ -47,42 +48,42 @@ Tensors = dict[str, torch.Tensor]
 
 
 class ImportedVictim(NamedTuple):
-    """What the files of a foreign victim come to."""
+    """A victim as read from its files."""
 
     model: nn.Module
     test: EvaluationSet
     state: Tensors
-    """Of the trigger function; empty where there is none."""
+    """State of the trigger function; empty without one."""
     poison: Tensors
-    """Indices of training samples, by what they are; empty where that is unknown."""
+    """Indices of the changed training samples, int64 (n,) by kind; empty if unknown."""
     reported: ReportedScores | None = None
     cross: CrossTest | None = None
 
 
 def import_victim(victim: Victim, data: DeviceDataset, ctx: Context, store: Store) -> VictimResult:
-    """Read a foreign victim, evaluate and save it; return the record's result.
+    """Import a victim and save it; return the record's result.
 
     Raises:
-        UserError: its files have changed since they were planned with, or are not in order.
+        UserError: its files are broken, or have changed since the study was read.
     """
-    assert isinstance(victim.source, ImportedFiles)
-    bring = {RecordFiles: _record, CheckpointFile: _checkpoint}[type(victim.source)]
-    brought = bring(victim, victim.source, data, ctx, store)
-    attacked = LoadedVictim(
-        brought.model,
-        trigger_of(victim, brought.state),
-        brought.test,
-        evaluate(brought.model, brought.test),
-    )
     source = victim.source
-    triggered = None if source.keeps_trigger else _saved(brought.test, store)
-    artifacts = save_victim(attacked, brought.state, brought.poison, store, triggered)
+    assert isinstance(source, ImportedFiles)
+    read = {RecordFiles: _read_record, CheckpointFile: _read_checkpoint}[type(source)]
+    imported = read(victim, source, data, ctx, store)
+    loaded = LoadedVictim(
+        imported.model,
+        trigger_of(victim, imported.state),
+        imported.test,
+        evaluate(imported.model, imported.test),
+    )
+    triggered = None if source.keeps_trigger else _save_triggered(imported.test, store)
+    artifacts = save_victim(loaded, imported.state, imported.poison, store, triggered)
     origin = VictimOrigin(
         source=Source(kind=source.kind, path=source.path, digest=source.digest),
-        reported=brought.reported,
-        cross=brought.cross,
+        reported=imported.reported,
+        cross=imported.cross,
     )
-    return victim_result(attacked, _counts(brought.poison), origin, artifacts)
+    return victim_result(loaded, _counts(imported.poison), origin, artifacts)
 
 
 def _counts(poison: Tensors) -> PoisonCounts:
@@ -92,44 +93,44 @@ def _counts(poison: Tensors) -> PoisonCounts:
     return PoisonCounts(len(poison["indices"]), len(poison["covers"]), unclear)
 
 
-def _saved(test: EvaluationSet, store: Store) -> str:
+def _save_triggered(test: EvaluationSet, store: Store) -> str:
     indices = test.carries_trigger.nonzero()[:, 0]
     return store.put({"images": test.triggered.cpu().numpy(), "indices": indices.cpu().numpy()})
 
 
-def _checkpoint(
+def _read_checkpoint(
     victim: Victim, source: ImportedFiles, data: DeviceDataset, ctx: Context, store: Store
 ) -> ImportedVictim:
     path = Path(source.path)
-    _check(path, source, file_digest(path)[:24] if path.is_file() else None)
+    _check_unchanged(path, source, file_digest(path)[:24] if path.is_file() else None)
     attack = attack_data(victim, data, None, ctx, store)
     assert isinstance(attack, Poison)
     test = evaluation_set(data, goal_of(victim), trigger_of(victim, attack.state))
-    return ImportedVictim(
-        prepare_for_eval(read_network(path, victim, str(path)), ctx.device), test, attack.state, {}
-    )
+    model = prepare_for_eval(read_network(path, victim, str(path)), ctx.device)
+    return ImportedVictim(model, test, attack.state, {})
 
 
-def _record(
+def _read_record(
     victim: Victim, source: ImportedFiles, data: DeviceDataset, ctx: Context, store: Store
 ) -> ImportedVictim:
     folder = Path(source.path)
-    _check(folder, source, record_digest(folder) if (folder / RESULT).is_file() else None)
+    _check_unchanged(folder, source, record_digest(folder) if (folder / RESULT).is_file() else None)
     record = read_record(folder)
     images = torch.from_numpy(decode_images(record.test.images, victim.data.shape)).to(ctx.device)
     indices = torch.from_numpy(record.test.indices).to(ctx.device)
-    model = prepare_for_eval(
-        from_backdoorbench(record.weights, victim, str(folder / RESULT)), ctx.device
+    network = from_backdoorbench(record.weights, victim, str(folder / RESULT))
+    model = prepare_for_eval(network, ctx.device)
+    return ImportedVictim(
+        model=model,
+        test=evaluation_set_from_images(data, goal_of(victim), indices, images),
+        state={},
+        poison=_poison(record, victim, data),
+        reported=ReportedScores(**reported_scores(folder)),
+        cross=_cross_test(folder, model, victim, ctx.device),
     )
-    scores, cross = (
-        ReportedScores(**reported_scores(folder)),
-        _cross(folder, model, victim, ctx.device),
-    )
-    test = evaluation_set_from_images(data, goal_of(victim), indices, images)
-    return ImportedVictim(model, test, {}, _poison(record, victim, data), scores, cross)
 
 
-def _check(path: Path, source: ImportedFiles, digest: str | None) -> None:
+def _check_unchanged(path: Path, source: ImportedFiles, digest: str | None) -> None:
     if digest != source.digest:
         raise UserError(
             f"{path}: {'is gone' if digest is None else 'has changed'} since the study was read"
@@ -137,10 +138,10 @@ def _check(path: Path, source: ImportedFiles, digest: str | None) -> None:
 
 
 def _poison(record: BackdoorBenchRecord, victim: Victim, data: DeviceDataset) -> Tensors:
-    """Return the indices of the training samples that the attack changed.
+    """Return the indices of the training samples that the attack changed, by kind.
 
     Raises:
-        UserError: an index beyond the training set.
+        UserError: an index is out of range.
     """
     train = record.train
     if train is None or len(train.indices) == 0:
@@ -148,19 +149,19 @@ def _poison(record: BackdoorBenchRecord, victim: Victim, data: DeviceDataset) ->
     total = len(data.train_labels)
     if train.indices[0] < 0 or train.indices[-1] >= total:
         raise UserError(
-            f"{record.data}: an index out of range: {train.indices[0]} to {train.indices[-1]} of {total} "
-            "training images"
+            f"{record.data}: an index out of range: {train.indices[0]} to {train.indices[-1]} "
+            f"of {total} training images"
         )
     truth = data.train_labels.cpu().numpy()[train.indices]
-    found = split_poison_kinds(train, truth, victim.target)
-    named = {"indices": found.backdoors, "covers": found.covers, "unclear": found.unclear}
-    return {name: torch.from_numpy(x) for name, x in named.items() if name != "unclear" or len(x)}
+    kinds = split_poison_kinds(train, truth, victim.target)
+    unclear = {"unclear": kinds.unclear} if len(kinds.unclear) else {}
+    return to_tensors({"indices": kinds.backdoors, "covers": kinds.covers, **unclear})
 
 
-def _cross(
+def _cross_test(
     folder: Path, model: nn.Module, victim: Victim, device: torch.device
 ) -> CrossTest | None:
-    """Return the accuracy on a record's cross samples, where it has some: they should change nothing."""
+    """Return the accuracy on a record's cross samples, if any; the victim should classify them."""
     files, labels = indexed_images(folder / CROSS)
     if not files:
         return None

@@ -13,19 +13,19 @@ from torchvision.models import mobilenet_v3_large
 
 from harness.bridges.backdoorbench import numpy1_pickle
 from harness.bridges.backdoorbench.export import export_study
-from harness.bridges.backdoorbench.state_dicts import incoming
+from harness.bridges.backdoorbench.state_dicts import from_backdoorbench
 from harness.bridges.backdoorbench.write_record import RecordInputs, write_record
 from harness.cli import main as cli
 from harness.errors import UserError
 from harness.evaluation.evaluate import evaluate
-from harness.execution.run import store_of
+from harness.store.store import store_of
 from harness.training.session import WorkerSession
 from tests.helpers import fake_backdoorbench, tiny_study
 
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """A study with two victims and a defended one, and what ``export`` wrote and said."""
+    """A study with two victims and a defended model, its export, and the command's output."""
     folder = tmp_path_factory.mktemp("export")
     fake_backdoorbench.write_images(folder / "images")
     study = fake_backdoorbench.write_study(
@@ -35,11 +35,11 @@ def exported(tmp_path_factory):
         keep_models=True,
     )
     records = tiny_study.run(study, folder / "out")
-    assert {record["status"] for record in records.values()} == {"ok"}
+    assert {record.status for record in records.values()} == {"ok"}
     where = ["--out", str(folder / "out"), "--to", str(folder / "to"), "--device", "cpu"]
     arguments = ["export", "backdoorbench", str(study), *where]
     done = CliRunner().invoke(cli.cli, arguments, catch_exceptions=False)
-    return folder, tiny_study.plan(study), records, done.output
+    return folder, tiny_study.load(study), records, done.output
 
 
 def record_of(exported, attack):
@@ -95,7 +95,7 @@ def test_old_numpy_finds_the_names_that_it_knows(exported, tmp_path):
     assert b"numpy.core.multiarray" in text
     assert b"numpy._core" not in text
     assert text[:2] == b"\x80\x02"
-    numpy1_pickle.save({"x": np.arange(3), "y": torch.ones(2)}, tmp_path / "x.pt")
+    numpy1_pickle.save_for_numpy1({"x": np.arange(3), "y": torch.ones(2)}, tmp_path / "x.pt")
     again = loaded(tmp_path / "x.pt")
     assert again["x"].tolist() == [0, 1, 2]
     assert again["y"].tolist() == [1, 1]
@@ -106,7 +106,7 @@ def test_its_images_and_weights_give_the_scores_of_our_record_to_the_last_image(
     victim = next(x for x in plan.victims().values() if x.attack.name == "badnets")
     record = record_of(exported, "badnets")
     said = loaded(record / "attack_result.pt")
-    attacked = WorkerSession(store_of(folder / "out"), torch.device("cpu")).loaded(
+    attacked = WorkerSession(store_of(folder / "out"), torch.device("cpu")).load(
         victim, records[victim.key]
     )
     rows = images_of(said["bd_test"], folder / "to")
@@ -114,11 +114,11 @@ def test_its_images_and_weights_give_the_scores_of_our_record_to_the_last_image(
     assert torch.equal(images, attacked.test.triggered)
     assert [row[2] for row in rows] == attacked.test.truth.wanted.tolist()
     assert [row[3] for row in rows] == attacked.test.truth.triggered.tolist()
-    net = incoming(said["model"], victim, "record").to(memory_format=torch.channels_last)
+    net = from_backdoorbench(said["model"], victim, "record").to(memory_format=torch.channels_last)
     assert torch.equal(evaluate(net, attacked.test).clean, attacked.before.clean)
     with (record / "attack_df.csv").open() as file:
         row = list(csv.DictReader(file))[-1]
-    assert float(row["test_asr"]) == records[victim.key]["result"]["asr"]
+    assert float(row["test_asr"]) == records[victim.key].result.asr
     assert row["train_acc"] == "nan_value"
 
 
@@ -129,7 +129,7 @@ def test_the_poisoned_training_images_are_those_that_the_victim_learnt(exported)
     clean = bench.data(victim).train_images.numpy()
     state = loaded(record_of(exported, "badnets") / "attack_result.pt")["bd_train"]
     rows = images_of(state, folder / "to")
-    known = bench.store.get(records[victim.key]["result"]["artifacts"]["poison"])["indices"]
+    known = bench.store.get(records[victim.key].result.artifacts.poison)["indices"]
     assert sorted(row[0] for row in rows) == sorted(known.tolist())
     assert {row[2] for row in rows} == {0}
     for index, image, _, _ in rows:
@@ -147,17 +147,17 @@ def test_a_defended_model_is_exported_and_still_what_was_evaluated(exported):
     said = torch.load(path, weights_only=True)
     assert set(said) == {"model_name", "num_classes", "model"}
     bench = WorkerSession(store_of(folder / "out"), torch.device("cpu"))
-    test = bench.loaded(cell.victim, records[cell.victim.key]).test
-    net = incoming(said["model"], cell.victim, "record").to(memory_format=torch.channels_last)
-    assert evaluate(net, test).scores.acc == records[cell.key]["result"]["acc"]
-    assert evaluate(net, test).scores.asr == records[cell.key]["result"]["asr"]
+    test = bench.load(cell.victim, records[cell.victim.key]).test
+    net = from_backdoorbench(said["model"], cell.victim, "record").to(memory_format=torch.channels_last)
+    assert evaluate(net, test).scores.acc == records[cell.key].result.acc
+    assert evaluate(net, test).scores.asr == records[cell.key].result.asr
 
 
 def test_an_attack_without_fixed_training_images_says_so(exported):
     said = loaded(record_of(exported, "bpp") / "attack_result.pt")
     assert said["bd_train"] is None
     assert "without bd_train" in exported[3]
-    assert "data/gtsrb is not there yet" in exported[3]
+    assert "data/gtsrb does not exist yet" in exported[3]
 
 
 def test_what_was_exported_comes_back_by_import(exported, tmp_path):
@@ -169,15 +169,15 @@ def test_what_was_exported_comes_back_by_import(exported, tmp_path):
     del content["attacks"], content["keep_models"]
     study.write_text(yaml.safe_dump(content | {"defenses": ["none"]}))
     back = tiny_study.run(study, tmp_path)
-    (imported,) = (x["result"] for x in back.values() if x["kind"] == "victim")
+    (imported,) = (x.result for x in back.values() if x.kind == "victim")
     for score in ("acc", "asr", "ra"):
-        assert imported[score] == records[victim.key]["result"][score]
-        assert imported["reported"][score] == imported[score]
+        assert getattr(imported, score) == getattr(records[victim.key].result, score)
+        assert getattr(imported.reported, score) == getattr(imported, score)
     store, known = (
         store_of(tmp_path),
-        store_of(folder / "out").get(records[victim.key]["result"]["artifacts"]["predictions"]),
+        store_of(folder / "out").get(records[victim.key].result.artifacts.predictions),
     )
-    found = store.get(imported["artifacts"]["predictions"])
+    found = store.get(imported.artifacts.predictions)
     assert np.array_equal(found["clean"], known["clean"])
     assert np.array_equal(found["triggered"], known["triggered"])
 
@@ -185,14 +185,14 @@ def test_what_was_exported_comes_back_by_import(exported, tmp_path):
 def test_what_cannot_be_exported_is_one_clear_line(exported, tmp_path):
     folder, plan, _, _ = exported
     bench = WorkerSession(store_of(folder / "out"), torch.device("cpu"))
-    with pytest.raises(UserError, match="no victim of both is called 'wanet'; there are:"):
+    with pytest.raises(UserError, match="no victim of both matches 'wanet'; there are:"):
         list(export_study(plan, ("wanet",), tmp_path, bench))
-    unknown = tiny_study.plan(tiny_study.write_study(tmp_path))
+    unknown = tiny_study.load(tiny_study.write_study(tmp_path))
     with pytest.raises(UserError, match="BackdoorBench has no data set 'digits'"):
         list(export_study(unknown, (), tmp_path, bench))
     empty = WorkerSession(store_of(tmp_path / "empty"), torch.device("cpu"))
-    with pytest.raises(UserError, match="it has yet to be trained"):
+    with pytest.raises(UserError, match="not trained yet"):
         list(export_study(plan, ("badnets",), tmp_path, empty))
     victim = next(iter(plan.victims().values()))
-    with pytest.raises(UserError, match="takes the first 'record' of a path for its own folder"):
+    with pytest.raises(UserError, match="takes the first 'record' in a path as its own folder"):
         write_record(RecordInputs(victim, None, None), tmp_path / "records", "x")

@@ -10,19 +10,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harness.bridges.script import entry
-from harness.bridges.script import shim as runner
+from harness.bridges.script import entry, shim
 from harness.bridges.script.inputs import ScriptInputs
 from harness.bridges.script.run import ScriptError, run_script
 from harness.contract import Context, OutOfTimeError
 from harness.errors import UserError
 from harness.execution.cell import budget_indices
 from harness.execution.code_snapshot import snapshot_code
-from harness.store.store import store_of
 from harness.report.frame.report_data import load_report_data
 from harness.report.stats.paired_tests import competitors
 from harness.report.tables.leaderboard import board, leaderboard
 from harness.report.typeset.render import markdown
+from harness.store.store import store_of
 from harness.training.session import WorkerSession
 from tests.helpers import fake_backdoorbench, tiny_study
 
@@ -41,7 +40,7 @@ def ran(tmp_path_factory):
     ]
     study = fake_backdoorbench.write_study(folder, defenses=["none", *scripts])
     records = tiny_study.run(study, folder / "out")
-    return folder, tiny_study.plan(study), records
+    return folder, tiny_study.load(study), records
 
 
 def record_of(ran, words):
@@ -65,33 +64,33 @@ def handed(ran, store, **settings):
 
 def test_a_script_is_evaluated_by_us_and_says_where_it_comes_from(ran):
     record = record_of(ran, "BackdoorBench shift")
-    result = record["result"]
-    assert record["status"] == "ok", record.get("error")
-    assert result["n_clean"] == 2 * fake_backdoorbench.CLASSES
-    assert result["changed"] > 0
-    assert result["acc"] <= 0.1  # the script sends every image to the last class
+    result = record.result
+    assert record.status == "ok", record.error
+    assert result.n_clean == 2 * fake_backdoorbench.CLASSES
+    assert result.changed > 0
+    assert result.acc <= 0.1  # the script sends every image to the last class
     assert "peak_mem_mb" not in result
-    assert result["notes"]["budget"] == "imposed"
-    assert len(result["notes"]["revision"]) == 40
-    output = bytes(store_of(ran[0] / "out").get(result["artifacts"]["method"])["output"]).decode()
+    assert result.notes["budget"] == "imposed"
+    assert len(result.notes["revision"]) == 40
+    output = bytes(store_of(ran[0] / "out").get(result.artifacts.method)["output"]).decode()
     for said in (("device", "cpu"), ("source", "gtsrb"), ("index", "./index.txt")):
         assert str(said) in output
-    assert record["spec"]["defense"]["hyper"]["script"] == "defense/shift.py"
+    assert record.spec.defense.hyper["script"] == "defense/shift.py"
 
 
 def test_the_budget_is_imposed_on_scripts_that_would_draw_by_class(ran):
     record = record_of(ran, "BackdoorBench shift (mode=by class)")
-    assert record["status"] == "ok", record.get("error")
-    assert record["result"]["notes"]["budget"] == "imposed"
+    assert record.status == "ok", record.error
+    assert record.result.notes["budget"] == "imposed"
 
 
 def test_a_script_that_fails_is_an_error_with_the_end_of_its_output(ran):
     record = record_of(ran, "BackdoorBench shift (mode=fail)")
-    assert record["status"] == "error"
-    assert "defense/shift.py ended with exit code 1" in record["error"]
-    assert record["error"].endswith("RuntimeError: no such luck")
+    assert record.status == "error"
+    assert "defense/shift.py ended with exit code 1" in record.error
+    assert record.error.endswith("RuntimeError: no such luck")
     record = record_of(ran, "BackdoorBench shift (mode=nothing)")
-    assert "left 0 files defense_result.pt" in record["error"]
+    assert "wrote 0 files defense_result.pt, not 1" in record.error
 
 
 def test_boards_keep_external_methods_apart(ran):
@@ -138,7 +137,7 @@ def test_a_malicious_result_is_refused_and_not_executed(ran, tmp_path):
 
 def test_a_script_that_draws_other_images_is_refused(ran):
     given, hyper = handed(ran, store_of(ran[0] / "out"), mode="peek")
-    with pytest.raises(ScriptError, match="drew 86 clean images that are not those of its budget"):
+    with pytest.raises(ScriptError, match="used 86 clean images that are not those of its budget"):
         run_script(given, hyper, Context(torch.device("cpu"), torch.Generator()))
 
 
@@ -197,7 +196,7 @@ def test_a_script_that_has_changed_since_planning_is_not_run(ran, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"root": "nowhere"}, "nowhere is no repository of BackdoorBench"),
+        ({"root": "nowhere"}, "nowhere is not a repository of BackdoorBench"),
         ({"script": "defense/shfit.py"}, "no file"),
         ({"python": "python-of-old"}, "no program 'python-of-old'"),
         ({"config": "settings.yaml"}, "no file"),
@@ -210,7 +209,7 @@ def test_what_is_missing_is_found_at_planning(ran, tmp_path, changes, said):
     wrong["backdoorbench"] |= changes
     study = fake_backdoorbench.write_study(ran[0], defenses=[wrong])
     with pytest.raises(UserError, match=r"both\.yaml") as error:
-        tiny_study.plan(study)
+        tiny_study.load(study)
     assert said in str(error.value)
     assert "defenses[0].backdoorbench" in str(error.value)
     assert len(str(error.value).splitlines()) == 1
@@ -218,7 +217,7 @@ def test_what_is_missing_is_found_at_planning(ran, tmp_path, changes, said):
 
 def test_victims_that_backdoorbench_does_not_know_are_skipped_with_the_reason(ran, tmp_path):
     script = fake_backdoorbench.script(ran[0] / "bench")
-    plan = tiny_study.plan(
+    plan = tiny_study.load(
         tiny_study.write_study(tmp_path, attacks=["badnets", "none"], defenses=[script])
     )
     assert {cell.skip for cell in plan.cells} == {
@@ -226,7 +225,7 @@ def test_victims_that_backdoorbench_does_not_know_are_skipped_with_the_reason(ra
         "BackdoorBench has no record of a clean model",
     }
     models = [{"mobilenet_v3_large": {"width": 0.5}}, "wrn_16_1"]
-    plan = tiny_study.plan(fake_backdoorbench.write_study(ran[0], models=models, defenses=[script]))
+    plan = tiny_study.load(fake_backdoorbench.write_study(ran[0], models=models, defenses=[script]))
     assert [cell.skip.partition(";")[0] for cell in plan.cells] == [
         "BackdoorBench has mobilenet_v3_large with width=1.0 only",
         "BackdoorBench has no architecture 'wrn_16_1'",
@@ -238,7 +237,7 @@ def test_the_runner_imports_nothing_of_ours_and_ends_with_its_starter(ran, tmp_p
     script = tmp_path / "script.py"
     ours = "[name for name in sys.modules if 'harness' in name]"
     script.write_text(f"import sys, time\nprint({ours}, flush=True)\ntime.sleep(60)\n")
-    command = [sys.executable, "-I", runner.__file__, json.dumps(given), str(script)]
+    command = [sys.executable, "-I", shim.__file__, json.dumps(given), str(script)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, cwd=tmp_path
     ) as process:

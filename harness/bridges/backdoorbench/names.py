@@ -1,4 +1,4 @@
-"""Data sets and architectures that BackdoorBench (arXiv 2206.12654) knows, by our names and its own.
+"""Data sets and architectures of BackdoorBench (arXiv 2206.12654), by its names and ours.
 
 Its networks take normalised images. Its data loaders normalise them, with constants that depend on
 the data set's name alone. A victim with other constants can't be exported: a shift of the mean

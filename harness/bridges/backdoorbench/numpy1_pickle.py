@@ -1,4 +1,4 @@
-"""Saves with ``torch.save`` under names that numpy 1 knows, so that old environments load the file."""
+"""Saves with ``torch.save`` under the names of numpy 1, so that old environments load the file."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 import torch
 
 NEW, OLD = "numpy._core.multiarray", "numpy.core.multiarray"
-"""The module of the functions that rebuild arrays: in numpy 2, and in numpy 1; numpy 2 reads both."""
+"""The module of the functions that rebuild arrays, in numpy 2 and 1; numpy 2 reads both."""
 
 
 class _Pickler(pickle.Pickler):
-    """Writes numpy's functions under the old name.
+    """Writes numpy's functions under the old name, after the pickler has written the new one.
 
-    The pickler itself writes the module that an object names as its own, whatever is overridden.
+    No override of the pickler changes the module under which it writes a function.
     """
 
     def __init__(self, file: io.BytesIO, protocol: int = 2) -> None:
@@ -48,5 +48,5 @@ def _with_old_names(pickled: bytes) -> bytes:
 
 
 def save_for_numpy1(value: Any, path: Path) -> None:
-    """Write plain values, numpy arrays and tensors so that torch 1.11 with numpy 1 loads them too."""
+    """Write plain values, arrays and tensors so that torch 1.11 with numpy 1 loads them too."""
     torch.save(value, path, pickle_module=SimpleNamespace(Pickler=_Pickler, __name__="pickle"))

@@ -1,4 +1,4 @@
-"""Poisoned images as BackdoorBench keeps them: PNG files, and the state of a data set that names them."""
+"""Poisoned images in BackdoorBench's form: PNG files, and a data set's state that lists them."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ from harness.training.poisoning import attack_data
 from harness.training.victim import LoadedVictim, load_victim
 
 DatasetState = dict[str, Any]
+"""The state of BackdoorBench's data set class for poisoned images."""
 
 
 class PoisonedImages(NamedTuple):
-    """Some images of a data set, as the attacker changed them."""
+    """The images of a data set that an attack changed."""
 
     indices: NDArray[np.int64]
-    """(n,): their places in the clean data set."""
+    """(n,): their indices in the clean data set."""
     images: NDArray[np.uint8]
     """(n, 3, H, W)."""
     labels: NDArray[np.int64]
-    """(n,): the attacker's; a cover keeps its own."""
+    """(n,): the attacker's labels; a cover sample keeps its true label."""
     truth: NDArray[np.int64]
-    """(n,)."""
+    """(n,): the true labels."""
     total: int
-    """Images of the clean data set."""
+    """The number of images in the clean data set."""
 
     def indicator(self) -> NDArray[np.float64]:
-        """Return 1 where the clean data set is changed, else 0: (total,)."""
-        marked = np.zeros(self.total)
-        marked[self.indices] = 1
-        return marked
+        """Return (total,): 1 for changed images, else 0."""
+        indicator = np.zeros(self.total)
+        indicator[self.indices] = 1
+        return indicator
 
 
-def poisoned_test(attacked: LoadedVictim) -> PoisonedImages:
-    """Return the triggered test images, labelled as the attacker wants them."""
-    test = attacked.test
+def poisoned_test(loaded: LoadedVictim) -> PoisonedImages:
+    """Return the triggered test images with the labels that the attacker wants."""
+    test = loaded.test
     return PoisonedImages(
         indices=test.carries_trigger.nonzero()[:, 0].cpu().numpy(),
         images=test.triggered.cpu().numpy(),
@@ -59,13 +60,13 @@ def poisoned_test(attacked: LoadedVictim) -> PoisonedImages:
 def poisoned_training(
     victim: Victim, data: DeviceDataset, ctx: Context, store: Store, latest: LatestRecords
 ) -> PoisonedImages | None:
-    """Return the poisoned training images, made anew by the attack: the store keeps their places only.
+    """Return the poisoned training images; run the attack for them, the store has only indices.
 
-    None for an attack that controls training, which poisons every batch anew, and for a foreign
-    victim.
+    ``None`` for an attack that controls training, which poisons each batch differently, and for an
+    imported victim.
 
     Raises:
-        UserError: the attack now poisons other images than the victim's record says.
+        UserError: the attack now poisons other images than those in the victim's record.
     """
     record = latest.victim(victim.key)
     assert record is not None
@@ -78,10 +79,12 @@ def poisoned_training(
         assert clean_record is not None
         clean = load_victim(victim.clean, clean_record, data, ctx.device, store).model
     poison = attack_data(victim, data, clean, replace(ctx, scalars=[]), store)
-    known = store.get(name)
-    if not isinstance(poison, Poison) or not _same(poison, [*known["indices"], *known["covers"]]):
+    saved = store.get(name)
+    indices = torch.tensor([*saved["indices"], *saved["covers"]])
+    if not isinstance(poison, Poison) or not torch.equal(poison.indices.cpu(), indices):
         raise UserError(
-            f"{victim.name}: the attack poisons other images than its record says; train it anew"
+            f"{victim.name}: the attack now poisons other images than those in its record; "
+            "train it again"
         )
     return PoisonedImages(
         indices=poison.indices.cpu().numpy(),
@@ -92,23 +95,24 @@ def poisoned_training(
     )
 
 
-def _same(poison: Poison, indices: list[int]) -> bool:
-    return torch.equal(poison.indices.cpu(), torch.tensor(indices))
+def save_poisoned(
+    poisoned: PoisonedImages, home: Path, folder: str, *, only_poisoned: bool
+) -> DatasetState:
+    """Write PNG files to ``home/folder/<true class>/<index>.png`` and return the data set's state.
 
-
-def save_poisoned(part: PoisonedImages, home: Path, folder: str, *, alone: bool) -> DatasetState:
-    """Write PNG files to ``home/folder/<true class>/<place>.png`` and return the data set's state.
-
-    ``alone``: the data set is made of these images only; otherwise they replace their clean ones.
+    With ``only_poisoned``, the data set consists of these images; otherwise they replace clean ones
+    in the whole data set.
     """
-    rows = zip(part.indices.tolist(), part.labels.tolist(), part.truth.tolist(), strict=True)
+    indices, labels, truths = (
+        x.tolist() for x in (poisoned.indices, poisoned.labels, poisoned.truth)
+    )
     entries: dict[int, DatasetState] = {}
-    for (index, label, truth), image in zip(rows, part.images, strict=True):
+    for index, label, truth, image in zip(indices, labels, truths, poisoned.images, strict=True):
         path = home / folder / str(truth) / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image.transpose(1, 2, 0)).save(path)
         entries[index] = {"path": f"./{folder}/{truth}/{index}.png", "other_info": [label, truth]}
-    places = part.indices if alone else np.arange(part.total)
+    rows = poisoned.indices if only_poisoned else np.arange(poisoned.total)
     return {
         "bd_data_container": {
             "save_folder_path": f"./{folder}",
@@ -117,7 +121,7 @@ def save_poisoned(part: PoisonedImages, home: Path, folder: str, *, alone: bool)
         },
         "getitem_all": True,
         "getitem_all_switch": False,
-        "original_index_array": places.astype(np.int64),
-        "poison_indicator": part.indicator(),
+        "original_index_array": rows.astype(np.int64),
+        "poison_indicator": poisoned.indicator(),
         "save_folder_path": f"./{folder}",
     }

@@ -78,7 +78,8 @@ def victim_of_record(folder: Path, entry: RecordEntry, context: ImportContext) -
 def _model(name: str, entry: RecordEntry, folder: Path, base: Path) -> MethodSpec[ModelInfo]:
     if entry.model is None and name not in names("model"):
         raise UserError(
-            f"{folder}: the record's architecture {name!r} is unknown{nearest(name, names('model'))}"
+            f"{folder}: the record's architecture {name!r} is unknown"
+            f"{nearest(name, names('model'))}"
         )
     return resolve_method("model", name if entry.model is None else entry.model, base)
 

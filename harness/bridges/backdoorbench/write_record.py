@@ -1,9 +1,9 @@
-"""Writes a victim as a record folder of BackdoorBench, as its attack scripts leave one (its version 2).
+"""Writes a victim as a record folder of BackdoorBench (version 2), as its attack scripts do.
 
 ``record/<name>/`` below a home folder holds attack_result.pt, poisoned images as PNG files,
 attack_df.csv, info.pickle and train_poison_index_list.pickle. Paths in it are relative to the home
-folder, from which BackdoorBench's scripts are started. There is no cross_test_dataset: no test
-image of ours carries noise.
+folder, from which BackdoorBench's scripts are started. There is no cross_test_dataset, because our
+attacks put no noise on test images.
 """
 
 from __future__ import annotations
@@ -24,57 +24,70 @@ from harness.errors import UserError
 from harness.plan.spec import Victim
 from harness.training.victim import LoadedVictim
 
-NAN = "nan_value"
-"""As BackdoorBench writes it into tables."""
-COLUMNS = (
-    *("epoch", "batch", "train_epoch_loss_avg_over_batch", "train_acc", "train_acc_clean_only"),
-    *("train_asr_bd_only", "train_ra_bd_only", "clean_test_loss_avg_over_batch"),
-    *("bd_test_loss_avg_over_batch", "test_acc", "test_asr", "test_ra"),
+NOT_MEASURED = "nan_value"
+"""BackdoorBench's text for NaN in tables."""
+ATTACK_COLUMNS = (
+    "epoch",
+    "batch",
+    "train_epoch_loss_avg_over_batch",
+    "train_acc",
+    "train_acc_clean_only",
+    "train_asr_bd_only",
+    "train_ra_bd_only",
+    "clean_test_loss_avg_over_batch",
+    "bd_test_loss_avg_over_batch",
+    "test_acc",
+    "test_asr",
+    "test_ra",
 )
+"""The columns of attack_df.csv."""
 
 
 class RecordInputs(NamedTuple):
-    """What a record is written from."""
+    """What is written to a record."""
 
     victim: Victim
-    attacked: LoadedVictim
+    loaded: LoadedVictim
     training: PoisonedImages | None
-    """The poisoned training images, where there are fixed ones."""
+    """The poisoned training images; None if the attack has no fixed ones."""
 
 
-def write_record(source: RecordInputs, home: Path, name: str) -> Path:
-    """Write ``home/record/<name>`` and return it; files that stand there are replaced.
+def write_record(inputs: RecordInputs, home: Path, name: str) -> Path:
+    """Write ``home/record/<name>`` and return it; replace files of that name.
 
     Raises:
-        UserError: BackdoorBench could not find its data from there.
+        UserError: BackdoorBench would not find its data from there.
     """
     if "record" in str(home.resolve()):
         raise UserError(
-            f"{home.resolve()}: BackdoorBench takes the first 'record' of a path for its own folder"
+            f"{home.resolve()}: BackdoorBench takes the first 'record' in a path as its own folder"
         )
     folder = home / "record" / name
     folder.mkdir(parents=True, exist_ok=True)
-    test, training = poisoned_test(source.attacked), source.training
-    weights = source.attacked.model.state_dict()
+    victim, loaded, training = inputs
+    train_folder, test_folder = (
+        f"record/{name}/{x}" for x in ("bd_train_dataset", "bd_test_dataset")
+    )
     result = {
-        **model_entries(weights, source.victim),
-        "data_path": f"./data/{data_name(source.victim)}",
-        "img_size": _image_size(source.victim),
-        "clean_data": data_name(source.victim),
-        "bd_train": training
-        and save_poisoned(training, home, f"record/{name}/bd_train_dataset", alone=False),
-        "bd_test": save_poisoned(test, home, f"record/{name}/bd_test_dataset", alone=True),
+        **model_entries(loaded.model.state_dict(), victim),
+        "data_path": f"./data/{data_name(victim)}",
+        "img_size": _image_size(victim),
+        "clean_data": data_name(victim),
+        "bd_train": training and save_poisoned(training, home, train_folder, only_poisoned=False),
+        "bd_test": save_poisoned(poisoned_test(loaded), home, test_folder, only_poisoned=True),
     }
-    numpy1_pickle.save_for_numpy1(_info(source), folder / "info.pickle")
+    numpy1_pickle.save_for_numpy1(_info(victim), folder / "info.pickle")
     if training is not None:
-        numpy1_pickle.save_for_numpy1(training.indicator(), folder / "train_poison_index_list.pickle")
-    _table(source).to_csv(folder / "attack_df.csv")
+        numpy1_pickle.save_for_numpy1(
+            training.indicator(), folder / "train_poison_index_list.pickle"
+        )
+    _table(inputs).to_csv(folder / "attack_df.csv")
     numpy1_pickle.save_for_numpy1(result, folder / "attack_result.pt")
     return folder
 
 
 def model_entries(weights: Mapping[str, torch.Tensor], victim: Victim) -> dict[str, Any]:
-    """Return what attack_result.pt and defense_result.pt say of a model."""
+    """Return the entries of a model in attack_result.pt and defense_result.pt."""
     return {
         "model_name": victim.model.name,
         "num_classes": victim.data.classes,
@@ -87,14 +100,13 @@ def _image_size(victim: Victim) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def _info(source: RecordInputs) -> dict[str, Any]:
-    """Return the settings of the attack, under BackdoorBench's names where it has some."""
-    victim = source.victim
-    one = isinstance(victim.target, int)
+def _info(victim: Victim) -> dict[str, Any]:
+    """Return the settings of the attack, under BackdoorBench's names if it has one."""
+    single_target = isinstance(victim.target, int)
     return {
         "attack": victim.attack.name,
-        "attack_label_trans": "all2one" if one else "all2all",
-        "attack_target": victim.target if one else None,
+        "attack_label_trans": "all2one" if single_target else "all2all",
+        "attack_target": victim.target if single_target else None,
         "pratio": victim.poison_rate,
         "dataset": data_name(victim),
         "dataset_path": f"./data/{data_name(victim)}",
@@ -107,9 +119,12 @@ def _info(source: RecordInputs) -> dict[str, Any]:
     }
 
 
-def _table(source: RecordInputs) -> pd.DataFrame:
-    """Return one row, of the last epoch: our scores, which are those of its own test loop."""
-    scores = source.attacked.before.scores
-    said = {f"test_{name}": value for name, value in scores._asdict().items()}
-    row = {**dict.fromkeys(COLUMNS, NAN), "epoch": source.victim.recipe.epochs - 1, **said}
+def _table(inputs: RecordInputs) -> pd.DataFrame:
+    """Return the row of the last epoch with our scores, defined as in BackdoorBench's test loop."""
+    scores = inputs.loaded.before.scores._asdict()
+    row = {
+        **dict.fromkeys(ATTACK_COLUMNS, NOT_MEASURED),
+        "epoch": inputs.victim.recipe.epochs - 1,
+        **{f"test_{name}": score for name, score in scores.items()},
+    }
     return pd.DataFrame([row])

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.data.file_cache import Json, file_stamp, load_json, writing_to
 from harness.plan.keys import digest
-from harness.store.store import publish
+from harness.store.store import write_atomic
 
 VERSION = 1
 """Raise it when an inspection of the same files would now return something else."""
@@ -35,5 +35,5 @@ def cached_inspection(
     if result is None:
         result = inspect()
         with writing_to(cache):
-            publish(path, json.dumps(result).encode())
+            write_atomic(path, json.dumps(result).encode())
     return result

@@ -1,9 +1,9 @@
-"""A defense script of BackdoorBench, run as it stands in its own repository and environment.
+"""A defense script of BackdoorBench, run unchanged in its own repository and environment.
 
-Threat model: none is enforced. The script is handed the victim with its triggered test set and,
-where there is one, its poisoned training set, so boards keep it apart as external. Of clean
-training images it is given the study's budget, by its setting ``index``. Seconds include the export
-and its own tests.
+Threat model: none is enforced. The script gets the victim with its triggered test set and, if there
+is one, its poisoned training set; boards list it separately, as external. Its clean training images
+are the study's budget, passed by its setting ``index``. Seconds include the export and the script's
+own evaluation.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from harness.contract import Context, Defended, defense
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
-    """Which script, where, and what it is told beyond its own settings."""
+    """The script, its environment, and settings that differ from its own."""
 
     script: str
-    """Relative to the repository, like defense/nad.py."""
+    """The script's path in the repository, such as defense/nad.py."""
     root: str
     """The repository's folder, relative to the study."""
     python: str | None = None
-    """The program that runs it, a name or a path relative to the study; by default the one that
-    runs this."""
+    """The Python that runs it, a name or a path relative to the study; by default the one that runs
+    Defuse."""
     config: str | None = None
-    """Its settings, a YAML file relative to the study; by default the repository's for the data
-    set."""
+    """Its settings, a YAML file relative to the study; by default the repository's file for the
+    data set."""
     yaml: dict[str, Any] = field(default_factory=dict)
-    """Settings in place of those in the file."""
+    """Settings that override those in the file."""
     args: dict[str, Any] = field(default_factory=dict)
-    """Options of the command line, which go before settings: ``{lr: 0.1}`` is ``--lr 0.1``."""
+    """Command-line options, which override settings: ``{lr: 0.1}`` is ``--lr 0.1``."""
 
 
 @defense(
@@ -43,6 +43,6 @@ class Hyper:
     version=1,
     needs="external",
 )
-def backdoorbench(given: ScriptInputs, hyper: Hyper, ctx: Context) -> Defended:
-    """Return the model that the script left, and the end of what it said."""
-    return run_script(given, hyper, ctx)
+def backdoorbench(inputs: ScriptInputs, hyper: Hyper, ctx: Context) -> Defended:
+    """Return the script's model and the end of its output."""
+    return run_script(inputs, hyper, ctx)

@@ -1,4 +1,4 @@
-"""The entry ``backdoorbench`` of a study's defenses: a script of a repository becomes a choice."""
+"""Resolves the entry ``backdoorbench`` of a study's defenses: a script of a repository."""
 
 from __future__ import annotations
 
@@ -18,35 +18,33 @@ from harness.plan.validation import EntryErrors, Fault, at, validate
 NAME = "backdoorbench"
 METHOD = Path(__file__).parent / f"{NAME}.py"
 LOADER = Path("utils/save_load_attack.py")
-"""What tells a repository of BackdoorBench from any other folder."""
+"""The file by which a repository of BackdoorBench is recognised."""
 
 
 def resolve_defense(entry: Any, base: Path) -> MethodSpec[DefenseInfo]:
-    """Resolve an entry of ``defenses``: a method of ours, a file, or a script of BackdoorBench.
+    """Resolve an entry of ``defenses``: a built-in, a file, or a script of BackdoorBench.
 
     Raises:
         UserError: unknown method.
         EntryErrors: its overrides are wrong.
     """
-    script = isinstance(entry, dict) and list(entry) == [NAME]
-    return _script_choice(entry, base) if script else resolve_method("defense", entry, base)
+    is_script = isinstance(entry, dict) and list(entry) == [NAME]
+    return _resolve_script(entry, base) if is_script else resolve_method("defense", entry, base)
 
 
-def _script_choice(entry: Any, base: Path) -> MethodSpec[DefenseInfo]:
-    """Resolve an entry ``{backdoorbench: {script: ..., root: ..., ...}}``; paths are relative to ``base``."""
+def _resolve_script(entry: Any, base: Path) -> MethodSpec[DefenseInfo]:
+    """Resolve ``{backdoorbench: {script: ..., root: ...}}``; paths are relative to ``base``."""
     _, overrides = parse_entry(entry)
     method = describe("defense", str(METHOD))
     with at(NAME):
         hyper = validate(method.hyper, overrides)
-    found = asdict(hyper)
-    found |= {
-        "root": str((base / Path(hyper.root).expanduser()).resolve()),
-        "python": _python(hyper.python, base),
-    }
+    settings = asdict(hyper)
+    settings["root"] = str((base / Path(hyper.root).expanduser()).resolve())
+    settings["python"] = _python(hyper.python, base)
     if hyper.config is not None:
-        found["config"] = str((base / Path(hyper.config).expanduser()).resolve())
-    if missing := _missing(found, hyper.python):
-        raise EntryErrors([((NAME, key), text) for (key, *_), text in missing])
+        settings["config"] = str((base / Path(hyper.config).expanduser()).resolve())
+    if missing := _missing_files(settings, hyper.python):
+        raise EntryErrors([((NAME, key), message) for (key, *_), message in missing])
     label = _label(hyper)
     return MethodSpec(
         kind="defense",
@@ -55,51 +53,53 @@ def _script_choice(entry: Any, base: Path) -> MethodSpec[DefenseInfo]:
         label=label,
         display=label,
         version=method.version,
-        hyper=found,
-        identity=_identity(found, method),
+        hyper=settings,
+        identity=_identity(settings, method),
     )
 
 
 def _label(hyper: Any) -> str:
-    told = ", ".join(f"{name}={value}" for name, value in {**hyper.yaml, **hyper.args}.items())
-    return f"BackdoorBench {Path(hyper.script).stem}" + (f" ({told})" if told else "")
+    overrides = ", ".join(f"{name}={value}" for name, value in (hyper.yaml | hyper.args).items())
+    return f"BackdoorBench {Path(hyper.script).stem}" + (f" ({overrides})" if overrides else "")
 
 
-def _python(asked: str | None, base: Path) -> str:
-    """Return the program's path; a bare name is looked up as the shell does. Links stay: they name a venv."""
-    if asked is None:
+def _python(name: str | None, base: Path) -> str:
+    """Return the path of a Python; a name without folders is looked up on the search path.
+
+    Symbolic links are not resolved: a virtual environment is recognised by them.
+    """
+    if name is None:
         return sys.executable
-    path = Path(asked).expanduser()
-    return (shutil.which(asked) or asked) if path.name == asked else str(base.absolute() / path)
+    path = Path(name).expanduser()
+    return (shutil.which(name) or name) if path.name == name else str(base.absolute() / path)
 
 
-def _missing(found: dict[str, Any], asked: str | None) -> list[Fault]:
-    root = Path(found["root"])
+def _missing_files(settings: dict[str, Any], python: str | None) -> list[Fault]:
+    root = Path(settings["root"])
     if not (root / LOADER).is_file():
-        return [(("root",), f"{root} is no repository of BackdoorBench: it has no {LOADER}")]
+        return [(("root",), f"{root} is not a repository of BackdoorBench: it has no {LOADER}")]
     faults: list[Fault] = []
-    if not (root / found["script"]).is_file():
-        faults.append((("script",), f"no file {root / found['script']}"))
-    if shutil.which(found["python"]) is None:
-        faults.append((("python",), f"no program {asked!r}"))
-    if found["config"] is not None and not Path(found["config"]).is_file():
-        faults.append((("config",), f"no file {found['config']}"))
+    if not (root / settings["script"]).is_file():
+        faults.append((("script",), f"no file {root / settings['script']}"))
+    if shutil.which(settings["python"]) is None:
+        faults.append((("python",), f"no program {python!r}"))
+    if settings["config"] is not None and not Path(settings["config"]).is_file():
+        faults.append((("config",), f"no file {settings['config']}"))
     return faults
 
 
-def _identity(found: dict[str, Any], method: Method) -> dict[str, Any]:
-    """Return what goes into a key: contents of the script and its settings, and neither place nor python."""
-    script = Path(found["root"]) / found["script"]
-    said = {name: found[name] for name in ("script", "yaml", "args")}
-    configs = {path.name: file_digest(path) for path in config_files(found)}
-    hyper = {**said, "digest": file_digest(script), "config": digest(configs)}
+def _identity(settings: dict[str, Any], method: Method) -> dict[str, Any]:
+    """Return what goes into a key: digests of the script and its settings, no path, no Python."""
+    script = Path(settings["root"]) / settings["script"]
+    shared = {name: settings[name] for name in ("script", "yaml", "args")}
+    configs = {path.name: file_digest(path) for path in config_files(settings)}
+    hyper = {**shared, "digest": file_digest(script), "config": digest(configs)}
     return {"name": NAME, "version": method.version, "hyper": hyper}
 
 
-def config_files(found: dict[str, Any]) -> list[Path]:
-    """Return the files that a script's settings may come from."""
-    if found["config"] is not None:
-        return [Path(found["config"])]
-    return sorted(
-        (Path(found["root"]) / "config/defense" / Path(found["script"]).stem).glob("*.yaml")
-    )
+def config_files(settings: dict[str, Any]) -> list[Path]:
+    """Return the YAML files that a script's defaults may come from."""
+    if settings["config"] is not None:
+        return [Path(settings["config"])]
+    folder = Path(settings["root"]) / "config/defense" / Path(settings["script"]).stem
+    return sorted(folder.glob("*.yaml"))

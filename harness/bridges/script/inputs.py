@@ -1,4 +1,4 @@
-"""What a defense of another toolbox is handed: everything, for its scripts test as they go."""
+"""The inputs of an external script: the whole cell, because such scripts also evaluate."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class ScriptInputs(NamedTuple):
-    """One cell, with all that its export needs."""
+    """One cell, with everything that its export needs."""
 
     cell: Cell
     victim: LoadedVictim
     data: DeviceDataset
-    chosen: torch.Tensor
-    """int64 (n,): the places of the clean budget in the training set."""
+    budget_indices: torch.Tensor
+    """int64 (n,): indices of the clean budget in the training set."""
     store: Store

@@ -1,4 +1,4 @@
-"""Runs a program of somebody else's: with a deadline, in a process group of its own, its last output kept."""
+"""Runs an external program in its own process group, with a deadline; returns its last output."""
 
 from __future__ import annotations
 
@@ -13,37 +13,39 @@ from typing import NamedTuple
 
 from harness.contract import Context
 
-KEPT = 1 << 16
-"""Bytes of output that are kept: the last ones."""
-TICK = 0.2
-"""Seconds between two looks at the clock."""
+OUTPUT_BYTES = 1 << 16
+"""Bytes of output that are returned: the last ones."""
+POLL_SECONDS = 0.2
+"""Interval at which the deadline is checked."""
 
 
 class CompletedProcess(NamedTuple):
-    """How a program ended."""
+    """The end of a program."""
 
     code: int
     """Exit code; negative for a signal."""
     output: bytes
-    """The end of what it wrote to its standard output and error."""
+    """The last bytes of its standard output and error."""
 
 
-def run_process(command: Sequence[str], folder: Path, variables: Mapping[str, str], ctx: Context) -> CompletedProcess:
-    """Run a program in a folder until it ends; whatever it leaves running in its group is ended with it.
+def run_process(
+    command: Sequence[str], folder: Path, variables: Mapping[str, str], ctx: Context
+) -> CompletedProcess:
+    """Run a program in a folder until it ends, then kill what is left of its process group.
 
-    Its standard input stays open for as long as this process lives and is never written to.
+    Its standard input stays open for as long as this process lives, and gets no data.
 
     Raises:
-        OutOfTimeError: the deadline passed; the program is dead.
+        OutOfTimeError: the deadline passed; the program was killed.
         OSError: it can't be started.
     """
-    with _started(command, folder, {**os.environ, **variables}) as process:
-        output = _followed(process, ctx)
+    with _start(command, folder, {**os.environ, **variables}) as process:
+        output = _read_output(process, ctx)
         return CompletedProcess(process.wait(), output)
 
 
 @contextmanager
-def _started(
+def _start(
     command: Sequence[str], folder: Path, variables: Mapping[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
@@ -63,18 +65,18 @@ def _started(
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-def _followed(process: subprocess.Popen[bytes], ctx: Context) -> bytes:
-    """Return the end of the output when the program has ended, whoever else still holds the pipe."""
+def _read_output(process: subprocess.Popen[bytes], ctx: Context) -> bytes:
+    """Return a program's last output once it has ended, even if a child keeps the pipe open."""
     assert process.stdout is not None
-    kept = b""
+    output = b""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         while True:
             ctx.check()
-            if selector.select(TICK):
-                part = os.read(process.stdout.fileno(), KEPT)
-                kept = (kept + part)[-KEPT:]
-                if not part:
-                    return kept
+            if selector.select(POLL_SECONDS):
+                chunk = os.read(process.stdout.fileno(), OUTPUT_BYTES)
+                output = (output + chunk)[-OUTPUT_BYTES:]
+                if not chunk:
+                    return output
             elif process.poll() is not None:
-                return kept
+                return output

@@ -1,11 +1,14 @@
-"""Runs a script of BackdoorBench in its own environment: ``python runner.py SETTINGS SCRIPT ARGUMENT...``.
+"""Runs a BackdoorBench script in its own environment.
 
-This file is started by the user's own python and imports nothing of ours. Around the script it does
-four things and changes nothing else. It ends with its whole process group when the program that
-started it is gone (standard input closes). It puts the script's repository on the path. It hands
-out the study's decoded images where the script asks for its data set, so that places mean the same
-here and there and nothing is fetched. And it has ``choose_by_class``, which would draw its own
-images, read the file of ``--index`` too.
+Usage: ``python shim.py SETTINGS SCRIPT ARGUMENT...``. The user's own Python runs this file, so it imports nothing of ours. It changes four things and
+nothing else:
+
+- it ends, with its whole process group, when the program that started it ends and closes its
+  standard input;
+- it puts the script's repository on the import path;
+- it replaces the data set's class by one that returns the study's decoded images, so that indices
+  mean the same in both programs and nothing is downloaded;
+- it makes ``choose_by_class``, which would draw its own images, read the file of ``--index``.
 """
 
 from __future__ import annotations
@@ -30,33 +33,33 @@ CLASSES = {
 
 def main(settings: str, script: str) -> None:
     """Run the script as a program; SETTINGS is JSON with ``root``, ``dataset`` and ``images``."""
-    threading.Thread(target=_follow_parent, daemon=True).start()
-    given = json.loads(settings)
-    sys.path[0] = given["root"]
-    serve_dataset(given["dataset"], Path(given["images"]))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    values = json.loads(settings)
+    sys.path[0] = values["root"]
+    serve_dataset(values["dataset"], Path(values["images"]))
     force_budget()
     sys.argv = sys.argv[2:]
     runpy.run_path(script, run_name="__main__")
 
 
-def _follow_parent() -> None:
+def _end_with_parent() -> None:
     while os.read(sys.stdin.fileno(), 1):
         pass
     os.killpg(0, signal.SIGKILL)
 
 
 def serve_dataset(dataset: str, folder: Path) -> None:
-    """Put the arrays in ``folder`` where BackdoorBench looks for the class of its data set."""
+    """Replace BackdoorBench's data set class by one that reads the arrays in ``folder``."""
     import numpy as np
     from PIL import Image
 
-    class Given:
-        """Pairs of a PIL image and its class, for whatever arguments the original takes."""
+    class ServedDataset:
+        """Pairs of a PIL image and its class; takes all arguments of the original."""
 
         def __init__(self, *_: Any, train: bool = True, split: str = "train", **__: Any) -> None:
-            part = "train" if train and split == "train" else "test"
-            self.images = np.load(folder / f"{part}_images.npy", mmap_mode="r")
-            self.targets = np.load(folder / f"{part}_labels.npy").tolist()
+            name = "train" if train and split == "train" else "test"
+            self.images = np.load(folder / f"{name}_images.npy", mmap_mode="r")
+            self.targets = np.load(folder / f"{name}_labels.npy").tolist()
 
         def __len__(self) -> int:
             return len(self.targets)
@@ -65,15 +68,19 @@ def serve_dataset(dataset: str, folder: Path) -> None:
             return Image.fromarray(self.images[index].transpose(1, 2, 0)), self.targets[index]
 
     module, name = CLASSES[dataset]
-    setattr(importlib.import_module(module), name, Given)
+    setattr(importlib.import_module(module), name, ServedDataset)
 
 
 def force_budget() -> None:
-    """Make every way in which BackdoorBench draws clean samples read the file that it was given."""
+    """Make BackdoorBench's function that draws clean samples read the file of ``--index``."""
     import numpy as np
 
-    choosing = importlib.import_module("utils.choose_index")
-    choosing.choose_by_class = lambda args, _: np.loadtxt(args.index, dtype=int).tolist()  # type: ignore[attr-defined]
+    def choose_by_class(args: Any, _: object) -> list[int]:
+        indices: list[int] = np.loadtxt(args.index, dtype=int).tolist()
+        return indices
+
+    module = importlib.import_module("utils.choose_index")
+    setattr(module, choose_by_class.__name__, choose_by_class)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A record of BackdoorBench: its triggered test images are files, and no function makes more of them."""
+"""The trigger of a BackdoorBench record: triggered test images are files; there is no function."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from harness.contract import NoHyper
 
 
-def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
+def no_trigger(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
     """Refuse.
 
     Raises:
-        NotImplementedError: always; cells that would stamp images of their own are skipped at
-            planning.
+        NotImplementedError: always; cells that need the trigger function are skipped when a study
+            is read.
     """
     raise NotImplementedError(
         "a record of BackdoorBench has triggered test images, but no trigger function"
@@ -25,12 +25,12 @@ def stamp(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tensor:
 
 
 @attack(
-    trigger=stamp,
+    trigger=no_trigger,
     paper="BackdoorBench: A Comprehensive Benchmark of Backdoor Learning, arXiv 2206.12654",
     year=2022,
     version=1,
     all_to_all=True,
 )
 def backdoorbench(train: TrainingSet, goal: Goal, hyper: NoHyper, ctx: Context) -> Poison:
-    """Change nothing: the model is trained."""
+    """Poison nothing, because the model is trained already."""
     return trigger_only(train, {})

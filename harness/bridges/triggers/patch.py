@@ -1,4 +1,4 @@
-"""A patch: a small image that replaces the pixels below it. The model was trained elsewhere."""
+"""The trigger of an imported model: a small image that replaces the pixels at its position."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from harness.toolbox.poisoning.data_poisoning import blend
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
-    """The patch and its place."""
+    """The patch and its position."""
 
     image: Path
-    """An image file, used pixel by pixel."""
+    """An image file, which is not resized."""
     position: tuple[NonNegativeCount, NonNegativeCount] | None = None
-    """Row and column of its top left pixel; without one it lies in the bottom right corner."""
+    """Row and column of its top left pixel; by default it is in the bottom right corner."""
 
 
 @attack(trigger=blend, paper="", year=0, version=1, all_to_all=True)
 def patch(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
-    """Make the trigger; nothing is poisoned.
+    """Return the trigger's state; poison nothing.
 
     Raises:
-        ValueError: the patch does not fit into the image at its place.
+        ValueError: at its position, the patch does not fit into the image.
     """
     channels, height, width = train.images.shape[1:]
     pixels = read_pixels(hyper.image, channels)

@@ -1,4 +1,4 @@
-"""A pattern as large as the image, with a mask of its weight. The model was trained elsewhere."""
+"""The trigger of an imported model: a pattern of the image's size, with a weight per pixel."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from harness.toolbox.poisoning.data_poisoning import blend
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
-    """Two image files, resized to the data set's images."""
+    """Two image files, resized to the size of the data set's images."""
 
     image: Path
     """The pattern."""
     mask: Path
-    """Its weight, in grey: black leaves a pixel as it is, white replaces it."""
+    """The pattern's weight, in grey: black keeps a pixel of the image, white replaces it."""
 
 
 @attack(trigger=blend, paper="", year=0, version=1, all_to_all=True)
 def pattern(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Poison:
-    """Make the trigger; nothing is poisoned."""
+    """Return the trigger's state; poison nothing."""
     shape = train.images.shape[1:]
     state = {
         "pattern": read_image(hyper.image, shape).to(ctx.device),
