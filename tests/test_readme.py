@@ -69,8 +69,8 @@ def test_a_python_example_runs(source, tmp_path):
     entries = {"attack": {"attacks": [f"./{name}.py"]}, "defense": {"defenses": [f"./{name}.py"]}}
     path = tiny_study.write_study(tmp_path, **entries[kind])
     records = tiny_study.run(path, tmp_path / "out").values()
-    assert {record["status"] for record in records} == {"ok"}, records
-    assert any(name in record["name"] for record in records)
+    assert {record.status for record in records} == {"ok"}, records
+    assert any(name in record.name for record in records)
 
 
 def test_the_hyperparameters_of_the_own_defense_are_set_in_the_study(tmp_path):
@@ -82,8 +82,8 @@ def test_the_hyperparameters_of_the_own_defense_are_set_in_the_study(tmp_path):
     )
     latest = tiny_study.run(path, tmp_path / "out")
     record = tiny_study.cell_record(latest, "shrink")
-    assert record["status"] == "ok", record.get("traceback")
-    assert record["spec"]["defense"]["hyper"] == {"keep": 0.5, "epochs": 1}
+    assert record.status == "ok", record.traceback
+    assert record.spec.defense.hyper == {"keep": 0.5, "epochs": 1}
 
 
 @pytest.mark.parametrize("source", blocks("yaml"))
@@ -93,14 +93,14 @@ def test_a_study_is_valid(source, tmp_path):
     assert set(study) <= set(StudyFile.__dataclass_fields__)
     if {"data", "defenses", "budgets", "seeds"} <= set(study):
         path = tiny_study.write_study(tmp_path, **{**study, "data": ["digits"]})
-        assert tiny_study.plan(path).cells
+        assert tiny_study.load(path).cells
 
 
 def test_the_study_of_the_front_page_multiplies_as_it_says(tmp_path):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     study = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)[0])
     path = tiny_study.write_study(tmp_path, **{**study, "data": ["digits"]})
-    cells = tiny_study.plan(path).cells
+    cells = tiny_study.load(path).cells
     assert len(cells) == 2 * 2 * 3 * 5 * 3
     assert {cell.skip for cell in cells} == {None, "diverges at this width"}
 
@@ -198,7 +198,7 @@ def test_every_study_of_the_project_is_valid():
     for path in sorted((ROOT / "configs").rglob("*.yaml")):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if content["data"] == ["digits"] or "digits" in str(content["data"]):
-            assert tiny_study.plan(path).cells
+            assert tiny_study.load(path).cells
 
 
 def test_the_first_screen_names_the_two_commands():

@@ -1,6 +1,8 @@
-"""What a defense holds leads neither to the test set nor to the trigger."""
+"""Nothing that a defense gets leads to the test set or to the trigger."""
 
 import pickle
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,27 +17,29 @@ from harness.plan.registry import describe, load
 from harness.plan.spec import LoadedMethod, MethodSpec
 from harness.store.store import Store
 from harness.training.victim import load_victim, train_victim
-from tests.helpers import tiny_study
+from tests.helpers import records, tiny_study
+
+METHODS = Path(__file__).parent.parent / "methods"
+SECRETS = ("test_images", "test_labels", "train_images")
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory):
+def session(tmp_path_factory):
     """A trained victim with its data, as a worker holds them."""
-    folder = tmp_path_factory.mktemp("bench")
-    study = tiny_study.plan(tiny_study.write_study(folder, defenses=["none"], attacks=["blended"]))
+    folder = tmp_path_factory.mktemp("session")
+    study = tiny_study.load(tiny_study.write_study(folder, defenses=["none"], attacks=["blended"]))
     cell, store, device = study.cells[0], Store(folder / "store"), torch.device("cpu")
     data = load_to_device(prepare("digits", DataOptions(), None, default_cache()), device)
     result = train_victim(cell.victim, data, Context(device, torch.Generator()), store)
-    return cell, data, load_victim(cell.victim, {"result": result}, data, device, store), store
+    record = records.ok(cell.victim, result)
+    return cell, data, load_victim(cell.victim, record, data, device, store), store
 
 
-def handed(bench, needs="clean"):
-    """Run a spy defense through the cell, and return what it was given."""
-    from dataclasses import replace
-
+def given(session, needs="clean"):
+    """Run a cell with a defense that keeps its arguments, and return these."""
     from harness.execution.cell import run_cell
 
-    cell, data, victim, store = bench
+    cell, data, victim, store = session
     seen = {}
 
     def spy(model, budget, hyper, ctx):
@@ -46,117 +50,51 @@ def handed(bench, needs="clean"):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MethodSpec, "load", lambda _: method)
         ctx = Context(torch.device("cpu"), torch.Generator())
-        run_cell([replace(cell, needs=needs)], victim, data, [ctx], store)
+        run_cell(replace(cell, needs=needs), victim, data, ctx, store)
     return seen["arguments"]
-
-
-PEEKS = '''"""Peeks: follows every reference from what it was handed, and says which secrets it met."""
-import gc, sys, types
-from pathlib import Path
-import numpy as np
-import torch
-from harness.contract import Defended, defense
-
-def reachable(*roots):
-    seen, queue, tensors = set(), list(roots), []
-    while queue:
-        thing = queue.pop()
-        if id(thing) in seen or type(thing) is types.FrameType:
-            continue
-        seen.add(id(thing))
-        if issubclass(type(thing), torch.Tensor):
-            tensors.append(thing)
-        queue.extend(gc.get_referents(thing))
-    return tensors
-
-def holds(tensors, secret):
-    alike = [t for t in tensors if t.ndim == secret.ndim and t.dtype == secret.dtype]
-    return any(t.shape == secret.shape and torch.equal(t, secret) for t in alike)
-
-@defense(paper="none", year=2026, family="control")
-def peeks(model, budget, hyper, ctx):
-    folder = Path({folder!r})
-    names = ("test_images", "test_labels", "train_images")
-    secrets = [torch.from_numpy(np.load(folder / f"{{name}}.npy")) for name in names]
-    generator = torch.Generator().manual_seed(0)
-    # the pattern that Blended draws from its seed
-    secrets.append(torch.rand(1, 8, 8, generator=generator))
-    handed = reachable(model, budget, hyper, ctx, sys.modules["harness.execution.cell"])
-    ours = set(map(id, secrets))
-    anywhere = [x for x in gc.get_objects() if issubclass(type(x), torch.Tensor) and id(x) not in ours]
-    met = [[holds(handed, secret), holds(anywhere, secret)] for secret in secrets]
-    return Defended(model, dict(met=torch.tensor(met), handed=torch.tensor([len(handed)])))
-'''
 
 
 def test_a_defense_finds_no_test_image_and_no_trigger(tmp_path):
     folder = prepare("digits", DataOptions(), None, default_cache()).folder
-    (tmp_path / "peeks.py").write_text(PEEKS.format(folder=str(folder)))
-    path = tiny_study.write_study(tmp_path, defenses=["./peeks.py"], attacks=["blended"])
+    secrets = {name: str(folder / f"{name}.npy") for name in SECRETS}
+    peeks = {str(METHODS / "peeks.py"): secrets}
+    path = tiny_study.write_study(tmp_path, defenses=[peeks], attacks=["blended"])
     latest = tiny_study.run(path, tmp_path / "out", workers=1)
     record = tiny_study.cell_record(latest, "peeks")
-    found = Store(tmp_path / "out" / "store").get(record["result"]["artifacts"]["method"])
-    assert found["handed"] > 50, "the model's own tensors at least"
+    found = Store(tmp_path / "out" / "store").get(record.result.artifacts.method)
+    assert found["given"] > 50, "the model's own tensors at least"
     met_by_reference, in_the_process = found["met"].T.tolist()
     assert in_the_process == [True] * 4, "the search must be able to recognise each secret"
     assert met_by_reference == [False] * 4
 
 
-def test_the_copy_is_private(bench):
-    _, _, victim, _ = bench
+def test_the_copy_is_private(session):
+    _, _, victim, _ = session
     before = {name: x.clone() for name, x in victim.model.state_dict().items()}
-    model, budget, _, _ = handed(bench)
+    model, budget, _, _ = given(session)
     with torch.no_grad():
         for tensor in [*model.parameters(), *model.buffers(), budget.images]:
             tensor.zero_()
     assert all(torch.equal(x, before[name]) for name, x in victim.model.state_dict().items())
-    assert handed(bench)[1].images.any()
+    assert given(session)[1].images.any()
 
 
-def test_only_an_oracle_gets_triggered_copies(bench):
-    _, _, victim, _ = bench
-    assert handed(bench)[1].triggered is None
-    budget = handed(bench, needs="triggers")[1]
+def test_only_an_oracle_gets_triggered_copies(session):
+    _, _, victim, _ = session
+    assert given(session)[1].triggered is None
+    budget = given(session, needs="triggers")[1]
     assert budget.triggered.shape == budget.images.shape
     assert torch.allclose(budget.triggered, victim.trigger(budget.images), atol=0.5 / 255 + 1e-6)
     assert budget.subset(torch.tensor([3])).triggered.shape[0] == 1
 
 
-HEAVY = '''"""Heavy: {summary}"""
-import torch
-import numpy as np
-from torch import nn
-from torch.nn import functional as F
-from dataclasses import dataclass
-from harness.contract import Budget, Context, Positive, defense
-from harness.toolbox.masks.channel_gates import GatedNetwork
-
-@dataclass(frozen=True, kw_only=True)
-class Hyper:
-    """Its own."""
-    lr: Positive = 0.5
-
-class Gate(nn.Module):
-    """Named while planning, real while running."""
-    def forward(self, x): return x * 1
-
-@torch.no_grad()
-def helper(x): return F.relu(x)
-
-@defense(paper="none", year=2026, family="control")
-def heavy(model, budget, hyper, ctx):
-    return nn.Sequential(model, Gate())
-'''
-
-
-def test_a_file_is_described_without_its_imports_and_then_runs(tmp_path):
-    path = tmp_path / "heavy.py"
-    path.write_text(HEAVY.format(summary="imports everything"))
-    light = describe("defense", str(path))
+def test_a_file_is_described_without_its_imports_and_then_runs():
+    path = str(METHODS / "heavy.py")
+    light = describe("defense", path)
     assert light.summary == "Heavy: imports everything"
     assert light.hyper().lr == 0.5
     assert light.version.startswith("sha256:")
-    real = load("defense", str(path))
+    real = load("defense", path)
     assert isinstance(
         real.function(torch.nn.Identity(), None, real.hyper(), None), torch.nn.Sequential
     )

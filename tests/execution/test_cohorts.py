@@ -1,4 +1,4 @@
-"""Cohorts: cells of one victim and one defense that are run at once, with a record each."""
+"""Cohorts: cells of one victim and one defense that run at once, with a record each."""
 
 import numpy as np
 import pytest
@@ -23,25 +23,25 @@ import os
 from harness.contract import defense
 
 
-def together(model, budgets, hyper, contexts):
+def run_all(model, budgets, hyper, contexts):
     {fails}
 
 
-@defense(paper="", year=0, family="control", cohort=together)
+@defense(paper="", year=0, family="control", cohort=run_all)
 def fragile(model, budget, hyper, ctx):
     return model
 '''
 
 
 @pytest.fixture
-def as_on_a_gpu(monkeypatch):
+def cohorts_on_cpu(monkeypatch):
     """Have the slots of the CPU take cohorts."""
     monkeypatch.setattr(Slot, "takes_cohorts", True)
 
 
 def run(study, out, *, inline=True):
     run_study(
-        tiny_study.plan(study),
+        tiny_study.load(study),
         store_of(out),
         Options(Selection(), HardwareRequest("cpu", 1), inline),
         Console(quiet=True),
@@ -51,15 +51,15 @@ def run(study, out, *, inline=True):
 
 def test_cells_with_victim_and_defense_in_common_make_a_cohort(tmp_path):
     changes = {"defenses": ["none", IMS, "ims"], "budgets": BUDGETS[:2], "seeds": [0, 1]}
-    plan = tiny_study.plan(tiny_study.write_study(tmp_path, **changes))
+    plan = tiny_study.load(tiny_study.write_study(tmp_path, **changes))
     latest = LatestRecords()
     for victim in plan.victims().values():
         latest.add(records.ok(victim))
-    for cohorts, mates in ((False, [0] * 12), (True, [0] * 4 + [1] * 4)):
+    for cohorts, others in ((False, [0] * 12), (True, [0] * 4 + [1] * 4)):
         tasks, schedule = [], Schedule(plan, latest, Selection())
         while task := schedule.next(None, cohorts=cohorts):
             tasks.append(task)
-        assert sorted(len(task.mates) for task in tasks) == mates
+        assert sorted(len(task.cohort) for task in tasks) == others
         assert {each.key for task in tasks for each in task.each()} == {
             cell.key for cell in plan.cells
         }
@@ -100,7 +100,7 @@ def test_a_cohort_has_the_records_of_solo_runs(tmp_path, monkeypatch):
         ("os._exit(1)", False),
     ],
 )
-def test_the_cells_of_a_failed_cohort_are_run_one_by_one(tmp_path, as_on_a_gpu, fails, inline):
+def test_the_cells_of_a_failed_cohort_are_run_one_by_one(tmp_path, cohorts_on_cpu, fails, inline):
     (tmp_path / "fragile.py").write_text(FRAGILE.format(fails=fails))
     study = tiny_study.write_study(tmp_path, defenses=["none", "fragile.py"], budgets=BUDGETS)
     found = run(study, tmp_path / "out", inline=inline)

@@ -7,11 +7,11 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from harness.data.cache import default_cache
 from harness.execution.options import Options
 from harness.execution.run import run_study
 from harness.execution.selection import Selection
 from harness.execution.slots import HardwareRequest
+from harness.plan.study import Study
 from harness.store.record import CellRecord, Record, to_json
 from harness.store.store import store_of
 from harness.study.load import load_study
@@ -39,14 +39,15 @@ def write_study(folder: Path, **changes: object) -> Path:
     return path
 
 
-def plan(path: Path):
-    return load_study(path, None, default_cache())
+def load(path: Path) -> Study:
+    """Read a study."""
+    return load_study(path)
 
 
 def run(path: Path, out: Path, *, mode: str = "run", workers: int | None = None) -> Records:
-    """Run a study, in this process unless workers are asked for; return the newest record of every key."""
+    """Run a study, inline unless workers are given; return the newest record of every key."""
     options = Options(Selection(mode=mode), HardwareRequest("cpu", workers), inline=workers is None)
-    run_study(plan(path), store_of(out), options, Console(quiet=True))
+    run_study(load(path), store_of(out), options, Console(quiet=True))
     return newest(out)
 
 

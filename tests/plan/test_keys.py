@@ -24,9 +24,9 @@ def test_seeds_depend_on_every_part():
 
 def test_order_of_the_file_moves_no_key(tmp_path):
     changes = {"defenses": ["none", "ft"], "budgets": [{"spc": 2}, {"spc": 10}], "seeds": [0, 1]}
-    first = tiny_study.plan(tiny_study.write_study(tmp_path / "a", **changes))
+    first = tiny_study.load(tiny_study.write_study(tmp_path / "a", **changes))
     turned = {name: list(reversed(values)) for name, values in changes.items()}
-    second = tiny_study.plan(
+    second = tiny_study.load(
         tiny_study.write_study(tmp_path / "b", **dict(reversed(turned.items())))
     )
     assert {cell.key for cell in first.cells} == {cell.key for cell in second.cells}
@@ -36,13 +36,13 @@ def test_order_of_the_file_moves_no_key(tmp_path):
 def test_spelling_of_a_number_moves_no_key(tmp_path):
     text = tiny_study.write_study(tmp_path).read_text()
     (tmp_path / "b.yaml").write_text(text.replace("epochs: 2", "epochs: 2\n    lr: 1e-2"))
-    a, b = tiny_study.plan(tmp_path / "small.yaml"), tiny_study.plan(tmp_path / "b.yaml")
+    a, b = tiny_study.load(tmp_path / "small.yaml"), tiny_study.load(tmp_path / "b.yaml")
     assert [cell.key for cell in a.cells] == [cell.key for cell in b.cells]  # 0.01 is the default
 
 
 def test_every_hyperparameter_moves_its_key(tmp_path):
-    plain = tiny_study.plan(tiny_study.write_study(tmp_path / "a"))
-    other = tiny_study.plan(
+    plain = tiny_study.load(tiny_study.write_study(tmp_path / "a"))
+    other = tiny_study.load(
         tiny_study.write_study(tmp_path / "b", defenses=["none", {"ft": {"epochs": 3}}])
     )
     assert plain.cells[0].key == other.cells[0].key

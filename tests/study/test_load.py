@@ -8,12 +8,12 @@ from tests.helpers import tiny_study
 
 def faults(tmp_path, **changes) -> list[str]:
     with pytest.raises(UserError) as error:
-        tiny_study.plan(tiny_study.write_study(tmp_path, **changes))
+        tiny_study.load(tiny_study.write_study(tmp_path, **changes))
     return [line.replace(f"{tmp_path}/", "") for line in str(error.value).splitlines()]
 
 
 def test_lists_multiply(tmp_path):
-    study = tiny_study.plan(
+    study = tiny_study.load(
         tiny_study.write_study(
             tmp_path,
             models=[{"preactresnet18": {"width": 2}}, {"preactresnet18": {"width": 3}}],
@@ -103,7 +103,7 @@ def test_a_key_that_stands_twice_is_a_fault(tmp_path):
     path = tiny_study.write_study(tmp_path)
     path.write_text(path.read_text() + "seeds: [1]\n")
     with pytest.raises(UserError, match=r"small.yaml:\d+: seeds: the key 'seeds' is repeated"):
-        tiny_study.plan(path)
+        tiny_study.load(path)
 
 
 @pytest.mark.parametrize(
@@ -118,24 +118,24 @@ def test_files_that_are_no_study(tmp_path, text, match):
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(UserError, match=match):
-        tiny_study.plan(path)
+        tiny_study.load(path)
 
 
 def test_missing_file_is_one_line(tmp_path):
     with pytest.raises(UserError, match="cannot be read: No such file"):
-        tiny_study.plan(tmp_path / "nowhere.yaml")
+        tiny_study.load(tmp_path / "nowhere.yaml")
 
 
 def test_skips_carry_their_reason(tmp_path):
     skip = [{"defense": "ft", "spc": 2, "reason": "known to diverge"}]
-    study = tiny_study.plan(
+    study = tiny_study.load(
         tiny_study.write_study(tmp_path, skip=skip, budgets=[{"spc": 2}, {"spc": 3}])
     )
     assert [cell.skip for cell in study.cells] == [None, "known to diverge", None, None]
 
 
 def test_a_method_that_needs_more_images_is_skipped_at_planning(tmp_path):
-    study = tiny_study.plan(
+    study = tiny_study.load(
         tiny_study.write_study(tmp_path, defenses=["none", "fp"], budgets=[{"spc": 1}])
     )
     assert [cell.skip for cell in study.cells] == [

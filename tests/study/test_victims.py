@@ -1,6 +1,5 @@
 """Rates, clean models, gate and what a study refuses: from the file to the records and tables."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -14,12 +13,13 @@ from harness.execution.options import Options
 from harness.execution.run import run_study
 from harness.execution.schedule import Schedule
 from harness.execution.selection import Selection
-from harness.execution.task import Task, failure_record
+from harness.execution.task import Task
 from harness.plan.gate import Gate
 from harness.report.frame.frame import build_frame
 from harness.store.record_files import LatestRecords
 from harness.store.store import store_of
 from harness.study.load import load_study
+from tests.helpers import records
 
 pytest.importorskip("sklearn")
 
@@ -143,7 +143,7 @@ def test_gate():
 
 
 def ok(task):
-    return failure_record(task, "ok", "") | {"result": {}}
+    return records.ok(task.subject)
 
 
 def schedule(study):
@@ -156,17 +156,17 @@ def test_victims_wait_for_their_clean_model_and_clean_cells_for_the_triggers(tmp
     assert clean.victim.is_clean
     assert badnets.victim.attack.name == "badnets"  # lf waits
     assert plan.next(None) is None
-    assert plan.ended(clean, ok(clean)) == []
+    assert plan.finish(clean, ok(clean)) == []
     lf = plan.next(None)
     assert lf.victim.attack.name == "lf"
-    assert list(lf.others) == [clean.key]
+    assert list(lf.other_victims) == [clean.key]
     assert plan.next(None) is None  # the clean model's cell waits for both triggers
-    plan.ended(badnets, ok(badnets))
+    plan.finish(badnets, ok(badnets))
     assert plan.next(None).cell.victim.key == badnets.key
-    plan.ended(lf, ok(lf))
+    plan.finish(lf, ok(lf))
     cells = [plan.next(None), plan.next(None)]
     (scored,) = [task for task in cells if task.victim.is_clean]
-    assert set(scored.others) == {lf.key, badnets.key}
+    assert set(scored.other_victims) == {lf.key, badnets.key}
     assert plan.next(None) is None
 
 
@@ -174,8 +174,8 @@ def test_a_failed_clean_model_takes_what_needs_it_along(tmp_path):
     plan = schedule(planned(tmp_path, "[lf, badnets]"))
     clean = plan.next(None)
     assert clean.victim.is_clean
-    fallen = plan.ended(clean, failure_record(clean, "error", "it broke"))
-    assert [(record["kind"], record["error"]) for record in fallen] == [
+    failures = plan.finish(clean, records.failed(clean.subject))
+    assert [(record.kind, record.error) for record in failures] == [
         ("victim", "its clean model failed: it broke"),
         ("cell", "its victim failed: its clean model failed: it broke"),
     ]
@@ -195,12 +195,12 @@ def test_a_study_with_clean_models_runs_and_reports(tmp_path):
 
     latest = run_study(study, store, Options(inline=True), Console(quiet=True))
     cells = {cell.key: latest[cell.key] for cell in study.cells}
-    assert {record["status"] for record in cells.values()} == {"ok"}
-    clean = [latest[cell.key]["result"] for cell in study.cells if cell.victim.is_clean]
-    assert [sorted(result["triggers"]) for result in clean] == [["badnets", "lf"]] * 2
-    assert clean[0]["changed"] == 0
-    assert clean[1]["changed"] > 0
-    kinds = [record["kind"] for record in store.records()]
+    assert {record.status for record in cells.values()} == {"ok"}
+    clean = [latest[cell.key].result for cell in study.cells if cell.victim.is_clean]
+    assert [sorted(result.triggers) for result in clean] == [["badnets", "lf"]] * 2
+    assert clean[0].changed == 0
+    assert clean[1].changed > 0
+    kinds = [record.kind for record in store.records()]
     assert (kinds.count("byproduct"), kinds.count("victim")) == (1, 3)
     again = run_study(study, store, Options(inline=True), Console(quiet=True))
     assert len(list(store.records())) == len(kinds)
@@ -242,7 +242,6 @@ def test_a_task_can_be_sent(tmp_path):
     task = schedule(planned(tmp_path, "[none, badnets]")).next(None)
     assert pickle.loads(pickle.dumps(task)) == task
     assert isinstance(task, Task)
-    assert json.dumps(task.head())
 
 
 def test_the_configs_are_valid():

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from harness.store.gc import waste
+from harness.cli.store import needed_by
+from harness.store.gc import find_garbage
 from harness.store.merge import merge
 from tests.helpers import tiny_study
 
@@ -17,14 +18,15 @@ def test_a_store_with_a_byproduct_is_resumed_merged_and_kept_by_gc(tmp_path):
     tiny_study.run(first, tmp_path / "out")
     more = tiny_study.write_study(tmp_path / "more", attacks=[attack], seeds=[0, 1])
     latest = tiny_study.run(more, tmp_path / "out")
-    made = [x for x in latest.values() if x["kind"] == "byproduct"]
-    assert [x["status"] for x in made] == ["ok", "ok"]  # one per seed
+    made = [x for x in latest.values() if x.kind == "byproduct"]
+    assert [x.status for x in made] == ["ok", "ok"]  # one per seed
     store, joined = tiny_study.store_of(tmp_path / "out"), tiny_study.store_of(tmp_path / "joined")
     merge(joined, store)
-    assert {x["key"] for x in joined.records()} == set(latest)
+    assert {x.key for x in joined.records()} == set(latest)
     for file in store.artifacts_folder.glob("*/*"):
         os.utime(file, (0, 0))
-    needed = {store.path_of(x["result"]["artifacts"]["byproduct"]) for x in made}
-    freed = {item.path for item in waste(store, [tiny_study.plan(first)], tmp_path)}
+    needed = {store.path_of(x.result.artifacts.byproduct) for x in made}
+    freed = {item.path for item in find_garbage(store, tmp_path, needed_by([tiny_study.load(first)]))}
     assert len(freed & needed) == 1  # the second seed's, which the first study does not know
-    assert not {item.path for item in waste(store, [tiny_study.plan(more)], tmp_path)} & needed
+    garbage = find_garbage(store, tmp_path, needed_by([tiny_study.load(more)]))
+    assert not {item.path for item in garbage} & needed
