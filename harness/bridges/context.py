@@ -27,7 +27,7 @@ class ImportContext(NamedTuple):
     """The folder of cached inspections."""
     dataset: Callable[[Any], DataInfo]
     """Resolves the entry of a data set."""
-    known: list[DataInfo]
+    study_data: list[DataInfo]
     """The study's data sets; a record's data set is looked up here first."""
 
 

@@ -44,7 +44,6 @@ from harness.training.victim import (
 )
 
 CROSS = "cross_test_dataset"
-Tensors = dict[str, torch.Tensor]
 
 
 class ImportedVictim(NamedTuple):
@@ -52,9 +51,9 @@ class ImportedVictim(NamedTuple):
 
     model: nn.Module
     test: EvaluationSet
-    state: Tensors
+    state: dict[str, torch.Tensor]
     """State of the trigger function; empty without one."""
-    poison: Tensors
+    poison: dict[str, torch.Tensor]
     """Indices of the changed training samples, int64 (n,) by kind; empty if unknown."""
     reported: ReportedScores | None = None
     cross: CrossTest | None = None
@@ -86,7 +85,7 @@ def import_victim(victim: Victim, data: DeviceDataset, ctx: Context, store: Stor
     return victim_result(loaded, _counts(imported.poison), origin, artifacts)
 
 
-def _counts(poison: Tensors) -> PoisonCounts:
+def _counts(poison: dict[str, torch.Tensor]) -> PoisonCounts:
     if not poison:
         return PoisonCounts(None, None)
     unclear = len(poison["unclear"]) if "unclear" in poison else None
@@ -137,7 +136,9 @@ def _check_unchanged(path: Path, source: ImportedFiles, digest: str | None) -> N
         )
 
 
-def _poison(record: BackdoorBenchRecord, victim: Victim, data: DeviceDataset) -> Tensors:
+def _poison(
+    record: BackdoorBenchRecord, victim: Victim, data: DeviceDataset
+) -> dict[str, torch.Tensor]:
     """Return the indices of the training samples that the attack changed, by kind.
 
     Raises:

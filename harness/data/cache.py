@@ -27,7 +27,7 @@ from harness.errors import UserError
 
 _INFO = "info.json"
 _LINK = "link.json"
-_ARRAYS = tuple(f"{part}.npy" for part in DatasetArrays._fields)
+_ARRAYS = tuple(f"{name}.npy" for name in DatasetArrays._fields)
 
 
 def default_cache() -> Path:
@@ -57,15 +57,15 @@ def prepare(name: str, options: DataOptions, root: Path | None, cache: Path) -> 
         UserError: the data set cannot be found, read or decoded, or an override does not fit it.
     """
     source = locate(name, options, root)
-    known = _recall(source, cache)
-    if known is None:
+    entry = _recall(source, cache)
+    if entry is None:
         _decode(source, cache)
-        known = _recall(source, cache)
-    if known is None:
+        entry = _recall(source, cache)
+    if entry is None:
         raise UserError(
             f"cache {cache}: the entry of {name!r} disappeared while it was written; run again"
         )
-    return _describe(source, known, cache)
+    return _describe(source, entry, cache)
 
 
 def _recall(source: RawSource, cache: Path) -> Json | None:
@@ -117,17 +117,17 @@ def _fill(source: RawSource, folder: Path) -> str:
     return digest
 
 
-def _describe(source: RawSource, known: Json, cache: Path) -> DataInfo:
-    mean, std = _normalisation(source.name, source.entry, known["shape"][0])
+def _describe(source: RawSource, entry: Json, cache: Path) -> DataInfo:
+    mean, std = _normalisation(source.name, source.entry, entry["shape"][0])
     return DataInfo(
         name=source.name,
-        digest=known["digest"],
-        folder=cache / known["digest"],
-        classes=len(known["class_names"]),
-        class_names=tuple(known["class_names"]),
-        shape=tuple(known["shape"]),
-        train_counts=tuple(known["train_counts"]),
-        test_count=known["test_count"],
+        digest=entry["digest"],
+        folder=cache / entry["digest"],
+        classes=len(entry["class_names"]),
+        class_names=tuple(entry["class_names"]),
+        shape=tuple(entry["shape"]),
+        train_counts=tuple(entry["train_counts"]),
+        test_count=entry["test_count"],
         mean=mean,
         std=std,
         crop=source.entry.crop,

@@ -56,16 +56,16 @@ def decode(raw: RawDataset, size: int | None, folder: Path) -> tuple[str, Shape]
     channels = _channels(raw)
     shape = (channels, size, size) if size else (channels, *_size_of_first(raw.train))
     content = hashlib.sha256()
-    for part, split in (("train", raw.train), ("test", raw.test)):
+    for name, split in (("train", raw.train), ("test", raw.test)):
         full = (len(split.labels), *shape)
         content.update(repr(full).encode())
-        with (folder / f"{part}_images.npy").open("wb") as file:
+        with (folder / f"{name}_images.npy").open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": full}
             np.lib.format.write_array_header_1_0(file, header)
             for pixels in _batches(split, shape, resize=size is not None):
                 content.update(pixels.data)
                 file.write(pixels.data)
-        np.save(folder / f"{part}_labels.npy", split.labels)
+        np.save(folder / f"{name}_labels.npy", split.labels)
         content.update(split.labels.astype("<i8").data)
     if raw.train.groups is not None:
         np.save(folder / GROUPS, raw.train.groups)

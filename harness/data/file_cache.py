@@ -1,4 +1,4 @@
-"""Caches of what was found out about files, for as long as their sizes and times stay the same."""
+"""Caches of facts about files, valid for as long as the files' sizes and times stay the same."""
 
 from __future__ import annotations
 

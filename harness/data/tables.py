@@ -23,7 +23,7 @@ def read_parquet(source: RawSource, files: Files, scratch: Path) -> RawDataset:
 
     splits = source.entry.splits
     try:
-        paths = {split: _with_rows(part) for split, part in zip(splits, files, strict=True)}
+        paths = {split: _with_rows(x) for split, x in zip(splits, files, strict=True)}
         for split in splits:
             if not paths[split]:
                 raise UserError(f"{source.folder}, {split}: the split is empty")

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.bridges.backdoorbench.read_record import BackdoorBenchRecord, Samples, read_record
+from harness.bridges.backdoorbench.read_record import (
+    BackdoorBenchRecord,
+    ChangedSamples,
+    read_record,
+)
 from harness.bridges.backdoorbench.record_folder import RESULT, images_of_test_sets
 from harness.bridges.files.images import decode_images
 from harness.bridges.files.safe_torch_load import load_file
@@ -90,7 +94,9 @@ def target_of(record: BackdoorBenchRecord, folder: Path) -> Target:
     )
 
 
-def split_poison_kinds(train: Samples, labels: NDArray[np.int64], target: Target) -> PoisonKinds:
+def split_poison_kinds(
+    train: ChangedSamples, labels: NDArray[np.int64], target: Target
+) -> PoisonKinds:
     """Tell backdoors from cross samples, which a record does not; ``labels`` are the true ones.
 
     A sample with a changed label is a backdoor. With its true label, it is a cross sample if it is

@@ -30,7 +30,7 @@ from harness.errors import UserError
 KEYS = ("model_name", "num_classes", "model", "img_size", "clean_data", "bd_train", "bd_test")
 
 
-class Samples(NamedTuple):
+class ChangedSamples(NamedTuple):
     """Samples that the attack changed, ordered by index."""
 
     indices: NDArray[np.int64]
@@ -41,11 +41,11 @@ class Samples(NamedTuple):
     """True labels, (n,); unknown for the training set in the format of v1."""
     images: list[ImageFile]
 
-    def where(self, mask: NDArray[np.bool_]) -> Samples:
+    def where(self, mask: NDArray[np.bool_]) -> ChangedSamples:
         """Return the samples at which a mask (n,) is true."""
         original = None if self.original is None else self.original[mask]
         images = [image for image, keep in zip(self.images, mask, strict=True) if keep]
-        return Samples(self.indices[mask], self.wanted[mask], original, images)
+        return ChangedSamples(self.indices[mask], self.wanted[mask], original, images)
 
 
 class BackdoorBenchRecord(NamedTuple):
@@ -57,9 +57,9 @@ class BackdoorBenchRecord(NamedTuple):
     size: tuple[int, int, int]
     """(H, W, C)."""
     weights: Weights
-    train: Samples | None
+    train: ChangedSamples | None
     """None if the attack wrote no poisoned training set."""
-    test: Samples
+    test: ChangedSamples
     """Only the samples whose label the attacker changes; ASR and RA are measured on them."""
 
 
@@ -96,7 +96,7 @@ def read_record(folder: Path) -> BackdoorBenchRecord:
         ) from error
 
 
-def _samples(state: Any, folder: Path) -> Samples | None:
+def _samples(state: Any, folder: Path) -> ChangedSamples | None:
     if state is None:
         return None
     if "x" in state:
@@ -110,7 +110,7 @@ def _samples(state: Any, folder: Path) -> Samples | None:
     indices = np.unique(rows[indicator[rows] == 1])
     samples = [_sample(entries[int(index)], folder) for index in indices]
     wanted, original = (np.array([x[column] for x in samples], np.int64) for column in (1, 2))
-    return Samples(indices, wanted, original, [image for image, _, _ in samples])
+    return ChangedSamples(indices, wanted, original, [image for image, _, _ in samples])
 
 
 def _sample(entry: Any, folder: Path) -> tuple[ImageFile, int, int]:
@@ -122,7 +122,7 @@ def _sample(entry: Any, folder: Path) -> tuple[ImageFile, int, int]:
     return _pixels(image), int(wanted), int(original)
 
 
-def _samples_of_v1(state: Mapping[str, Any]) -> Samples | None:
+def _samples_of_v1(state: Mapping[str, Any]) -> ChangedSamples | None:
     """Read the training or the test set of the format of v1."""
     if state["x"] is None:
         return None
@@ -131,7 +131,7 @@ def _samples_of_v1(state: Mapping[str, Any]) -> Samples | None:
     order = np.argsort(indices, kind="stable")
     images = [_pixels(image) for image in state["x"]]
     original = None if original is None else original[order]
-    return Samples(indices[order], wanted[order], original, [images[row] for row in order])
+    return ChangedSamples(indices[order], wanted[order], original, [images[row] for row in order])
 
 
 def _pixels(image: Any) -> NDArray[np.uint8]:

@@ -27,7 +27,7 @@ from harness.plan.registry import names
 from harness.plan.spec import MethodSpec, RecordFiles, Victim
 from harness.plan.validation import at
 
-OUR_DATA = {theirs: ours for ours, (theirs, _) in DATA.items()} | {"mnist": "mnist"}
+OUR_DATA = {original: ours for ours, (original, _) in DATA.items()} | {"mnist": "mnist"}
 """Our names of BackdoorBench's data sets. MNIST can be imported, but not exported."""
 
 
@@ -90,7 +90,7 @@ def _data(original: str, entry: RecordEntry, folder: Path, context: ImportContex
     ``original`` is the name in the record.
     """
     name = OUR_DATA.get(original, original)
-    of_study = next((info for info in context.known if info.name == name), None)
+    of_study = next((info for info in context.study_data if info.name == name), None)
     if entry.data is not None:
         info = context.dataset(entry.data)
     elif of_study is not None:

@@ -1,7 +1,7 @@
 """Runs a BackdoorBench script in its own environment.
 
-Usage: ``python shim.py SETTINGS SCRIPT ARGUMENT...``. The user's own Python runs this file, so it imports nothing of ours. It changes four things and
-nothing else:
+Usage: ``python shim.py SETTINGS SCRIPT ARGUMENT...``. The user's own Python runs this file, so it
+imports nothing of ours. It changes four things and nothing else:
 
 - it ends, with its whole process group, when the program that started it ends and closes its
   standard input;
