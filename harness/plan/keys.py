@@ -1,9 +1,10 @@
-"""Keys of results: canonical JSON, its sha256, and seeds that are derived from named parts."""
+"""Keys of results: canonical JSON, its sha256, seeds derived from named parts, file names."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,14 @@ def seed(*parts: str | int | float) -> int:
     study changes no other number.
     """
     return int.from_bytes(hashlib.sha256(canonical(list(parts)).encode()).digest()[:8], "big") >> 1
+
+
+def slug(text: str, joiner: str = "_", keep: str = ".") -> str:
+    """Return a text as part of a file name: ASCII letters, digits and the characters of ``keep``.
+
+    Every run of other characters becomes one ``joiner``; none is left at either end.
+    """
+    return re.sub(rf"[^A-Za-z0-9{re.escape(keep)}]+", joiner, text).strip(joiner)
 
 
 def file_digest(path: Path) -> str:

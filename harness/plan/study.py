@@ -33,6 +33,10 @@ class Study:
         """The victim of every cell, skipped ones included, by key."""
         return {cell.victim.key: cell.victim for cell in self.cells}
 
+    def keys(self) -> set[str]:
+        """Return the keys of all cells and of the victims that they need."""
+        return {cell.key for cell in self.cells} | set(self.victims())
+
     def victims(self) -> dict[str, Victim]:
         """Return the victims that the cells need, by key; a clean model before its users."""
         needed: dict[str, Victim] = {}

@@ -1,6 +1,5 @@
 """Nothing that a defense gets leads to the test set or to the trigger."""
 
-import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +10,7 @@ from harness.contract import Context
 from harness.data.cache import default_cache, prepare
 from harness.data.device_dataset import load_to_device
 from harness.data.options import DataOptions
-from harness.errors import UserError
-from harness.plan.entries import resolve_method
-from harness.plan.registry import describe, load
+from harness.plan.registry import load
 from harness.plan.spec import LoadedMethod, MethodSpec
 from harness.store.store import Store
 from harness.training.victim import load_victim, train_victim
@@ -86,36 +83,3 @@ def test_only_an_oracle_gets_triggered_copies(session):
     assert budget.triggered.shape == budget.images.shape
     assert torch.allclose(budget.triggered, victim.trigger(budget.images), atol=0.5 / 255 + 1e-6)
     assert budget.subset(torch.tensor([3])).triggered.shape[0] == 1
-
-
-def test_a_file_is_described_without_its_imports_and_then_runs():
-    path = str(METHODS / "heavy.py")
-    light = describe("defense", path)
-    assert light.summary == "Heavy: imports everything"
-    assert light.hyper().lr == 0.5
-    assert light.version.startswith("sha256:")
-    real = load("defense", path)
-    assert isinstance(
-        real.function(torch.nn.Identity(), None, real.hyper(), None), torch.nn.Sequential
-    )
-
-
-@pytest.mark.parametrize(
-    ("source", "match"),
-    [
-        ('"""No method."""\n', "one function decorated with @defense is needed, found 0"),
-        ("def broken(:\n", "SyntaxError: invalid syntax"),
-        ("x = 1\ny = x / 0\n", r"own.py:2: ZeroDivisionError: division by zero \(at module level"),
-    ],
-)
-def test_a_file_that_is_no_method_is_one_line(tmp_path, source, match):
-    path = tmp_path / "own.py"
-    path.write_text(source)
-    with pytest.raises(UserError, match=match):
-        describe("defense", str(path))
-
-
-def test_hyperparameters_survive_the_way_to_a_worker():
-    spec = resolve_method("defense", {"ims": {"k": "30", "lr": "1e-3"}}, None)
-    hyper = pickle.loads(pickle.dumps(spec)).load().hyper
-    assert (hyper.k, hyper.lr) == (30.0, 0.001)
