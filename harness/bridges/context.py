@@ -9,7 +9,9 @@ from typing import Any, NamedTuple
 from harness.bridges.files.inspection_cache import cached_inspection
 from harness.contract import ModelInfo, Recipe
 from harness.data.info import DataInfo
-from harness.plan.spec import MethodSpec
+
+if TYPE_CHECKING:
+    from harness.plan.spec import MethodSpec
 
 IMPORTED = "imported"
 """The recipe name of imported victims, whose recipe is unknown."""

@@ -74,7 +74,7 @@ def _import(victim: Victim, store: Store, device: str) -> int:
 
     record = store.newest(victim.key)
     assert record is None or isinstance(record, VictimRecord)
-    if record is None or record.status.failed or not store.holds(record):
+    if record is None or record.status.failed or not store.has_artifacts(record):
         record = _run(victim, store, device)
     if record.status.failed:
         echo(f"{victim.attack.label}: {record.status}: {record.error}")

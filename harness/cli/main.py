@@ -15,6 +15,7 @@ from harness.cli.importing import import_
 from harness.cli.options import DATA_ROOT, OK, OUT, console, echo
 from harness.cli.printing import print_plan, print_progress
 from harness.cli.report import compare, report, report_if_needed
+from harness.cli.schema import schema
 from harness.cli.status import show, status
 from harness.cli.store import compact, gc, merge
 from harness.cli.studies import STUDY
@@ -38,7 +39,7 @@ def cli() -> None:
     """
 
 
-for command in (status, report, compare, show, compact, merge, gc, export, import_):
+for command in (status, report, compare, show, compact, merge, gc, schema, export, import_):
     cli.add_command(command)
 
 

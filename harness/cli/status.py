@@ -43,6 +43,7 @@ def status(study_path: Path, out: Path, data_root: Path | None, watch: bool) -> 
 def show(study_path: Path, cell: str, out: Path, data_root: Path | None) -> int:
     """Show the record of CELL: (the start of) a key, or words of its name ("ims SPC 10 seed 0")."""
     from harness.plan.find import find_cell
+    from harness.plan.spec import PlanStatus
     from harness.store.record import to_json
     from harness.store.store import store_of
     from harness.study.load import load_study
@@ -52,7 +53,7 @@ def show(study_path: Path, cell: str, out: Path, data_root: Path | None) -> int:
         "key": planned.key,
         "name": planned.name,
         "spec": planned.spec,
-        "status": planned.skip or "missing",
+        "status": planned.skip or PlanStatus.MISSING,
     }
     record = store_of(out).newest(planned.key)
     echo(json.dumps(missing if record is None else to_json(record), indent=2))

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.options import DATA_ROOT, OK, OUT, echo
 from harness.cli.studies import STUDY, find_study
+
+if TYPE_CHECKING:
+    from harness.plan.study import Study
+    from harness.store.gc import Needed
 
 
 @click.command()
@@ -21,7 +26,8 @@ def compact(study_path: Path, out: Path, data_root: Path | None) -> int:
     from harness.store.store import store_of
     from harness.study.load import load_study
 
-    packed = compact_records(load_study(study_path, data_root), store_of(out))
+    study = load_study(study_path, data_root)
+    packed = compact_records(store_of(out), study.name, study.keys())
     if packed.path is None:
         echo("nothing to pack: no records, or all of them packed or still being written")
     else:
@@ -51,12 +57,12 @@ def merge(into: Path, other: Path, mixed_versions: bool) -> int:
 def gc(study_paths: tuple[Path, ...], delete: bool, out: Path, data_root: Path | None) -> int:
     """Show what can be freed; with STUDIES, all that these don't need. Records always stay."""
     from harness.data.cache import default_cache
-    from harness.store.gc import free, waste
+    from harness.store.gc import delete_garbage, find_garbage
     from harness.store.store import store_of
     from harness.study.load import load_study
 
     studies = [load_study(path, data_root) for path in study_paths]
-    garbage = waste(store_of(out), studies, default_cache())
+    garbage = find_garbage(store_of(out), default_cache(), needed_by(studies) if studies else None)
     sizes: Counter[str] = Counter()
     for item in garbage:
         echo(f"{item.size / 2**20:10.2f} MB  {item.kind:12}  {item.path}")
@@ -64,5 +70,22 @@ def gc(study_paths: tuple[Path, ...], delete: bool, out: Path, data_root: Path |
     totals = ", ".join(f"{kind} {size / 2**20:.1f} MB" for kind, size in sorted(sizes.items()))
     echo(f"{'freed' if delete else 'can be freed (--delete)'}: {totals or 'nothing'}")
     if delete:
-        free(garbage)
+        delete_garbage(garbage)
     return OK
+
+
+def needed_by(studies: list[Study]) -> Needed:
+    """Return the records and data sets that studies need."""
+    from harness.plan.keys import digest
+    from harness.store.gc import Needed
+
+    trained = [
+        victim
+        for study in studies
+        for victim in study.victims().values()
+        if not victim.source.imported
+    ]
+    keys = set().union(*(study.keys() for study in studies))
+    prepared = {digest(victim.prepared_spec) for victim in trained}
+    datasets = {cell.victim.data.digest for study in studies for cell in study.cells}
+    return Needed(keys | prepared, datasets)

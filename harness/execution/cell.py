@@ -20,8 +20,7 @@ from harness.plan.keys import seed
 from harness.plan.spec import Cell
 from harness.store.record import CellArtifacts, CellResult, Companion, TriggerScores
 from harness.store.store import Store
-from harness.toolbox.fit import as_float
-from harness.toolbox.predict import to_uint8
+from harness.toolbox.predict import as_float, to_uint8
 from harness.training.device import peak_memory_mb, reseed, reset_peak_memory
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ def run_study(study: Study, store: Store, options: Options, console: Console) ->
         Interrupted: by Ctrl-C or SIGTERM; what is finished is kept.
     """
     latest = store.latest()
-    schedule = Schedule(study, latest, options.selection, store.holds)
+    schedule = Schedule(study, latest, options.selection, store.has_artifacts)
     tasks = schedule.total_victims + schedule.total_cells
     if tasks == 0:
         return latest

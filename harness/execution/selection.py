@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from harness.plan.spec import Cell, Victim
-from harness.plan.study import Study
 from harness.store.record import Status, VictimRecord
 from harness.store.record_files import LatestRecords
+
+if TYPE_CHECKING:
+    from harness.plan.spec import Cell, Victim
+    from harness.plan.study import Study
 
 Mode = Literal["run", "retry", "force", "read-only"]
 Stage = Literal["clean models", "victims", "cells"]

@@ -104,8 +104,11 @@ def submit(run: RunStudy, study: Study, store: Store, options: Options, sbatch: 
     )
 
     def untrained(parts: dict[str, Study]) -> dict[str, Study]:
-        selects = options.selection.selects_victim
-        return {key: part for key, part in parts.items() if selects(key, latest, store.holds)}
+        return {
+            key: part
+            for key, part in parts.items()
+            if options.selection.selects_victim(key, latest, store.has_artifacts)
+        }
 
     cells = {
         key: replace(frozen, cells=of_victim) for key, of_victim in _by_victim(frozen.cells).items()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.plan.keys import slug
 from harness.plan.study import Study
 from harness.store.store import Store
 
@@ -17,7 +17,7 @@ from harness.store.store import Store
 def job_name(study: Study, store: Store) -> str:
     """Return the name of all jobs of a study on a store."""
     store_id = hashlib.sha256(f"{store.folder.resolve()}".encode()).hexdigest()[:6]
-    return f"defuse-{re.sub(r'[^A-Za-z0-9_.-]', '_', study.name)}-{store_id}"
+    return f"defuse-{slug(study.name, keep='._-')}-{store_id}"
 
 
 def slurm_folder(store: Store) -> Path:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from harness.execution.slots import Slot
-from harness.plan.spec import Cell, Victim
 from harness.store.record import NOT_RUN, CellRecord, Failure, Run, TaskRecord, VictimRecord
+
+if TYPE_CHECKING:
+    from harness.execution.slots import Slot
+    from harness.plan.spec import Cell, Victim
 
 
 @dataclass(frozen=True)

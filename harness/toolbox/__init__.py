@@ -12,7 +12,7 @@ from harness.toolbox.attention import (
     attention_map,
     last_map_modules,
 )
-from harness.toolbox.fit import as_float, fit
+from harness.toolbox.fit import fit
 from harness.toolbox.grad_prune import prune_and_tune
 from harness.toolbox.holdout import accuracy, hold_out
 from harness.toolbox.image_files import image_or_noise, read_array, read_image
@@ -41,7 +41,13 @@ from harness.toolbox.poisoning.data_poisoning import (
 )
 from harness.toolbox.poisoning.encoder_decoder import EncoderDecoder
 from harness.toolbox.poisoning.poisoned_batches import BatchPoisoner, Quota, random_images
-from harness.toolbox.predict import TriggerFunction, apply_trigger, predict_logits, to_uint8
+from harness.toolbox.predict import (
+    TriggerFunction,
+    apply_trigger,
+    as_float,
+    predict_logits,
+    to_uint8,
+)
 from harness.toolbox.search.adversarial import minimise_perturbation, sign_sgd
 from harness.toolbox.search.double_backward import twice_differentiable
 from harness.toolbox.search.hypergradient import hypergradient

@@ -10,14 +10,10 @@ from torch.nn import functional as F
 
 from harness.contract import Context, Recipe, TrainingControl
 from harness.data.augment import Augment
+from harness.toolbox.predict import as_float
 
 WARM_UP = 0.2
 """The share of all steps in which the one-cycle schedule rises."""
-
-
-def as_float(images: torch.Tensor) -> torch.Tensor:
-    """Return images as float in [0, 1], whether they come as uint8 or as float."""
-    return images.float().div_(255) if images.dtype == torch.uint8 else images
 
 
 def fit(

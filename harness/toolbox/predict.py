@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from harness.toolbox.fit import as_float
-
 CHUNK = {"cpu": 128, "cuda": 1000}
 """Batch size for inference: on CPUs few enough for activations to stay in cache. Does not affect
 results."""
@@ -53,6 +51,11 @@ def _chunks(images: torch.Tensor) -> Iterator[torch.Tensor]:
 
 def _split(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
     return torch.split(images, CHUNK.get(images.device.type, CHUNK["cuda"]))
+
+
+def as_float(images: torch.Tensor) -> torch.Tensor:
+    """Return images as float in [0, 1], whether they come as uint8 or as float."""
+    return images.float().div_(255) if images.dtype == torch.uint8 else images
 
 
 def to_uint8(images: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import nn
@@ -16,10 +16,12 @@ from harness.contract import AttackInfo, Batch, Context, Goal, Poison, TrainingC
 from harness.data.device_dataset import DeviceDataset
 from harness.data.tensors import to_numpy, to_tensors
 from harness.plan.keys import digest, seed
-from harness.plan.spec import LoadedMethod, Victim
 from harness.store.record import DrawnSamples, PreparedArtifacts, PreparedRecord, PreparedResult
 from harness.store.store import Store
 from harness.training.device import reseed
+
+if TYPE_CHECKING:
+    from harness.plan.spec import LoadedMethod, Victim
 
 
 def goal_of(victim: Victim) -> Goal:

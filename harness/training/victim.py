@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ from harness.evaluation.evaluate import (
 )
 from harness.evaluation.stealth import trigger_visibility
 from harness.plan.keys import seed
-from harness.plan.spec import Victim
 from harness.store.record import (
     CrossTest,
     ReportedScores,
@@ -38,6 +37,9 @@ from harness.toolbox.predict import TriggerFunction
 from harness.training.device import reseed
 from harness.training.network import build, prepare_for_eval
 from harness.training.poisoning import PoisonCounter, PoisonCounts, attack_data, goal_of
+
+if TYPE_CHECKING:
+    from harness.plan.spec import Victim
 
 SAVED_IMAGES = 8
 """Test images that are saved with and without the trigger, one per class, for figures."""

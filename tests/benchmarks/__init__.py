@@ -1,1 +1,1 @@
-"""Measurements: ``python -m tests.benchmarks`` for the table, and single ones that are run by hand."""
+"""Benchmarks: ``python -m tests.benchmarks`` prints the table; others are run by hand."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import torch
 
 from harness.execution.slots import cores
-from harness.training.device import environment, set_up
+from harness.training.device import environment, set_up_torch
 from tests.benchmarks import machine_peak
 from tests.benchmarks.side_by_side import Row
 
@@ -28,9 +28,9 @@ def machine() -> str:
     here = environment(machine_peak.device())
     bf16 = torch.cpu._is_avx512_bf16_supported(), torch.cpu._is_amx_tile_supported()
     lines = [
-        f"{here['hardware']}; {cores()} cores, {here['threads']} threads; "
+        f"{here.hardware}; {cores()} cores, {here.threads} threads; "
         f"AVX512-BF16 {'yes' if bf16[0] else 'no'}, AMX {'yes' if bf16[1] else 'no'}",
-        f"torch {here['torch']}, Python {here['python']}, {platform.system()}",
+        f"torch {here.torch}, Python {here.python}, {platform.system()}",
     ]
     for name, measured in (
         ("convolutions", machine_peak.convolutions),
@@ -64,7 +64,7 @@ def rows_of(name: str, *, tiny: bool = False) -> list[Row]:
 
 def main(names: Sequence[str]) -> None:
     """Measure and print."""
-    set_up(cores() if torch.cuda.is_available() else 1)
+    set_up_torch(cores() if torch.cuda.is_available() else 1)
     sys.stdout.write(machine() + "\n\n")
     rows = []
     for name in names or TASKS:

@@ -65,7 +65,7 @@ def _reference(net, sets):
 
 
 def plain_sets(test, labels, folder=None):
-    """Return the reference's pictures for ACC, ASR and RA; with a folder, triggered ones are files in it."""
+    """Return the reference's images for ACC, ASR and RA; with a folder, triggered ones as files."""
     chosen = labels != workload.TARGET
     given = test[chosen], torch.full_like(labels, workload.TARGET)[chosen]
     if folder is None:

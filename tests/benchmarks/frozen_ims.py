@@ -18,12 +18,12 @@ from torch import nn
 
 from harness.contract import InvertibleMasks
 from harness.toolbox.ims.losses import (
-    InvertibleMaskPair,
+    MaskPair,
     Networks,
     ProblemBatch,
     outer_losses,
-    search_perturbations,
     probabilities,
+    search_perturbations,
 )
 from harness.toolbox.masks.channel_gates import convolution_sites
 from tests.benchmarks import machine_peak, workload
@@ -38,7 +38,7 @@ way."""
 
 class Round(NamedTuple):
     networks: Networks
-    masks: InvertibleMaskPair
+    masks: MaskPair
     batch: ProblemBatch
     hyper: InvertibleMasks
 
@@ -93,9 +93,7 @@ def start(size, spc, hyper):
         torch.rand(networks.sites.count(), generator=generator).to(machine_peak.device())
         for _ in range(2)
     )
-    masks = InvertibleMaskPair(
-        (0.3 + 0.5 * a).requires_grad_(), (0.2 + 0.8 * s).requires_grad_(), hyper.k
-    )
+    masks = MaskPair((0.3 + 0.5 * a).requires_grad_(), (0.2 + 0.8 * s).requires_grad_(), hyper.k)
     with torch.no_grad():
         clean = probabilities(networks.reference(images))
     return Round(networks, masks, ProblemBatch(images, clean, [len(images)]), hyper)
@@ -124,7 +122,7 @@ def _plain_round(*given):
 
 
 class Plain:
-    """The reference: a victim, and a copy with hooks whose gates are the mask's or the inverse mask's."""
+    """The reference: a victim, and a copy with hooks that apply the mask or the inverse mask."""
 
     def __init__(self, victim, gates, images, hyper):
         self.hyper, self.images = hyper, images.contiguous()

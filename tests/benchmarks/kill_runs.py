@@ -1,4 +1,4 @@
-"""Twenty disturbed runs of the chaos study, each with its supervisor killed at random moments.
+"""Twenty runs of the study of failing defenses whose supervisor is killed at random moments.
 
 Run by hand: ``python tests/benchmarks/kill_runs.py [TIMES [KILLS [SECONDS]]]``. Each run must end
 with one status for every cell, the expected one, and with the numbers of an undisturbed run; the

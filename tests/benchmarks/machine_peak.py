@@ -29,7 +29,7 @@ def device() -> torch.device:
 
 @functools.cache
 def convolutions(dtype: torch.dtype = torch.float32) -> float:
-    """Return operations per second of a large 3x3 convolution, channels last, the best of some runs."""
+    """Return operations per second of a large 3x3 convolution, channels last; the best of runs."""
     channels = 256 if torch.cuda.is_available() else 128
     x = torch.randn(64, channels, 32, 32, device=device(), dtype=dtype)
     x = x.contiguous(memory_format=torch.channels_last)

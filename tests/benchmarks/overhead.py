@@ -1,8 +1,8 @@
-"""What the harness costs per cell, beside method and evaluation: 100 cells of "none" on the digits.
+"""Overhead of the harness per cell, without method and evaluation: 100 cells of "none" on digits.
 
 Run by hand: ``python tests/benchmarks/overhead.py``. Prints milliseconds of CPU time, which other
 work on the machine does not change: of a worker, all but the evaluation; of the supervisor with its
-pipes and progress lines; and the wall time of appending a record, which is mostly the disk's.
+pipes and progress lines. For appending a record, wall time, which is mostly the disk's.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from rich.console import Console
 
 import harness.execution.cell
 from harness.data.cache import default_cache
-from harness.execution.run import Options, run_study
-from harness.execution.schedule import Selection
+from harness.execution.options import Options
+from harness.execution.run import run_study
+from harness.execution.selection import Selection
 from harness.execution.slots import HardwareRequest
 from harness.store.store import Store
 from harness.study.load import load_study
@@ -28,7 +29,7 @@ CELLS = 100
 
 
 class Timed:
-    """A function, and the CPU seconds spent in it."""
+    """A function that adds up the seconds spent in it."""
 
     def __init__(self, function, clock):
         self.function, self.clock, self.seconds = function, clock, 0.0
@@ -42,7 +43,7 @@ class Timed:
 
 
 def study(folder: Path, seed: int):
-    """Return a plan of CELLS cells on one victim."""
+    """Return a study of CELLS cells on one victim."""
     content = {
         "data": ["digits"],
         "models": [{"preactresnet18": {"width": 4}}],
@@ -62,7 +63,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         plan, store = study(Path(name), 0), Store(Path(name) / "store")
         hardware, quiet = HardwareRequest("cpu", workers=1), Console(file=io.StringIO())
-        training = Options(Selection(up_to="victims"), hardware)
+        training = Options(Selection(last_stage="victims"), hardware)
         run_study(plan, store, training, quiet)
         store.append = Timed(store.append, time.perf_counter)
         start = time.process_time()

@@ -22,7 +22,7 @@ BATCH, CROP = 128, 4
 
 
 class Pictures(Dataset):
-    """PIL images with labels; a place is an index, or an index and what was drawn for its augmentation."""
+    """PIL images with labels; an item is an index, or an index and its random augmentation."""
 
     def __init__(self, images, labels, transform):
         self.pictures = [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images]
@@ -47,7 +47,7 @@ class Pictures(Dataset):
 
 
 class Files(Pictures):
-    """Pictures changed one by one, kept as PNG files and opened at every read, as in BackdoorBench."""
+    """Images changed one by one, saved as PNG files, opened at every read, as in BackdoorBench."""
 
     def __init__(self, pictures, change, folder):
         self.labels, self.transform = pictures.labels, pictures.transform

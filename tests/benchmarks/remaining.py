@@ -1,4 +1,4 @@
-"""Where our own seconds go: the operations of a task by their share of its time, from torch.profiler.
+"""Which operations a task spends its time on, by their share of it, from torch.profiler.
 
 Run by hand: ``python -m tests.benchmarks.remaining``.
 """
@@ -14,7 +14,7 @@ from torch.profiler import ProfilerActivity, profile
 from harness.contract import InvertibleMasks, Recipe
 from harness.toolbox.fit import uses_bf16
 from harness.toolbox.predict import predict_logits
-from harness.training.device import set_up
+from harness.training.device import set_up_torch
 from tests.benchmarks import frozen_ims, machine_peak, training, workload
 
 TOP = 8
@@ -50,7 +50,7 @@ def tasks(size):
 
 def main():
     """Profile and print."""
-    set_up(1)
+    set_up_torch(1)
     for name, work in tasks(workload.Size()):
         found = list(shares(work).items())[:TOP]
         sys.stdout.write(f"{name}: " + ", ".join(f"{op} {share:.0%}" for op, share in found) + "\n")

@@ -82,7 +82,7 @@ def here(work: Callable[[], T]) -> Timed[T]:
 
 
 def as_script(work: Callable[[], T]) -> Timed[T]:
-    """Time picklable work in a process of its own, always the same; handing it over does not count."""
+    """Time picklable work in one separate process; sending it there does not count."""
     threads = (torch.get_num_threads(),)
     script = ProcessPoolExecutor(1, get_context("spawn"), _same_mathematics, threads)
     return lambda: script.submit(_timed, work).result()

@@ -1,4 +1,4 @@
-"""Time and peak memory of planning, status, report and compact at 10k, 40k and 122k simulated cells.
+"""Time and peak memory of plan, status, report and compact with 10k, 40k and 122k simulated cells.
 
 Run by hand: ``python tests/benchmarks/size.py [FOLDER]``; prints a table as markdown. No cell is
 run: records are written as a run would write them, with 50 steps of scalars each.
@@ -115,7 +115,7 @@ def _record(kind, what, chance, kept):
 
 
 def measured(code: str, *arguments: object) -> tuple[float, float, float]:
-    """Run Python code in a process of its own; return seconds, seconds on the CPU and peak memory in MB."""
+    """Run Python code in a separate process; return seconds, CPU seconds and peak memory in MB."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
     quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]

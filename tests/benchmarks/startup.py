@@ -1,6 +1,6 @@
-"""Start-up and bookkeeping: what a user waits for before any work is done, by the wall's clock.
+"""Start-up and bookkeeping: the wall time that passes before any work is done.
 
-The shortest of some runs is taken: what else goes on on the machine only adds to it.
+The shortest of some runs is taken: other work on the machine only adds to it.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ COMMAND = "from harness.cli.main import main; main()"
 WORKER = """
 import multiprocessing.connection, sys
 from pathlib import Path
-from harness.execution.worker_process import WorkerProcess
 from harness.execution.slots import Slot
-seat = WorkerProcess(Slot("cpu", 1, "cpu 0"), Path(sys.argv[1]))
-seat._start()
-while not seat.ready:
-    multiprocessing.connection.wait(seat.signs())
-    assert not seat.dead(), seat.stop()
-    seat.answer()
-seat.stop()
+from harness.execution.worker import serve
+from harness.execution.worker_process import WorkerProcess
+worker = WorkerProcess(Slot("cpu", 1, "cpu 0"), Path(sys.argv[1]), serve)
+worker._start()
+while not worker.ready:
+    multiprocessing.connection.wait(worker.waitables())
+    assert not worker.is_dead(), worker.stop()
+    worker.poll()
+worker.stop()
 """
 
 

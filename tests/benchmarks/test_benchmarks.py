@@ -1,4 +1,4 @@
-"""The benchmarks compare the same work, and their table says what was measured. No time is asserted here."""
+"""The benchmarks compare the same work, and their table says what was measured."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""An epoch of victim training: against the plain reference, and against the network on fixed tensors."""
+"""An epoch of victim training, against the plain reference and the network on fixed tensors."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def rows(*, tiny=False):
 
 def _against_plain(size, precision, default):
     pictures = reference_impls.Pictures(*workload.images(size.train), reference_impls.augmented)
-    tests = plain_sets(*workload.images(size.test, seed=1))[
-        :2
-    ]  # ASR and RA from one pass while training
+    # two test sets: while training, ASR and RA come from one pass
+    tests = plain_sets(*workload.images(size.test, seed=1))[:2]
     reference = partial(_reference, size, pictures, tests)
     both = side_by_side(as_script(reference), here(partial(_ours, size, precision)), size.repeats)
+    task = f"an epoch of victim training, width {size.width}, ours in {precision}"
     return Row(
-        task=f"an epoch of victim training, width {size.width}, ours in {precision}, reference in fp32",
+        task=f"{task}, reference in fp32",
         reference=both.reference_s,
         ours=both.ours_s,
         least=1.5 if precision == default else None,
@@ -70,7 +70,7 @@ def _ours(size, precision):
 
 
 def _against_network(size, precision):
-    """Compare with the steps alone, on one batch that is at hand; there is no result to hold equal."""
+    """Compare with the training steps alone, on one batch in memory; no results are compared."""
     bare, whole = (
         partial(_bare, size, precision, size.train // reference_impls.BATCH),
         partial(_ours, size, precision),

@@ -1,4 +1,4 @@
-"""Triggers, from 8-bit images to the batches that a network takes: image by image, and a batch at a time.
+"""Triggers, from 8-bit images to batches of a network: image by image, and a batch at a time.
 
 Once as each image is read, and once as BackdoorBench has it, whose triggered images are PNG files.
 """
@@ -74,7 +74,8 @@ def _as_files(pictures, change):
 
 
 def _ours(test, stamp):
-    return (chunk.float().div_(255) for chunk in apply_trigger(test, stamp).split(reference_impls.BATCH))
+    triggered = apply_trigger(test, stamp)
+    return (chunk.float().div_(255) for chunk in triggered.split(reference_impls.BATCH))
 
 
 def _used(batches):

@@ -23,7 +23,7 @@ CLASSES, TARGET = 10, 0
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: training and test images (5 to 1, as in CIFAR-10), width, and repeats."""
+    """How much is measured: training and test images (5 to 1, as in CIFAR-10), width, repeats."""
 
     train: int = 1280
     test: int = 256
@@ -69,7 +69,7 @@ def stamp_of(name):
     method = load("attack", name)
     train = TrainingSet(*(x.to(machine_peak.device()) for x in images(100)), CLASSES)
     state = method.function(train, Goal(TARGET, 0.1, CLASSES), method.hyper(), context()).state
-    return lambda x: method.about.trigger(x, state), state
+    return lambda x: method.info.trigger(x, state), state
 
 
 def evaluation_set(test, labels, stamp):
@@ -77,4 +77,5 @@ def evaluation_set(test, labels, stamp):
     chosen = labels != TARGET
     truth = TrueLabels(labels.numpy(), labels[chosen].numpy(), np.full(int(chosen.sum()), TARGET))
     test = test.to(machine_peak.device())
-    return EvaluationSet(test, apply_trigger(test[chosen.to(test.device)], stamp), truth, CLASSES, chosen)
+    triggered = apply_trigger(test[chosen.to(test.device)], stamp)
+    return EvaluationSet(test, triggered, truth, CLASSES, chosen)

@@ -1,4 +1,4 @@
-"""A study whose defenses go wrong in every way, and a way to disturb its run."""
+"""A study whose defenses fail in every way, and a way to disturb its run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.store.record_files import read_lines
 from harness.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-MARK = "DEFUSE_CHAOS"
+MARK = "DEFUSE_TEST_MARK"
 HEAD = '"""{name}, for tests."""\nfrom harness.contract import defense\n{imports}\n'
 DECORATED = '@defense(paper="", year=0, family="control")\ndef {name}(model, budget, hyper, ctx):\n'
 BAD = {
@@ -30,7 +30,8 @@ BAD = {
     "raises": ("", "raise ConnectionError('as planned')"),
     "greedy": (
         "import resource, torch",
-        "resource.setrlimit(resource.RLIMIT_AS, (48 << 30, -1)); torch.empty(1 << 40, dtype=torch.uint8)",
+        "resource.setrlimit(resource.RLIMIT_AS, (48 << 30, -1)); "
+        "torch.empty(1 << 40, dtype=torch.uint8)",
     ),
     "nan": ("", "next(model.parameters()).data.fill_(float('nan'))"),
 }
@@ -42,7 +43,7 @@ EXPECTED = {
 
 
 def study(folder: Path, bad=tuple(BAD), seeds=(0,), timeout=None) -> Path:
-    """Write the files of the bad defenses and a study of them and of two good ones; return its path."""
+    """Write the bad defenses and a study of them and two good ones; return its path."""
     for name in bad:
         imports, body = BAD[name]
         head = HEAD.format(name=name, imports=imports) + DECORATED.format(name=name)
@@ -57,18 +58,18 @@ def study(folder: Path, bad=tuple(BAD), seeds=(0,), timeout=None) -> Path:
         "seeds": list(seeds),
         **({} if timeout is None else {"timeout": timeout}),
     }
-    path = folder / "chaos.yaml"
+    path = folder / "failing.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
 
 
 def command(*arguments: object) -> list[str]:
     """Return a command line of defuse."""
-    return [sys.executable, "-c", "from harness.cli.main import main; main()", *map(str, arguments)]
+    return [sys.executable, "-m", "harness", *map(str, arguments)]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment of a defuse process; children that outlive it are found by a mark in it."""
+    """Return the environment of a defuse process; ``more`` may mark it, to find its children by."""
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **more}
 
 
@@ -81,7 +82,7 @@ def run(path: Path, out: Path, *more: object, **env: str) -> subprocess.Complete
 
 
 def undisturbed(folder: Path) -> tuple[dict[str, dict], float]:
-    """Run the good cells alone; return their results, and seconds that no cell comes near."""
+    """Run the good cells alone; return their results, and more seconds than any cell takes."""
     start = time.monotonic()
     ended = run(study(folder, bad=()), folder / "out")
     assert ended.returncode == 0, ended.stderr
@@ -89,7 +90,7 @@ def undisturbed(folder: Path) -> tuple[dict[str, dict], float]:
 
 
 def disturbed(path: Path, out: Path, seed: int, kills: int, longest: float = 12) -> Counter[str]:
-    """Run a study whose supervisor is killed within ``longest`` seconds; return what statuses stay."""
+    """Run a study whose supervisor is killed within ``longest`` seconds; count final statuses."""
     chance, mark = random.Random(seed), uuid.uuid4().hex
     for _ in range(kills):
         process = subprocess.Popen(
@@ -109,7 +110,7 @@ def disturbed(path: Path, out: Path, seed: int, kills: int, longest: float = 12)
 
 
 def checked(out: Path, mark: str) -> Counter[str]:
-    """Hold a store against what must be true after any accident; return its cells' statuses."""
+    """Check what must be true of a store after any accident; count its cells by status."""
     store = Store(out / "store")
     files = store.record_files()
     assert all(path.read_bytes().endswith(b"\n") for path in files if path.stat().st_size)
@@ -124,7 +125,7 @@ def checked(out: Path, mark: str) -> Counter[str]:
 
 
 def alive(mark: str) -> list[str]:
-    """Return the processes that carry the mark, but for those that are ending."""
+    """Return the processes with the mark, except for those that are ending."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -136,7 +137,7 @@ def alive(mark: str) -> list[str]:
 
 
 def results(out: Path) -> dict[str, dict]:
-    """Return the results of all ok records by name, without what a clock measures."""
+    """Return the results of all ok records by name, without measured times and memory."""
     latest = Store(out / "store").latest()
     clocks = {"seconds", "peak_mem_mb"}
     return {

@@ -6,7 +6,11 @@ from torch import nn
 
 from harness.contract import Context, OutOfTimeError, Recipe
 from harness.data.augment import Augment
-from harness.toolbox.fit import _lr_schedule, as_float, fit
+from harness.toolbox.fit import (
+    _lr_schedule,
+    fit,
+)
+from harness.toolbox.predict import as_float
 
 
 def context(deadline=None):

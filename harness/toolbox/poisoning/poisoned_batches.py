@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from harness.contract import Batch, Goal
-from harness.toolbox.fit import as_float
+from harness.toolbox.predict import as_float
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 """Maps float images (n, C, H, W) in [0, 1] to changed ones."""
