@@ -16,8 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harness.contract import Kind
+from harness.plan.registry import Method, describe, names
+
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "report" / "golden"
+SCHEMA = ROOT / "tests" / "store" / "record_schema.json"
 CONFIGS = ROOT / "configs" / "README.md"
 TYPES = {
     "AtLeastOne": "list",
@@ -49,6 +53,13 @@ def report_tables() -> dict[Path, str]:
             path: (Path(folder) / path.name).read_text(encoding="utf-8")
             for path in sorted(GOLDEN.iterdir())
         }
+
+
+def record_schema_file() -> dict[Path, str]:
+    """Return the JSON Schema of a record, as ``defuse schema record`` prints it."""
+    from harness.store.record_schema import record_schema
+
+    return {SCHEMA: json.dumps(record_schema(), indent=2) + "\n"}
 
 
 def study_keys() -> dict[Path, str]:
@@ -115,9 +126,59 @@ def _nested(kind: type) -> list[str]:
     ]
 
 
+def method_tables() -> dict[Path, str]:
+    """Return the pages of attacks and defenses with their tables of methods."""
+    return {
+        ROOT / "attacks" / "README.md": _page_with_methods("attack", _attack_row),
+        ROOT / "defenses" / "README.md": _page_with_methods("defense", _defense_row),
+    }
+
+
+def _page_with_methods(kind: Kind, row: Callable[[Method], dict[str, str]]) -> str:
+    rows = [row(describe(kind, name)) for name in names(kind)]
+    table = "\n".join(
+        f"| {' | '.join(cells)} |"
+        for cells in (rows[0], ["--"] * len(rows[0]), *(list(x.values()) for x in rows))
+    )
+    text = (ROOT / f"{kind}s" / "README.md").read_text(encoding="utf-8")
+    marked = r"(<!-- methods: [^\n]* -->\n\n).*?(<!-- end of methods -->)"
+    return re.sub(marked, lambda m: m[1] + table + "\n\n" + m[2], text, flags=re.DOTALL)
+
+
+def _attack_row(method: Method) -> dict[str, str]:
+    info = method.info
+    traits = {
+        "clean label": info.clean_label,
+        "clean model": info.clean_model,
+        "trains the model": "TrainingControl" in str(method.function.__annotations__["return"]),
+        "all-to-all": info.all_to_all,
+    }
+    return {
+        "name": f"`{method.name}`",
+        "shown as": method.display_name,
+        "paper": info.paper or "-",
+        "traits and needs": ", ".join(name for name, holds in traits.items() if holds) or "-",
+    }
+
+
+def _defense_row(method: Method) -> dict[str, str]:
+    info = method.info
+    return {
+        "name": f"`{method.name}`",
+        "shown as": method.display_name,
+        "paper": info.paper or "-",
+        "family": info.family,
+        "needs": info.needs,
+        "least SPC": str(info.least_spc),
+        "works on": info.requires or "any layers",
+    }
+
+
 GENERATED: dict[str, Callable[[], dict[Path, str]]] = {
     "report": report_tables,
     "study-keys": study_keys,
+    "methods": method_tables,
+    "record-schema": record_schema_file,
 }
 """Each name with the function that returns the files and their text."""
 

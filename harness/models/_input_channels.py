@@ -6,7 +6,7 @@ from torch import nn
 
 
 def with_channels(net: nn.Module, channels: int) -> nn.Module:
-    """Replace the first convolution by one for ``channels`` inputs if needed; return the network."""
+    """Return the network; its first convolution is replaced unless it has ``channels`` inputs."""
     name, first = next((name, x) for name, x in net.named_modules() if isinstance(x, nn.Conv2d))
     if first.in_channels != channels:
         parent = net.get_submodule(name.rpartition(".")[0])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def prepare_for_eval(network: nn.Module, device: torch.device) -> nn.Module:
     """Return the network in eval mode, on the device and in the layout in which it is evaluated."""
-    return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return network.eval().to(device).to(memory_format=torch.channels_last)
 
 
 def build(model: MethodSpec[ModelInfo], data: DataInfo) -> nn.Sequential:

@@ -11,6 +11,8 @@ from harness.plan.entries import resolve_method
 from harness.plan.registry import describe
 from harness.plan.spec import Victim
 from harness.study.victims import clean_model_of
+from harness.training.network import build
+from harness.training.poisoning import attack_data
 
 CPU = torch.device("cpu")
 CLASSES = 4
@@ -65,11 +67,12 @@ def victim(data, attack="badnets", rate=0.1, target=1, model="preactresnet18", e
     choice = resolve_method("attack", {attack: QUICK.get(attack, {}) | hyper}, base)
     network = resolve_method("model", {model: QUICK.get(model, {})}, base)
     recipe = Recipe(epochs=epochs, batch=32, lr=0.05, precision="fp32")
-    made = Victim(data.info, network, recipe, "quick", choice, rate, target, 0)
+    fields = (data.info, network, recipe, "quick", choice, rate, target, 0)
+    made = Victim(*fields)
     if made.is_clean:
         return clean_model_of(made)
     if choice.info.clean_model:
-        return Victim(data.info, network, recipe, "quick", choice, rate, target, 0, clean_model_of(made))
+        return Victim(*fields, clean_model_of(made))
     return made
 
 
@@ -79,3 +82,15 @@ def traits(attack):
 
 def context():
     return Context(CPU, torch.Generator().manual_seed(0))
+
+
+def clean_network(spec):
+    """Return an untrained network in place of the clean model, if the victim's attack needs one."""
+    if spec.clean is None:
+        return None
+    torch.manual_seed(0)
+    return build(spec.model, spec.data).eval()
+
+
+def run_attack(spec, data, store):
+    return attack_data(spec, data, clean_network(spec), context(), store)

@@ -1,4 +1,4 @@
-"""Every architecture: torchvision's names, any channels, and a BadNets victim at 32x32 and 64x64."""
+"""Every architecture: torchvision's names, any channels, BadNets victims at 32x32 and 64x64."""
 
 import pytest
 import torch
@@ -111,7 +111,7 @@ def formula(block, x):
 
 @pytest.mark.parametrize("size", [8, 32], ids=["maps down to one pixel", "CIFAR-10's"])
 def test_a_preactivation_network_trains_by_its_formula_to_the_bit(size, monkeypatch):
-    """A sum in place leaves another layout on maps of one pixel: summed in another order, other numbers."""
+    """A sum in place has another memory layout on maps of one pixel, and other sums later."""
 
     def bits():
         torch.manual_seed(1)

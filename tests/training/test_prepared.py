@@ -1,4 +1,4 @@
-"""What an attack prepares, an encoder or a pattern, is a record of its own kind beside victims and cells."""
+"""What an attack prepares, an encoder or a pattern, is a record of its own kind."""
 
 import os
 
@@ -26,7 +26,8 @@ def test_a_store_with_a_byproduct_is_resumed_merged_and_kept_by_gc(tmp_path):
     for file in store.artifacts_folder.glob("*/*"):
         os.utime(file, (0, 0))
     needed = {store.path_of(x.result.artifacts.byproduct) for x in made}
-    freed = {item.path for item in find_garbage(store, tmp_path, needed_by([tiny_study.load(first)]))}
+    garbage = find_garbage(store, tmp_path, needed_by([tiny_study.load(first)]))
+    freed = {item.path for item in garbage}
     assert len(freed & needed) == 1  # the second seed's, which the first study does not know
     garbage = find_garbage(store, tmp_path, needed_by([tiny_study.load(more)]))
     assert not {item.path for item in garbage} & needed
