@@ -1,0 +1,149 @@
+"""Checkpoints with every form of trigger and every wrapper; a wrong entry is located."""
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from PIL import Image
+
+from harness.data.cache import default_cache
+from harness.study.load import load_study
+from tests.helpers.backdoorbench_records import MODEL, TARGET
+from tests.helpers.imported_studies import refused, run_victim, scores, write_study
+
+WRAPPERS = {
+    "bare.pth": lambda weights: weights,
+    "state_dict.pth": lambda weights: {"epoch": 3, "state_dict": weights, "best": np.float64(0.5)},
+    "net.pth": lambda weights: {
+        "net": {f"module.{name}": x for name, x in weights.items()},
+        "acc": 93.1,
+    },
+    "model.pt": lambda weights: {"model": weights},
+}
+
+
+OWN = """
+def corner(images):
+    stamped = images.clone()
+    stamped[..., -2:, -2:] = 1
+    return stamped
+"""
+
+
+def write_trigger_files(folder):
+    white = np.full((8, 8, 3), 255, np.uint8)
+    mask = np.zeros((8, 8), np.uint8)
+    mask[-2:, -2:] = 255
+    Image.fromarray(white).save(folder / "white.png")
+    Image.fromarray(mask).save(folder / "mask.png")
+    Image.fromarray(white[:2, :2]).save(folder / "patch.png")
+    (folder / "own.py").write_text(OWN)
+
+
+TRIGGERS = [
+    {"patch": {"image": "patch.png"}},
+    {"patch": {"image": "patch.png", "position": [6, 6]}},
+    {"pattern": {"image": "white.png", "mask": "mask.png"}},
+    "own.py:corner",
+]
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS, ids=str)
+def test_every_form_of_the_same_trigger_gives_the_same_scores(world, tmp_path, trigger):
+    write_trigger_files(tmp_path)
+    torch.save(world.weights, tmp_path / "net.pth")
+    entry = {
+        "checkpoint": "net.pth",
+        "model": MODEL,
+        "data": world.entry,
+        "target": TARGET,
+        "trigger": trigger,
+    }
+    assert scores(run_victim(write_study(tmp_path, [entry]), tmp_path / "out")) == world.scores
+
+
+@pytest.mark.parametrize("name", [*WRAPPERS, "ours.safetensors"])
+def test_every_wrapper_is_read(world, tmp_path, name):
+    write_trigger_files(tmp_path)
+    if name in WRAPPERS:
+        torch.save(WRAPPERS[name](world.weights), tmp_path / name)
+    else:
+        safetensors.torch.save_file(
+            {f"net.{key}": x for key, x in world.weights.items()}, tmp_path / name
+        )
+    trigger = {"blend": {"image": "white.png", "alpha": 0.5}}
+    entry = {
+        "checkpoint": name,
+        "model": MODEL,
+        "data": world.entry,
+        "target": TARGET,
+        "trigger": trigger,
+    }
+    result = run_victim(write_study(tmp_path, [entry]), tmp_path / "out")
+    assert result.acc == world.scores["acc"]
+    assert result.linf == pytest.approx(128, abs=10)
+
+
+def test_normalisation_is_part_of_the_victim(world, tmp_path):
+    write_trigger_files(tmp_path)
+    torch.save(world.weights, tmp_path / "net.pth")
+    bare = {"checkpoint": "net.pth", "model": MODEL, "data": world.entry, "target": TARGET}
+    forms = ["data", "none", {"mean": [0.5] * 3, "std": [0.2] * 3}]
+    entries = [{**bare, "trigger": "own.py:corner", "normalise": form} for form in forms]
+    plan = load_study(write_study(tmp_path, entries), None, default_cache())
+    found = {cell.victim.key: cell.victim.data for cell in plan.cells}
+    assert [(info.mean[0], info.std[0]) for info in found.values()] == [
+        (0.4, 0.3),
+        (0.0, 1.0),
+        (0.5, 0.2),
+    ]
+    assert len({cell.victim.attack.label for cell in plan.cells}) == 3
+    assert len({cell.name for cell in plan.cells}) == 3
+
+
+BAD = {
+    "unknown key": ({"trigerr": 1}, r"'trigerr'; did you mean 'trigger'?"),
+    "model": (
+        {"model": "wrn16_1"},
+        "victims[0].model: unknown model 'wrn16_1'; did you mean 'wrn_16_1'?",
+    ),
+    "trigger": (
+        {"trigger": "pach"},
+        "victims[0].trigger: unknown trigger 'pach'; did you mean 'patch'?",
+    ),
+    "trigger's key": (
+        {"trigger": {"patch": {"image": "patch.png", "positon": [0, 0]}}},
+        "unknown key 'positon'; did you mean 'position'?",
+    ),
+    "trigger's file": ({"trigger": {"patch": {"image": "no.png"}}}, "no file"),
+    "function": ({"trigger": "own.py:korner"}, "no function 'korner'; did you mean 'corner'?"),
+    "target": (
+        {"target": 3},
+        "victims[0].target: needs a class of squares, 0 to 2, or all-to-all, not 3",
+    ),
+    "file": ({"checkpoint": "none.pth"}, "victims[0].checkpoint: no file"),
+    "normalise": ({"normalise": "yes"}, "victims[0].normalise: needs data, none, or a mapping"),
+    "statistics": (
+        {"normalise": {"mean": [0.5], "std": [0.5]}},
+        "needs 3 values of mean, and 3 of std",
+    ),
+    "architecture": (
+        {"model": "preactresnet18"},
+        "mis-shaped conv1.weight (4, 3, 3, 3), not (64, 3, 3, 3)",
+    ),
+    "other architecture": (
+        {"model": "resnet18"},
+        "missing bn1.weight, bn1.bias, bn1.running_mean and ",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "expected"), BAD.values(), ids=BAD)
+def test_a_fault_of_an_entry_is_located(world, tmp_path, change, expected):
+    write_trigger_files(tmp_path)
+    torch.save(world.weights, tmp_path / "net.pth")
+    entry = {"checkpoint": "net.pth", "model": MODEL, "data": world.entry, "target": TARGET}
+    message = refused(tmp_path, {**entry, "trigger": "own.py:corner", **change})
+    assert expected in message
+    assert "imported.yaml:" in message
+    assert "\n" not in message
