@@ -95,8 +95,10 @@ def inputaware(train: TrainingSet, goal: Goal, hyper: Hyper, ctx: Context) -> Tr
         penalty = hyper.diversity_weight * _similarity(
             (x[:pairs], others[:pairs]), (patterns[:pairs], patterns[first : first + pairs])
         )
-        wanted = torch.cat([goal.labels(labels[:first]), labels[first:]])
-        return Batch(torch.cat([changed, x[first + crosses :]]), wanted, first, crosses, penalty)
+        new_labels = torch.cat([goal.labels(labels[:first]), labels[first:]])
+        return Batch(
+            torch.cat([changed, x[first + crosses :]]), new_labels, first, crosses, penalty
+        )
 
     networks = (("pattern.", pattern), ("mask.", mask))
     state = {prefix + name: x for prefix, net in networks for name, x in net.state_dict().items()}

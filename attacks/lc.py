@@ -58,8 +58,8 @@ def make_adversarial(
     """Return the target class with adversarial noise, uint8 (n, C, H, W), in data set order."""
     members = goal.is_target(train.labels).nonzero()[:, 0]
     if hyper.images is not None:
-        given = read_array(hyper.images, tuple(train.images.shape))
-        return {"images": to_uint8(given[members.cpu()])}
+        adversarial_images = read_array(hyper.images, tuple(train.images.shape))
+        return {"images": to_uint8(adversarial_images[members.cpu()])}
     assert train.clean_model is not None
     chunks: list[torch.Tensor] = []
     for indices in members.split(CHUNK):

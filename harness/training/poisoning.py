@@ -30,11 +30,11 @@ def goal_of(victim: Victim) -> Goal:
 
 
 def attack_data(
-    victim: Victim, data: DeviceDataset, clean: nn.Module | None, ctx: Context, store: Store
+    victim: Victim, data: DeviceDataset, clean_model: nn.Module | None, ctx: Context, store: Store
 ) -> Poison | TrainingControl:
-    """Run the victim's attack; ``clean`` is the clean model where it needs one."""
+    """Run the victim's attack. ``clean_model`` is for attacks that need one."""
     method = victim.attack.load()
-    training = TrainingSet(data.train_images, data.train_labels, data.info.classes, clean)
+    training = TrainingSet(data.train_images, data.train_labels, data.info.classes, clean_model)
     if method.info.prepare is not None:
         training = training._replace(prepared=_prepared(victim, method, training, ctx, store))
     reseed(ctx.generator, seed(victim.key, "poison"))
@@ -56,13 +56,13 @@ def _prepared(
     key = digest(victim.prepared_spec)
     record = store.newest(key)
     if record is None:
-        record = _make(victim, method, training, ctx, store)
+        record = _prepare(victim, method, training, ctx, store)
         store.append(record)
     assert isinstance(record, PreparedRecord)
     return to_tensors(store.get(record.result.artifacts.byproduct), ctx.device)
 
 
-def _make(
+def _prepare(
     victim: Victim,
     method: LoadedMethod[AttackInfo],
     training: TrainingSet,
@@ -72,17 +72,17 @@ def _make(
     key = digest(victim.prepared_spec)
     assert method.info.prepare is not None
     start = perf_counter()
-    own = replace(ctx, scalars=[])
+    own_ctx = replace(ctx, scalars=[])
     reseed(ctx.generator, seed(key, "prepare"))
-    made = method.info.prepare(training, goal_of(victim), method.hyper, own)
+    prepared = method.info.prepare(training, goal_of(victim), method.hyper, own_ctx)
     seconds = perf_counter() - start
-    artifacts = PreparedArtifacts(byproduct=store.put(to_numpy(made)))
+    artifacts = PreparedArtifacts(byproduct=store.put(to_numpy(prepared)))
     return PreparedRecord.ok(
         key,
         f"{victim.attack.label} on {victim.data.name}",
         victim.prepared_spec,
         PreparedResult(seconds=seconds, artifacts=artifacts),
-        own.scalars[-1:],
+        own_ctx.scalars[-1:],
     )
 
 
@@ -111,11 +111,11 @@ class PoisonCounter:
         """Return the same attack, with every batch counted."""
 
         def batch(images: torch.Tensor, labels: torch.Tensor) -> Batch:
-            made = control.batch(images, labels)
+            poisoned = control.batch(images, labels)
             self.samples += len(labels)
-            self.backdoors += made.backdoors
-            self.covers += made.covers
-            return made
+            self.backdoors += poisoned.backdoors
+            self.covers += poisoned.covers
+            return poisoned
 
         return replace(control, batch=batch)
 

@@ -69,13 +69,17 @@ class LoadedVictim:
 
 
 def train_victim(
-    victim: Victim, data: DeviceDataset, ctx: Context, store: Store, clean: nn.Module | None = None
+    victim: Victim,
+    data: DeviceDataset,
+    ctx: Context,
+    store: Store,
+    clean_model: nn.Module | None = None,
 ) -> VictimResult:
     """Attack the training set, train the model, save everything, and return the record's result.
 
-    ``clean`` is the clean model of an attack that needs one.
+    ``clean_model`` is for attacks that need one.
     """
-    attack = attack_data(victim, data, clean, ctx, store)
+    attack = attack_data(victim, data, clean_model, ctx, store)
     reseed(ctx.generator, seed(victim.key, "train"))
     model = build(victim.model, victim.data).to(ctx.device)
     if isinstance(attack, Poison):

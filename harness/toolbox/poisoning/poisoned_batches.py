@@ -58,8 +58,8 @@ class BatchPoisoner:
         x = as_float(images)
         end = first + covers
         changed = torch.cat([trigger(x[:first]), cover(x[first:end]), x[end:]])
-        wanted = torch.cat([self.goal.labels(labels[:first]), labels[first:]])
-        return Batch(changed, wanted, first, covers)
+        new_labels = torch.cat([self.goal.labels(labels[:first]), labels[first:]])
+        return Batch(changed, new_labels, first, covers)
 
 
 def random_images(train_images: torch.Tensor, n: int, generator: torch.Generator) -> torch.Tensor:
