@@ -1,7 +1,7 @@
 """Which packages a wheel holds; all else is in pyproject.toml.
 
-``attacks/``, ``defenses/`` and ``configs/`` lie beside ``harness/`` in the repository and inside it when
-installed, so that they neither hide nor are hidden by a user's own folders of these names.
+``attacks/``, ``defenses/`` and ``configs/`` are beside ``harness/`` in the repository and inside it
+when installed, so that they neither hide nor are hidden by a user's folders of these names.
 """
 
 from setuptools import find_packages, setup
@@ -13,7 +13,7 @@ setup(
     package_dir={"harness": "harness", **INSIDE},
     package_data={
         "harness": ["py.typed"],
-        "harness.configs": ["*.yaml"],
+        "harness.configs": ["*.yaml", "*/*.yaml"],
         "harness.report.page": ["*.html", "*.css", "*.js"],
     },
 )

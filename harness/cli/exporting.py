@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import DATA_ROOT, OK, OUT, echo
-from harness.cli.studies import STUDY
+from harness.cli.options import DATA_ROOT, OK, OUT, STUDY, echo
 
 
 @click.group()

@@ -52,7 +52,7 @@ def _resolve(records: tuple[str, ...], data_root: Path | None) -> list[Victim]:
     cache = default_cache()
     setting = ImportContext(
         Path.cwd(),
-        cache.parent / "foreign",
+        cache.parent / "imported",
         lambda name: prepare(name, DataOptions(), data_root, cache),
         [],
     )

@@ -12,13 +12,12 @@ import click
 
 from harness.cli.exporting import export
 from harness.cli.importing import import_
-from harness.cli.options import DATA_ROOT, OK, OUT, console, echo
+from harness.cli.options import DATA_ROOT, OK, OUT, STUDY, console, echo
 from harness.cli.printing import print_plan, print_progress
 from harness.cli.report import compare, report, report_if_needed
 from harness.cli.schema import schema
 from harness.cli.status import show, status
 from harness.cli.store import compact, gc, merge
-from harness.cli.studies import STUDY
 from harness.errors import UserError
 
 if TYPE_CHECKING:

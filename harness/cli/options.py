@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.study.builtin import find_study
+
 if TYPE_CHECKING:
     from rich.console import Console
 
 OK, SOME_FAILED = 0, 1
 """Exit codes; a user's mistake is 2, Ctrl-C 130."""
 
+STUDY = click.argument("study_path", metavar="STUDY", type=find_study)
 OUT = click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -10,7 +10,7 @@ import click
 
 from harness.cli.options import DATA_ROOT, OK, OUT, SOME_FAILED, console, echo
 from harness.cli.printing import exit_code
-from harness.cli.studies import find_study
+from harness.study.builtin import find_study
 
 if TYPE_CHECKING:
     from harness.plan.study import Study

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import DATA_ROOT, OK, OUT, console, echo
+from harness.cli.options import DATA_ROOT, OK, OUT, STUDY, console, echo
 from harness.cli.printing import exit_code, print_progress, print_queue
-from harness.cli.studies import STUDY
 
 
 @click.command()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import DATA_ROOT, OK, OUT, echo
-from harness.cli.studies import STUDY, find_study
+from harness.cli.options import DATA_ROOT, OK, OUT, STUDY, echo
+from harness.study.builtin import find_study
 
 if TYPE_CHECKING:
     from harness.plan.study import Study

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import glob
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.data.catalog import CatalogEntry
 from harness.data.labels import check_labels
-from harness.data.locate import Files, RawSource
 from harness.data.splits import Encoded, RawDataset, Split, join_splits
 from harness.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from harness.data.locate import Files, RawSource
 
 
 def read_parquet(source: RawSource, files: Files, scratch: Path) -> RawDataset:

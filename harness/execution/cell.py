@@ -15,7 +15,7 @@ from harness.data.device_dataset import DeviceDataset
 from harness.data.tensors import to_numpy
 from harness.evaluation.evaluate import Evaluation, disagreement_auroc, evaluate, trigger_scores
 from harness.evaluation.metrics import defense_metrics
-from harness.plan.budget import draw
+from harness.plan.budget import draw_budget
 from harness.plan.keys import seed
 from harness.plan.spec import Cell
 from harness.store.record import CellArtifacts, CellResult, Companion, TriggerScores
@@ -227,6 +227,6 @@ def clean_budget(
 def budget_indices(cell: Cell, data: DeviceDataset) -> torch.Tensor:
     """Return the indices of the cell's clean samples in the training set, int64 (n,)."""
     labels = data.train_labels.cpu().numpy()
-    return torch.from_numpy(draw(labels, cell.budget, cell.budget_seed)).to(
+    return torch.from_numpy(draw_budget(labels, cell.budget, cell.budget_seed)).to(
         data.train_images.device
     )

@@ -15,6 +15,7 @@ from harness.plan.budget import BudgetSpec
 from harness.plan.spec import Cell
 from harness.plan.study import Study
 from harness.plan.validation import faults_of, validate
+from harness.study.builtin import find_study
 from harness.study.cells import plan_cell
 from harness.study.faults import FaultCollector
 from harness.study.resolve import Resolver
@@ -29,17 +30,18 @@ from harness.study.victims import (
 from harness.study.yamlfile import YamlFile
 
 
-def load_study(path: Path, root: Path | None = None, cache: Path | None = None) -> Study:
+def load_study(study: str | Path, root: Path | None = None, cache: Path | None = None) -> Study:
     """Read and validate a study file; a data set that it names is decoded if it never was.
 
     Args:
-        path: the YAML file.
+        study: the YAML file, or the name of a built-in study.
         root: the folder of local data sets; None looks at the hub alone.
         cache: the folder of decoded data sets; None takes the default.
 
     Raises:
         UserError: one line per fault in the file, with its location and the nearest valid name.
     """
+    path = find_study(study)
     faults = FaultCollector(YamlFile(path))
     file = _read_schema(faults)
     resolver = Resolver(faults, root, default_cache() if cache is None else cache)

@@ -8,10 +8,13 @@ can't be folded into a convolution that pads with zeros.
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from harness.data.catalog import CATALOG
 from harness.plan.registry import describe
-from harness.plan.spec import Victim
+
+if TYPE_CHECKING:
+    from harness.plan.spec import Victim
 
 DATA = {
     "cifar10": ("cifar10", 10),

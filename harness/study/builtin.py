@@ -1,11 +1,9 @@
-"""Finds the study that a user names: a YAML file, or one of the studies that come with Defuse."""
+"""Finds a study: a YAML file, or one of the studies that come with Defuse (``configs/``)."""
 
 from __future__ import annotations
 
 import importlib.resources
 from pathlib import Path
-
-import click
 
 from harness.errors import UserError, nearest
 
@@ -19,19 +17,16 @@ def builtin_studies() -> dict[str, Path]:
     }
 
 
-def find_study(name: str) -> Path:
-    """Return the path of a study: a file, or the name of a built-in study.
+def find_study(name: str | Path) -> Path:
+    """Return the path of a study, given a file or the name of a built-in study.
 
     Raises:
-        UserError: neither. A file that ends in .yaml is looked for when it is read.
+        UserError: it is neither. A missing file that ends in .yaml is reported when it is read.
     """
     path = Path(name)
     if path.is_file() or path.suffix == ".yaml":
         return path
     studies = builtin_studies()
-    if name not in studies:
-        raise UserError(f"no file and no built-in study {name!r}{nearest(name, studies)}")
-    return studies[name]
-
-
-STUDY = click.argument("study_path", metavar="STUDY", type=find_study)
+    if path.as_posix() not in studies:
+        raise UserError(f"no file and no built-in study {str(name)!r}{nearest(str(name), studies)}")
+    return studies[path.as_posix()]
