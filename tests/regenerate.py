@@ -44,11 +44,10 @@ REQUIRED = {"data", "models", "attacks"}
 def report_tables() -> dict[Path, str]:
     """Return the report's files for a synthetic frame, those that are kept under ``golden``."""
     from harness.report.write import write_report
-    from tests.helpers.synthetic_frames import source
-    from tests.report.test_tables import golden_frame
+    from tests.helpers.synthetic_frames import golden_report
 
     with tempfile.TemporaryDirectory() as folder:
-        write_report(source(golden_frame()), Path(folder))
+        write_report(golden_report(), Path(folder))
         return {
             path: (Path(folder) / path.name).read_text(encoding="utf-8")
             for path in sorted(GOLDEN.iterdir())

@@ -1,4 +1,4 @@
-"""Two stores side by side: the cells that mean the same in both, whatever their methods' versions."""
+"""Matches the cells of two stores: the same data, methods and seeds, whatever the versions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from msgspec import to_builtins
 
 from harness.plan.keys import canonical, digest
 from harness.report.frame.frame import MEASURED, NAN
-from harness.store.record import CellRecord, CellSpec, MethodIdentity, VictimRecord, VictimSpec, numbers
+from harness.store.record import (
+    CellRecord,
+    CellSpec,
+    MethodIdentity,
+    VictimRecord,
+    VictimSpec,
+    numbers,
+)
 from harness.store.record_files import LatestRecords
 
 Versions = dict[str, set[str]]
@@ -22,14 +29,13 @@ class StoreCells:
     """The cells of one store."""
 
     cells: pd.DataFrame
-    """Indexed by what a cell means; the columns that ``statistics.summarize`` needs, and
-    ``name``."""
+    """Indexed by ``comparison_key``; the columns that ``means.summarize`` needs, and ``name``."""
     versions: Versions
     """Versions by method ("defense ims"), and of the training and evaluation loops."""
 
 
 def store_cells(latest: LatestRecords) -> StoreCells:
-    """Return the cells of a store's newest records; a cell whose victim has no record has no meaning here.
+    """Return the cells of a store's newest records whose victims have a record.
 
     Of several versions of one cell in one store, the one that finished last counts.
     """
@@ -45,13 +51,13 @@ def store_cells(latest: LatestRecords) -> StoreCells:
     return StoreCells(pd.DataFrame.from_dict(rows, orient="index"), dict(versions))
 
 
-def _plain(method: MethodIdentity) -> dict[str, Any]:
+def _without_version(method: MethodIdentity) -> dict[str, Any]:
     return {"name": method.name, "hyper": method.hyper}
 
 
 def comparison_key(cell: CellSpec, victim: VictimSpec) -> str:
-    """Return what a cell asks for, without the versions of what answers."""
-    asked = {
+    """Return the key of a cell without any versions: equal for cells that can be compared."""
+    setting = {
         "data": victim.data,
         "recipe": victim.recipe,
         "rate": victim.rate,
@@ -59,21 +65,26 @@ def comparison_key(cell: CellSpec, victim: VictimSpec) -> str:
         "seed": cell.seed,
         "source": "" if victim.source is None else to_builtins(victim.source),
     }
-    methods = {"model": _plain(victim.model), "attack": _plain(victim.attack)}
-    return canonical([asked, methods, _plain(cell.defense), to_builtins(cell.budget)])
+    methods = {"model": _without_version(victim.model), "attack": _without_version(victim.attack)}
+    return canonical([setting, methods, _without_version(cell.defense), to_builtins(cell.budget)])
 
 
 def _row(record: CellRecord, victim: VictimRecord) -> dict[str, Any]:
-    """Return one cell; names are read from the record's, and the setting keeps equal names apart."""
+    """Return one cell; labels are parts of the record's name, with digests to make them unique."""
     spec, measured = victim.spec, numbers(record.result)
     data, model, attack, *_, defense, budget = record.name.split(" / ")
-    setting = [spec.data, _plain(spec.model), spec.recipe, _plain(record.spec.defense)]
+    setting = [
+        spec.data,
+        _without_version(spec.model),
+        spec.recipe,
+        _without_version(record.spec.defense),
+    ]
     return {
         "study": "",
         "data": data,
         "model": model,
         "recipe": digest(setting)[:6],
-        "attack": f"{attack} {digest(_plain(spec.attack))[:6]}",
+        "attack": f"{attack} {digest(_without_version(spec.attack))[:6]}",
         "rate": spec.rate,
         "target": spec.target,
         "defense": defense,

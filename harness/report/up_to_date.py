@@ -1,7 +1,7 @@
-"""Whether a report is up to date: beside its files lies the digest of all that it was made from.
+"""Whether a report is up to date: next to its files is the digest of all that it was made from.
 
-That is the program, the study's file, its plan, and its records; other versions of the libraries
-are not told apart. Light: what is up to date is found so in no time.
+That is the program, the study's file, its cells, its own figure files and its records; versions of
+libraries do not count. No heavy imports, so that an up-to-date report is recognised at once.
 """
 
 from __future__ import annotations
@@ -9,23 +9,29 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from harness.plan.keys import canonical
-from harness.plan.registry import describe, program_files
-from harness.plan.spec import Study
+from harness.plan.registry import program_files
+from harness.plan.study import Study
+from harness.report.frame.labels import methods_of
 from harness.store.record_files import LatestRecords
-from harness.store.store import publish
+from harness.store.store import write_atomic
 
 MADE_FROM = ".made_from.json"
 SOURCES = {".py", ".html", ".css", ".js"}
 
 
-def input_digest(studies: Sequence[Study], records: LatestRecords, against: str | None = None) -> str:
+def input_digest(
+    studies: Sequence[Study], records: LatestRecords, against: str | None = None
+) -> str:
     """Return the digest of what a report of these studies is made from."""
     whole = hashlib.sha256(canonical(against).encode())
-    for part in (*_program(), *(part for study in studies for part in _of_study(study, records))):
-        whole.update(len(part).to_bytes(8, "big") + part)
+    inputs = chain(_program(), *(_study_inputs(study, records) for study in studies))
+    for content in inputs:
+        whole.update(len(content).to_bytes(8, "big") + content)
     return whole.hexdigest()
 
 
@@ -35,31 +41,39 @@ def _program() -> Iterator[bytes]:
             yield path.read_bytes()
 
 
-def _of_study(study: Study, records: LatestRecords) -> Iterator[bytes]:
-    """Yield the file, the plan, what defenses say of themselves, and the records without their scalars."""
+def _study_inputs(study: Study, records: LatestRecords) -> Iterator[bytes]:
+    """Yield study and figure files, the cells, what methods declare, and records without logs."""
     yield study.path.encode()
     yield Path(study.path).read_bytes()
     yield canonical([(cell.key, cell.skip) for cell in study.cells]).encode()
-    names = [victim.name for victim in study.defended.values()]  # an imported one's: its folder's
+    names = [victim.name for victim in study.defended.values()]  # may name an imported folder
     yield canonical(names).encode()
-    for ref in sorted({cell.defense.ref for cell in study.cells}):
-        yield repr(describe("defense", ref).about).encode()
+    for method in methods_of(study):
+        yield repr(method.info).encode()
+    for ref in study.figures:
+        yield Path(ref).read_bytes() if ref.endswith(".py") else ref.encode()
     for key in (*study.victims(), *(cell.key for cell in study.cells)):
-        yield records.text(key)
+        line = records.line(key)
+        yield b"" if line is None else line.text
 
 
-def write_stamp(folder: Path, made_from: str, written: Sequence[Path]) -> None:
-    """Keep what the report in ``folder`` was made from, and which files it has."""
-    kept = {"inputs": made_from, "files": [path.name for path in written]}
-    publish(folder / MADE_FROM, json.dumps(kept, indent=1).encode())
+def write_stamp(folder: Path, inputs: str, written: Sequence[Path]) -> None:
+    """Keep the digest of what the report in ``folder`` was made from, and which files it has."""
+    stamp = {"inputs": inputs, "files": [path.name for path in written]}
+    write_atomic(folder / MADE_FROM, json.dumps(stamp, indent=1).encode())
 
 
-def up_to_date(folder: Path, made_from: str) -> bool:
-    """Tell whether the report in ``folder`` was made from just this and has all its files."""
+def up_to_date(folder: Path, inputs: str) -> bool:
+    """Tell whether the report in ``folder`` was made from just these and has all its files."""
+    files = stamped_files(folder)
+    return bool(files) and _stamp(folder)["inputs"] == inputs and all(map(Path.exists, files))
+
+
+def stamped_files(folder: Path) -> list[Path]:
+    """Return the files of the report in ``folder``, as its stamp names them; empty without one."""
+    return [folder / name for name in _stamp(folder)["files"]]
+
+
+def _stamp(folder: Path) -> dict[str, Any]:
     path = folder / MADE_FROM
-    if not path.exists():
-        return False
-    kept = json.loads(path.read_bytes())
-    return bool(kept["inputs"] == made_from) and all(
-        (folder / name).exists() for name in kept["files"]
-    )
+    return dict(json.loads(path.read_bytes())) if path.exists() else {"inputs": "", "files": []}

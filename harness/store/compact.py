@@ -1,9 +1,8 @@
-"""Packs the records of a study into one parquet file, which every reader reads like the files it replaces."""
+"""Packs the records of a study into one parquet file, which is read like the files it replaces."""
 
 from __future__ import annotations
 
 import os
-import re
 import socket
 import time
 import uuid
@@ -12,12 +11,12 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.plan.study import Study
+from harness.plan.keys import slug
 from harness.store.record_files import RecordLine, read_lines, write_packed
-from harness.store.store import Store, part_of
+from harness.store.store import Store, atomic_path
 
 IDLE = 3600.0
-"""Seconds after which a file that another machine wrote is taken for finished."""
+"""Seconds without a change after which a file of another machine counts as closed."""
 
 
 class CompactResult(NamedTuple):
@@ -25,29 +24,33 @@ class CompactResult(NamedTuple):
 
     records: int
     files: int
-    """How many files they had lain in."""
+    """How many files they were in."""
     path: Path | None
-    """None when there was nothing to pack."""
+    """The new file; None if there was nothing to pack."""
 
 
-def compact(study: Study, store: Store) -> CompactResult:
-    """Move the study's records into one parquet file; those of other studies stay in JSON lines.
+def compact(store: Store, name: str, keys: set[str]) -> CompactResult:
+    """Move the records with some keys into one parquet file; others stay in JSON lines.
 
-    Files that a run may still write to are left alone. The new file is whole before an old one
-    goes, so that a reader, or another compaction, finds every record at any time.
+    Files that a run may still write to are left alone. The new file is complete before an old one
+    is deleted, so that a reader, or another compaction, finds every record at any time.
+
+    Args:
+        store: its records are moved.
+        name: of the study; the new file's name begins with it.
+        keys: of the study's cells and victims.
     """
-    keys = {cell.key for cell in study.cells} | set(study.victims())
-    name = re.sub(r"\W+", "_", study.name)
-    closed = [path for path in store.record_files() if _finished(path)]
+    prefix = slug(name, keep="_")
+    closed = [path for path in store.record_files() if _is_closed(path)]
     candidates = [
-        path for path in closed if path.suffix == ".jsonl" or path.name.startswith(f"{name}-")
+        path for path in closed if path.suffix == ".jsonl" or path.name.startswith(f"{prefix}-")
     ]
-    sizes = {path: path.stat().st_size for path in candidates if _holds(path, keys)}
+    sizes = {path: path.stat().st_size for path in candidates if _has_record(path, keys)}
     if all(path.suffix == ".parquet" for path in sizes) and len(sizes) < 2:
         return CompactResult(0, 0, None)
-    target = store.records_folder / f"{name}-{uuid.uuid4().hex[:8]}.parquet"
-    with part_of(target) as part:
-        count = write_packed((line for line in _lines(sizes) if line.key in keys), part)
+    target = store.records_folder / f"{prefix}-{uuid.uuid4().hex[:8]}.parquet"
+    with atomic_path(target) as temporary:
+        count = write_packed((line for line in _lines(sizes) if line.key in keys), temporary)
     write_lines(store, "rest", (line for line in _lines(sizes) if line.key not in keys))
     for path, size in sizes.items():
         if path.stat().st_size == size:
@@ -55,7 +58,7 @@ def compact(study: Study, store: Store) -> CompactResult:
     return CompactResult(count, len(sizes), target)
 
 
-def _holds(path: Path, keys: set[str]) -> bool:
+def _has_record(path: Path, keys: set[str]) -> bool:
     return any(line.key in keys for line in read_lines(path, scalars=False))
 
 
@@ -64,34 +67,41 @@ def _lines(paths: Iterable[Path]) -> Iterator[RecordLine]:
 
 
 def distinct(lines: Iterable[RecordLine], known: Iterable[RecordLine] = ()) -> Iterator[RecordLine]:
-    """Yield the lines that are not among the known ones, each once."""
-    seen = {(line.key, line.finished, hash(line)) for line in known}
+    """Yield each line once, but for those that equal a known one."""
+    seen = {_identity(line) for line in known}
     for line in lines:
-        mark = (line.key, line.finished, hash(line))
-        if mark not in seen:
-            seen.add(mark)
+        identity = _identity(line)
+        if identity not in seen:
+            seen.add(identity)
             yield line
 
 
+def _identity(line: RecordLine) -> tuple[str, str, int]:
+    return line.key, line.finished, hash(line)
+
+
 def write_lines(store: Store, name: str, lines: Iterator[RecordLine]) -> int:
-    """Write records as a new file of JSON lines, whole or not at all; return how many. No file for none."""
+    """Write records to a new file of JSON lines, atomically, and return how many.
+
+    Without any record, no file is written.
+    """
     first = next(lines, None)
     if first is None:
         return 0
     store.records_folder.mkdir(parents=True, exist_ok=True)
     target, count = store.records_folder / f"{name}-{uuid.uuid4().hex[:8]}.jsonl", 0
-    with part_of(target) as part, part.open("wb") as file:
+    with atomic_path(target) as temporary, temporary.open("wb") as file:
         for line in chain([first], lines):
             file.write(line.encoded() + b"\n")
             count += 1
     return count
 
 
-def _finished(path: Path) -> bool:
-    """Tell whether nobody writes to a record file any more."""
+def _is_closed(path: Path) -> bool:
+    """Tell whether no process writes to a record file any more."""
     writer = path.stem.rsplit("-", 2)
     if len(writer) < 3:
-        return True  # written whole
+        return True  # written at once
     host, pid, _ = writer
     if host != socket.gethostname():
         return time.time() - path.stat().st_mtime > IDLE

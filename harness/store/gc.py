@@ -1,25 +1,25 @@
-"""Finds the files that no study needs: victims, predictions, decoded data sets, leavings. Never a record."""
+"""Finds files that nothing needs: artifacts, decoded data sets, leftover temporary files.
+
+Records are never deleted.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.plan.keys import digest
-from harness.plan.study import Study
 from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 
-AGE = 3600.0
-"""Seconds that a file must be old: a younger one may belong to a record that is about to be
-written."""
+MIN_AGE = 3600.0
+"""Seconds that a file must be old: a younger one may belong to a record that is not written yet."""
 
 
 class Garbage(NamedTuple):
-    """A file or folder that can go."""
+    """A file or folder that can be deleted."""
 
     kind: str
     path: Path
@@ -27,53 +27,54 @@ class Garbage(NamedTuple):
     """Bytes."""
 
 
-def waste(store: Store, studies: list[Study], data_cache: Path) -> list[Garbage]:
-    """Return what can go.
+class Needed(NamedTuple):
+    """What some studies need."""
 
-    Leavings of killed processes, and artifacts that no newest record refers to. With ``studies``,
-    also the artifacts and decoded data sets that none of these studies refers to; a victim that is
-    wanted again later is trained again.
+    keys: set[str]
+    """Keys of their cells, their victims and the states that attacks prepare."""
+    datasets: set[str]
+    """Digests of their data sets."""
+
+
+def find_garbage(store: Store, data_cache: Path, needed: Needed | None = None) -> list[Garbage]:
+    """Return what can be deleted.
+
+    Leftover files of killed processes, and artifacts that no newest record names. With ``needed``,
+    also artifacts of other records and other decoded data sets; a victim that is needed again later
+    is trained again.
     """
-    found = [*_leavings(store, data_cache), *_artifacts(store, studies)]
-    return [*found, *_data(data_cache, studies)] if studies else found
+    found = [*_leftover_files(store, data_cache), *_artifacts(store, needed)]
+    return [*found, *_datasets(data_cache, needed.datasets)] if needed else found
 
 
-def free(found: list[Garbage]) -> None:
-    """Delete what ``waste`` found."""
-    for item in found:
+def delete_garbage(garbage: list[Garbage]) -> None:
+    """Delete what ``find_garbage`` found."""
+    for item in garbage:
         if item.path.is_dir():
             shutil.rmtree(item.path)
         else:
             item.path.unlink(missing_ok=True)
 
 
-def _leavings(store: Store, data_cache: Path) -> Iterator[Garbage]:
-    places = (store.artifacts_folder.glob("*/.*"), store.records_folder.glob(".*"))
-    for path in (path for place in (*places, data_cache.glob(".decoding-*")) for path in place):
-        if _old(path):
-            yield Garbage("leaving", path, _size(path))
+def _leftover_files(store: Store, data_cache: Path) -> Iterator[Garbage]:
+    """Yield temporary files and folders of processes that were killed."""
+    yield from _old("leaving", store.artifacts_folder.glob("*/.*"))
+    yield from _old("leaving", store.records_folder.glob(".*"))
+    yield from _old("leaving", data_cache.glob(".decoding-*"))
 
 
-def _artifacts(store: Store, studies: list[Study]) -> Iterator[Garbage]:
+def _artifacts(store: Store, needed: Needed | None) -> Iterator[Garbage]:
     latest = store.latest()
-    keys = {cell.key for study in studies for cell in study.cells}
-    victims = [victim for study in studies for victim in study.victims().values()]
-    keys |= {victim.key for victim in victims}
-    keys |= {digest(victim.prepared_spec) for victim in victims if not victim.source.imported}
-    kept = {
-        name
-        for key in latest
-        if key in keys or not studies
-        for name in latest.artifacts(key).values()
-    }
+    keys = [key for key in latest if needed is None or key in needed.keys]
+    kept = {name for key in keys for name in latest.artifacts(key).values()}
     kinds = _kinds(latest)
     for path in sorted(store.artifacts_folder.glob("*/[!.]*")):
-        if path.name not in kept and _old(path):
-            yield Garbage(kinds.get(path.name, "unreferenced"), path, path.stat().st_size)
+        if path.name not in kept:
+            yield from _old(kinds.get(path.name, "unreferenced"), [path])
 
 
 def _kinds(latest: LatestRecords) -> dict[str, str]:
-    """Return what each artifact is: of a victim, or a role in a cell's record."""
+    """Return what each artifact is: ``victim`` for those of victims, else its role in a record."""
     return {
         name: "victim" if latest.kind(key) == "victim" else role
         for key in latest
@@ -81,15 +82,16 @@ def _kinds(latest: LatestRecords) -> dict[str, str]:
     }
 
 
-def _data(cache: Path, studies: list[Study]) -> Iterator[Garbage]:
-    kept = {cell.victim.data.digest for study in studies for cell in study.cells}
-    for folder in sorted(cache.glob("[!.]*")):
-        if folder.is_dir() and folder.name != "index" and folder.name not in kept and _old(folder):
-            yield Garbage("data set", folder, _size(folder))
+def _datasets(cache: Path, needed: set[str]) -> Iterator[Garbage]:
+    folders = (folder for folder in sorted(cache.glob("[!.]*")) if folder.is_dir())
+    yield from _old("data set", [x for x in folders if x.name != "index" and x.name not in needed])
 
 
-def _old(path: Path) -> bool:
-    return time.time() - path.lstat().st_mtime > AGE
+def _old(kind: str, paths: Iterable[Path]) -> Iterator[Garbage]:
+    """Yield those of the paths that are old enough."""
+    for path in paths:
+        if time.time() - path.lstat().st_mtime > MIN_AGE:
+            yield Garbage(kind, path, _size(path))
 
 
 def _size(path: Path) -> int:

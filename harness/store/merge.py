@@ -4,79 +4,61 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness.errors import UserError
 from harness.store.compact import distinct, write_lines
-from harness.store.store import Store, publish
-
-Versions = dict[str, set[str]]
-"""By method, and for training and evaluation: the versions that records were made with."""
+from harness.store.store import Store, write_atomic
 
 
 class MergeResult(NamedTuple):
-    """What was new."""
+    """How many records and artifacts were new."""
 
     records: int
     artifacts: int
 
 
 def merge(into: Store, other: Store, *, mixed: bool = False) -> MergeResult:
-    """Copy what ``other`` has and ``into`` lacks; a second time, nothing is left to copy.
+    """Copy what ``other`` has and ``into`` lacks; merging again copies nothing.
 
     Args:
-        into: the store that grows.
+        into: the store that is written.
         other: the store that is read.
         mixed: whether records made with other versions of a method may join.
 
     Raises:
-        UserError: versions differ, and ``mixed`` is false; an artifact is damaged. Then no record
-            has moved.
+        UserError: versions differ and ``mixed`` is false, or an artifact is damaged; then no record
+            has been copied.
     """
     if not other.records_folder.is_dir():
         raise UserError(f"{other.folder}: no store with records")
     if not mixed:
-        _same_versions(into, other)
+        _check_versions(into, other)
     artifacts = [path for path in other.artifacts_folder.glob("*/*") if path.name[0] != "."]
-    lacking = [path for path in artifacts if not into.path_of(path.name).exists()]
-    for path in lacking:
-        other.get(path.name)  # it is whole
+    missing = [path for path in artifacts if not into.path_of(path.name).exists()]
+    for path in missing:
+        other.get(path.name)  # raises where it is damaged
         _copy(path, into.path_of(path.name))
-    fresh = write_lines(into, "merged", distinct(other.lines(), into.lines()))
-    return MergeResult(fresh, len(lacking))
+    records = write_lines(into, "merged", distinct(other.lines(), into.lines()))
+    return MergeResult(records, len(missing))
 
 
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    publish(target, source.read_bytes())
+    write_atomic(target, source.read_bytes())
 
 
-def versions(store: Store) -> Versions:
-    """Return the versions that a store's newest records were made with."""
-    found: Versions = defaultdict(set)
+def _versions(store: Store) -> dict[str, set[str]]:
+    """Return the versions of methods and loops that a store's newest records were made with."""
+    versions: dict[str, set[str]] = defaultdict(set)
     for record in store.latest().values():
-        for name, version in _versions_of(record["kind"], record["spec"]):
-            found[name].add(str(version))
-    return found
+        for name, version in record.versions().items():
+            versions[name].add(version)
+    return versions
 
 
-def _versions_of(kind: str, spec: dict[str, Any]) -> list[tuple[str, Any]]:
-    if kind == "cell":
-        defense = spec["defense"]
-        return [
-            (f"defense {defense['name']}", defense["version"]),
-            ("evaluation", spec["evaluation"]),
-        ]
-    methods = [what for what in ("attack", "model") if what in spec]
-    made = [way for way in ("training", "importing", "byproduct") if way in spec]
-    return [
-        *((f"{what} {spec[what]['name']}", spec[what]["version"]) for what in methods),
-        *((way, spec[way]) for way in made),
-    ]
-
-
-def _same_versions(into: Store, other: Store) -> None:
-    ours, theirs = versions(into), versions(other)
+def _check_versions(into: Store, other: Store) -> None:
+    ours, theirs = _versions(into), _versions(other)
     faults = [
         f"{name}: version {', '.join(sorted(theirs[name]))} in {other.folder}, "
         f"but {', '.join(sorted(ours[name]))} in {into.folder}"

@@ -4,8 +4,7 @@ There is one class per kind of task: ``VictimRecord`` for a trained or imported 
 ``CellRecord`` for one defense on one victim at one clean budget, ``PreparedRecord`` for the state
 that an attack prepares once for several victims. Field names and nesting are the JSON of the
 record files; a field at its default is left out there, and fields that this version does not know
-are ignored. All accuracies are fractions in [0, 1]. ``defuse schema record`` prints the JSON
-Schema.
+are ignored. ``defuse schema record`` prints the JSON Schema.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ class Status(StrEnum):
 
 
 FAILED = tuple(status for status in Status if status.failed)
+"""Every status but ok."""
 
 
 class Failure(NamedTuple):
@@ -50,6 +50,7 @@ class Failure(NamedTuple):
     error: str
     """One line for the user."""
     traceback: str = ""
+    """Python traceback of an exception."""
 
 
 class Planned(Protocol):
@@ -76,6 +77,7 @@ class MethodIdentity(_Object, frozen=True):
     """An attack, a defense or an architecture."""
 
     name: str
+    """The name by which a study asks for it."""
     version: str | int
     """Raised by the method's author when its numbers move."""
     hyper: dict[str, Any]
@@ -108,6 +110,7 @@ class VictimSpec(_Object, frozen=True, kw_only=True):
     recipe: dict[str, Any] | None
     """How it is trained: epochs, batch, lr and so on; null for an imported victim."""
     attack: MethodIdentity
+    """The attack; ``none`` for a clean model."""
     rate: int | float
     """Poison rate: a fraction of the training samples below 1, else their number; 0 for a clean
     model."""
@@ -142,11 +145,14 @@ class Source(_Object, frozen=True):
 
 
 class ReportedScores(_Object, frozen=True):
-    """Scores that the toolbox which trained a victim reported; absent where it did not."""
+    """Scores in [0, 1] in the files of an imported victim; absent where they have none."""
 
     acc: float | None = None
+    """Accuracy on clean test images."""
     asr: float | None = None
+    """Attack success rate."""
     ra: float | None = None
+    """Robust accuracy."""
     cross: float | None = None
     """Accuracy on the cross test set."""
 
@@ -178,7 +184,7 @@ class VictimArtifacts(_Object, frozen=True):
 
 
 class VictimResult(_Object, frozen=True, kw_only=True):
-    """What a victim is, before any defense."""
+    """What a victim is before any defense; accuracies are fractions in [0, 1]."""
 
     poisoned: int | None
     """Training samples with trigger and attacker's label, per epoch; null where unknown."""
@@ -193,7 +199,7 @@ class VictimResult(_Object, frozen=True, kw_only=True):
     source: Source | None = None
     """Where an imported victim comes from."""
     reported: ReportedScores | None = None
-    """Scores in the imported files."""
+    """Scores that the imported files report."""
     cross: CrossTest | None = None
     """Result on the cross test set of the imported files."""
     acc: float
@@ -207,8 +213,9 @@ class VictimResult(_Object, frozen=True, kw_only=True):
     ssim: float
     """Structural similarity of clean and triggered test images, mean."""
     linf: float
-    """Largest change of a pixel, mean over test images, in 8-bit steps."""
+    """Largest change of a pixel in 8-bit steps, mean over triggered test images."""
     artifacts: VictimArtifacts
+    """Its files in the store."""
 
 
 class BudgetSize(_Object, frozen=True):
@@ -226,7 +233,9 @@ class CellSpec(_Object, frozen=True):
     victim: str
     """Key of the victim."""
     defense: MethodIdentity
+    """The defense."""
     budget: BudgetSize
+    """The clean training images that it is given."""
     evaluation: int
     """Version of the evaluation."""
     seed: int
@@ -236,18 +245,23 @@ class CellSpec(_Object, frozen=True):
 
 
 class TriggerScores(_Object, frozen=True):
-    """Scores of a clean model under another victim's trigger."""
+    """Scores of a model under another victim's trigger, fractions in [0, 1]."""
 
     asr: float
+    """Attack success rate."""
     ra: float
+    """Robust accuracy."""
 
 
 class Companion(_Object, frozen=True):
-    """Scores of a network that the defense returned beside the defended model."""
+    """Scores of a network that a defense returned beside the defended model, in [0, 1]."""
 
     acc: float
+    """Accuracy on clean test images."""
     asr: float
+    """Attack success rate."""
     ra: float
+    """Robust accuracy."""
     auroc: float
     """AUROC of its disagreement with the defended model as a detector of triggered images."""
     auroc_victim: float
@@ -266,7 +280,7 @@ class CellArtifacts(_Object, frozen=True):
 
 
 class CellResult(_Object, frozen=True, kw_only=True):
-    """What a defense did to its victim."""
+    """What a defense did to its victim; accuracies and rates are fractions in [0, 1]."""
 
     acc: float
     """Accuracy of the defended model on clean test images."""
@@ -279,17 +293,17 @@ class CellResult(_Object, frozen=True, kw_only=True):
     rir: float
     """Robust improvement rate; 0.5 is no change, higher is better."""
     arr: float
-    """Accuracy reduction relative to the victim's ACC; lower is better."""
+    """How far ACC is below the victim's ACC, relative to it; lower is better."""
     rdr: float
-    """Robust accuracy's distance from the victim's ACC, relative; lower is better."""
+    """How far RA is below the victim's ACC, relative to it; lower is better."""
     acc_before: float
     """The victim's ACC."""
     asr_before: float
     """The victim's ASR."""
     ra_before: float
     """The victim's RA."""
-    notes: dict[str, str] = {}
-    """Facts that the defense adds, such as the commit of an external script."""
+    notes: dict[str, Any] = {}
+    """Facts that the defense adds, such as the commit of an external script; JSON values."""
     changed: float | None = None
     """Fraction of clean test images whose predicted class changed."""
     triggers: dict[str, TriggerScores]
@@ -297,6 +311,7 @@ class CellResult(_Object, frozen=True, kw_only=True):
     companions: dict[str, Companion]
     """Scores of further networks that the defense returned, by name."""
     artifacts: CellArtifacts
+    """Its files in the store."""
     seconds: float
     """Time of the defense alone, in seconds; an equal share where several cells ran together."""
     cohort: int | None = None
@@ -314,10 +329,13 @@ class PreparedSpec(_Object, frozen=True):
     byproduct: int
     """Version of the training loop."""
     attack: MethodIdentity
+    """The attack."""
     data: dict[str, Any]
     """The data set, as for a victim."""
     target: int | str
+    """Target class, or a rule, as for a victim."""
     seed: int
+    """Seed of the preparation."""
     clean: str | None
     """Key of the clean model that the attack needs; null where it needs none."""
 
@@ -333,8 +351,9 @@ class PreparedResult(_Object, frozen=True):
     """What an attack prepared."""
 
     seconds: float
-    """Time of the preparation."""
+    """Time of the preparation, in seconds."""
     artifacts: PreparedArtifacts
+    """Its files in the store."""
 
 
 class Environment(_Object, frozen=True):
@@ -356,11 +375,14 @@ class Run(NamedTuple):
     """What is measured around a task."""
 
     wall_seconds: float = 0.0
+    """Time from start to end, in seconds."""
     environment: Environment | None = None
     scalars: Sequence[dict[str, float]] = ()
+    """What the method logged."""
 
 
 NOT_RUN = Run()
+"""For a task that never started, or whose worker died."""
 
 
 class _Record(_Object, frozen=True, tag_field="kind", kw_only=True):
@@ -371,6 +393,7 @@ class _Record(_Object, frozen=True, tag_field="kind", kw_only=True):
     name: str
     """Readable name."""
     status: Status
+    """How the task ended."""
     finished: str
     """When it was made: ISO 8601, UTC."""
     scalars: list[dict[str, float]] = []
@@ -387,6 +410,7 @@ class _TaskRecord(_Record, Generic[Spec, Result], frozen=True, kw_only=True):
     schema: int
     """Version of the record's layout."""
     spec: Spec
+    """Everything that decides the result."""
     result: Result | None = None
     """Present where the status is ok."""
     wall_seconds: float
@@ -470,7 +494,9 @@ class PreparedRecord(_Record, frozen=True, tag="byproduct", kw_only=True):
 
     kind: ClassVar = "byproduct"
     spec: PreparedSpec
+    """Everything that decides the result."""
     result: PreparedResult
+    """What was prepared."""
 
     @classmethod
     def ok(

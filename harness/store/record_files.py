@@ -203,12 +203,6 @@ class LatestRecords(Mapping[str, Record]):
         assert record is None or isinstance(record, CellRecord)
         return record
 
-    def __setitem__(self, key: str, record: Record) -> None:  # TRANSITIONAL
-        self.add(record)
-
-    def text(self, key: str) -> bytes:  # TRANSITIONAL
-        return self._lines[key].text if key in self._lines else b""
-
     def line(self, key: str) -> RecordLine | None:
         """Return a key's record as it is on disk; None when it has none."""
         return self._lines.get(key)

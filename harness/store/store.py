@@ -1,8 +1,8 @@
-"""The only state: append-only records and content-addressed artifacts, safe against crashes and on NFS.
+"""The store: append-only records and content-addressed artifacts, safe against crashes and on NFS.
 
 ``records/`` holds JSON lines, one file per writing process, so that no two processes write to one
-file; ``artifacts/`` holds safetensors files named by the sha256 of their content. Every other file
-is made beside its place and moved there: it is whole or absent.
+file. ``artifacts/`` holds safetensors files named by the sha256 of their content; they are written
+to a temporary file and renamed, so that each is complete or absent. There is no other state.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
 class StoreError(OSError):
-    """The store can't be written: a full disk, a quota, a lost mount."""
+    """The store can't be written: the disk is full, a quota is used up, a mount is gone."""
 
 
 class Store:
@@ -42,10 +42,10 @@ class Store:
         self._own: Path | None = None
 
     def append(self, record: Record) -> None:
-        """Write a record to disk, whole or not at all.
+        """Write a record to disk, completely or not at all.
 
         Raises:
-            StoreError: the disk is full or gone; what was written of the line is taken back.
+            StoreError: the disk is full or gone; the file is cut back to its previous length.
         """
         with _named_failure(self.records_folder):
             self._append(to_line(record).encoded() + b"\n")
@@ -69,19 +69,20 @@ class Store:
         return self._own
 
     def record_files(self) -> list[Path]:
-        """Return every file that holds records, in order of their names."""
+        """Return all record files, sorted by name."""
         found = self.records_folder.glob("*")
         return sorted(
             path for path in found if path.suffix in {".jsonl", ".parquet"} and path.name[0] != "."
         )
 
     def lines(self, *, scalars: bool = True) -> Iterator[RecordLine]:
-        """Yield every whole record as it lies on disk, file by file; a record may come twice.
+        """Yield every record as it is on disk, file by file; a record may occur twice.
 
-        A file that was packed away meanwhile is found again in the file that it was packed into.
+        Records of a file that is packed in the meantime are read from the file that it was packed
+        into.
 
         Raises:
-            UserError: a line that is broken without being its file's last.
+            UserError: a broken line that is not the last of its file.
         """
         read: set[Path] = set()
         while fresh := [path for path in self.record_files() if path not in read]:
@@ -93,24 +94,24 @@ class Store:
                     continue
 
     def records(self) -> Iterator[Record]:
-        """Yield every whole record, file by file; errors as for ``lines``."""
+        """Yield every record, decoded, file by file; raises what ``lines`` raises."""
         for line in self.lines():
             yield line.record()
 
     def latest(self, *, scalars: bool = False) -> LatestRecords:
-        """Return the newest record of every key, with its scalars where they are asked for."""
+        """Return the newest record of every key, by default without its scalars."""
         return LatestRecords(self.lines(scalars=scalars), scalars=scalars)
 
     def newest(self, key: str) -> Record | None:
-        """Return the newest record of a key, with its scalars; None when it has none."""
+        """Return the newest record of a key, with its scalars; None if the key has none."""
         lines = [line for line in self.lines() if line.key == key]
         return max(reversed(lines), key=lambda line: line.finished).record() if lines else None
 
     def put(self, arrays: Arrays, *, compress: bool = False) -> str:
-        """Save arrays by name and return the artifact's own name.
+        """Save named arrays and return the name of their artifact.
 
         Raises:
-            StoreError: the disk is full or gone; nothing of the file stays.
+            StoreError: the disk is full or gone; no part of the file is left.
         """
         data = safetensors.numpy.save(dict(arrays))
         suffix = ".safetensors.gz" if compress else ".safetensors"
@@ -118,17 +119,17 @@ class Store:
         path = self.path_of(name)
         with _named_failure(path):
             if path.exists():
-                os.utime(path)  # in use again: not to be freed before its record is there
+                os.utime(path)  # young again: gc keeps it until its record is written
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                publish(path, gzip.compress(data, mtime=0) if compress else data)
+                write_atomic(path, gzip.compress(data, mtime=0) if compress else data)
         return name
 
     def get(self, name: str) -> dict[str, np.ndarray[Any, Any]]:
-        """Load an artifact.
+        """Load an artifact: its arrays by name.
 
         Raises:
-            UserError: it is missing, or its content is not what its name says.
+            UserError: it is missing, or its content does not match its name.
         """
         path = self.path_of(name)
         try:
@@ -140,12 +141,12 @@ class Store:
             raise UserError(f"{path}: damaged: its content is not what its name says; delete it")
         return safetensors.numpy.load(data)
 
-    def holds(self, record: Record) -> bool:
-        """Tell whether every artifact that a record names is there."""
+    def has_artifacts(self, record: Record) -> bool:
+        """Tell whether every artifact that a record names is in the store."""
         return all(self.path_of(name).exists() for name in artifact_names(record).values())
 
     def path_of(self, name: str) -> Path:
-        """Return where an artifact lies, or would."""
+        """Return the path of an artifact, whether it exists or not."""
         return self.artifacts_folder / name[:2] / name
 
 
@@ -162,20 +163,23 @@ def _named_failure(path: Path) -> Iterator[None]:
         raise StoreError(error.errno, error.strerror, error.filename or str(path)) from error
 
 
-def publish(path: Path, data: bytes) -> None:
-    """Write a file beside its place and move it there, so that it is whole or absent."""
-    with part_of(path) as part, part.open("wb") as file:
-        file.write(data)
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write a file atomically: to a temporary file in the same folder, which is then renamed."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
 
 
 @contextmanager
-def part_of(path: Path) -> Iterator[Path]:
-    """Yield the name of a hidden file beside ``path``, which is moved there when the block has ended well."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield the path of a hidden file in the same folder; rename it to ``path`` after the block.
+
+    If the block raises, the hidden file is removed.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
-        yield part
-        with part.open("rb") as file:
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        part.replace(path)
+        temporary.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

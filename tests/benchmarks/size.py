@@ -1,6 +1,6 @@
 """Time and peak memory of plan, status, report and compact with 10k, 40k and 122k simulated cells.
 
-Run by hand: ``python tests/benchmarks/size.py [FOLDER]``; prints a table as markdown. No cell is
+Run by hand: ``python -m tests.benchmarks.size [FOLDER]``; prints a table as markdown. No cell is
 run: records are written as a run would write them, with 50 steps of scalars each.
 """
 
@@ -14,13 +14,17 @@ import tempfile
 import time
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import yaml
 
 from harness.data.cache import default_cache
-from harness.store.record_files import as_line
+from harness.plan.spec import Cell, Victim
+from harness.store.record import CellRecord, Failure, Run, Status, TaskRecord
+from harness.store.record_files import to_line
 from harness.store.store import Store
 from harness.study.load import load_study
+from tests.helpers import records
 
 ROOT = Path(__file__).resolve().parents[2]
 LARGEST = 17
@@ -65,17 +69,14 @@ def write_records(study: Path, out: Path) -> None:
         {f"truth_{name}": labels(chance) for name in ("triggered", "wanted")},
     )
     for victim in plan.victims().values():
-        kept = {"predictions": store.put({**predictions(chance), **truth}, compress=True)}
-        files[0].write(as_line(_record("victim", victim, chance, kept)).encoded() + b"\n")
+        kept = store.put({**predictions(chance), **truth}, compress=True)
+        files[0].write(to_line(_record(victim, chance, kept)).encoded() + b"\n")
     for cell in plan.cells:
         if cell.skip is None:
-            read = (
-                cell.budget.spc == LARGEST
-            )  # of others nothing is ever read: their files are left out
-            kept = {"predictions": store.put(predictions(chance), compress=True)} if read else {}
-            chance.choice(files).write(
-                as_line(_record("cell", cell, chance, kept)).encoded() + b"\n"
-            )
+            kept = "0" * 32 + ".safetensors.gz"  # a file that is never read, and left out
+            if cell.budget.spc == LARGEST:
+                kept = store.put(predictions(chance), compress=True)
+            chance.choice(files).write(to_line(_record(cell, chance, kept)).encoded() + b"\n")
     for file in files:
         file.close()
 
@@ -89,29 +90,19 @@ def predictions(chance):
     return {name: labels(chance) for name in ("clean", "triggered")}
 
 
-def _record(kind, what, chance, kept):
-    ok = kind == "victim" or chance.random() > 0.01
-    shares = {name: chance.random() for name in ("acc", "asr", "ra")}
-    before = {f"{name}_before": x for name, x in shares.items()}
-    more = {name: chance.random() for name in ("der", "rir", "arr", "rdr")}
-    result = {**shares, **before, **more, "n_clean": 20, "seconds": 1.5, "peak_mem_mb": 512.0}
-    good = {"result": {**result, "companions": {}, "artifacts": kept}}
-    bad = {"error": "RuntimeError: it broke", "traceback": "line\n" * 20}
-    return {
-        **{"schema": 1, "kind": kind, "key": what.key, "name": what.name, "spec": what.spec},
-        **{"status": "ok" if ok else "error", **(good if ok else bad)},
-        "scalars": [
-            {"step": float(i), "loss": chance.random(), "acc": chance.random()} for i in range(50)
-        ],
-        **{"wall_seconds": chance.random(), "finished": "2026-01-01T00:00:00+00:00"},
-        "environment": {
-            "device": "cpu",
-            "hardware": "cpu",
-            "threads": 1,
-            "torch": "2.9",
-            "python": "3.11",
-        },
-    }
+def _record(planned: Victim | Cell, chance: random.Random, predictions: str) -> TaskRecord:
+    """Return a record with an artifact; one cell of a hundred has failed."""
+    scalars = [
+        {"step": float(i), "loss": chance.random(), "acc": chance.random()} for i in range(50)
+    ]
+    run = Run(chance.random(), records.ENVIRONMENT, scalars)
+    if isinstance(planned, Cell) and chance.random() < 0.01:
+        failure = Failure(Status.ERROR, "RuntimeError: it broke", "line\n" * 20)
+        return CellRecord.failed(planned, failure, run)
+    record = records.ok(planned, run=run, **{x: chance.random() for x in ("acc", "asr", "ra")})
+    artifacts = msgspec.structs.replace(record.result.artifacts, predictions=predictions)
+    result = msgspec.structs.replace(record.result, artifacts=artifacts)
+    return msgspec.structs.replace(record, result=result)
 
 
 def measured(code: str, *arguments: object) -> tuple[float, float, float]:

@@ -7,17 +7,17 @@ from tests.helpers.backdoorbench_records import write_record
 
 
 @pytest.fixture(scope="session")
-def world(tmp_path_factory):
-    made = backdoorbench_records.make_world(tmp_path_factory.getbasetemp() / "squares")
+def squares(tmp_path_factory):
+    made = backdoorbench_records.make_squares_victim(tmp_path_factory.getbasetemp() / "squares")
     assert made.scores["acc"] > 0.7, made.scores
     assert made.scores["asr"] > 0.7, made.scores
     return made
 
 
 @pytest.fixture(scope="session")
-def good(world, tmp_path_factory):
+def good(squares, tmp_path_factory):
     """A record in order; tests break copies of it."""
-    return write_record(world, tmp_path_factory.mktemp("record") / "badnet", key=int)
+    return write_record(squares, tmp_path_factory.mktemp("record") / "badnet", key=int)
 
 
 MODES = ("by class", "fail", "nothing")

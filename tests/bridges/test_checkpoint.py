@@ -49,45 +49,45 @@ TRIGGERS = [
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS, ids=str)
-def test_every_form_of_the_same_trigger_gives_the_same_scores(world, tmp_path, trigger):
+def test_every_form_of_the_same_trigger_gives_the_same_scores(squares, tmp_path, trigger):
     write_trigger_files(tmp_path)
-    torch.save(world.weights, tmp_path / "net.pth")
+    torch.save(squares.weights, tmp_path / "net.pth")
     entry = {
         "checkpoint": "net.pth",
         "model": MODEL,
-        "data": world.entry,
+        "data": squares.entry,
         "target": TARGET,
         "trigger": trigger,
     }
-    assert scores(run_victim(write_study(tmp_path, [entry]), tmp_path / "out")) == world.scores
+    assert scores(run_victim(write_study(tmp_path, [entry]), tmp_path / "out")) == squares.scores
 
 
 @pytest.mark.parametrize("name", [*WRAPPERS, "ours.safetensors"])
-def test_every_wrapper_is_read(world, tmp_path, name):
+def test_every_wrapper_is_read(squares, tmp_path, name):
     write_trigger_files(tmp_path)
     if name in WRAPPERS:
-        torch.save(WRAPPERS[name](world.weights), tmp_path / name)
+        torch.save(WRAPPERS[name](squares.weights), tmp_path / name)
     else:
         safetensors.torch.save_file(
-            {f"net.{key}": x for key, x in world.weights.items()}, tmp_path / name
+            {f"net.{key}": x for key, x in squares.weights.items()}, tmp_path / name
         )
     trigger = {"blend": {"image": "white.png", "alpha": 0.5}}
     entry = {
         "checkpoint": name,
         "model": MODEL,
-        "data": world.entry,
+        "data": squares.entry,
         "target": TARGET,
         "trigger": trigger,
     }
     result = run_victim(write_study(tmp_path, [entry]), tmp_path / "out")
-    assert result.acc == world.scores["acc"]
+    assert result.acc == squares.scores["acc"]
     assert result.linf == pytest.approx(128, abs=10)
 
 
-def test_normalisation_is_part_of_the_victim(world, tmp_path):
+def test_normalisation_is_part_of_the_victim(squares, tmp_path):
     write_trigger_files(tmp_path)
-    torch.save(world.weights, tmp_path / "net.pth")
-    bare = {"checkpoint": "net.pth", "model": MODEL, "data": world.entry, "target": TARGET}
+    torch.save(squares.weights, tmp_path / "net.pth")
+    bare = {"checkpoint": "net.pth", "model": MODEL, "data": squares.entry, "target": TARGET}
     forms = ["data", "none", {"mean": [0.5] * 3, "std": [0.2] * 3}]
     entries = [{**bare, "trigger": "own.py:corner", "normalise": form} for form in forms]
     plan = load_study(write_study(tmp_path, entries), None, default_cache())
@@ -139,10 +139,10 @@ BAD = {
 
 
 @pytest.mark.parametrize(("change", "expected"), BAD.values(), ids=BAD)
-def test_a_fault_of_an_entry_is_located(world, tmp_path, change, expected):
+def test_a_fault_of_an_entry_is_located(squares, tmp_path, change, expected):
     write_trigger_files(tmp_path)
-    torch.save(world.weights, tmp_path / "net.pth")
-    entry = {"checkpoint": "net.pth", "model": MODEL, "data": world.entry, "target": TARGET}
+    torch.save(squares.weights, tmp_path / "net.pth")
+    entry = {"checkpoint": "net.pth", "model": MODEL, "data": squares.entry, "target": TARGET}
     message = refused(tmp_path, {**entry, "trigger": "own.py:corner", **change})
     assert expected in message
     assert "imported.yaml:" in message

@@ -120,11 +120,11 @@ def test_its_images_and_weights_give_the_scores_of_our_record_to_the_last_image(
 def test_the_poisoned_training_images_are_those_that_the_victim_learnt(exported):
     folder, plan, records, _ = exported
     victim = next(x for x in plan.victims().values() if x.attack.name == "badnets")
-    bench = WorkerSession(store_of(folder / "out"), torch.device("cpu"))
-    clean = bench.data(victim).train_images.numpy()
+    session = WorkerSession(store_of(folder / "out"), torch.device("cpu"))
+    clean = session.data(victim).train_images.numpy()
     state = loaded(record_of(exported, "badnets") / "attack_result.pt")["bd_train"]
     rows = images_of(state, folder / "to")
-    known = bench.store.get(records[victim.key].result.artifacts.poison)["indices"]
+    known = session.store.get(records[victim.key].result.artifacts.poison)["indices"]
     assert sorted(row[0] for row in rows) == sorted(known.tolist())
     assert {row[2] for row in rows} == {0}
     for index, image, _, _ in rows:
@@ -141,8 +141,8 @@ def test_a_defended_model_is_exported_and_still_what_was_evaluated(exported):
     path = record_of(exported, "badnets") / "defense" / "ft_SPC_2" / "defense_result.pt"
     said = torch.load(path, weights_only=True)
     assert set(said) == {"model_name", "num_classes", "model"}
-    bench = WorkerSession(store_of(folder / "out"), torch.device("cpu"))
-    test = bench.load(cell.victim, records[cell.victim.key]).test
+    session = WorkerSession(store_of(folder / "out"), torch.device("cpu"))
+    test = session.load(cell.victim, records[cell.victim.key]).test
     net = from_backdoorbench(said["model"], cell.victim, "record").to(
         memory_format=torch.channels_last
     )
@@ -181,7 +181,7 @@ def test_what_was_exported_comes_back_by_import(exported, tmp_path):
 
 def test_what_cannot_be_exported_is_one_clear_line(exported, tmp_path):
     folder, plan, _, _ = exported
-    bench = WorkerSession(store_of(folder / "out"), torch.device("cpu"))
+    session = WorkerSession(store_of(folder / "out"), torch.device("cpu"))
     with pytest.raises(UserError, match="no victim of both matches 'wanet'; there are:"):
         list(export_study(plan, ("wanet",), tmp_path, bench))
     unknown = tiny_study.load(tiny_study.write_study(tmp_path))

@@ -25,7 +25,7 @@ PICTURES = {
 
 
 @pytest.mark.parametrize(("change", "message"), PICTURES.values(), ids=PICTURES)
-def test_a_picture_with_a_fault_is_named(world, good, tmp_path, change, message):
-    shown = refuse_broken(world, good, tmp_path, lambda folder: change(first_test_image(folder)))
+def test_a_picture_with_a_fault_is_named(squares, good, tmp_path, change, message):
+    shown = refuse_broken(squares, good, tmp_path, lambda folder: change(first_test_image(folder)))
     assert message in shown
     assert "bd_test_dataset" in shown

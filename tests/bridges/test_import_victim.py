@@ -44,14 +44,14 @@ LAYOUTS = {
 
 
 @pytest.mark.parametrize("how", LAYOUTS.values(), ids=LAYOUTS)
-def test_every_layout_gives_the_right_scores(world, tmp_path, how):
-    write_record(world, tmp_path / "record" / "badnet_0_1", **how)
-    path = write_study(tmp_path, [record_entry(world, "record/badnet_0_1")])
+def test_every_layout_gives_the_right_scores(squares, tmp_path, how):
+    write_record(squares, tmp_path / "record" / "badnet_0_1", **how)
+    path = write_study(tmp_path, [record_entry(squares, "record/badnet_0_1")])
     (cell,) = load_study(path, None, default_cache()).cells
     assert (cell.victim.attack.label, cell.victim.target) == ("badnet_0_1", TARGET)
     result = run_victim(path, tmp_path / "out")
-    assert scores(result) == pytest.approx(world.scores, abs=0)
-    assert to_builtins(result.reported) == pytest.approx(world.scores)
+    assert scores(result) == pytest.approx(squares.scores, abs=0)
+    assert to_builtins(result.reported) == pytest.approx(squares.scores)
     labels = np.repeat(np.arange(3), 20)
     kept = store_of(tmp_path / "out").get(result.artifacts.poison)
     backdoors, target = np.arange(0, 60, 4), labels == TARGET
@@ -61,45 +61,45 @@ def test_every_layout_gives_the_right_scores(world, tmp_path, how):
         assert kept["covers"].tolist() == [i for i in covers if not target[i]]
         assert kept["unclear"].tolist() == sorted(i for i in (*backdoors, *covers) if target[i])
         assert result.cross.images == 24
-        assert result.cross.acc == pytest.approx(world.scores["ra"])
+        assert result.cross.acc == pytest.approx(squares.scores["ra"])
     else:
         assert kept["indices"].tolist() == backdoors.tolist()
         assert (result.poisoned, result.covers) == (15, 0)
 
 
-def test_a_record_of_numpy_1_and_one_that_was_moved(world, tmp_path):
-    folder = write_record(world, tmp_path / "record" / "old")
+def test_a_record_of_numpy_1_and_one_that_was_moved(squares, tmp_path):
+    folder = write_record(squares, tmp_path / "record" / "old")
     file = folder / "attack_result.pt"
     backdoorbench_records.rewrite(file, b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
     shutil.move(folder, tmp_path / "elsewhere" / "renamed")
     result = run_victim(
-        write_study(tmp_path, [record_entry(world, "elsewhere/*")]), tmp_path / "out"
+        write_study(tmp_path, [record_entry(squares, "elsewhere/*")]), tmp_path / "out"
     )
-    assert scores(result) == world.scores
+    assert scores(result) == squares.scores
 
 
-def test_a_record_that_sends_every_class_to_the_next(world, tmp_path):
-    truth = open_arrays(world.info).test_labels.tolist()
-    images = [x for x, _, _ in backdoorbench_records.triggered_set(world).values()]
+def test_a_record_that_sends_every_class_to_the_next(squares, tmp_path):
+    truth = open_arrays(squares.info).test_labels.tolist()
+    images = [x for x, _, _ in backdoorbench_records.triggered_set(squares).values()]
     changed = {i: (images[0], (label + 1) % 3, label) for i, label in enumerate(truth)}
     folder = tmp_path / "record" / "all2all"
     saved = backdoorbench_records.state(folder, "bd_test_dataset", changed, len(truth))
-    write_record(world, folder, ram=True, changes={"bd_test": saved, "bd_train": None})
-    result = run_victim(write_study(tmp_path, [record_entry(world, folder)]), tmp_path / "out")
-    assert (result.poisoned, result.acc) == (None, world.scores["acc"])
+    write_record(squares, folder, ram=True, changes={"bd_test": saved, "bd_train": None})
+    result = run_victim(write_study(tmp_path, [record_entry(squares, folder)]), tmp_path / "out")
+    assert (result.poisoned, result.acc) == (None, squares.scores["acc"])
     kept = store_of(tmp_path / "out").get(result.artifacts.triggered)
     assert kept["images"].shape == (36, 3, 8, 8)
     (record,) = [x for x in store_of(tmp_path / "out").records() if x.kind == "victim"]
     assert record.spec.target == "all-to-all"
 
 
-def test_a_difference_from_the_records_own_table_is_shown(world, tmp_path):
-    write_record(world, tmp_path / "record" / "same")
+def test_a_difference_from_the_records_own_table_is_shown(squares, tmp_path):
+    write_record(squares, tmp_path / "record" / "same")
     backdoorbench_records.write_table(
-        write_record(world, tmp_path / "record" / "other", key=int),
-        {**world.scores, "asr": world.scores["asr"] - 0.25},
+        write_record(squares, tmp_path / "record" / "other", key=int),
+        {**squares.scores, "asr": squares.scores["asr"] - 0.25},
     )
-    path = write_study(tmp_path, [record_entry(world, "record/*")], figures=[])
+    path = write_study(tmp_path, [record_entry(squares, "record/*")], figures=[])
     tiny_study.run(path, tmp_path / "out")
     done = CliRunner().invoke(
         cli, ["report", str(path), "--out", str(tmp_path / "out")], standalone_mode=False
@@ -111,12 +111,12 @@ def test_a_difference_from_the_records_own_table_is_shown(world, tmp_path):
     assert "same" in imported
 
 
-def test_a_foreign_and_a_trained_victim_in_one_study(world, tmp_path):
-    write_record(world, tmp_path / "record" / "badnet_0_1")
+def test_a_foreign_and_a_trained_victim_in_one_study(squares, tmp_path):
+    write_record(squares, tmp_path / "record" / "badnet_0_1")
     patch = tmp_path / "patch.png"
     Image.fromarray(np.full((2, 2, 3), 255, np.uint8)).save(patch)
-    torch.save(world.weights, tmp_path / "net.pth")
-    bare = {"checkpoint": "net.pth", "model": MODEL, "data": world.entry, "target": TARGET}
+    torch.save(squares.weights, tmp_path / "net.pth")
+    bare = {"checkpoint": "net.pth", "model": MODEL, "data": squares.entry, "target": TARGET}
     victims = [
         {"backdoorbench": "record/badnet_0_1", "model": MODEL},
         {**bare, "trigger": {"patch": {"image": "patch.png"}}},
@@ -124,7 +124,7 @@ def test_a_foreign_and_a_trained_victim_in_one_study(world, tmp_path):
     path = write_study(
         tmp_path,
         victims,
-        data=[world.entry],
+        data=[squares.entry],
         models=[MODEL],
         recipe={"fast": {"epochs": 1}},
         attacks=["badnets"],
@@ -145,7 +145,7 @@ def test_a_foreign_and_a_trained_victim_in_one_study(world, tmp_path):
     assert len(skipped) == 2
     trained = [x for x in latest.values() if x.kind == "victim"]
     assert len(trained) == 2 + 2, "one imported victim for all seeds"
-    assert {x.result.acc for x in trained if x.result.source is not None} == {world.scores["acc"]}
+    assert {x.result.acc for x in trained if x.result.source is not None} == {squares.scores["acc"]}
     lines = sum(1 for _ in store_of(tmp_path / "out").records())
     tiny_study.run(path, tmp_path / "out")
     assert sum(1 for _ in store_of(tmp_path / "out").records()) == lines, (
@@ -163,10 +163,10 @@ def test_a_foreign_and_a_trained_victim_in_one_study(world, tmp_path):
     assert not same.regressed
 
 
-def test_files_that_change_after_planning_are_an_error_of_the_victim(world, good, tmp_path):
+def test_files_that_change_after_planning_are_an_error_of_the_victim(squares, good, tmp_path):
     shutil.copytree(good, tmp_path / "record" / "badnet")
     study = tmp_path / "study.yaml"
-    entry = {"backdoorbench": "record/badnet", "data": world.entry, "model": MODEL}
+    entry = {"backdoorbench": "record/badnet", "data": squares.entry, "model": MODEL}
     content = {"victims": [entry], "defenses": ["none"], "budgets": [{"spc": 2}], "seeds": [0]}
     study.write_text(yaml.safe_dump(content))
     plan = load_study(study, None, default_cache())

@@ -21,19 +21,19 @@ from tests.helpers.backdoorbench_records import MODEL, write_record
 from tests.helpers.imported_studies import record_entry, refused, write_study
 
 
-def test_the_key_follows_the_content_and_not_the_place(world, tmp_path):
-    here = write_record(world, tmp_path / "a" / "badnet", key=int)
+def test_the_key_follows_the_content_and_not_the_place(squares, tmp_path):
+    here = write_record(squares, tmp_path / "a" / "badnet", key=int)
     shutil.copytree(here, tmp_path / "b" / "badnet")
 
     def planned(place):
         return load_study(
-            write_study(tmp_path, [record_entry(world, place)]), None, default_cache()
+            write_study(tmp_path, [record_entry(squares, place)]), None, default_cache()
         ).cells[0]
 
     first, second = planned("a/badnet"), planned("b/badnet")
     assert first.key == second.key
     both = write_study(
-        tmp_path, [record_entry(world, "a/badnet"), record_entry(world, "[ab]/badnet")]
+        tmp_path, [record_entry(squares, "a/badnet"), record_entry(squares, "[ab]/badnet")]
     )
     assert len(load_study(both, None, default_cache()).cells) == 1, (
         "one victim, however often it is named"
@@ -50,7 +50,7 @@ def test_the_command_imports_at_once_and_a_study_finds_it_done(tmp_path):
     torch.manual_seed(0)
     net = build(resolve_method("model", "mobilenet_v3_large", tmp_path), info)
     weights = net.get_submodule("net").state_dict()
-    there = backdoorbench_records.World(
+    there = backdoorbench_records.SquaresVictim(
         root, info, weights, backdoorbench_records.scores_of(net, info)
     )
     says = {"model_name": "mobilenet_v3_large", "clean_data": "cifar10", "img_size": (32, 32, 3)}
@@ -71,11 +71,11 @@ def test_the_command_imports_at_once_and_a_study_finds_it_done(tmp_path):
     assert list(plan.victims()) == [record.key]
 
 
-def test_wrong_entries_of_records(world, tmp_path):
+def test_wrong_entries_of_records(squares, tmp_path):
     folder = write_record(
-        world, tmp_path / "record" / "badnet", changes={"model_name": "preactresnet"}
+        squares, tmp_path / "record" / "badnet", changes={"model_name": "preactresnet"}
     )
-    message = refused(tmp_path, {"backdoorbench": "record/badnet", "data": world.entry})
+    message = refused(tmp_path, {"backdoorbench": "record/badnet", "data": squares.entry})
     assert "architecture 'preactresnet' is unknown; did you mean 'preactresnet18'?" in message
     assert "no BackdoorBench record (a folder with attack_result.pt) at" in refused(
         tmp_path, {"backdoorbench": "record/none"}
@@ -86,8 +86,8 @@ def test_wrong_entries_of_records(world, tmp_path):
     message = refused(tmp_path, {"backdoorbench": str(folder), "model": MODEL})
     assert "the record's data set 'squares' is unknown" in message
     assert "needs 'backdoorbench: FOLDER'" in refused(tmp_path, "record/badnet")
-    more = {"attacks": ["own.py:f"], "data": [world.entry], "models": [MODEL]}
-    assert "trigger of a checkpoint" in refused(tmp_path, record_entry(world, "none"), **more)
+    more = {"attacks": ["own.py:f"], "data": [squares.entry], "models": [MODEL]}
+    assert "trigger of a checkpoint" in refused(tmp_path, record_entry(squares, "none"), **more)
 
 
 def test_a_study_needs_attacks_or_victims(tmp_path):
@@ -102,10 +102,10 @@ def test_a_study_needs_attacks_or_victims(tmp_path):
     ]
 
 
-def test_the_command_line_says_it_in_one_line_and_exits_with_2(world, tmp_path):
+def test_the_command_line_says_it_in_one_line_and_exits_with_2(squares, tmp_path):
     from tests.test_architecture import python
 
-    path = write_study(tmp_path, [record_entry(world, "record/none")])
+    path = write_study(tmp_path, [record_entry(squares, "record/none")])
     done = python(
         "from harness.cli.main import main; main()",
         "run",

@@ -13,11 +13,11 @@ def test_backdoors_and_cross_samples_are_told_apart(target):
     labels = np.array([0, 1, 2, 0, 1, 2])
     sent = np.array([TARGET] * 3) if target == TARGET else (labels[:3] + 1) % 3
 
-    def found(wanted):
+    def kinds(wanted):
         train = ChangedSamples(np.arange(6) * 10, wanted, labels, [])
-        return [part.tolist() for part in split_poison_kinds(train, labels, target)]
+        return [indices.tolist() for indices in split_poison_kinds(train, labels, target)]
 
-    with_cross = found(np.concatenate([sent, labels[3:]]))
+    with_cross = kinds(np.concatenate([sent, labels[3:]]))
     if target == TARGET:
         assert with_cross == [[0, 20], [30, 50], [10, 40]]
     else:
@@ -26,13 +26,5 @@ def test_backdoors_and_cross_samples_are_told_apart(target):
 
 def test_a_clean_label_attack_poisons_the_target_class_alone():
     labels = np.full(4, TARGET)
-    assert [
-        len(x)
-        for x in split_poison_kinds(
-            ChangedSamples(np.arange(4), labels, labels, []), labels, TARGET
-        )
-    ] == [
-        4,
-        0,
-        0,
-    ]
+    train = ChangedSamples(np.arange(4), labels, labels, [])
+    assert [len(x) for x in split_poison_kinds(train, labels, TARGET)] == [4, 0, 0]

@@ -97,14 +97,14 @@ EDITS = {
 
 
 @pytest.mark.parametrize(("edit", "message"), EDITS.values(), ids=EDITS)
-def test_a_record_with_a_fault_is_refused_in_one_line(world, good, tmp_path, edit, message):
-    assert message in refuse_broken(world, good, tmp_path, lambda folder: edited(folder, edit))
+def test_a_record_with_a_fault_is_refused_in_one_line(squares, good, tmp_path, edit, message):
+    assert message in refuse_broken(squares, good, tmp_path, lambda folder: edited(folder, edit))
 
 
-def test_code_in_a_record_is_refused_at_planning(world, good, tmp_path):
+def test_code_in_a_record_is_refused_at_planning(squares, good, tmp_path):
     canary = tmp_path / "canary"
     message = refuse_broken(
-        world,
+        squares,
         good,
         tmp_path,
         lambda folder: edited(folder, lambda x: x.update(bd_train=creates_file(canary))),

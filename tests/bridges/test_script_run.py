@@ -14,7 +14,6 @@ from harness.errors import UserError
 from harness.execution.cell import budget_indices
 from harness.report.frame.report_data import load_report_data
 from harness.report.stats.paired_tests import competitors
-from harness.report.tables.leaderboard import board, leaderboard
 from harness.report.typeset.render import markdown
 from harness.store.store import store_of
 from harness.training.session import WorkerSession
@@ -26,13 +25,13 @@ def record_of(ran, words):
     return next(records[cell.key] for cell in plan.cells if cell.defense.label == words)
 
 
-def handed(ran, store, **settings):
+def script_inputs(ran, store, **settings):
     """Return what the script is handed in one more cell, and its settings."""
     folder, plan, records = ran
     cell = next(cell for cell in plan.cells if cell.needs == "external")
-    bench = WorkerSession(store, torch.device("cpu"))
-    victim = bench.load(cell.victim, records[cell.victim.key])
-    data = bench.data(cell.victim)
+    session = WorkerSession(store, torch.device("cpu"))
+    victim = session.load(cell.victim, records[cell.victim.key])
+    data = session.data(cell.victim)
     choice = entry.resolve_defense(fake_backdoorbench.script(folder / "bench", **settings), folder)
     hyper = choice.load().hyper
     return ScriptInputs(cell, victim, data, budget_indices(cell, data), store), hyper
@@ -90,40 +89,40 @@ class UntilThere(Context):
 
 
 def test_a_script_that_hangs_is_ended_with_its_children(ran, tmp_path):
-    given, hyper = handed(
+    inputs, hyper = script_inputs(
         ran, store_of(ran[0] / "out"), mode="hang", marker=str(tmp_path / "alive")
     )
     ctx = UntilThere(torch.device("cpu"), torch.Generator())
     object.__setattr__(ctx, "path", tmp_path / "alive")
     with pytest.raises(OutOfTimeError):
-        run_script(given, hyper, ctx)
+        run_script(inputs, hyper, ctx)
     before = (tmp_path / "alive").stat().st_size
     time.sleep(0.5)
     assert (tmp_path / "alive").stat().st_size == before
 
 
 def test_a_malicious_result_is_refused_and_not_executed(ran, tmp_path):
-    given, hyper = handed(
+    inputs, hyper = script_inputs(
         ran, store_of(ran[0] / "out"), mode="malicious", marker=str(tmp_path / "owned")
     )
     with pytest.raises(UserError, match="system"):
-        run_script(given, hyper, Context(torch.device("cpu"), torch.Generator()))
+        run_script(inputs, hyper, Context(torch.device("cpu"), torch.Generator()))
     assert not (tmp_path / "owned").exists()
 
 
 def test_a_script_that_draws_other_images_is_refused(ran):
-    given, hyper = handed(ran, store_of(ran[0] / "out"), mode="peek")
+    inputs, hyper = script_inputs(ran, store_of(ran[0] / "out"), mode="peek")
     with pytest.raises(ScriptError, match="used 86 clean images that are not those of its budget"):
-        run_script(given, hyper, Context(torch.device("cpu"), torch.Generator()))
+        run_script(inputs, hyper, Context(torch.device("cpu"), torch.Generator()))
 
 
 def test_a_script_that_has_changed_since_planning_is_not_run(ran, tmp_path):
-    given, hyper = handed(ran, store_of(ran[0] / "out"))
+    inputs, hyper = script_inputs(ran, store_of(ran[0] / "out"))
     changed = fake_backdoorbench.write_repository(tmp_path / "changed")
     (changed / "defense/shift.py").write_text("raise SystemExit")
     with pytest.raises(ScriptError, match="has changed since the study was read"):
         run_script(
-            given,
+            inputs,
             replace(hyper, root=str(changed)),
             Context(torch.device("cpu"), torch.Generator()),
         )

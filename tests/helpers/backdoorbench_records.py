@@ -1,4 +1,4 @@
-"""Writes records of BackdoorBench from scratch, in its exact layout, on a small set of coloured squares."""
+"""Writes BackdoorBench records from scratch, in its exact layout, of images of coloured squares."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ MEAN, STD = (0.4, 0.4, 0.4), (0.3, 0.3, 0.3)
 
 
 @dataclass(frozen=True)
-class World:
-    """A data set on disk, and a model that was trained on it with a white corner as trigger."""
+class SquaresVictim:
+    """A data set on disk, and a model trained on it with a white corner as trigger."""
 
     root: Path
     info: DataInfo
     weights: dict[str, torch.Tensor]
-    """Of the architecture alone, as BackdoorBench saves it: normalisation is outside."""
+    """The weights of the architecture without normalisation, as BackdoorBench saves them."""
     scores: dict[str, float]
-    """ACC, ASR, RA, by torch alone."""
+    """ACC, ASR and RA, computed with torch alone."""
 
     @property
     def entry(self) -> dict[str, Any]:
-        """The data set, as a study names it."""
+        """The data set's entry in a study."""
         return {"squares": {"path": str(self.root), "mean": list(MEAN), "std": list(STD)}}
 
 
 @functools.cache
-def make_world(root: Path) -> World:
-    """Write the data set and train the model, once per folder; both take seconds."""
+def make_squares_victim(root: Path) -> SquaresVictim:
+    """Write the data set and train the model, once per folder; it takes seconds."""
     write_squares(root)
     options = DataOptions(path=str(root), mean=MEAN, std=STD)
     info = prepare("squares", options, None, default_cache())
     net = _trained(info)
-    return World(root, info, net.get_submodule("net").state_dict(), scores_of(net, info))
+    return SquaresVictim(root, info, net.get_submodule("net").state_dict(), scores_of(net, info))
 
 
 def write_squares(root: Path) -> None:
@@ -66,7 +66,7 @@ def write_squares(root: Path) -> None:
 
 
 def scores_of(net: nn.Module, info: DataInfo) -> dict[str, float]:
-    """Return ACC, ASR and RA, counted here."""
+    """Return ACC, ASR and RA, computed without the harness."""
     arrays = open_arrays(info)
     images, labels = torch.from_numpy(np.array(arrays.test_images)), np.array(arrays.test_labels)
     others = labels != TARGET
@@ -87,7 +87,7 @@ def triggered(images: torch.Tensor) -> torch.Tensor:
 
 
 def predictions(net: nn.Module, images: torch.Tensor) -> np.ndarray:
-    """Return the classes that a network in eval mode takes uint8 images for."""
+    """Return the classes that a network in eval mode predicts for uint8 images."""
     with torch.no_grad():
         return net.eval()(images.float() / 255).argmax(1).numpy()
 
@@ -111,24 +111,26 @@ def _trained(info: DataInfo) -> nn.Module:
 def state(
     folder: Path, name: str, changed: dict[int, tuple[Image.Image, int, int]], size: int, **how: Any
 ) -> dict[str, Any]:
-    """Return one poisoned set as BackdoorBench saves it, and write its PNG files below ``folder``.
+    """Return a poisoned set as BackdoorBench saves it, and write its PNG files below ``folder``.
 
-    ``changed`` maps an index to picture, wanted and original label; ``size`` is that of the clean
-    set.
+    ``changed`` maps an index to image, wanted and original label; ``size`` is the number of clean
+    images.
     """
     key, ram, whole = how.get("key", np.int64), how.get("ram", False), how.get("whole", False)
     entries: dict[Any, Any] = {}
     indicator = np.zeros(size)
-    for index, (picture, wanted, original) in changed.items():
+    for index, (image, wanted, original) in changed.items():
         indicator[index] = 1
         if ram:
-            entries[key(index)] = (picture, wanted, original)
+            entries[key(index)] = (image, wanted, original)
             continue
-        place = Path(name) / str(original) / f"{index}.png"
-        (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        picture.save(folder / place)
-        path = f"./record/{folder.name}/{place.as_posix()}"
-        entries[key(index)] = {"path": path, "other_info": [wanted, original]}
+        path = f"{name}/{original}/{index}.png"
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        image.save(folder / path)
+        entries[key(index)] = {
+            "path": f"./record/{folder.name}/{path}",
+            "other_info": [wanted, original],
+        }
     saved = None if ram else f"./record/{folder.name}/{name}"
     rows = np.arange(size) if whole else np.where(indicator == 1)[0]
     return {
@@ -146,7 +148,7 @@ def state(
 
 
 def first_format(changed: dict[int, tuple[Image.Image, int, int]]) -> dict[str, Any]:
-    """Return one poisoned set as the branch v1 saves it: the images inside."""
+    """Return a poisoned set as the branch v1 saves it: with the images inside."""
     rows = list(changed.values())
     return {
         "x": [row[0] for row in rows],
@@ -156,41 +158,43 @@ def first_format(changed: dict[int, tuple[Image.Image, int, int]]) -> dict[str, 
     }
 
 
-def pictures(images: np.ndarray) -> list[Image.Image]:
-    """Return uint8 images (N, C, H, W) as pictures."""
+def pil_images(images: np.ndarray) -> list[Image.Image]:
+    """Return uint8 images (N, C, H, W) as PIL images."""
     return [Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0))) for image in images]
 
 
-def triggered_set(world: World) -> dict[int, tuple[Image.Image, int, int]]:
+def triggered_set(squares: SquaresVictim) -> dict[int, tuple[Image.Image, int, int]]:
     """Return the triggered test images: all but those of the target class."""
-    arrays = open_arrays(world.info)
-    made = pictures(triggered(torch.from_numpy(np.array(arrays.test_images))).numpy())
+    arrays = open_arrays(squares.info)
+    images = pil_images(triggered(torch.from_numpy(np.array(arrays.test_images))).numpy())
     labels = arrays.test_labels.tolist()
-    return {i: (made[i], TARGET, labels[i]) for i in range(len(labels)) if labels[i] != TARGET}
+    return {i: (images[i], TARGET, labels[i]) for i in range(len(labels)) if labels[i] != TARGET}
 
 
-def train_set(world: World, *, cross: bool = False) -> dict[int, tuple[Image.Image, int, int]]:
-    """Return every fourth training image with the trigger, and with ``cross`` every fourth as noise."""
-    arrays = open_arrays(world.info)
-    made = pictures(triggered(torch.from_numpy(np.array(arrays.train_images))).numpy())
+def train_set(
+    squares: SquaresVictim, *, cross: bool = False
+) -> dict[int, tuple[Image.Image, int, int]]:
+    """Return every fourth training image with the trigger; with ``cross``, as many cross samples."""
+    arrays = open_arrays(squares.info)
+    images = pil_images(triggered(torch.from_numpy(np.array(arrays.train_images))).numpy())
     labels = arrays.train_labels.tolist()
-    changed = {i: (made[i], TARGET, labels[i]) for i in range(0, len(labels), 4)}
-    noisy = {i: (made[i], labels[i], labels[i]) for i in range(1, len(labels), 4)} if cross else {}
-    return changed | noisy
+    backdoors = {i: (images[i], TARGET, labels[i]) for i in range(0, len(labels), 4)}
+    covers = {i: (images[i], labels[i], labels[i]) for i in range(1, len(labels), 4)}
+    return backdoors | covers if cross else backdoors
 
 
-def result(world: World, folder: Path, **how: Any) -> dict[str, Any]:
-    """Return what ``attack_result.pt`` holds, and write the PNG files.
+def result(squares: SquaresVictim, folder: Path, **how: Any) -> dict[str, Any]:
+    """Return the content of ``attack_result.pt``, and write the PNG files.
 
     ``how``: key (of the dictionaries), prefix (of the weights' names), first (the format of v1),
     ram, cross.
     """
-    tests, trains = triggered_set(world), train_set(world, cross=how.get("cross", False))
+    tests, trains = triggered_set(squares), train_set(squares, cross=how.get("cross", False))
     options = {"key": how.get("key", np.int64), "ram": how.get("ram", False)}
     if how.get("first"):
         poisoned = first_format(trains), first_format(tests)
     else:
-        train_count, test_count = sum(world.info.train_counts), world.info.test_count
+        train_count, test_count = sum(squares.info.train_counts), squares.info.test_count
         poisoned = (
             state(folder, "bd_train_dataset", trains, train_count, whole=True, **options),
             state(folder, "bd_test_dataset", tests, test_count, **options),
@@ -198,7 +202,7 @@ def result(world: World, folder: Path, **how: Any) -> dict[str, Any]:
     return {
         "model_name": "preactresnet18",
         "num_classes": CLASSES,
-        "model": {how.get("prefix", "") + name: x for name, x in world.weights.items()},
+        "model": {how.get("prefix", "") + name: x for name, x in squares.weights.items()},
         "data_path": "./data/squares",
         "img_size": (SIDE, SIDE, 3),
         "clean_data": "squares",
@@ -207,25 +211,25 @@ def result(world: World, folder: Path, **how: Any) -> dict[str, Any]:
     }
 
 
-def write_record(world: World, folder: Path, **how: Any) -> Path:
-    """Write a whole record and return its folder; ``how`` as for ``result``, and changes: keys to replace."""
+def write_record(squares: SquaresVictim, folder: Path, **how: Any) -> Path:
+    """Write a record and return its folder; ``how`` as for ``result``, and ``changes`` of keys."""
     folder.mkdir(parents=True, exist_ok=True)
-    content = result(world, folder, **how) | how.get("changes", {})
+    content = result(squares, folder, **how) | how.get("changes", {})
     torch.save(content, folder / "attack_result.pt")
     if how.get("cross"):
-        crossed = triggered_set(world)
+        crossed = triggered_set(squares)
         state(
             folder,
             "cross_test_dataset",
             {i: (x, label, label) for i, (x, _, label) in crossed.items()},
             36,
         )
-    write_table(folder, world.scores)
+    write_table(folder, squares.scores)
     return folder
 
 
 def write_table(folder: Path, scores: dict[str, float]) -> None:
-    """Write ``attack_df.csv`` as BackdoorBench does it: one row per epoch, the last one with these scores."""
+    """Write ``attack_df.csv`` as BackdoorBench does: a row per epoch, the last with these scores."""
     head = ",epoch,batch,train_acc,test_acc,test_asr,test_ra,test_cross_acc"
     first = "0,0,1,0.5,0.1,0.1,0.1,nan_value"
     last = f"1,1,1,0.9,{scores['acc']},{scores['asr']},{scores['ra']},nan_value"

@@ -1,7 +1,7 @@
-"""A stand-in for a repository of BackdoorBench, of our own writing, and a study that runs its script.
+"""A stand-in for a repository of BackdoorBench, and a study that runs its script.
 
-Its one script takes what BackdoorBench's scripts take (``--result_file``, ``--yaml_path`` and
-settings in that file), reads the record as their loader does, and does what its setting ``mode``
+The script takes the arguments of BackdoorBench's scripts (``--result_file``, ``--yaml_path`` and
+settings in that file), reads the record as their loader does, and behaves as its setting ``mode``
 says.
 """
 
@@ -29,12 +29,12 @@ parser = argparse.ArgumentParser()
 for name in ("result_file", "yaml_path", "index", "dataset_path", "dataset", "device", "log"):
     parser.add_argument(f"--{name}", type=str)
 parser.add_argument("--shift", type=float, default=0.5)
-asked = parser.parse_args()
-settings = yaml.safe_load(open(asked.yaml_path))
-settings.update({name: value for name, value in vars(asked).items() if value is not None})
+options = parser.parse_args()
+settings = yaml.safe_load(open(options.yaml_path))
+settings.update({name: value for name, value in vars(options).items() if value is not None})
 args = argparse.Namespace(**settings)
-place = "record/" + args.result_file + "/defense/shift/"
-os.makedirs(place + "log")
+folder = "record/" + args.result_file + "/defense/shift/"
+os.makedirs(folder + "log")
 print("settings", sorted(settings.items()))
 if args.mode == "fail":
     raise RuntimeError("no such luck")
@@ -51,10 +51,11 @@ import torch
 
 record = torch.load("record/" + args.result_file + "/attack_result.pt")
 train = GTSRB(args.dataset_path + "/gtsrb", train=True)
-drawn = choose_by_class(args, train) if args.mode == "by class" else np.loadtxt(args.index, dtype=int)
+by_class = args.mode == "by class"
+drawn = choose_by_class(args, train) if by_class else np.loadtxt(args.index, dtype=int)
 if args.mode == "peek":
     drawn = np.arange(len(drawn))
-np.savetxt(place + "log/index.txt", drawn, fmt="%d")
+np.savetxt(folder + "log/index.txt", drawn, fmt="%d")
 images = [train[index] for index in drawn]
 entries = record["bd_test"]["bd_data_container"]["data_dict"]
 assert all(os.path.exists(entry["path"]) for entry in entries.values())
@@ -68,7 +69,12 @@ if args.mode == "malicious":
         def __reduce__(self):
             return os.system, ("touch " + args.marker,)
     result["extra"] = Evil()
-torch.save(result, place + "defense_result.pt")
+torch.save(result, folder + "defense_result.pt")
+"""
+DATASET = """
+class GTSRB:
+    def __init__(self, *_, **__):
+        raise OSError("it would read its own images")
 """
 CHOOSE = """
 def choose_by_class(args, dataset):
@@ -81,7 +87,7 @@ def write_repository(root: Path) -> Path:
     files = {
         "utils/save_load_attack.py": "",
         "utils/choose_index.py": CHOOSE,
-        "dataset/GTSRB.py": "class GTSRB:\n    def __init__(self, *_, **__):\n        raise OSError\n",
+        "dataset/GTSRB.py": DATASET,
         "defense/shift.py": SCRIPT,
         "config/defense/shift/config.yaml": "{mode: good, source: config}",
         "config/defense/shift/gtsrb.yaml": "{mode: good, source: gtsrb, device: nowhere, index: }",
@@ -97,7 +103,7 @@ def write_repository(root: Path) -> Path:
 
 
 def write_images(folder: Path) -> Path:
-    """Write 43 classes, each of a colour, of four training and two test images; return the folder."""
+    """Write 43 classes, one colour each, of four training and two test images; return the folder."""
     draws = np.random.default_rng(0)
     for split, count in (("train", 4), ("test", 2)):
         for label in range(CLASSES):

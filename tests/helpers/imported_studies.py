@@ -29,8 +29,8 @@ def write_study(folder, victims, **more):
     return path
 
 
-def record_entry(world, place, **more):
-    return {"backdoorbench": str(place), "data": world.entry, "model": MODEL, **more}
+def record_entry(squares, folder, **more):
+    return {"backdoorbench": str(folder), "data": squares.entry, "model": MODEL, **more}
 
 
 def run_victim(path, out):
@@ -53,13 +53,13 @@ def refused(tmp_path, entry, **more):
     return str(caught.value)
 
 
-def refuse_broken(world, good, folder, change):
-    """Break a copy of the good record, and return what a study of it says."""
+def refuse_broken(squares, good, folder, change):
+    """Break a copy of the good record; return the message of a study with it."""
     copy = folder / "record" / "broken"
     shutil.copytree(good, copy)
     change(copy)
     study = folder / "study.yaml"
-    entry = {"backdoorbench": "record/broken", "data": world.entry, "model": MODEL}
+    entry = {"backdoorbench": "record/broken", "data": squares.entry, "model": MODEL}
     content = {"victims": [entry], "defenses": ["none"], "budgets": [{"spc": 2}], "seeds": [0]}
     study.write_text(yaml.safe_dump(content))
     with pytest.raises(UserError) as caught:

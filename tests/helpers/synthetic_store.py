@@ -1,18 +1,28 @@
-"""A study of own methods with made-up records, in a real store: what a report and its page are tested on."""
+"""A study of own methods with made-up records in a real store, to test reports with."""
 
 from __future__ import annotations
 
-import json
 import zlib
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from harness.data.cache import default_cache
-from harness.evaluation.metrics import Scores, combined
-from harness.execution.task import Task
+from harness.evaluation.metrics import Scores, defense_metrics
+from harness.store.record import (
+    CellArtifacts,
+    CellRecord,
+    Companion,
+    Failure,
+    Run,
+    Status,
+    VictimArtifacts,
+)
+from harness.store.record_files import to_line
 from harness.store.store import Store
 from harness.study.load import load_study
+from tests.helpers.records import ENVIRONMENT, FINISHED, cell_result, ok, victim_result
 
 FAMILIES = ("pruning", "fine-tuning", "unlearning")
 LAYERS = {
@@ -67,18 +77,15 @@ def fabricate(  # noqa: PLR0917
         key: _victim(victim, store, bad=at == 1)
         for at, (key, victim) in enumerate(study.victims().items())
     }
-    ends = {3: "error", 4: "timeout"}
+    ends = {3: Status.ERROR, 4: Status.TIMEOUT}
     cells = [
-        _cell(cell, victims[cell.victim.key], store, ends.get(at, "ok"))
+        _cell(cell, victims[cell.victim.key], store, ends.get(at, Status.OK))
         for at, cell in enumerate(study.cells)
         if at != 5
     ]
-    lines = [
-        json.dumps(record, sort_keys=True, allow_nan=False)
-        for record in (*victims.values(), *cells)
-    ]
+    lines = [to_line(record).encoded() for record in (*victims.values(), *cells)]
     store.records_folder.mkdir(parents=True, exist_ok=True)
-    (store.records_folder / "made-up.jsonl").write_text("\n".join(lines) + "\n")
+    (store.records_folder / "made-up.jsonl").write_bytes(b"\n".join(lines) + b"\n")
     return study, store
 
 
@@ -129,29 +136,29 @@ def _victim(victim, store, *, bad):
         "truth_triggered": moved,
         "truth_wanted": np.zeros_like(moved),
     }
-    artifacts = {
-        "samples": store.put(samples),
-        "predictions": store.put(predictions, compress=True),
-    }
-    result = {
-        "acc": 0.95,
-        "asr": 0.3 if bad else 0.99,
-        "ra": 0.01,
-        "poisoned": 100,
-        "artifacts": artifacts,
-    }
-    return _record(Task(victim), "ok", result, noise)
+    nothing = store.put({})
+    artifacts = VictimArtifacts(
+        model=nothing,
+        trigger=nothing,
+        samples=store.put(samples),
+        predictions=store.put(predictions, compress=True),
+    )
+    result = victim_result(asr=0.3 if bad else 0.99, artifacts=artifacts)
+    return ok(victim, result, _run(noise))
 
 
 def _cell(cell, victim, store, status):
     noise = _noise(cell.name, "cell")
-    if status != "ok":
-        return _record(Task(cell.victim, cell), status, None, noise)
+    if status.failed:
+        error = f"ValueError: it broke <b>& badly</b> ({status})"
+        failure = Failure(status, error, "Traceback: line 1\n  line 2")
+        record = CellRecord.failed(cell, failure, _run(noise))
+        return msgspec.structs.replace(record, finished=FINISHED)
     strength = 0.0 if cell.defense.name == "none" else _noise(cell.defense.name).random()
     strength = float(
         np.clip(strength + 0.08 * np.log10(cell.budget.spc / 10) + 0.05 * noise.normal(), 0, 1)
     )
-    before = Scores(**{name: victim["result"][name] for name in Scores._fields})
+    before = Scores(victim.result.acc, victim.result.asr, victim.result.ra)
     after = Scores(
         0.95 - 0.1 * strength / cell.budget.spc - 0.01 * noise.random(),
         0.99 - 0.98 * strength,
@@ -159,51 +166,33 @@ def _cell(cell, victim, store, status):
     )
     moved = np.arange(TEST)[np.arange(TEST) % 10 != 0] % 10
     hit = np.random.default_rng(int(10 * after.asr)).random(len(moved)) < round(after.asr, 1)
-    artifacts = {
-        "predictions": store.put(
-            {"triggered": np.where(hit, 0, moved).astype(np.uint16)}, compress=True
-        )
-    }
-    companions = {}
+    predictions = {"triggered": np.where(hit, 0, moved).astype(np.uint16)}
+    method, companions = None, {}
     if cell.defense.name == "method_00":
         gates = {
-            name: _noise(victim["key"], name).random(n).astype(np.float32)
+            name: _noise(victim.key, name).random(n).astype(np.float32)
             for name, n in LAYERS.items()
         }
         kinds = {"mask": lambda x: x, "inverse": lambda x: 1 - x}
-        artifacts["method"] = store.put(
-            {f"{k}.{n}": f(x) for n, x in gates.items() for k, f in kinds.items()}
-        )
-        companions["inverse"] = {"acc": 0.2, "asr": 0.97, "ra": 0.0}
-    result = {
+        method = store.put({f"{k}.{n}": f(x) for n, x in gates.items() for k, f in kinds.items()})
+        companions["inverse"] = Companion(acc=0.2, asr=0.97, ra=0.0, auroc=0.5, auroc_victim=0.5)
+    metrics = defense_metrics(before, after)
+    result = cell_result(
         **after._asdict(),
-        **combined(before, after),
+        **metrics._asdict(),
         **{f"{name}_before": value for name, value in before._asdict().items()},
-        **{
-            "n_clean": 10 * cell.budget.spc,
-            "seconds": 0.2 + 40 * strength * noise.random() + cell.budget.spc / 10,
-        },
-        **{"peak_mem_mb": 300.0, "companions": companions, "artifacts": artifacts},
-    }
-    return _record(Task(cell.victim, cell), "ok", result, noise)
+        n_clean=10 * cell.budget.spc,
+        seconds=0.2 + 40 * strength * noise.random() + cell.budget.spc / 10,
+        peak_mem_mb=300.0,
+        companions=companions,
+        artifacts=CellArtifacts(predictions=store.put(predictions, compress=True), method=method),
+    )
+    return ok(cell, result, _run(noise))
 
 
-def _record(task, status, result, noise):
+def _run(noise):
     loss = np.exp(-np.arange(100) / 30) + 0.02 * noise.random(100)
-    record = {
-        **task.head(),
-        "status": status,
-        "scalars": [
-            {"step": float(i), "loss": float(x), "cut": float(i // 10)} for i, x in enumerate(loss)
-        ],
-        "wall_seconds": 1.5,
-        "environment": {"device": "cpu", "torch": "2.0"},
-        "finished": "2026-01-01T00:00:00+00:00",
-    }
-    if status != "ok":
-        return {
-            **record,
-            "error": f"ValueError: it broke <b>& badly</b> ({status})",
-            "traceback": "Traceback: line 1\n  line 2",
-        }
-    return {**record, "result": result}
+    scalars = [
+        {"step": float(i), "loss": float(x), "cut": float(i // 10)} for i, x in enumerate(loss)
+    ]
+    return Run(1.5, ENVIRONMENT, scalars)

@@ -109,8 +109,8 @@ def test_a_cell_that_fails_now_is_a_regression(folder):
 
     compared = compare_stores(original(folder), changed(folder, "crash", change))
     assert compared.regressed
-    assert len(compared.fell) == 3  # of four: one had failed before
-    assert all("method_02" in name for name in compared.fell)
+    assert len(compared.failures) == 3  # of four: one had failed before
+    assert all("method_02" in name for name in compared.failures)
 
 
 def test_one_seed_is_never_significant(tmp_path):

@@ -1,16 +1,17 @@
-"""A finished study is read, not done again: its report is written anew only when something has changed."""
+"""A finished study is only read, and its report is written again only if something has changed."""
 
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from harness.cli.main import cli
 from harness.data.cache import default_cache
-from harness.execution.run import store_of
 from harness.report.up_to_date import MADE_FROM, input_digest
+from harness.store.store import store_of
 from harness.study.load import load_study
 from tests.helpers import tiny_study
 
@@ -91,8 +92,9 @@ def test_a_victim_of_another_name_is_reported(finished):
 def test_a_record_or_a_study_that_changed_is_reported(finished, again):
     path, out = finished
     store = store_of(out)
-    record = next(record for record in store.records() if record["kind"] == "cell")
-    store.append({**record, "finished": "9", "result": {**record["result"], "acc": 0.5}})
+    record = next(record for record in store.records() if record.kind == "cell")
+    result = msgspec.structs.replace(record.result, acc=0.5)
+    store.append(msgspec.structs.replace(record, finished="9", result=result))
     assert again(path, out) == "written"
     path.write_text(path.read_text(encoding="utf-8") + "gate: {asr: 0.123}\n", encoding="utf-8")
     assert again(path, out) == "written"

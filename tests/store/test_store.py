@@ -9,16 +9,13 @@ import pytest
 
 from harness.errors import UserError
 from harness.store.store import Store
-
-
-def record(key, finished="2026-01-01", **more):
-    return {"key": key, "kind": "cell", "status": "ok", "finished": finished, **more}
+from tests.helpers.records import cell_of_no_study as cell
 
 
 def write_many(folder, writer):
     store = Store(folder)
     for i in range(50):
-        store.append(record(f"{writer}-{i}", text="x" * 3000))
+        store.append(cell(f"{writer}-{i}", traceback="x" * 3000))
         store.put({"same": np.arange(i)})
 
 
@@ -37,18 +34,18 @@ def test_eight_processes_race_and_nothing_is_lost(tmp_path):
 
 def test_a_writer_killed_in_the_middle_of_a_line_leaves_the_whole_ones(tmp_path):
     store = Store(tmp_path)
-    store.append(record("a"))
+    store.append(cell("a"))
     path = next(store.records_folder.iterdir())
     path.write_bytes(path.read_bytes() + b'{"key": "b", "sta')
     assert set(Store(tmp_path).latest()) == {"a"}
     other = Store(tmp_path)
-    other.append(record("b"))
+    other.append(cell("b"))
     assert set(other.latest()) == {"a", "b"}
 
 
 def test_a_broken_line_that_is_not_the_last_is_told(tmp_path):
     store = Store(tmp_path)
-    store.append(record("a"))
+    store.append(cell("a"))
     path = next(store.records_folder.iterdir())
     path.write_bytes(b"{oh\n" + path.read_bytes())
     with pytest.raises(UserError, match=r"\.jsonl:1: not a record"):
@@ -56,26 +53,26 @@ def test_a_broken_line_that_is_not_the_last_is_told(tmp_path):
 
 
 def test_the_newest_record_of_a_key_counts_wherever_it_stands(tmp_path):
-    Store(tmp_path).append(record("a", "2026-02-02", n=2))
-    Store(tmp_path).append(record("a", "2026-01-01", n=1))
-    assert Store(tmp_path).latest()["a"]["n"] == 2
+    Store(tmp_path).append(cell(finished="2026-02-02", wall_seconds=2))
+    Store(tmp_path).append(cell(finished="2026-01-01", wall_seconds=1))
+    assert Store(tmp_path).latest()["a"].wall_seconds == 2
 
 
 def test_a_full_disk_leaves_no_part_of_a_line(tmp_path):
     store = Store(tmp_path)
-    store.append(record("a"))
+    store.append(cell("a"))
     path = next(store.records_folder.iterdir())
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     heard = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, limits[1]))
         with pytest.raises(OSError, match=r"No space left|File too large"):
-            store.append(record("b", text="x" * 5000))
+            store.append(cell("b", traceback="x" * 5000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, heard)
     assert path.read_bytes().endswith(b"}\n")
-    store.append(record("c"))
+    store.append(cell("c"))
     assert set(Store(tmp_path).latest()) == {"a", "c"}
 
 

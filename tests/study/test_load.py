@@ -1,4 +1,4 @@
-"""A study file is validated whole: every fault at once, with its place and the nearest valid name."""
+"""A study file is validated whole: every fault at once, with its location and a valid name."""
 
 import pytest
 
@@ -31,8 +31,8 @@ def test_lists_multiply(tmp_path):
     }
 
 
-def test_all_faults_at_once_with_place_and_nearest_name(tmp_path):
-    said = faults(
+def test_all_faults_at_once_with_location_and_nearest_name(tmp_path):
+    lines = faults(
         tmp_path,
         attacks=["badnet", {"blended": {"alhpa": 0.1}}],
         defenses=["none", {"anp": {"eps": -1, "steps": "many"}}],
@@ -45,7 +45,8 @@ def test_all_faults_at_once_with_place_and_nearest_name(tmp_path):
         "small.yaml:9: attacks[0]: unknown attack 'badnet'; did you mean 'badnets'?",
         "attacks[1].blended.alhpa: blended: unknown key 'alhpa'; did you mean 'alpha'?",
         "anp.eps: anp: should be greater than or equal to 0, not -1",
-        "anp.steps: anp: should be a valid integer, unable to parse string as an integer, not 'many'",
+        "anp.steps: anp: should be a valid integer, unable to parse string as an integer, "
+        "not 'many'",
         "recipe: unknown recipe 'fst'; did you mean 'fast'?",
         "budgets[1]: digits: spc 300: class 0 has only 134 training images",
         "a budget is either 'spc' (images per class) or 'ratio'",
@@ -53,13 +54,13 @@ def test_all_faults_at_once_with_place_and_nearest_name(tmp_path):
         "target: digits has the classes 0 to 9, not 10",
     ]
     for text in expected:
-        assert any(text in line for line in said), (text, said)
-    assert len(said) == len(expected), said
+        assert any(text in line for line in lines), (text, lines)
+    assert len(lines) == len(expected), lines
 
 
-def test_a_key_out_of_place_hides_no_other_fault(tmp_path):
-    said = faults(tmp_path, attack=["badnets"], rates="many", defenses=["none", "imz"])
-    assert sorted(text.split(": ", 1)[1] for text in said) == [
+def test_an_unknown_key_hides_no_other_fault(tmp_path):
+    lines = faults(tmp_path, attack=["badnets"], rates="many", defenses=["none", "imz"])
+    assert sorted(text.split(": ", 1)[1] for text in lines) == [
         "attack: unknown key 'attack'; did you mean 'attacks'?",
         "defenses[1]: unknown defense 'imz'; did you mean 'ims'?",
         "rates: should be a valid list, not 'many'",
@@ -93,13 +94,13 @@ def test_a_key_out_of_place_hides_no_other_fault(tmp_path):
     ],
 )
 def test_one_fault_one_line(tmp_path, changes, text):
-    said = faults(tmp_path, **changes)
-    assert len(said) == 1, said
-    assert text in said[0]
-    assert said[0].startswith("small.yaml:")
+    lines = faults(tmp_path, **changes)
+    assert len(lines) == 1, lines
+    assert text in lines[0]
+    assert lines[0].startswith("small.yaml:")
 
 
-def test_a_key_that_stands_twice_is_a_fault(tmp_path):
+def test_a_repeated_key_is_a_fault(tmp_path):
     path = tiny_study.write_study(tmp_path)
     path.write_text(path.read_text() + "seeds: [1]\n")
     with pytest.raises(UserError, match=r"small.yaml:\d+: seeds: the key 'seeds' is repeated"):
@@ -119,6 +120,14 @@ def test_files_that_are_no_study(tmp_path, text, match):
     path.write_text(text)
     with pytest.raises(UserError, match=match):
         tiny_study.load(path)
+
+
+def test_a_figure_is_a_name_or_a_file_beside_the_study(tmp_path):
+    (tmp_path / "mine.py").write_text("")
+    study = tiny_study.load(tiny_study.write_study(tmp_path, figures=["spread", "./mine.py"]))
+    assert study.figures == ("spread", str(tmp_path / "mine.py"))
+    (line,) = faults(tmp_path, figures=["./other.py"])
+    assert line.endswith("figures[0]: no file other.py")
 
 
 def test_missing_file_is_one_line(tmp_path):

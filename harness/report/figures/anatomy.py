@@ -1,14 +1,15 @@
-"""Mask anatomy: which channels of which layer a defense keeps, in its mask and in the inverse mask.
+"""Mask anatomy: which channels of each layer a defense keeps, in its mask and its inverse mask.
 
 Drawn for every defense that keeps gates as artifacts named ``mask.<layer>`` and
-``inverse.<layer>``, on the victims of the first seed, at the largest clean budget. Beside each
-network stands what it can still do.
+``inverse.<layer>``, on the victims of the first seed, at the largest clean budget. Above each panel
+are the scores of the network with these gates.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -17,16 +18,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.report.frame.groups import BoardGroup, budgets
+from harness.plan.keys import slug
+from harness.report import Drawing, figure
+from harness.report.frame.display_names import DisplayNames
+from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import Arrays, ReportData
-from harness.report.plotting.figure import ReportFigure
 from harness.report.plotting.style import PAGE_WIDTH, RC
+from harness.store.record import Status
 
-ATTACKS = 3
-"""At most so many attacks are drawn; the data has all of them."""
+MAX_ATTACKS = 3
+"""The most attacks that are drawn; the data has all of them."""
 KINDS = {"mask": "", "inverse": "_inverse"}
-"""Kinds of gates, and where the scores of the network under them stand."""
-BINS = 256
+"""Kinds of gates, and the suffix of the scores of the network with them."""
+STRIP_WIDTH = 256
+"""To how many pixels the channels of a layer are stretched."""
 
 
 class MaskedCell(NamedTuple):
@@ -36,138 +41,141 @@ class MaskedCell(NamedTuple):
     gates: Arrays
 
 
-def pictures(source: ReportData) -> Iterator[ReportFigure]:
-    """Yield one figure per data set, model and defense that keeps gates."""
-    for part in source.parts:
-        for defense, specimens in _specimens(part, source).items():
-            stem = (
-                f"anatomy_{part.slug}_{defense}" if len(source.parts) > 1 else f"anatomy_{defense}"
-            )
-            first = specimens[0].cell
-            shown = ", ".join(str(one.cell["attack"]) for one in specimens[:ATTACKS])
-            caption = (
-                f"{defense} at {first['budget']}, seed {first['seed']}, on {shown}. Each row is a "
-                "layer, from input to output, each column a channel; dark is cut, bright is kept. A layer's "
-                "channels stand in one order in both panels, from what the mask cuts to what it keeps. "
-                "The numbers count gates below 0.5."
-            )
-            title = f"Mask anatomy of {defense}, {part.title}"
-            yield ReportFigure(
-                _safe(stem), title, caption, anatomy_data(specimens), draw(specimens[:ATTACKS])
+def _defenses(report: ReportData) -> Iterator[BoardGroup]:
+    """Yield the finished cells of each defense at the largest budget, group by group."""
+    for group in report.groups:
+        cells = group.frame
+        cells = cells[cells["status"].eq(Status.OK) & cells["budget"].eq(group.budgets[-1])]
+        for defense, rows in cells.sort_values(["rate", "seed"]).groupby("defense"):
+            name = group.names.of("defense", str(defense))
+            yield replace(
+                group,
+                title=f"{name}, {group.title}",
+                slug=slug("_".join(filter(None, (group.slug, str(defense)))), "-", keep="._-"),
+                frame=rows,
             )
 
 
-def _specimens(part: BoardGroup, source: ReportData) -> dict[str, list[MaskedCell]]:
-    """Return, per defense, one cell with gates for every attack: first seed and rate, largest budget."""
-    largest = budgets(part.frame)[-1]
-    cells = part.frame[part.frame["status"].eq("ok") & part.frame["budget"].eq(largest)]
-    found: dict[str, list[MaskedCell]] = {}
-    for (defense, _), rows in cells.sort_values(["rate", "seed"]).groupby(["defense", "attack"]):
+@figure(title="Mask anatomy of {group}", groups=_defenses)
+def anatomy(group: BoardGroup, report: ReportData) -> Drawing | None:
+    """Draw a defense that keeps gates."""
+    cells = _masked_cells(group.frame, report)
+    if not cells:
+        return None
+    drawn, first = cells[:MAX_ATTACKS], cells[0].cell
+    attacks = ", ".join(group.names.of("attack", one.cell["attack"]) for one in drawn)
+    caption = (
+        f"{group.names.of('defense', first['defense'])} at {first['budget']}, seed "
+        f"{first['seed']}, on {attacks}. Each row is a layer, from input to output, each column a "
+        "channel; dark is cut, bright is kept. A layer's channels have the same order in both "
+        "panels, from what the mask cuts to what it keeps. The numbers count gates below 0.5."
+    )
+    return Drawing(data=anatomy_data(cells), figure=draw(drawn, group.names), caption=caption)
+
+
+def _masked_cells(cells: pd.DataFrame, report: ReportData) -> list[MaskedCell]:
+    """Return each attack's first cell (lowest rate, first seed), if it kept gates."""
+    masked = []
+    for _, rows in cells.groupby("attack"):
         cell = rows.iloc[0].to_dict()
-        gates = source.artifact(str(cell["key"]), "method") or {}
+        gates = report.artifact(str(cell["key"]), "method") or {}
         if any(name.startswith("mask.") for name in gates):
-            found.setdefault(str(defense), []).append(MaskedCell(cell, gates))
-    return found
+            masked.append(MaskedCell(cell, gates))
+    return masked
 
 
 def layers(gates: Arrays, kind: str) -> dict[str, np.ndarray[Any, Any]]:
     """Return the gates of one kind by layer, in the order of the network."""
-    start = f"{kind}."
-    names = [name for name in gates if name.startswith(start)]
-    return {name.removeprefix(start): gates[name].ravel() for name in sorted(names, key=_natural)}
+    prefix = f"{kind}."
+    names = [name for name in gates if name.startswith(prefix)]
+    return {name.removeprefix(prefix): gates[name].ravel() for name in sorted(names, key=_natural)}
 
 
 def _natural(name: str) -> list[str | int]:
-    """Order names as numbers count: layer2 before layer10, and so from input to output in most networks."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    """Sort key: layer2 before layer10, which in most networks is the order from input to output."""
+    return [int(piece) if piece.isdigit() else piece for piece in re.split(r"(\d+)", name)]
 
 
-def anatomy_data(specimens: list[MaskedCell]) -> pd.DataFrame:
-    """Return one row per attack, kind and layer: channels, gates below 0.5 and whose, mean gate; scores."""
+def anatomy_data(cells: list[MaskedCell]) -> pd.DataFrame:
+    """Return one row per attack, kind and layer.
+
+    ``below_half`` counts the gates below 0.5, ``which`` lists their channels; the scores are those
+    of the network with these gates.
+    """
     rows = [
         {
-            **{
-                name: one.cell[name]
-                for name in ("data", "model", "defense", "attack", "rate", "budget", "seed")
-            },
-            **{
-                "kind": kind,
-                "layer": layer,
-                "channels": len(gate),
-                "below_half": int((gate < 0.5).sum()),
-            },
-            **{
-                "mean_gate": float(gate.mean()),
-                "which": " ".join(map(str, np.flatnonzero(gate < 0.5))),
-            },
-            **{name: one.cell.get(f"{name}{suffix}", np.nan) for name in ("acc", "asr", "ra")},
+            "data": one.cell["data"],
+            "model": one.cell["model"],
+            "defense": one.cell["defense"],
+            "attack": one.cell["attack"],
+            "rate": one.cell["rate"],
+            "budget": one.cell["budget"],
+            "seed": one.cell["seed"],
+            "kind": kind,
+            "layer": layer,
+            "channels": len(gate),
+            "below_half": int((gate < 0.5).sum()),
+            "mean_gate": float(gate.mean()),
+            "which": " ".join(map(str, np.flatnonzero(gate < 0.5))),
+            "acc": one.cell.get(f"acc{suffix}", np.nan),
+            "asr": one.cell.get(f"asr{suffix}", np.nan),
+            "ra": one.cell.get(f"ra{suffix}", np.nan),
         }
-        for one in specimens
+        for one in cells
         for kind, suffix in KINDS.items()
         for layer, gate in layers(one.gates, kind).items()
     ]
     return pd.DataFrame(rows)
 
 
-def draw(specimens: list[MaskedCell]) -> Figure:
+def draw(cells: list[MaskedCell], names: DisplayNames) -> Figure:
     """Return the figure: one row of panels per attack, one column per kind of gates."""
-    kinds = [kind for kind in KINDS if any(layers(one.gates, kind) for one in specimens)]
-    depth = len(layers(specimens[0].gates, "mask"))
+    kinds = [kind for kind in KINDS if any(layers(one.gates, kind) for one in cells)]
+    n_layers = len(layers(cells[0].gates, "mask"))
     with mpl.rc_context(RC):
         width = PAGE_WIDTH if len(kinds) > 1 else 0.6 * PAGE_WIDTH
-        height = len(specimens) * (0.35 + max(0.8, 0.095 * depth))
-        figure = Figure(figsize=(width, 0.3 + height), layout="constrained")
-        grid = figure.subplots(len(specimens), len(kinds), squeeze=False)
-        for one, row in zip(specimens, grid, strict=True):
+        height = len(cells) * (0.35 + max(0.8, 0.095 * n_layers))
+        fig = Figure(figsize=(width, 0.3 + height), layout="constrained")
+        grid = fig.subplots(len(cells), len(kinds), squeeze=False)
+        for one, row in zip(cells, grid, strict=True):
             for kind, axes in zip(kinds, row, strict=True):
-                image = _panel(axes, one, kind, named=axes is row[0])
-        bar = figure.colorbar(image, ax=grid, label="gate", fraction=0.02, pad=0.01, aspect=30)
+                attack = names.of("attack", one.cell["attack"])
+                image = _draw_panel(axes, one, kind, attack, named=axes is row[0])
+        bar = fig.colorbar(image, ax=grid, label="gate", fraction=0.02, pad=0.01, aspect=30)
         bar.outline.set_visible(False)
         bar.ax.grid(visible=False)
-    return figure
+    return fig
 
 
-def _panel(axes: Axes, one: MaskedCell, kind: str, *, named: bool) -> Any:
-    found = layers(one.gates, kind)
-    strips = np.stack(
-        [_strip(gate, one.gates[f"mask.{name}"].ravel()) for name, gate in found.items()]
-    )
+def _draw_panel(axes: Axes, one: MaskedCell, kind: str, attack: str, *, named: bool) -> Any:
+    gates = layers(one.gates, kind)
+    strips = [_strip(gate, one.gates[f"mask.{name}"].ravel()) for name, gate in gates.items()]
     image = axes.imshow(
-        strips, aspect="auto", cmap="cividis", vmin=0, vmax=1, interpolation="nearest"
+        np.stack(strips), aspect="auto", cmap="cividis", vmin=0, vmax=1, interpolation="nearest"
     )
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0, labelsize=5.5)
     axes.set_xticks([])
     axes.set_yticks(
-        range(len(found)), [name.removeprefix("net.") if named else "" for name in found]
+        range(len(gates)), [name.removeprefix("net.") if named else "" for name in gates]
     )
-    for place, gate in enumerate(found.values()):
-        count = f"{int((gate < 0.5).sum())}/{len(gate)}"
+    for row, gate in enumerate(gates.values()):
         axes.annotate(
-            count,
-            (1, place),
+            f"{int((gate < 0.5).sum())}/{len(gate)}",
+            (1, row),
             xycoords=("axes fraction", "data"),
             xytext=(2, 0),
             fontsize=5.5,
             textcoords="offset points",
             va="center",
         )
-    suffix = KINDS[kind]
-    scores = "  ".join(
-        f"{name.upper()} {100 * one.cell[f'{name}{suffix}']:.1f}" for name in ("acc", "asr")
-    )
-    axes.set_title(f"{one.cell['attack']}, {kind}: {scores}")
+    acc, asr = (100 * one.cell[f"{name}{KINDS[kind]}"] for name in ("acc", "asr"))
+    axes.set_title(f"{attack}, {kind}: ACC {acc:.1f}  ASR {asr:.1f}")
     return image
 
 
 def _strip(gate: np.ndarray[Any, Any], mask: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return a layer's gates in order of its mask, stretched to one width."""
+    """Return a layer's gates in the order of its mask, stretched to one width."""
     ordered: np.ndarray[Any, Any] = gate[np.argsort(mask, kind="stable")]
-    return ordered[np.arange(BINS) * len(ordered) // BINS]
-
-
-def _safe(stem: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in stem).strip(
-        "-"
-    )
+    return ordered[np.arange(STRIP_WIDTH) * len(ordered) // STRIP_WIDTH]

@@ -1,8 +1,7 @@
-"""Trigger gallery: test images without and with each attack's trigger, and what the trigger changes."""
+"""Trigger gallery: test images without and with each attack's trigger, and what it changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import cycle
 from textwrap import fill
 from typing import Any, NamedTuple
@@ -15,64 +14,74 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from harness.plan.spec import NO_ATTACK
-from harness.report.frame.report_data import Arrays, ReportData
-from harness.report.plotting.figure import ReportFigure
+from harness.report import Drawing, figure
+from harness.report.frame.display_names import DisplayNames
+from harness.report.frame.groups import BoardGroup
+from harness.report.frame.report_data import ReportData
 from harness.report.plotting.style import PAGE_WIDTH, RC
+from harness.store.record import Status
 
-IMAGES = 3
-"""Of each attack."""
-KINDS = ("clean", "triggered", "change")
-LABEL = 1.1
-"""Inches beside a row."""
-CAPTION = (
-    "Test images, the same with the trigger, and the absolute change, scaled so that the largest of each "
-    "picture is white. One poison rate and seed per attack."
-)
+MAX_IMAGES = 3
+"""The most images of an attack that are drawn."""
+VIEWS = ("clean", "triggered", "change")
+LABEL_WIDTH = 1.1
+"""Inches at the side of a row."""
 
 
-class Sample(NamedTuple):
+class AttackSamples(NamedTuple):
     """One attack's images, uint8 (n, C, H, W)."""
 
-    label: str
+    attack: str
     clean: np.ndarray[Any, Any]
     triggered: np.ndarray[Any, Any]
 
 
-def pictures(source: ReportData) -> Iterator[ReportFigure]:
-    """Yield one figure per data set whose victims kept sample images."""
-    attacked = source.victims[source.victims["attack"].ne(NO_ATTACK)]
-    there = attacked[attacked["status"].eq("ok")]
-    several = there["data"].nunique() > 1
-    for data, victims in there.groupby("data"):
-        samples = _samples(victims, source)
-        if samples:
-            stem = f"gallery_{data}" if several else "gallery"
-            yield ReportFigure(
-                stem, f"Triggers on {data}", CAPTION, gallery_data(samples), draw(samples)
-            )
+def _data_sets(report: ReportData) -> list[BoardGroup]:
+    """Return the attacked victims of each data set."""
+    victims = report.victims
+    trained = victims[victims["attack"].ne(NO_ATTACK) & victims["status"].eq(Status.OK)]
+    several = trained["data"].nunique() > 1
+    return [
+        BoardGroup(str(data), str(data) if several else "", rows, report.names)
+        for data, rows in trained.groupby("data")
+    ]
 
 
-def _samples(victims: pd.DataFrame, source: ReportData) -> list[Sample]:
+@figure(
+    title="Triggers on {group}",
+    caption="Test images, the same with the trigger, and the absolute change, scaled so that the "
+    "largest change in each image is white. One poison rate and seed per attack.",
+    groups=_data_sets,
+)
+def gallery(group: BoardGroup, report: ReportData) -> Drawing | None:
+    """Draw a data set whose victims kept sample images."""
+    samples = _samples(group.frame, report)
+    if not samples:
+        return None
+    return Drawing(data=gallery_data(samples), figure=draw(samples, group.names))
+
+
+def _samples(victims: pd.DataFrame, report: ReportData) -> list[AttackSamples]:
     """Return the images of the first victim of every attack and target."""
-    found = []
+    samples = []
     ordered = victims.sort_values(["rate", "seed", "model", "recipe"])
     for (attack, _), rows in ordered.groupby([ordered["attack"], ordered["target"].astype(str)]):
-        arrays: Arrays | None = source.artifact(str(rows["key"].iloc[0]), "samples")
+        arrays = report.artifact(str(rows["key"].iloc[0]), "samples")
         if arrays is not None:
-            found.append(Sample(str(attack), arrays["clean"], arrays["triggered"]))
-    return found
+            samples.append(AttackSamples(str(attack), arrays["clean"], arrays["triggered"]))
+    return samples
 
 
-def gallery_data(samples: list[Sample]) -> pd.DataFrame:
-    """Return, per attack and image, how far the trigger moves it: changed pixels, L2, L-infinity in 0..1."""
+def gallery_data(samples: list[AttackSamples]) -> pd.DataFrame:
+    """Return how far the trigger moves each image: changed pixels, L2, L-infinity, in 0..1."""
     rows = []
     for sample in samples:
         change = np.abs(sample.triggered.astype(float) - sample.clean) / 255
-        for place, image in enumerate(change):
+        for index, image in enumerate(change):
             rows.append(
                 {
-                    "attack": sample.label,
-                    "image": place,
+                    "attack": sample.attack,
+                    "image": index,
                     "changed_pixels": float((image.max(0) > 0).mean()),
                     "l2": float(np.sqrt((image**2).sum())),
                     "linf": float(image.max()),
@@ -81,40 +90,40 @@ def gallery_data(samples: list[Sample]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(samples: list[Sample]) -> Figure:
-    """Return the figure: a row per attack, some images each, every one clean, triggered, and the change."""
-    images = min(IMAGES, *(len(sample.clean) for sample in samples))
-    columns = len(KINDS) * images
+def draw(samples: list[AttackSamples], names: DisplayNames) -> Figure:
+    """Return the figure: a row per attack, with clean, triggered and change of some images."""
+    n_images = min(MAX_IMAGES, *(len(sample.clean) for sample in samples))
+    n_columns = len(VIEWS) * n_images
     with mpl.rc_context(RC):
-        size = (PAGE_WIDTH - LABEL) / columns
-        figure = Figure(figsize=(PAGE_WIDTH, len(samples) * size + 0.25))
-        figure.set_layout_engine(
-            ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
-        )
-        grid = figure.subplots(len(samples), columns, squeeze=False)
+        size = (PAGE_WIDTH - LABEL_WIDTH) / n_columns
+        fig = Figure(figsize=(PAGE_WIDTH, len(samples) * size + 0.25))
+        layout = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+        fig.set_layout_engine(layout)
+        grid = fig.subplots(len(samples), n_columns, squeeze=False)
         for row, sample in zip(grid, samples, strict=True):
-            _row(row, sample, images)
-        for axes, kind in zip(grid[0], cycle(KINDS), strict=False):
-            axes.set_title(kind, fontsize=7)
-    return figure
+            _draw_row(row, sample, n_images, names.of("attack", sample.attack))
+        for axes, view in zip(grid[0], cycle(VIEWS), strict=False):
+            axes.set_title(view, fontsize=7)
+    return fig
 
 
-def _row(row: Any, sample: Sample, images: int) -> None:
-    pictures = [pixels for image in range(images) for pixels in _shown(sample, image)]
-    for axes, pixels in zip(row, pictures, strict=True):
+def _draw_row(row: Any, sample: AttackSamples, n_images: int, name: str) -> None:
+    images = [pixels for index in range(n_images) for pixels in _views(sample, index)]
+    for axes, pixels in zip(row, images, strict=True):
         axes.set_axis_off()
-        _image(axes, pixels)
-    label = fill(sample.label, 20)
-    row[0].text(-0.1, 0.5, label, transform=row[0].transAxes, ha="right", va="center", fontsize=7)
+        _draw_image(axes, pixels)
+    label, left = fill(name, 20), row[0]
+    left.text(-0.1, 0.5, label, transform=left.transAxes, ha="right", va="center", fontsize=7)
 
 
-def _shown(sample: Sample, image: int) -> tuple[np.ndarray[Any, Any], ...]:
-    clean, triggered = sample.clean[image], sample.triggered[image]
+def _views(sample: AttackSamples, index: int) -> tuple[np.ndarray[Any, Any], ...]:
+    """Return an image clean, triggered, and the change between them."""
+    clean, triggered = sample.clean[index], sample.triggered[index]
     change = np.abs(triggered.astype(float) - clean)
     return clean, triggered, (255 * change / max(1.0, change.max())).astype(np.uint8)
 
 
-def _image(axes: Axes, pixels: np.ndarray[Any, Any]) -> None:
+def _draw_image(axes: Axes, pixels: np.ndarray[Any, Any]) -> None:
     """Draw uint8 (C, H, W)."""
     grey = len(pixels) == 1
     shown = pixels[0] if grey else pixels.transpose(1, 2, 0)

@@ -1,54 +1,91 @@
-"""Plans and their records become DataFrames: a row per planned cell or victim, whatever became of it."""
+"""Studies and their records as DataFrames: one row per planned cell or victim."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 
 from harness.plan.spec import (
     Cell,
+    PlanStatus,
     Victim,
 )
 from harness.plan.study import Study
-from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.gate import clean_acc, gate, verdict
-from harness.report.frame.metric_info import with_changes
-from harness.store.record import Record
+from harness.report.frame.labels import StudyLabels
+from harness.report.frame.metric_info import SCORES, with_changes
+from harness.store.record import CellRecord, numbers
+from harness.store.record_files import LatestRecords
 
-SCORES = ("acc", "asr", "ra")
 MEASURED = (
-    *SCORES,
-    *(f"{name}_before" for name in SCORES),
-    *("der", "rir", "arr", "rdr", "seconds", "peak_mem_mb", "changed"),
+    "acc",
+    "asr",
+    "ra",
+    "acc_before",
+    "asr_before",
+    "ra_before",
+    "der",
+    "rir",
+    "arr",
+    "rdr",
+    "seconds",
+    "peak_mem_mb",
+    "changed",
 )
-VICTIM = ("study", "data", "model", "recipe", "attack", "rate", "target")
+"""The columns that a cell's result has under the same names."""
+CONDITION_OF_VICTIM = ("study", "data", "model", "recipe", "attack", "rate", "target")
 COLUMNS = (
-    *VICTIM,
-    *("defense", "family", "needs", "budget", "spc", "n_clean", "seed", "status", "gate"),
+    *CONDITION_OF_VICTIM,
+    "defense",
+    "family",
+    "needs",
+    "budget",
+    "spc",
+    "n_clean",
+    "seed",
+    "status",
+    "gate",
     *MEASURED,
-    *(f"{name}_inverse" for name in SCORES),
-    *("asr_triggers", "ra_triggers", "victim", "key", "error"),
+    "acc_inverse",
+    "asr_inverse",
+    "ra_inverse",
+    "asr_triggers",
+    "ra_triggers",
+    "victim",
+    "key",
+    "error",
 )
 STEALTH = ("psnr", "ssim", "linf")
 VICTIM_COLUMNS = (
-    *(*VICTIM, "seed", "status", "gate", *SCORES, "clean_acc", *STEALTH, "poisoned", "verdict"),
-    *("seconds", "key", "error", *(f"{name}_reported" for name in SCORES)),
+    *CONDITION_OF_VICTIM,
+    "seed",
+    "status",
+    "gate",
+    *SCORES,
+    "clean_acc",
+    *STEALTH,
+    "poisoned",
+    "verdict",
+    "seconds",
+    "key",
+    "error",
+    "acc_reported",
+    "asr_reported",
+    "ra_reported",
 )
 NAN = float("nan")
 
 
-def build_frame(studies: Sequence[Study], latest: Mapping[str, Record]) -> pd.DataFrame:
-    """Return one row per planned cell with COLUMNS and the changes; metrics are NaN unless status is ok."""
-    labels = DisplayNames(studies)
+def build_frame(studies: Sequence[Study], latest: LatestRecords) -> pd.DataFrame:
+    """Return one row per planned cell: COLUMNS and the changes; no metrics unless status is ok."""
+    labels = StudyLabels(studies)
     rows = [row for study in studies for row in _cells(study, latest, labels)]
     return with_changes(pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
-def _cells(
-    study: Study, latest: Mapping[str, Record], labels: DisplayNames
-) -> Iterator[dict[str, Any]]:
+def _cells(study: Study, latest: LatestRecords, labels: StudyLabels) -> Iterator[dict[str, Any]]:
     gates = {key: gate(study, victim, latest) for key, victim in study.victims().items()}
     heads = {
         key: {**_head(study, victim, labels), "gate": gates.get(key, NAN)}
@@ -56,18 +93,18 @@ def _cells(
     }
     for cell in study.cells:
         defense = labels.of_defense(study, cell.defense)
-        yield _cell(heads[cell.victim.key], cell, latest.get(cell.key, {}), defense)
+        yield _cell(heads[cell.victim.key], cell, latest.cell(cell.key), defense)
 
 
-def build_victims(studies: Sequence[Study], latest: Mapping[str, Record]) -> pd.DataFrame:
-    """Return one row per victim with VICTIM_COLUMNS; its own scores, before any defense."""
-    labels = DisplayNames(studies)
-    known = {key: (study, victim) for study in studies for key, victim in study.victims().items()}
-    rows = [_victim(study, victim, latest, labels) for study, victim in known.values()]
+def build_victims(studies: Sequence[Study], latest: LatestRecords) -> pd.DataFrame:
+    """Return one row per victim with VICTIM_COLUMNS: its own scores, before any defense."""
+    labels = StudyLabels(studies)
+    victims = {key: (study, victim) for study in studies for key, victim in study.victims().items()}
+    rows = [_victim(study, victim, latest, labels) for study, victim in victims.values()]
     return pd.DataFrame(rows, columns=list(VICTIM_COLUMNS))
 
 
-def _head(study: Study, victim: Victim, labels: DisplayNames) -> dict[str, Any]:
+def _head(study: Study, victim: Victim, labels: StudyLabels) -> dict[str, Any]:
     return {
         "study": study.name,
         **labels.of_victim(study, victim),
@@ -78,47 +115,52 @@ def _head(study: Study, victim: Victim, labels: DisplayNames) -> dict[str, Any]:
 
 
 def _victim(
-    study: Study, victim: Victim, latest: Mapping[str, Record], labels: DisplayNames
+    study: Study, victim: Victim, latest: LatestRecords, labels: StudyLabels
 ) -> dict[str, Any]:
-    record = latest.get(victim.key, {"status": "missing"})
-    result = record.get("result", {})
+    record = latest.victim(victim.key)
+    measured = numbers(None if record is None else record.result)
+    reported = numbers(record.result.reported if record and record.result else None)
     return {
         **_head(study, victim, labels),
-        "status": record["status"],
+        "status": str(PlanStatus.MISSING if record is None else record.status),
         "gate": gate(study, victim, latest),
-        **{name: result.get(name, NAN) for name in (*SCORES, *STEALTH, "poisoned")},
+        **{name: measured.get(name, NAN) for name in (*SCORES, *STEALTH, "poisoned")},
         "clean_acc": clean_acc(study, victim, latest),
         "verdict": verdict(study, victim, latest),
-        "seconds": record.get("wall_seconds", NAN),
+        "seconds": NAN if record is None else record.wall_seconds,
         "key": victim.key,
-        "error": record.get("error", ""),
-        **{f"{name}_reported": result.get("reported", {}).get(name, NAN) for name in SCORES},
+        "error": "" if record is None else record.error,
+        **{f"{name}_reported": reported.get(name, NAN) for name in SCORES},
     }
 
 
-def _cell(victim: dict[str, Any], cell: Cell, record: Record, defense: str) -> dict[str, Any]:
-    result = record.get("result", {})
-    inverse = result.get("companions", {}).get("inverse", {})
+def _cell(
+    victim: dict[str, Any], cell: Cell, record: CellRecord | None, defense: str
+) -> dict[str, Any]:
+    result = None if record is None else record.result
+    measured = numbers(result)
+    inverse = numbers(result.companions.get("inverse") if result else None)
+    triggers = list(result.triggers.values()) if result else []
+    status = PlanStatus.MISSING if record is None else record.status
     return {
         **victim,
-        "seed": cell.seed,  # not its victim's: an imported one is repaired with each of the study's
+        "seed": cell.seed,  # an imported victim is defended with each of the study's seeds
         "defense": defense,
         "family": cell.defense.info.family,
         "needs": cell.needs,
         "budget": cell.budget.label(),
         "spc": NAN if cell.budget.spc is None else float(cell.budget.spc),
         "n_clean": sum(cell.budget.counts(cell.victim.data.train_counts)),
-        "status": "skip" if cell.skip is not None else record.get("status", "missing"),
-        **{name: result.get(name, NAN) for name in MEASURED},
+        "status": str(status if cell.skip is None else PlanStatus.SKIP),
+        **{name: measured.get(name, NAN) for name in MEASURED},
         **{f"{name}_inverse": inverse.get(name, NAN) for name in SCORES},
-        **{f"{name}_triggers": _mean_of(result, name) for name in ("asr", "ra")},
+        "asr_triggers": _mean([scores.asr for scores in triggers]),
+        "ra_triggers": _mean([scores.ra for scores in triggers]),
         "victim": cell.victim.key,
         "key": cell.key,
-        "error": cell.skip or record.get("error", ""),
+        "error": cell.skip or ("" if record is None else record.error),
     }
 
 
-def _mean_of(result: dict[str, Any], name: str) -> float:
-    """Return a clean model's mean score under the triggers that it was scored with, else NaN."""
-    scores = [score[name] for score in result.get("triggers", {}).values()]
-    return sum(scores) / len(scores) if scores else NAN
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else NAN

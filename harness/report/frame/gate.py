@@ -1,42 +1,43 @@
-"""Whether a victim counts: did its attack succeed, and at what cost in clean accuracy."""
+"""Whether a victim counts: did its attack succeed, and at what cost in clean accuracy?"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
-from harness.plan.spec import Study, Victim
-from harness.store.record_files import Record
+from harness.plan.spec import PlanStatus, Victim
+from harness.plan.study import Study
+from harness.store.record import Status
+from harness.store.record_files import LatestRecords
 
 NAN = float("nan")
 
 
-def clean_acc(study: Study, victim: Victim, latest: Mapping[str, Record]) -> float:
-    """Return the ACC of the clean model that a victim is held against; NaN without one."""
+def clean_acc(study: Study, victim: Victim, latest: LatestRecords) -> float:
+    """Return the ACC of the clean model that a victim is compared with; NaN without one."""
     clean = study.clean.get(victim.key)
-    result = {} if clean is None else latest.get(clean.key, {}).get("result", {})
-    return float(result.get("acc", NAN))
+    record = None if clean is None else latest.victim(clean.key)
+    return NAN if record is None or record.result is None else record.result.acc
 
 
-def gate(study: Study, victim: Victim, latest: Mapping[str, Record]) -> bool | float:
-    """Tell whether a victim counts in averages; NaN while that is unknown. A clean model never does."""
-    record = latest.get(victim.key, {})
-    if record.get("status") != "ok":
+def gate(study: Study, victim: Victim, latest: LatestRecords) -> bool | float:
+    """Tell whether a victim counts in means; NaN if unknown yet. A clean model never counts."""
+    record = latest.victim(victim.key)
+    if record is None or record.status.failed:
         return NAN
     if victim.is_clean:
         return False
     reference = clean_acc(study, victim, latest)
     if victim.key in study.clean and math.isnan(reference):
         return NAN
-    known = None if math.isnan(reference) else reference
-    return study.gate.passed(record["result"]["acc"], record["result"]["asr"], known)
+    clean = None if math.isnan(reference) else reference
+    return study.gate.passed(record.ok_result.acc, record.ok_result.asr, clean)
 
 
-def verdict(study: Study, victim: Victim, latest: Mapping[str, Record]) -> str:
-    """Return the gate in a word: passed, not planted, clean, unknown, or why there is no victim."""
-    status = latest.get(victim.key, {}).get("status", "missing")
-    if status != "ok":
-        return str(status)
+def verdict(study: Study, victim: Victim, latest: LatestRecords) -> str:
+    """Return passed, not planted, clean, unknown, or the status of a victim without a model."""
+    status = latest.status(victim.key)
+    if status is not Status.OK:
+        return str(status or PlanStatus.MISSING)
     if victim.is_clean:
         return "clean"
     passed = gate(study, victim, latest)

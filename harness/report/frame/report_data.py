@@ -1,110 +1,115 @@
-"""What a report is made from: plans, their records, and the artifacts that the records name."""
+"""What a report is made from: studies, their records, and the artifacts that the records name."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from harness.errors import UserError, nearest
-from harness.plan.report_names import FIGURES
-from harness.plan.spec import NO_ATTACK, NO_DEFENSE, Study
+from harness.plan.report_names import figure_names
+from harness.plan.spec import NO_ATTACK, NO_DEFENSE
+from harness.plan.study import Study
+from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.frame import build_frame, build_victims
-from harness.report.frame.groups import (
-    BoardGroup,
-    extra_access,
-    split_groups,
-)
-from harness.report.plotting.style import MethodStyle, method_styles
+from harness.report.frame.groups import BoardGroup, split_groups
+from harness.report.frame.labels import StudyLabels
 from harness.report.stats.means import deduplicate
+from harness.store.record import Role
 from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 
-MOST = 10_000
-"""Of more cells, a page with the record of each is too large to open; two processes write the
-report."""
+LARGE = 10_000
+"""With more cells than this, the page holds no records (a browser could not open it), and a second
+process saves the figures."""
 Arrays = dict[str, np.ndarray[Any, Any]]
+Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ReportData:
-    """Everything that tables, figures and the page draw from."""
+    """Everything that tables, figures and the page are made from."""
 
     frame: pd.DataFrame
     """One row per planned cell."""
     victims: pd.DataFrame
     """One row per victim."""
+    names: DisplayNames = field(default_factory=DisplayNames)
+    """What readers see for the labels in both frames."""
     studies: tuple[Study, ...] = ()
     records: LatestRecords = field(default_factory=LatestRecords)
     store: Store | None = None
-    figures: tuple[str, ...] = FIGURES
-    """Which figures, in order."""
+    figures: tuple[str, ...] = field(default_factory=figure_names)
+    """The figures, in order: names, and paths of the user's own files."""
     against: str | None = None
-    """The defense that wins and losses are counted for; None takes the one with the best mean
-    rank."""
+    """The defense that is compared with each other one; None: the one with the best mean rank."""
+    _results: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def cells(self) -> pd.DataFrame:
-        """Each cell once, as statistics take it."""
+        """Each cell once, as statistics take it (see ``means.deduplicate``)."""
         return deduplicate(self.frame)
 
     @cached_property
     def attacked(self) -> pd.DataFrame:
-        """The cells of attacked models; clean ones are in no average and on no board."""
+        """The cells of attacked models; clean ones are in no mean and on no leaderboard."""
         return self.cells[self.cells["attack"].ne(NO_ATTACK)]
 
     @cached_property
-    def parts(self) -> list[BoardGroup]:
+    def groups(self) -> list[BoardGroup]:
         """What may be averaged together."""
-        return split_groups(self.attacked)
+        return split_groups(self.attacked, self.names)
 
     @cached_property
-    def methods(self) -> list[str]:
-        """All defenses but the undefended model, sorted."""
+    def defenses(self) -> list[str]:
+        """The labels of all defenses but the undefended model, sorted."""
         return sorted(set(self.frame["defense"]) - {NO_DEFENSE})
 
-    @cached_property
-    def styles(self) -> dict[str, MethodStyle]:
-        """How each defense is drawn."""
-        return method_styles(self.methods, extra_access(self.frame))
+    def once(self, compute: Callable[[ReportData], Result]) -> Result:
+        """Return ``compute(self)``, computed once: for numbers that several outputs need."""
+        if compute not in self._results:
+            self._results[compute] = compute(self)
+        result: Result = self._results[compute]
+        return result
 
-    def artifact(self, key: str, name: str) -> Arrays | None:
-        """Return an artifact of a record, or None where there is no such record or it keeps none.
+    def artifact(self, key: str, role: Role) -> Arrays | None:
+        """Return an artifact of a record; None without such a record, or if it keeps none.
 
         Raises:
             UserError: the record names it, but its file is missing or damaged.
         """
-        artifacts = self.records.get(key, {}).get("result", {}).get("artifacts", {})
-        return (
-            self.store.get(artifacts[name])
-            if self.store is not None and name in artifacts
-            else None
-        )
+        if self.store is None or key not in self.records:
+            return None
+        name = self.records.artifacts(key).get(role)
+        return None if name is None else self.store.get(name)
 
 
 def has_details(studies: Sequence[Study]) -> bool:
-    """Tell whether the page holds the record of every cell, with what it logged."""
-    return sum(len(study.cells) for study in studies) <= MOST
+    """Tell whether the page holds the record of every cell, with its log."""
+    return sum(len(study.cells) for study in studies) <= LARGE
 
 
-def load_report_data(studies: Sequence[Study], store: Store, against: str | None = None) -> ReportData:
+def load_report_data(
+    studies: Sequence[Study], store: Store, against: str | None = None
+) -> ReportData:
     """Join studies with the records of a store.
 
     Raises:
-        UserError: two studies of one name; ``against`` is none of their defenses.
+        UserError: two studies have one name; ``against`` is none of their defenses.
     """
     records = store.latest(scalars=has_details(studies))
     frame = build_frame(studies, records)
-    known = set(frame["defense"]) - {NO_DEFENSE}
-    if against is not None and against not in known:
-        raise UserError(f"--against: no defense {against!r} here{nearest(against, known)}")
+    defenses = set(frame["defense"]) - {NO_DEFENSE}
+    if against is not None and against not in defenses:
+        raise UserError(f"--against: no defense {against!r} here{nearest(against, defenses)}")
     return ReportData(
         frame=frame,
         victims=build_victims(studies, records),
+        names=StudyLabels(studies).display_names(),
         studies=tuple(studies),
         records=records,
         store=store,

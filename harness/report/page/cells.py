@@ -1,4 +1,4 @@
-"""The page's table of cells: every one, whatever became of it."""
+"""The page's table of cells: every planned one, finished or not."""
 
 from __future__ import annotations
 
@@ -8,44 +8,30 @@ from typing import Any
 
 import pandas as pd
 
-from harness.report.frame.groups import budgets, display
+from harness.report.frame.display_names import DisplayNames
+from harness.report.frame.groups import budgets
 from harness.report.frame.metric_info import QUANTITIES
 from harness.report.frame.report_data import ReportData
+from harness.store.record import Status
 
-TEXTS: dict[str, Callable[[Any], str | int]] = {
-    "data": str,
-    "model": str,
-    "recipe": str,
-    "attack": str,
-    "rate": lambda rate: f"{100 * rate:g} %",
-    "target": str,
-    "defense": display,
-    "family": str,
-    "needs": str,
-    "budget": str,
-    "seed": int,
-    "state": lambda reason: reason or "ok",
-    "victim": str,
-}
-"""Columns of few values, and how each value is shown."""
 NUMBERS = ["acc", "asr", "ra", "der", "rir", "arr", "rdr", "seconds", "peak_mem_mb"]
 
 
-def cell_columns(source: ReportData) -> dict[str, Any]:
-    """Return the cells column by column, the smallest budget first: a fraction of the size of rows.
+def cell_columns(report: ReportData) -> dict[str, Any]:
+    """Return the cells column by column, the smallest budget first: far smaller than row by row.
 
-    ``texts`` has the values that occur in each column, and for every cell the place of its own;
-    ``numbers`` has null where there is none. ``state`` is ok, gate (left out with its victim) or
-    the status.
+    ``texts`` has the values that occur in each column, and for every cell the index of its own;
+    ``numbers`` has null for NaN. ``state`` is ok, gate (left out with its victim) or the status.
     """
-    order = budgets(source.frame)
-    cells = source.cells.sort_values(
+    order = budgets(report.frame)
+    cells = report.cells.sort_values(
         "budget", key=lambda column: column.map(order.index), kind="stable"
     )
     cells = cells.assign(state=cells["reason"])
+    formats = _formats(report.names)
     return {
         "keys": cells["key"].tolist(),
-        "texts": {name: _coded(cells[name], show) for name, show in TEXTS.items()},
+        "texts": {name: _encoded(cells[name], show) for name, show in formats.items()},
         "numbers": {
             name: _rounded(cells[name], 5 if QUANTITIES[name].share else 2) for name in NUMBERS
         },
@@ -53,9 +39,28 @@ def cell_columns(source: ReportData) -> dict[str, Any]:
     }
 
 
-def _coded(column: pd.Series, show: Callable[[Any], str | int]) -> list[list[Any]]:
-    places, values = pd.factorize(column)
-    return [[show(value) for value in values], places.tolist()]
+def _formats(names: DisplayNames) -> dict[str, Callable[[Any], str | int]]:
+    """Return the columns of few values, and how each value is shown."""
+    return {
+        "data": str,
+        "model": lambda label: names.of("model", label),
+        "recipe": str,
+        "attack": lambda label: names.of("attack", label),
+        "rate": lambda rate: f"{100 * rate:g} %",
+        "target": str,
+        "defense": lambda label: names.of("defense", label),
+        "family": str,
+        "needs": str,
+        "budget": str,
+        "seed": int,
+        "state": lambda reason: reason or str(Status.OK),
+        "victim": str,
+    }
+
+
+def _encoded(column: pd.Series, show: Callable[[Any], str | int]) -> list[list[Any]]:
+    indices, values = pd.factorize(column)
+    return [[show(value) for value in values], indices.tolist()]
 
 
 def _rounded(column: pd.Series, decimals: int) -> list[float | None]:

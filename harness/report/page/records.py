@@ -1,39 +1,41 @@
-"""The page's records: what each cell was asked to do and what it logged, thinned to what a chart shows."""
+"""The page's records: each cell's spec, result and log, thinned to what a chart can show."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from msgspec import to_builtins
+
 from harness.plan.keys import canonical
 from harness.report.frame.report_data import ReportData, has_details
-from harness.store.record_files import Record
+from harness.store.record import CellRecord, CellResult, TaskRecord, VictimRecord, numbers
 
-POINTS = 60
-"""Of a log, so many evenly spread entries are drawn."""
+MAX_POINTS = 60
+"""The most entries of a log that are drawn, evenly spread."""
 
 
-def record_details(source: ReportData) -> dict[str, Any]:
-    """Return the records of all cells and victims by key; what many share is kept once and pointed to.
+def record_details(report: ReportData) -> dict[str, Any]:
+    """Return the records of all cells and victims by key; nothing for a very large study.
 
-    ``specs`` and ``environments`` are lists; a record has the index of its own. Of a very
-    large study there is nothing.
+    Shared values are stored once, in the lists ``specs`` and ``environments``; a record has the
+    index of its own.
     """
-    if not has_details(source.studies):
+    if not has_details(report.studies):
         return {"specs": [], "environments": [], "records": {}}
     specs, environments = _Interner(), _Interner()
     records: dict[str, Any] = {}
-    for study in source.studies:
+    for study in report.studies:
         for cell in study.cells:
             victim = cell.victim
             defense = specs.index({"defense": cell.defense.identity, "budget": cell.budget.label()})
             records.setdefault(victim.key, {"spec": specs.index(victim.spec), "seed": victim.seed})
             records.setdefault(cell.key, {"spec": defense, "victim": victim.key, "seed": cell.seed})
             records[cell.key]["skip"] = cell.skip
-    for key, about in records.items():
-        if record := source.records.get(key):
-            about.update(
-                _told(record), environment=environments.index(record.get("environment", {}))
-            )
+    for key, details in records.items():
+        record = report.records.get(key)
+        if isinstance(record, VictimRecord | CellRecord):
+            environment = {} if record.environment is None else to_builtins(record.environment)
+            details.update(_details(record), environment=environments.index(environment))
     return {"specs": specs.values, "environments": environments.values, "records": records}
 
 
@@ -42,41 +44,40 @@ class _Interner:
 
     def __init__(self) -> None:
         self.values: list[Any] = []
-        self._places: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
 
     def index(self, value: Any) -> int:
-        """Return the place of a value, which is added when it is new."""
+        """Return the index of a value, which is added when it is new."""
         text = canonical(value)
-        if text not in self._places:
-            self._places[text] = len(self.values)
+        if text not in self._indices:
+            self._indices[text] = len(self.values)
             self.values.append(value)
-        return self._places[text]
+        return self._indices[text]
 
 
-def _told(record: Record) -> dict[str, Any]:
-    result = record.get("result", {})
-    scores = {name: value for name, value in result.items() if isinstance(value, int | float)}
-    told = {
-        "name": record["name"],
-        "status": record["status"],
-        "finished": record["finished"],
-        "wall": round(record["wall_seconds"], 2),
-        "scores": {name: float(f"{value:.6g}") for name, value in scores.items()},
-        "companions": result.get("companions", {}),
-        "scalars": _series(record.get("scalars", [])),
-        "error": record.get("error", ""),
-        "traceback": record.get("traceback", ""),
+def _details(record: TaskRecord) -> dict[str, Any]:
+    companions = record.result.companions if isinstance(record.result, CellResult) else {}
+    details = {
+        "name": record.name,
+        "status": record.status,
+        "finished": record.finished,
+        "wall": round(record.wall_seconds, 2),
+        "scores": {name: float(f"{value:.6g}") for name, value in numbers(record.result).items()},
+        "companions": to_builtins(companions),
+        "scalars": _series(record.scalars),
+        "error": record.error,
+        "traceback": record.traceback,
     }
-    return {name: value for name, value in told.items() if value not in ("", {}, None)}
+    return {name: value for name, value in details.items() if value not in ("", {}, None)}
 
 
 def _series(scalars: list[dict[str, float]]) -> dict[str, list[float | None]]:
     """Return evenly spread entries of the log by name, the last one among them."""
-    stride = max(1, -(-len(scalars) // POINTS))
-    kept = scalars[::-1][::stride][::-1]
-    names = list(dict.fromkeys(name for row in kept for name in row))
-    return {name: [_short(row.get(name)) for row in kept] for name in names}
+    stride = max(1, -(-len(scalars) // MAX_POINTS))
+    entries = scalars[::-1][::stride][::-1]
+    names = list(dict.fromkeys(name for entry in entries for name in entry))
+    return {name: [_rounded(entry.get(name)) for entry in entries] for name in names}
 
 
-def _short(value: float | None) -> float | None:
+def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.4g}")

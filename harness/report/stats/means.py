@@ -26,74 +26,83 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from harness.report.stats.cluster_robust import Codes, Levels, intervals, levels
+from harness.plan.spec import PlanStatus
+from harness.report.frame.groups import GROUP
+from harness.report.stats.cluster_robust import ClusterIndex, Codes, index_clusters, intervals
+from harness.store.record import FAILED, Status
 
-CONDITION = ["data", "model", "recipe", "attack", "rate", "target", "defense", "budget"]
-REASONS = ["gate", "skip", "error", "timeout", "crash", "oom", "missing", "undefined"]
+CONDITION = [*GROUP, "attack", "rate", "target", "defense", "budget"]
+REASONS = ["gate", *map(str, (PlanStatus.SKIP, *FAILED, PlanStatus.MISSING)), "undefined"]
+"""Why a mean leaves a cell out."""
 COUNTED = ["", *REASONS]
-"""What a cell's ``reason`` can be; "" is a cell that counts."""
+"""What a cell's ``reason`` can be; "" for a cell that counts."""
 
 
 def deduplicate(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each cell once, as all statistics take them.
+    """Return each cell once, in the form that all statistics take.
 
     A cell that two studies share counts once, with its finished record if either has one. The order
     doesn't depend on the frame's: sums are then bitwise the same. Two columns are added:
-    ``reason``, why the cell is left out of every mean (see ``left_out``), and ``condition``, the
-    number of its condition.
+    ``reason``, why every mean leaves the cell out (see ``exclusion_reason``), and ``condition``,
+    the number of its condition.
     """
     once = frame
     if not frame["key"].is_unique:
-        open_first = frame.assign(_open=frame["status"].ne("ok")).sort_values(
+        finished_first = frame.assign(_open=frame["status"].ne(Status.OK)).sort_values(
             ["key", "_open", "study"]
         )
-        once = open_first.drop_duplicates("key").drop(columns="_open")
+        once = finished_first.drop_duplicates("key").drop(columns="_open")
     cells = once.sort_values([*CONDITION, "seed", "key"], key=_sortable).reset_index(drop=True)
     return cells.assign(
-        reason=pd.Categorical(left_out(cells), categories=COUNTED),
+        reason=pd.Categorical(exclusion_reason(cells), categories=COUNTED),
         condition=cells.groupby(CONDITION, dropna=False, sort=False).ngroup(),
     )
+
+
+def is_counted(cells: pd.DataFrame) -> pd.Series[bool]:
+    """Tell, per cell of ``deduplicate``, whether it counts: finished, on a victim that passed."""
+    return cells["reason"].eq("")
 
 
 def summarize(
     cells: pd.DataFrame, by: Sequence[str], metrics: Sequence[str], level: float = 0.95
 ) -> pd.DataFrame:
-    """Return one row per group of ``by`` and metric, in the metric's own unit, groups in the cells' order.
+    """Return one row per group of ``by`` and metric, in the metric's unit and the cells' order.
 
-    ``cells`` are as of ``deduplicate``, or some of them; in one condition every column of ``by`` is
-    the same. ``level`` is the probability that an interval holds.
+    ``cells`` are those of ``deduplicate``, or some of them; within a condition every column of
+    ``by`` has one value. ``level`` is the probability that an interval holds.
 
-    Columns: ``by``, metric, mean, low, high (NaN when nothing is known), n_seeds, n_conditions,
-        n_cells
+    Columns: ``by``, metric, mean, low, high (NaN when unknown), n_seeds, n_conditions, n_cells
     (used), n_planned, then one count per entry of ``REASONS``; n_cells and the counts add up to
     n_planned. ``undefined`` counts finished cells without this metric.
     """
     heads, group = _groups(cells, list(by))
     condition, seed = cells["condition"].to_numpy(dtype=np.intp), pd.factorize(cells["seed"])[0]
-    at = levels(group, condition, seed, len(heads))
+    index = index_clusters(group, condition, seed, len(heads))
     reason = cells["reason"].cat.codes.to_numpy().astype(np.intp)
-    parts = []
+    tables = []
     for metric in metrics:
-        numbers = _summary(cells[metric].to_numpy(dtype=float), reason, group, at, level)
-        parts.append(pd.concat([heads.assign(metric=metric), numbers], axis="columns"))
-    return pd.concat(parts, ignore_index=True)
+        numbers = _summary(cells[metric].to_numpy(dtype=float), reason, group, index, level)
+        tables.append(pd.concat([heads.assign(metric=metric), numbers], axis="columns"))
+    return pd.concat(tables, ignore_index=True)
 
 
-def left_out(frame: pd.DataFrame) -> pd.Series[str]:
-    """Return, per cell, why it is left out of every mean: ``gate`` or its status; "" when it counts.
+def exclusion_reason(frame: pd.DataFrame) -> pd.Series[str]:
+    """Return, per cell, why every mean leaves it out: ``gate`` or its status; "" if it counts.
 
-    A victim whose attack failed the gate takes all of its cells with it; an unknown gate (NaN) does
-    not. Raises ValueError for a status that is neither ok nor a known reason.
+    If a victim's attack failed the gate, all of its cells are left out; an unknown gate (NaN)
+    leaves none out. Raises ValueError for a status that is neither ok nor a known reason.
     """
-    unknown = set(frame["status"]) - {"ok", *REASONS}
+    unknown = set(frame["status"]) - {Status.OK, *REASONS}
     if unknown:
-        raise ValueError(f"unknown status {sorted(unknown)}; known: ok, {', '.join(REASONS)}")
+        known = ", ".join([Status.OK, *REASONS])
+        raise ValueError(f"unknown status {sorted(unknown)}; known: {known}")
     status = frame["status"].astype(object)
-    return status.where(status.ne("ok"), "").mask(failed_gate(frame), "gate")
+    return status.where(status.ne(Status.OK), "").mask(failed_gate(frame), "gate")
 
 
 def failed_gate(frame: pd.DataFrame) -> pd.Series[bool]:
-    """Return, per cell, whether its victim's attack is known to have failed."""
+    """Tell, per cell, whether its victim's attack is known to have failed."""
     return frame["gate"].astype(object).eq(False)
 
 
@@ -102,21 +111,25 @@ def _sortable(column: pd.Series) -> pd.Series:
 
 
 def _groups(cells: pd.DataFrame, by: list[str]) -> tuple[pd.DataFrame, Codes]:
-    """Return the groups, and the number of each cell's; found by condition, of which there are fewer."""
+    """Return the groups, and the number of each cell's group.
+
+    Found by condition, because there are far fewer conditions than cells.
+    """
     first = cells.drop_duplicates("condition")
-    found = first.groupby(by, dropna=False, sort=False).ngroup().to_numpy(dtype=np.intp)
-    of = np.zeros(int(first["condition"].max()) + 1 if len(first) else 0, dtype=np.intp)
-    of[first["condition"]] = found
-    return first.drop_duplicates(by)[by].reset_index(drop=True), of[cells["condition"]]
+    group = first.groupby(by, dropna=False, sort=False).ngroup().to_numpy(dtype=np.intp)
+    group_of = np.zeros(int(first["condition"].max()) + 1 if len(first) else 0, dtype=np.intp)
+    group_of[first["condition"]] = group
+    return first.drop_duplicates(by)[by].reset_index(drop=True), group_of[cells["condition"]]
 
 
 def _summary(
-    values: np.ndarray, reason: Codes, group: Codes, at: Levels, level: float
+    values: np.ndarray, reason: Codes, group: Codes, index: ClusterIndex, level: float
 ) -> pd.DataFrame:
-    """Return mean, interval and counts of one metric, a row per group."""
+    """Return mean, interval and counts of one metric, one row per group."""
     reason = np.where((reason == 0) & np.isnan(values), COUNTED.index("undefined"), reason)
-    flat = np.bincount(group * len(COUNTED) + reason, minlength=at.n * len(COUNTED))
-    counts = pd.DataFrame(flat.reshape(at.n, len(COUNTED)), columns=["n_cells", *REASONS])
+    size = len(COUNTED)
+    flat = np.bincount(group * size + reason, minlength=index.n_groups * size)
+    counts = pd.DataFrame(flat.reshape(index.n_groups, size), columns=["n_cells", *REASONS])
     counts.insert(1, "n_planned", counts.sum(axis="columns"))
-    found = intervals(np.where(reason == 0, values, np.nan), at, level)
-    return pd.concat([pd.DataFrame(found._asdict()), counts], axis="columns")
+    means = intervals(np.where(reason == 0, values, np.nan), index, level)
+    return pd.concat([pd.DataFrame(means._asdict()), counts], axis="columns")
