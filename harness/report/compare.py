@@ -70,9 +70,9 @@ def compare_stores(before: Store, after: Store) -> Compared:
 
 def _finished(store: StoreCells, keys: pd.Index[str]) -> pd.Series[bool]:
     if keys.empty:
-        return pd.Series([], dtype=bool)
+        return pd.Series(dtype=bool)
     finished: pd.Series[bool] = store.cells["status"].eq(Status.OK)
-    return finished.loc[keys]
+    return finished.reindex(keys)
 
 
 def differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The report of one study or several: every file of it, or none."""
+"""Writes the report of one study or several: every file of it, or none."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from matplotlib.figure import Figure
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from harness.plan.report_names import BOARD, FIGURES, PAGE, TABLES
-from harness.report.frame.report_data import MOST, ReportData
+from harness.plan.report_names import BOARD, PAGE, figure_names, table_names
+from harness.report.declare import TableContents
+from harness.report.frame.groups import GROUP
+from harness.report.frame.report_data import LARGE, ReportData
+from harness.report.outputs import ReportFigure, make_figures, make_tables
 from harness.report.page import write_page
-from harness.report.plotting.figure import ReportFigure, pictures
 from harness.report.plotting.style import save
-from harness.report.tables.all_tables import NamedTable, all_tables
-from harness.report.typeset import render as tables
+from harness.report.typeset import render
+from harness.report.up_to_date import stamped_files
 
 RECORD_ORDER = [
     "study",
-    "data",
-    "model",
-    "recipe",
+    *GROUP,
     "attack",
     "rate",
     "target",
@@ -39,6 +39,7 @@ RECORD_ORDER = [
     "seed",
     "key",
 ]
+FIGURE_ENDINGS = (".pdf", ".png", ".csv")
 TABLE_ENDINGS = (".csv", ".md", ".tex")
 Save = Callable[[Figure, Path], None]
 
@@ -54,97 +55,99 @@ class Written:
     terminal: RenderableType
 
 
-def write_report(source: ReportData, folder: Path) -> Written:
+def write_report(report: ReportData, folder: Path) -> Written:
     """Write records, tables, figures and the page into ``folder``.
 
-    Clean models are in the records, but on no board; ``victims`` writes what there is to say of
-    victims.
-
-    Everything is made beside the old report and then moved over it, file by file: a report that
+    Everything is made next to the old report and then moved over it, file by file: a report that
     fails midway leaves the old one as it was. Figures and tables of an earlier report that this one
-    lacks are removed. Raises OSError when the folder can't be written, ValueError for a cell with
-    an unknown status, UserError for a damaged artifact.
+    lacks are removed.
+
+    Raises:
+        OSError: the folder can't be written.
+        ValueError: a cell has an unknown status.
+        UserError: a damaged artifact, or a figure file of the user's own that declares no figure.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as name:
         stage = Path(name)
-        with _saving(len(source.frame)) as keep:
-            drawn = [_write_picture(picture, stage, keep) for picture in pictures(source)]
-            made = list(all_tables(source))
-            for table in made:
-                _write_table(table, stage)
-            _write_records(source.frame, stage / "records.csv")
-        write_page(source, made, drawn, stage / PAGE)
+        with _figure_saver(len(report.frame)) as save_figure:
+            figures = list(make_figures(report))
+            for figure in figures:
+                _write_figure(figure, stage, save_figure)
+            tables = make_tables(report)
+            for table, contents in tables.items():
+                _write_table(table, contents, stage)
+            _write_records(report.frame, stage / "records.csv")
+        write_page(report, tables, figures, stage / PAGE)
         paths = _publish(stage, folder)
-    notes = [Text(picture.note) for picture in drawn if picture.note]
-    shown = Group(tables.terminal(made[0].sheets), *notes)
-    figures = [folder / f"{picture.stem}.pdf" for picture in drawn if picture.figure is not None][
-        :1
-    ]
-    first = [folder / BOARD, *figures, folder / PAGE]
-    return Written(paths=paths, page=folder / PAGE, first=first, terminal=shown)
+    drawn = [folder / f"{figure.stem}.pdf" for figure in figures if figure.figure is not None]
+    notes = [Text(figure.note) for figure in figures if figure.note]
+    return Written(
+        paths=paths,
+        page=folder / PAGE,
+        first=[folder / BOARD, *drawn[:1], folder / PAGE],
+        terminal=Group(render.terminal(tables["leaderboard"].texts), *notes),
+    )
 
 
 @contextmanager
-def _saving(cells: int) -> Iterator[Save]:
-    """Yield what saves a figure: in a process beside this one, where there is much else to do here."""
-    if cells <= MOST:
+def _figure_saver(n_cells: int) -> Iterator[Save]:
+    """Yield what saves a figure; for a large report, a second process that works in parallel."""
+    if n_cells <= LARGE:
         yield save
         return
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        begun = [pool.submit(_ready)]  # it imports while the first figure is drawn
-        yield lambda figure, stem: begun.append(pool.submit(save, figure, stem))
-        for one in begun:
-            one.result()
+        jobs = [pool.submit(_import_this_module)]  # while the first figure is drawn
+        yield lambda figure, stem: jobs.append(pool.submit(save, figure, stem))
+        for job in jobs:
+            job.result()
 
 
-def _ready() -> None:
-    """Do nothing: to find this function, a process has imported all that saving takes."""
+def _import_this_module() -> None:
+    """Do nothing: to call this, the process has imported all that saving a figure needs."""
 
 
 def _write_records(frame: pd.DataFrame, path: Path) -> None:
-    """Write every cell with all digits; by pyarrow, which takes a tenth of pandas' time for numbers."""
+    """Write every cell with all digits; by pyarrow, ten times as fast as pandas for numbers."""
     plain = frame.assign(target=frame["target"].astype(str), gate=frame["gate"].astype("boolean"))
     table = pyarrow.Table.from_pandas(plain.sort_values(RECORD_ORDER), preserve_index=False)
     pyarrow.csv.write_csv(table, path)
 
 
-def _write_table(table: NamedTable, folder: Path) -> None:
-    if table.numbers is not None:
-        _write_numbers(table.numbers, folder / f"{table.name}.csv")
-    for ending, text in (
-        ("md", tables.markdown(table.sheets)),
-        ("tex", tables.latex(table.sheets)),
-    ):
-        (folder / f"{table.name}.{ending}").write_text(text, encoding="utf-8")
+def _write_table(name: str, contents: TableContents, folder: Path) -> None:
+    if contents.numbers is not None:
+        _write_numbers(contents.numbers, folder / f"{name}.csv")
+    (folder / f"{name}.md").write_text(render.markdown(contents.texts), encoding="utf-8")
+    (folder / f"{name}.tex").write_text(render.latex(contents.texts), encoding="utf-8")
 
 
-def _write_picture(picture: ReportFigure, folder: Path, keep: Save) -> ReportFigure:
-    if picture.figure is not None:
-        keep(picture.figure, folder / picture.stem)
-        _write_numbers(picture.data, folder / f"{picture.stem}.csv")
-    return picture
+def _write_figure(figure: ReportFigure, folder: Path, save_figure: Save) -> None:
+    if figure.figure is not None:
+        save_figure(figure.figure, folder / figure.stem)
+        _write_numbers(figure.data, folder / f"{figure.stem}.csv")
 
 
 def _write_numbers(table: pd.DataFrame, path: Path) -> None:
-    """Write statistics with nine digits: more would differ between machines' last bits, and mean nothing."""
+    """Write statistics with nine digits; further ones differ between machines."""
     table.to_csv(path, index=False, lineterminator="\n", float_format="%.9g")
 
 
 def _publish(stage: Path, folder: Path) -> list[Path]:
     """Move every staged file into the folder; return the new paths in order of their names."""
-    paths = [made.replace(folder / made.name) for made in sorted(stage.iterdir())]
-    for old in set(_earlier(folder)) - set(paths):
-        old.unlink()
+    earlier = set(_earlier_files(folder))
+    paths = [path.replace(folder / path.name) for path in sorted(stage.iterdir())]
+    for old in earlier - set(paths):
+        old.unlink(missing_ok=True)
     return paths
 
 
-def _earlier(folder: Path) -> Iterator[Path]:
+def _earlier_files(folder: Path) -> Iterator[Path]:
     """Yield the figures and tables in the folder, whichever report wrote them."""
-    for name in FIGURES:
-        for ending in ("pdf", "png", "csv"):
-            yield from folder.glob(f"{name}.{ending}")
-            yield from folder.glob(f"{name}_*.{ending}")
-    yield from (
-        path for name in TABLES for path in folder.glob(f"{name}.*") if path.suffix in TABLE_ENDINGS
-    )
+    yield from stamped_files(folder)
+    for name in figure_names():
+        for ending in FIGURE_ENDINGS:
+            yield from folder.glob(f"{name}{ending}")
+            yield from folder.glob(f"{name}_*{ending}")
+    for name in table_names():
+        for ending in TABLE_ENDINGS:
+            yield from folder.glob(f"{name}{ending}")

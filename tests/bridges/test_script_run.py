@@ -14,6 +14,7 @@ from harness.errors import UserError
 from harness.execution.cell import budget_indices
 from harness.report.frame.report_data import load_report_data
 from harness.report.stats.paired_tests import competitors
+from harness.report.tables.leaderboard import board_numbers, board_table
 from harness.report.typeset.render import markdown
 from harness.store.store import store_of
 from harness.training.session import WorkerSession
@@ -70,14 +71,14 @@ def test_a_script_that_fails_is_an_error_with_the_end_of_its_output(ran):
 
 def test_boards_keep_external_methods_apart(ran):
     folder, plan, _ = ran
-    (part,) = load_report_data([plan], store_of(folder / "out"), None).parts
-    numbers = leaderboard(part)
-    text = markdown([board(part, numbers)])
+    (group,) = load_report_data([plan], store_of(folder / "out"), None).groups
+    numbers = board_numbers(group)
+    text = markdown([board_table(group, numbers)])
     assert text.index("**SPC 2**") < text.index("| no defense") < text.index("**SPC 2 external**")
     assert text.index("**SPC 2 external**") < text.index("| BackdoorBench shift ")
     assert "External: scripts of another toolbox, which are handed the test set" in text
     assert set(numbers["needs"]) == {"clean", "external"}
-    assert "BackdoorBench shift" not in set(competitors(part.frame)["defense"])
+    assert "BackdoorBench shift" not in set(competitors(group.frame)["defense"])
 
 
 class UntilThere(Context):

@@ -48,7 +48,12 @@ ATTACK = '''"""Made-up attack."""
 from harness.contract import attack
 
 
-@attack(trigger=lambda images, state: images, paper="Attack, arXiv 2101.0000{number}", year=2021, version=1)
+@attack(
+    trigger=lambda images, state: images,
+    paper="Attack, arXiv 2101.0000{number}",
+    year=2021,
+    version=1,
+)
 def method(train, goal, hyper, ctx):
     return None
 '''

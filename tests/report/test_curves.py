@@ -16,10 +16,10 @@ from tests.helpers.synthetic_frames import fail, frame
 
 
 def drawn(cells):
-    (part,) = split_groups(deduplicate(cells))
-    data = curve_data(part)
+    (group,) = split_groups(deduplicate(cells))
+    data = curve_data(group)
     methods = sorted(set(cells["defense"]) - {"none"})
-    return data, draw(data, part, method_styles(methods, set()))
+    return data, draw(data, group, method_styles(methods, set()))
 
 
 def test_three_panels_with_one_line_per_defense_and_a_reference():
@@ -85,9 +85,9 @@ def test_lone_points_stand_side_by_side():
 def test_ratio_budgets_find_their_place_or_are_named():
     cells = frame(spcs=(2, 10)).assign(spc=lambda cells: cells["spc"].where(cells["spc"].gt(2)))
     assert samples_per_class(cells).to_dict() == {"SPC 10": 10.0, "SPC 2": 2.0}
-    (part,) = split_groups(deduplicate(cells.assign(spc=np.nan)))
-    assert unplaced(part) == ["SPC 2", "SPC 10"]
-    assert draw(curve_data(part), part, {}) is None
+    (group,) = split_groups(deduplicate(cells.assign(spc=np.nan)))
+    assert unplaced(group) == ["SPC 2", "SPC 10"]
+    assert draw(curve_data(group), group, {}) is None
 
 
 def test_nothing_finished_draws_nothing():

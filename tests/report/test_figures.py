@@ -2,50 +2,51 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness.plan.report_names import FIGURES
-from harness.report.figures import anatomy, classes, gallery, rates
-from harness.report.frame import groups as parts
+from harness.plan.report_names import figure_names
+from harness.report.figures import anatomy, classes
+from harness.report.frame.display_names import DisplayNames
+from harness.report.frame.groups import legend_label, panel_budgets
 from harness.report.frame.report_data import load_report_data
-from harness.report.plotting.figure import pictures
-from harness.report.plotting.style import PAGE_WIDTH, legend_label
-from tests.helpers.synthetic_frames import fail, frame, source
+from harness.report.outputs import load_figure, make_figures
+from harness.report.plotting.style import PAGE_WIDTH
+from tests.helpers.synthetic_frames import fail, frame, report_of
 from tests.helpers.synthetic_store import LAYERS, fabricate
-
-FOLDER = Path(__file__).parents[2] / "harness" / "report" / "figures"
 
 
 @pytest.fixture(scope="module", params=[2, 20])
 def drawn(request, tmp_path_factory):
-    """Every picture of a study with two, and with twenty, defenses."""
+    """Every figure of a study with two, and with twenty, defenses."""
     folder = tmp_path_factory.mktemp("made-up")
     study, store = fabricate(folder, defenses=request.param + 1, rates=(0.01, 0.1))
-    found = load_report_data([study], store)
-    return request.param, found, {picture.stem: picture for picture in pictures(found)}
+    report = load_report_data([study], store)
+    return request.param, report, {figure.stem: figure for figure in make_figures(report)}
 
 
-def test_every_name_has_its_file_and_every_file_its_name():
-    files = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
-    assert files == set(FIGURES)
+def test_every_file_is_a_figure_with_a_title():
+    assert len(figure_names()) == 10
+    for name in figure_names():
+        draw, info = load_figure(name)
+        assert draw.__module__ == f"harness.report.figures.{name}"
+        assert info.title
 
 
 def test_every_figure_is_drawn_with_its_data(drawn):
     _, _, found = drawn
-    assert [stem.partition("_")[0] for stem in found] == list(FIGURES)
-    for picture in found.values():
-        assert picture.figure is not None
-        assert len(picture.data)
-        assert picture.caption.endswith(".")
+    assert [stem.partition("_")[0] for stem in found] == list(figure_names())
+    for figure in found.values():
+        assert figure.figure is not None
+        assert len(figure.data)
+        assert figure.caption.endswith(".")
 
 
 def test_no_figure_is_wider_than_a_page_nor_higher(drawn):
-    for picture in drawn[2].values():
-        assert picture.figure.get_figwidth() <= PAGE_WIDTH
-        assert picture.figure.get_figheight() <= 10
+    for figure in drawn[2].values():
+        assert figure.figure.get_figwidth() <= PAGE_WIDTH
+        assert figure.figure.get_figheight() <= 10
 
 
 def tick_labels(axis):
@@ -56,10 +57,10 @@ def tick_labels(axis):
 
 
 def test_no_text_is_clipped_and_no_labels_of_an_axis_overlap(drawn):
-    for picture in drawn[2].values():
-        picture.figure.draw_without_rendering()
-        width, height = picture.figure.bbox.size
-        for axes in [axes for axes in picture.figure.axes if axes.get_visible() and axes.axison]:
+    for figure in drawn[2].values():
+        figure.figure.draw_without_rendering()
+        width, height = figure.figure.bbox.size
+        for axes in [axes for axes in figure.figure.axes if axes.get_visible() and axes.axison]:
             ticks = [tick_labels(axes.xaxis), tick_labels(axes.yaxis)]
             for text in [
                 axes.title,
@@ -70,8 +71,8 @@ def test_no_text_is_clipped_and_no_labels_of_an_axis_overlap(drawn):
             ]:
                 if text.get_visible() and text.get_text():
                     box = text.get_window_extent()
-                    assert -1 <= box.x0 < box.x1 <= width + 1, (picture.stem, text.get_text())
-                    assert -1 <= box.y0 < box.y1 <= height + 1, (picture.stem, text.get_text())
+                    assert -1 <= box.x0 < box.x1 <= width + 1, (figure.stem, text.get_text())
+                    assert -1 <= box.y0 < box.y1 <= height + 1, (figure.stem, text.get_text())
             for labels in ticks:
                 boxes = [
                     label.get_window_extent()
@@ -79,15 +80,17 @@ def test_no_text_is_clipped_and_no_labels_of_an_axis_overlap(drawn):
                     if label.get_text() and not label.get_rotation()
                 ]
                 for a, b in itertools.pairwise(boxes):
-                    assert not a.overlaps(b) or a.height * b.height == 0, (picture.stem, a, b)
+                    assert not a.overlaps(b) or a.height * b.height == 0, (figure.stem, a, b)
 
 
 def test_a_name_says_once_that_a_method_is_an_oracle():
-    hollow = {"oracle": "oracle", "grad_prune": "oracle", "nad-theirs": "external"}
+    names = DisplayNames({("defense", "ims"): "IMS"})
+    access = {"oracle": "oracle", "grad_prune": "oracle", "nad-theirs": "external"}
     shown = [
-        legend_label(name, hollow) for name in ("none", "ims", "oracle", "grad_prune", "nad-theirs")
+        legend_label(name, access, names)
+        for name in ("none", "ims", "oracle", "grad_prune", "nad-theirs")
     ]
-    assert shown == ["no defense", "ims", "oracle", "grad_prune (oracle)", "nad-theirs (external)"]
+    assert shown == ["no defense", "IMS", "oracle", "grad_prune (oracle)", "nad-theirs (external)"]
 
 
 def test_names_in_the_critical_difference_diagram_do_not_overlap(drawn):
@@ -147,42 +150,38 @@ def test_asr_per_class_averages_to_the_asr_and_leaves_the_target_out(drawn):
 
 
 def test_records_without_artifacts_draw_without_them(drawn):
-    _, found, _ = drawn
-    bare = replace(found, store=None)
-    assert (
-        not list(anatomy.pictures(bare))
-        + list(gallery.pictures(bare))
-        + list(classes.pictures(bare))
-    )
+    _, report, _ = drawn
+    bare = replace(report, store=None, figures=("anatomy", "gallery", "classes"))
+    assert not list(make_figures(bare))
 
 
 def test_one_poison_rate_draws_no_rate_curves():
-    assert not list(rates.pictures(source(frame())))
+    assert not list(make_figures(report_of(frame(), figures=("rates",))))
 
 
 def test_nothing_finished_draws_nothing():
     cells = frame()
-    missing = source(fail(cells, cells["key"].notna(), "missing"), figures=FIGURES)
-    assert not [picture for picture in pictures(missing) if picture.figure is not None]
+    missing = report_of(fail(cells, cells["key"].notna(), "missing"), figures=figure_names())
+    assert not [figure for figure in make_figures(missing) if figure.figure is not None]
 
 
 def test_the_order_is_the_studys():
-    chosen = source(frame(), figures=("heatmap", "curves"))
-    assert [picture.stem for picture in pictures(chosen)] == ["heatmap", "curves"]
+    chosen = report_of(frame(), figures=("heatmap", "curves"))
+    assert [figure.stem for figure in make_figures(chosen)] == ["heatmap", "curves"]
 
 
 def test_many_budgets_share_few_panels():
     labels = [f"SPC {n}" for n in range(1, 18)]
-    assert parts.panel_budgets(labels) == ["SPC 1", "SPC 4", "SPC 7", "SPC 11", "SPC 14", "SPC 17"]
-    assert parts.panel_budgets(labels[:6]) == labels[:6]
-    assert parts.panel_budgets([]) == []
+    assert panel_budgets(labels) == ["SPC 1", "SPC 4", "SPC 7", "SPC 11", "SPC 14", "SPC 17"]
+    assert panel_budgets(labels[:6]) == labels[:6]
+    assert panel_budgets([]) == []
 
 
-def test_a_picture_of_very_many_cells_looks_into_some_of_every_defense(drawn, monkeypatch):
-    _, found, _ = drawn
-    monkeypatch.setattr(classes, "MOST", 8)
-    (picture,) = classes.pictures(found)
-    counted = picture.data.groupby("defense")["n_cells"].max()
-    assert set(counted.index) == set(found.frame["defense"])
-    assert counted.sum() < len(found.frame) / 2
-    assert f"{counted.sum()} of " in picture.caption
+def test_a_figure_of_very_many_cells_looks_into_some_of_every_defense(drawn, monkeypatch):
+    _, report, _ = drawn
+    monkeypatch.setattr(classes, "MAX_CELLS", 8)
+    (figure,) = make_figures(replace(report, figures=("classes",)))
+    counted = figure.data.groupby("defense")["n_cells"].max()
+    assert set(counted.index) == set(report.frame["defense"])
+    assert counted.sum() < len(report.frame) / 2
+    assert f"{counted.sum()} of " in figure.caption

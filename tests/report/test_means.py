@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from harness.report.stats.means import REASONS, deduplicate, left_out, summarize
+from harness.report.stats.means import REASONS, deduplicate, exclusion_reason, summarize
 from tests.helpers.synthetic_frames import fail, frame
 
 
@@ -105,7 +105,7 @@ def test_every_reason_is_counted_and_the_counts_add_up():
 def test_an_unknown_gate_leaves_nothing_out(gate):
     cells = frame(("ft",), (2,))
     cells["gate"] = pd.Series([gate] * len(cells), dtype=object)
-    assert left_out(cells).eq("").all()
+    assert exclusion_reason(cells).eq("").all()
 
 
 def test_all_failed_is_counted_without_a_mean():
@@ -118,7 +118,7 @@ def test_all_failed_is_counted_without_a_mean():
 def test_an_unknown_status_is_refused():
     cells = frame(("ft",), (2,))
     with pytest.raises(ValueError, match=r"unknown status \['broken'\]; known: ok, gate, skip"):
-        left_out(cells.assign(status="broken"))
+        exclusion_reason(cells.assign(status="broken"))
 
 
 def test_a_cell_of_two_studies_counts_once_and_finished_wins():

@@ -12,8 +12,14 @@ from harness.report.write import write_report
 from tests.helpers.synthetic_store import fabricate
 
 FLAGS = [
-    *["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"],
-    *["--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
     "--window-size=1280,900",
 ]
 
@@ -55,8 +61,10 @@ def column(browser, table, name):
     """Return the texts of a column's rows that are in the document."""
     script = """
     const box = document.getElementById(arguments[0]);
-    const at = [...box.querySelectorAll("th")].findIndex((th) => th.innerText.trim() === arguments[1]);
-    return [...box.querySelectorAll("tbody tr:not(.spacer)")].map((row) => row.children[at].innerText);
+    const heads = [...box.querySelectorAll("th")];
+    const at = heads.findIndex((th) => th.innerText.trim() === arguments[1]);
+    const rows = [...box.querySelectorAll("tbody tr:not(.spacer)")];
+    return rows.map((row) => row.children[at].innerText);
     """
     return browser.execute_script(script, table, name)
 
@@ -190,7 +198,8 @@ def test_only_the_rows_in_view_are_in_the_document(at):
     )
     assert len(column(at, "cells-table", "seed")) < 60
     spent = at.execute_async_script("""
-        const done = arguments[0], box = document.getElementById("cells-table"), begun = performance.now();
+        const done = arguments[0], begun = performance.now();
+        const box = document.getElementById("cells-table");
         box.scrollTop = 30 * 2500;
         requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - begun)));
     """)

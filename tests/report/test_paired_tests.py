@@ -7,6 +7,7 @@ from scipy import stats
 
 from harness.report.figures.critical import cliques
 from harness.report.figures.tradeoff import pareto_front
+from harness.report.frame.display_names import DisplayNames
 from harness.report.stats.means import deduplicate
 from harness.report.stats.paired_tests import (
     compare,
@@ -18,9 +19,10 @@ from harness.report.stats.paired_tests import (
     signed_rank,
     values,
 )
-from harness.report.tables.pairwise import best_ranked, duel_sheets, rank_numbers
+from harness.report.tables.comparisons import comparison_tables
+from harness.report.tables.ranks import best_ranked, rank_numbers
 from harness.report.typeset.table import BestText, SecondText, mark_best
-from tests.helpers.synthetic_frames import fail, frame
+from tests.helpers.synthetic_frames import fail, frame, report_of
 
 
 def with_asr(values_of, spcs=(2,)):
@@ -141,12 +143,12 @@ def test_duels_are_seen_from_the_chosen_method_whichever_came_first():
     cells = with_asr({"anp": [0.1, 0.2, 0.3], "ft": [0.5, 0.2, 0.9]})
     table = comparisons(competitors(deduplicate(cells)), "asr").assign(scope="SPC 2", metric="asr")
     for chosen, expected in (("anp", ("2", "1", "0", "33.3")), ("ft", ("0", "1", "2", "−33.3"))):
-        (sheet,) = duel_sheets(table, chosen)
-        assert sheet.sections[0].rows[0][2:6] == expected
+        (text,) = comparison_tables(table, chosen, DisplayNames())
+        assert text.sections[0].rows[0][2:6] == expected
 
 
 def test_the_best_ranked_is_the_one_with_the_best_der_over_all_budgets():
-    numbers = rank_numbers(deduplicate(frame(("none", "ft", "ims"))))
+    numbers = rank_numbers(report_of(frame(("none", "ft", "ims"))))
     rows = numbers[numbers["scope"].eq("all budgets") & numbers["metric"].eq("der")]
     assert best_ranked(numbers) == rows.sort_values("rank")["defense"].iloc[0] == "ims"
 

@@ -12,7 +12,7 @@ from harness.cli.main import cli
 from harness.data.cache import default_cache
 from harness.errors import UserError
 from harness.plan.report_names import FIGURES
-from harness.report.frame.display_names import DisplayNames
+from harness.report.frame.labels import StudyLabels
 from harness.report.frame.report_data import load_report_data
 from harness.store.store import Store
 from harness.study.load import load_study
@@ -72,7 +72,7 @@ def test_a_study_alone_keeps_its_names(tmp_path):
 def test_two_studies_of_one_name_are_refused(tmp_path):
     plan = load(study(tmp_path, "a", "defenses: [ft]"))
     with pytest.raises(UserError, match="two studies are called 'a'; give one of them a 'name:'"):
-        DisplayNames([plan, plan])
+        StudyLabels([plan, plan])
 
 
 def test_against_must_be_a_defense_of_the_studies(tmp_path):

@@ -36,8 +36,8 @@ def test_a_run_keeps_the_images_and_labels_that_its_figures_need(tmp_path, monke
     result = CliRunner().invoke(cli, command, standalone_mode=False)
     assert result.return_value == 0, result.output
     store = Store(tmp_path / "out" / "store")
-    victim = next(record for record in store.latest().values() if record["kind"] == "victim")
-    samples = store.get(victim["result"]["artifacts"]["samples"])
+    victim = next(record for record in store.latest().values() if record.kind == "victim")
+    samples = store.get(victim.result.artifacts.samples)
     assert samples["clean"].shape == samples["triggered"].shape == (8, *samples["clean"].shape[1:])
     assert samples["truth"].tolist() == [
         1,
@@ -52,17 +52,17 @@ def test_a_run_keeps_the_images_and_labels_that_its_figures_need(tmp_path, monke
     changed = (samples["clean"] != samples["triggered"]).any(axis=(0, 1))
     assert changed[-3:, -3:].any()
     assert not changed[:-3].any()
-    kept = store.get(victim["result"]["artifacts"]["predictions"])
-    assert np.mean(kept["triggered"] == kept["truth_wanted"]) == victim["result"]["asr"]
-    assert np.mean(kept["clean"] == kept["truth_clean"]) == victim["result"]["acc"]
+    kept = store.get(victim.result.artifacts.predictions)
+    assert np.mean(kept["triggered"] == kept["truth_wanted"]) == victim.result.asr
+    assert np.mean(kept["clean"] == kept["truth_clean"]) == victim.result.acc
     folder = tmp_path / "out" / "small"
     assert {path.name for path in folder.glob("*.pdf")} == {"classes.pdf", "gallery.pdf"}
     assert (folder / "report.html").exists()
     page = (folder / "report.html").read_text()
-    assert victim["key"] in records_in(page)
+    assert victim.key in records_in(page)
     assert "defuse show STUDY CELL" not in page
     monkeypatch.setattr(
-        "harness.report.frame.report_data.MOST", 1
+        "harness.report.frame.report_data.LARGE", 1
     )  # as if two cells were too many for one page
     again = CliRunner().invoke(cli, ["report", command[1], *command[2:4]], standalone_mode=False)
     assert again.return_value == 0, again.output

@@ -9,33 +9,25 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from harness.plan.report_names import TABLES
+from harness.plan.report_names import table_names
 from harness.report.frame.groups import split_groups
+from harness.report.outputs import make_tables
 from harness.report.stats.means import deduplicate
-from harness.report.tables.all_tables import all_tables
-from harness.report.tables.leaderboard import HEADER, board, leaderboard
-from harness.report.tables.splits import attack_sheets
+from harness.report.tables.attacks import attack_tables
+from harness.report.tables.leaderboard import HEADER, board_numbers, board_table
 from harness.report.typeset.render import escape, latex, markdown, terminal
 from harness.report.write import write_report
-from tests.helpers.synthetic_frames import fail, frame, source
+from tests.helpers.synthetic_frames import frame, golden_frame, golden_report, report_of
 
 GOLDEN = Path(__file__).parent / "golden"
-BOOKTABS = r"""\IfFileExists{booktabs.sty}{\usepackage{booktabs}}{% in Debian, not part of texlive-latex-base
+# Debian has booktabs in another package than texlive-latex-base
+BOOKTABS = r"""\IfFileExists{booktabs.sty}{\usepackage{booktabs}}{%
 \let\toprule\hline \let\midrule\hline \let\bottomrule\hline}"""
 AWKWARD = r"50%_of & #1 $x^2$ {~} \ [a|b] <>"
 
 
-def golden_frame():
-    """Four defenses, one of them an oracle; a failed victim, an error and a missing cell."""
-    cells = frame(("none", "ft", "ims", "grad_prune"), (2, 10), (0, 1, 2))
-    cells.loc[cells["victim"].eq("digits/preactresnet18/blended/1"), "gate"] = False
-    hurt = cells["defense"].eq("ft") & cells["attack"].eq("badnets") & cells["budget"].eq("SPC 2")
-    cells = fail(cells, hurt & cells["seed"].eq(0), "error")
-    return fail(cells, hurt & cells["seed"].eq(2), "missing", "")
-
-
 def boards(cells):
-    return [board(part, leaderboard(part)) for part in split_groups(deduplicate(cells))]
+    return [board_table(group, board_numbers(group)) for group in split_groups(deduplicate(cells))]
 
 
 def rendered(cells, width=80):
@@ -48,13 +40,15 @@ def rendered(cells, width=80):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    write_report(source(golden_frame().sample(frac=1, random_state=7)), folder)
+    write_report(golden_report(), folder)
     return folder
 
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.iterdir()), ids=lambda path: path.name)
 def test_golden_files(report, path):
-    assert (report / path.name).read_text(encoding="utf-8") == path.read_text(encoding="utf-8")
+    assert (report / path.name).read_text(encoding="utf-8") == path.read_text(encoding="utf-8"), (
+        "if the change is meant: python -m tests.regenerate report, and read the diff"
+    )
 
 
 def test_no_defense_comes_first_then_by_der_and_oracles_apart():
@@ -106,9 +100,9 @@ def test_a_section_of_one_attack_has_no_mean_row():
     cells.loc[cells["attack"].eq("blended"), "rate"] = 0.01
     extra = frame(attacks=("wanet",))
     extra["key"] += "wanet"
-    (part,) = split_groups(deduplicate(pd.concat([cells, extra])))
-    sheet = attack_sheets(part, leaderboard(part))[0]
-    assert {section.label: [row[0] for row in section.rows] for section in sheet.sections} == {
+    (group,) = split_groups(deduplicate(pd.concat([cells, extra])))
+    table = attack_tables(group, board_numbers(group))[0]
+    assert {section.label: [row[0] for row in section.rows] for section in table.sections} == {
         "poison rate 1 %": ["blended"],
         "poison rate 10 %": ["badnets", "wanet", "mean"],
     }
@@ -116,7 +110,7 @@ def test_a_section_of_one_attack_has_no_mean_row():
 
 def test_data_sets_models_and_recipes_are_never_averaged_together():
     other = frame(data="cifar10", models=("preactresnet18", "vgg"))
-    assert [part.title for part in split_groups(pd.concat([frame(), other]))] == [
+    assert [group.title for group in split_groups(pd.concat([frame(), other]))] == [
         "cifar10 · preactresnet18",
         "cifar10 · vgg",
         "digits · preactresnet18",
@@ -124,7 +118,7 @@ def test_data_sets_models_and_recipes_are_never_averaged_together():
     paper = frame().assign(recipe="paper")
     paper["key"] += "paper"
     both = split_groups(deduplicate(pd.concat([frame(), paper])))
-    assert [part.title for part in both] == [
+    assert [group.title for group in both] == [
         "digits · preactresnet18 · fast",
         "digits · preactresnet18 · paper",
     ]
@@ -176,11 +170,11 @@ def test_latex_compiles(tmp_path, defense, model, fits):
 def test_every_table_of_a_report_compiles_and_fits_the_page(tmp_path):
     names = tuple(f"method_{number:02}" for number in range(9))
     cells = frame(("none", *names), (2, 10, 100), models=("preactresnet18", "vgg19_bn"))
-    tables = [table for table in all_tables(source(cells)) if table.name != "leaderboard"]
-    assert [table.name for table in tables] == [
-        name for name in TABLES if name not in {"leaderboard", "clean"}
-    ]
-    compiled(tmp_path, "\n".join(latex(table.sheets) for table in tables), fits=True)
+    tables = make_tables(report_of(cells))
+    assert list(tables) == [name for name in table_names() if name != "clean"]
+    del tables["leaderboard"]
+    text = "\n".join(latex(contents.texts) for contents in tables.values())
+    compiled(tmp_path, text, fits=True)
 
 
 def compiled(tmp_path, text, *, fits):

@@ -8,23 +8,27 @@ import pytest
 from rich.console import Console
 
 from harness.report import write
-from harness.report.typeset import render as tables
+from harness.report.typeset import render
 from harness.report.write import write_report
-from tests.helpers.synthetic_frames import CHANGES, COLUMNS, fail, frame, source
+from tests.helpers.synthetic_frames import CHANGES, COLUMNS, fail, frame, report_of
 
 CURVES = ["curves.csv", "curves.pdf", "curves.png"]
 BOARD = ["leaderboard.csv", "leaderboard.md", "leaderboard.tex", "records.csv", "report.html"]
 TABLES = [
-    *[
-        "attacks.csv",
-        "attacks.md",
-        "attacks.tex",
-        "comparisons.csv",
-        "comparisons.md",
-        "comparisons.tex",
-    ],
-    *["ranks.csv", "ranks.md", "ranks.tex", "resources.md", "resources.tex"],
-    *["victims.csv", "victims.md", "victims.tex"],
+    "attacks.csv",
+    "attacks.md",
+    "attacks.tex",
+    "comparisons.csv",
+    "comparisons.md",
+    "comparisons.tex",
+    "ranks.csv",
+    "ranks.md",
+    "ranks.tex",
+    "resources.md",
+    "resources.tex",
+    "victims.csv",
+    "victims.md",
+    "victims.tex",
 ]
 
 
@@ -33,22 +37,24 @@ def contents(folder):
 
 
 def test_every_file_is_written_and_nothing_else(tmp_path):
-    written = write_report(source(frame()), tmp_path / "out" / "study")
+    written = write_report(report_of(frame()), tmp_path / "out" / "study")
     assert [path.name for path in written.paths] == sorted(BOARD + TABLES + CURVES)
     assert sorted(written.paths) == sorted((tmp_path / "out" / "study").iterdir())
 
 
 def test_shuffled_rows_give_the_same_bytes(tmp_path):
     cells = frame()
-    write_report(source(cells), tmp_path / "a")
-    write_report(source(cells.sample(frac=1, random_state=3)), tmp_path / "b")
+    write_report(report_of(cells), tmp_path / "a")
+    write_report(report_of(cells.sample(frac=1, random_state=3)), tmp_path / "b")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_figures_of_very_many_cells_are_saved_by_a_process_beside_this_one(tmp_path, monkeypatch):
-    whole = source(frame(), figures=("curves", "tradeoff", "heatmap", "spread", "critical", "cost"))
+    whole = report_of(
+        frame(), figures=("curves", "tradeoff", "heatmap", "spread", "critical", "cost")
+    )
     write_report(whole, tmp_path / "here")
-    monkeypatch.setattr(write, "MOST", 1)
+    monkeypatch.setattr(write, "LARGE", 1)
     write_report(whole, tmp_path / "beside")
     assert contents(tmp_path / "beside") == contents(tmp_path / "here")
 
@@ -56,7 +62,7 @@ def test_figures_of_very_many_cells_are_saved_by_a_process_beside_this_one(tmp_p
 def test_records_keep_every_cell_and_every_digit(tmp_path):
     cells = frame()
     cells = fail(cells, cells["seed"].eq(1), "error", 'Traceback, "quoted"\nand broken')
-    write_report(source(cells), tmp_path)
+    write_report(report_of(cells), tmp_path)
     read = pd.read_csv(tmp_path / "records.csv")
     assert list(read.columns) == [*COLUMNS, *CHANGES]
     assert len(read) == len(cells)
@@ -65,8 +71,8 @@ def test_records_keep_every_cell_and_every_digit(tmp_path):
 
 
 def test_several_models_have_a_figure_each_and_old_figures_go(tmp_path):
-    write_report(source(frame()), tmp_path)
-    written = write_report(source(frame(models=("preactresnet18", "vgg/16"))), tmp_path)
+    write_report(report_of(frame()), tmp_path)
+    written = write_report(report_of(frame(models=("preactresnet18", "vgg/16"))), tmp_path)
     figures = [path.name for path in written.paths if path.suffix == ".pdf"]
     assert figures == ["curves_digits_preactresnet18.pdf", "curves_digits_vgg-16.pdf"]
     assert sorted(contents(tmp_path)) == sorted(path.name for path in written.paths)
@@ -78,7 +84,7 @@ def test_several_models_have_a_figure_each_and_old_figures_go(tmp_path):
     ids=["untyped", "typed"],
 )
 def test_an_empty_frame_says_so(tmp_path, cells):
-    written = write_report(source(cells), tmp_path)
+    written = write_report(report_of(cells), tmp_path)
     assert [path.name for path in written.paths] == BOARD
     read = pd.read_csv(tmp_path / "records.csv")
     assert list(read.columns) == [*COLUMNS, *CHANGES]
@@ -88,7 +94,7 @@ def test_an_empty_frame_says_so(tmp_path, cells):
 
 def test_nothing_finished_says_so_under_the_board(tmp_path):
     cells = frame()
-    write_report(source(fail(cells, cells["key"].notna(), "missing", "")), tmp_path)
+    write_report(report_of(fail(cells, cells["key"].notna(), "missing", "")), tmp_path)
     assert "Nothing to average yet. Left out: 32 missing." in (
         tmp_path / "leaderboard.md"
     ).read_text(encoding="utf-8")
@@ -96,7 +102,7 @@ def test_nothing_finished_says_so_under_the_board(tmp_path):
 
 def test_a_budget_without_a_place_on_the_axis_is_noted(tmp_path):
     written = write_report(
-        source(frame(spcs=(2,)).assign(budget="5 %", spc=float("nan"))), tmp_path
+        report_of(frame(spcs=(2,)).assign(budget="5 %", spc=float("nan"))), tmp_path
     )
     assert [path.name for path in written.paths] == sorted(BOARD + TABLES)
     console = Console(width=100)
@@ -106,15 +112,15 @@ def test_a_budget_without_a_place_on_the_axis_is_noted(tmp_path):
 
 
 def test_a_report_that_fails_leaves_the_old_one_whole(tmp_path, monkeypatch):
-    write_report(source(frame()), tmp_path)
+    write_report(report_of(frame()), tmp_path)
     before = contents(tmp_path)
 
     def broken(boards):
         raise OSError("disk full")
 
-    monkeypatch.setattr(tables, "latex", broken)
+    monkeypatch.setattr(render, "latex", broken)
     with pytest.raises(OSError, match="disk full"):
-        write_report(source(frame(seeds=(0,))), tmp_path)
+        write_report(report_of(frame(seeds=(0,))), tmp_path)
     assert contents(tmp_path) == before
 
 

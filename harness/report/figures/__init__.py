@@ -1,5 +1,5 @@
-"""The figures of a report: one file each, whose name is the one that a study's ``figures`` list uses.
+"""The figures of a report, one file each, called in a study's ``figures`` by the name of the file.
 
-Every file has ``pictures(source)``, which yields what it draws; a figure that the records have
-nothing for yields nothing, or a note that says why.
+Each file has one function decorated with ``@figure``. Imports ``frame``,
+``stats`` and ``plotting``.
 """

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
+from harness.plan.names import NO_DEFENSE
+from harness.report import Drawing, figure
+from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.figure import ReportFigure, stem
-from harness.report.plotting.scatter import AxesPair, draw, points
+from harness.report.plotting.scatter import AxesPair, draw_scatter, points
+from harness.report.plotting.style import method_styles
 
-CAPTION = (
-    "DER against the seconds of the defense (log axis), means with 95 % intervals; the upper left corner is "
-    "best. DER 50 is no change."
+
+@figure(
+    title="Cost and quality, {group}",
+    caption="DER against the seconds of the defense (log axis), means with 95 % intervals; the "
+    "upper left corner is best. DER 50 is no change.",
 )
-
-
-def pictures(source: ReportData) -> Iterator[ReportFigure]:
-    """Yield one figure per data set and model; the undefended model takes no time and is not in it."""
+def cost(group: BoardGroup, report: ReportData) -> Drawing:
+    """Draw the defenses of a group; the undefended model takes no time and is left out."""
     pair = AxesPair(x="seconds", y="der", finish=_finish)
-    for part in source.parts:
-        data = points(part, pair)
-        data = data[data["defense"].isin(source.methods)]
-        figure = draw(data, part, source.styles, pair)
-        yield ReportFigure(
-            stem("cost", part, source), f"Cost and quality, {part.title}", CAPTION, data, figure
-        )
+    data = points(group, pair)
+    data = data[data["defense"].ne(NO_DEFENSE)]
+    styles = method_styles(report.defenses, group.extra_access)
+    return Drawing(data=data, figure=draw_scatter(data, group, styles, pair))
 
 
 def _finish(axes: Axes, rows: pd.DataFrame) -> None:

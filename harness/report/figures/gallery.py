@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from harness.plan.spec import NO_ATTACK
+from harness.plan.names import NO_ATTACK
 from harness.report import Drawing, figure
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import BoardGroup

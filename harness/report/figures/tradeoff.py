@@ -2,44 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pandas as pd
 from matplotlib.axes import Axes
 
+from harness.report import Drawing, figure
+from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.figure import ReportFigure, stem
-from harness.report.plotting.scatter import AxesPair, draw, points
+from harness.report.plotting.scatter import AxesPair, draw_scatter, points
+from harness.report.plotting.style import method_styles
 
-CAPTION = (
-    "ACC against ASR, means with 95 % intervals; the upper left corner is best. The grey line is the Pareto "
-    "front of the methods that need clean images alone."
+
+@figure(
+    title="ACC and ASR, {group}",
+    caption="ACC against ASR, means with 95 % intervals; the upper left corner is best. The grey "
+    "line is the Pareto front of the methods that need clean images alone.",
 )
-
-
-def pictures(source: ReportData) -> Iterator[ReportFigure]:
-    """Yield one figure per data set and model."""
+def tradeoff(group: BoardGroup, report: ReportData) -> Drawing:
+    """Draw the defenses of a group."""
     pair = AxesPair(x="asr", y="acc", finish=_finish)
-    for part in source.parts:
-        data = points(part, pair)
-        figure = draw(data, part, source.styles, pair)
-        yield ReportFigure(
-            stem("tradeoff", part, source), f"ACC and ASR, {part.title}", CAPTION, data, figure
-        )
+    data = points(group, pair)
+    styles = method_styles(report.defenses, group.extra_access)
+    return Drawing(data=data, figure=draw_scatter(data, group, styles, pair))
 
 
 def pareto_front(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the points that no other beats in both, by rising ASR: columns asr_mean and acc_mean."""
+    """Return the points that no other beats in both, by rising ASR (asr_mean and acc_mean)."""
     ordered = rows.sort_values(["asr_mean", "acc_mean"], ascending=[True, False])
-    before = ordered["acc_mean"].astype(float).cummax().shift(fill_value=float("-inf"))
-    return ordered[ordered["acc_mean"].gt(before)]
+    best_before = ordered["acc_mean"].astype(float).cummax().shift(fill_value=float("-inf"))
+    return ordered[ordered["acc_mean"].gt(best_before)]
 
 
 def _finish(axes: Axes, rows: pd.DataFrame) -> None:
-    best = pareto_front(rows)
+    front = pareto_front(rows)
     axes.step(
-        best["asr_mean"], best["acc_mean"], where="post", color="0.6", linewidth=0.9, zorder=1
+        front["asr_mean"], front["acc_mean"], where="post", color="0.6", linewidth=0.9, zorder=1
     )
     axes.set(xlabel="ASR (%)", ylabel="ACC (%)", xlim=(-4, 104))
-    lowest = min(rows["acc_mean"].min(), axes.get_ylim()[1])
-    axes.set_ylim(max(0, min(axes.get_ylim()[0], lowest - 2)), min(101.5, axes.get_ylim()[1]))
+    low, high = axes.get_ylim()
+    lowest = min(rows["acc_mean"].min(), high)
+    axes.set_ylim(max(0, min(low, lowest - 2)), min(101.5, high))

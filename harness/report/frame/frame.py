@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from harness.plan.spec import (
-    Cell,
-    PlanStatus,
-    Victim,
-)
-from harness.plan.study import Study
+from harness.plan.names import PlanStatus
 from harness.report.frame.gate import clean_acc, gate, verdict
 from harness.report.frame.labels import StudyLabels
 from harness.report.frame.metric_info import SCORES, with_changes
 from harness.store.record import CellRecord, numbers
 from harness.store.record_files import LatestRecords
+
+if TYPE_CHECKING:
+    from harness.plan.spec import Cell, Victim
+    from harness.plan.study import Study
 
 MEASURED = (
     "acc",

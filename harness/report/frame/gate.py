@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from harness.plan.spec import PlanStatus, Victim
-from harness.plan.study import Study
+from harness.plan.names import PlanStatus
 from harness.store.record import Status
 from harness.store.record_files import LatestRecords
+
+if TYPE_CHECKING:
+    from harness.plan.spec import Victim
+    from harness.plan.study import Study
 
 NAN = float("nan")
 

@@ -1,68 +1,87 @@
-"""What may be averaged together: one part of the frame per data set, model and training recipe."""
+"""What may be averaged together: one group of cells per data set, model and training recipe."""
 
 from __future__ import annotations
 
-import re
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import pandas as pd
 
-from harness.plan.spec import NO_DEFENSE
+from harness.plan.keys import slug
+from harness.report.frame.display_names import DisplayNames
 
-PRIVILEGES = {"triggers": "oracle", "external": "external"}
-"""What boards call a method that needs more than a clean budget."""
-PANELS = 6
-"""A figure has at most so many panels for budgets; its CSV has all of them."""
-SECTIONS = ("", *PRIVILEGES.values())
-"""Of a board, in order."""
+GROUP = ["data", "model", "recipe"]
+"""The columns of a frame that tell groups apart; no mean pools two of their values."""
+EXTRA_ACCESS = {"triggers": "oracle", "external": "external"}
+"""By ``needs``: what boards call a defense that is given more than a clean budget."""
+BOARD_SECTIONS = ("", *EXTRA_ACCESS.values())
+"""The sections of a leaderboard, in order; the first has no heading."""
+MAX_PANELS = 6
+"""The most budgets that get a panel in a figure; its CSV file has all of them."""
 
 
-class BoardGroup(NamedTuple):
-    """The cells of one board and one figure, as of ``statistics.distinct``."""
+@dataclass(frozen=True, eq=False)
+class BoardGroup:
+    """The cells of one leaderboard and one figure, each once (see ``means.deduplicate``)."""
 
-    title: str  # for readers: "cifar10 · preactresnet18"
-    slug: str  # for file names: "cifar10_preactresnet18"
+    title: str
+    """For readers: "cifar10 · PreAct-ResNet-18"."""
+    slug: str
+    """For file names: "cifar10_preactresnet18"; empty when there is only one group."""
     frame: pd.DataFrame
+    names: DisplayNames = field(default_factory=DisplayNames)
+
+    @cached_property
+    def budgets(self) -> list[str]:
+        """The labels of the clean budgets, the smallest first."""
+        return budgets(self.frame)
+
+    @cached_property
+    def extra_access(self) -> dict[str, str]:
+        """The defenses that are given more than a clean budget, with "oracle" or "external"."""
+        return extra_access(self.frame)
+
+    def legend_label(self, defense: str) -> str:
+        """Return a defense's name as figures show it."""
+        return legend_label(defense, self.extra_access, self.names)
 
 
-def split_groups(frame: pd.DataFrame) -> list[BoardGroup]:
-    """Return the parts in order of their names; the recipe is named only where there are several."""
-    columns = ["data", "model", "recipe"]
-    shown = 3 if frame["recipe"].nunique() > 1 else 2
-    parts = []
-    for names, cells in frame.groupby(columns, dropna=False):
-        words = [str(name) for name in names][:shown]
-        parts.append(BoardGroup(" · ".join(words), "_".join(map(_slug, words)), cells))
-    return parts
+def split_groups(frame: pd.DataFrame, names: DisplayNames | None = None) -> list[BoardGroup]:
+    """Return the groups in order of their labels; recipes are named only if there are several."""
+    names = names or DisplayNames()
+    columns = GROUP if frame["recipe"].nunique() > 1 else GROUP[:2]
+    groups = []
+    for labels, cells in frame.groupby(GROUP, dropna=False):
+        named = dict(zip(columns, map(str, labels), strict=False))
+        title = " · ".join(names.of(column, label) for column, label in named.items())
+        file_name = "_".join(slug(label, "-") for label in named.values())
+        groups.append(BoardGroup(title, file_name, cells, names))
+    return [replace(group, slug="") for group in groups] if len(groups) == 1 else groups
 
 
 def budgets(frame: pd.DataFrame) -> list[str]:
-    """Return the labels of the clean-data budgets, the smallest (in images) first."""
+    """Return the labels of the clean budgets, the smallest (in images) first."""
     sizes = frame.groupby("budget")["n_clean"].min().sort_index()
     return [str(label) for label in sizes.sort_values(kind="stable").index]
 
 
 def panel_budgets(labels: list[str]) -> list[str]:
-    """Return the budgets that get a panel of their own: evenly spread ones, where there are many."""
+    """Return the budgets that get a panel: all, or MAX_PANELS evenly spread ones."""
     last = len(labels) - 1
-    places = (
-        range(len(labels))
-        if last < PANELS
-        else [round(i * last / (PANELS - 1)) for i in range(PANELS)]
-    )
-    return [labels[place] for place in places]
+    if last < MAX_PANELS:
+        return labels
+    return [labels[round(i * last / (MAX_PANELS - 1))] for i in range(MAX_PANELS)]
 
 
 def extra_access(frame: pd.DataFrame) -> dict[str, str]:
-    """Return the defenses that are given more than a clean budget, and what they are called for it."""
-    more = frame[frame["needs"].isin(PRIVILEGES)].drop_duplicates("defense")
-    return dict(zip(more["defense"], more["needs"].map(PRIVILEGES), strict=True))
+    """Return the defenses that are given more than a clean budget, with "oracle" or "external"."""
+    rows = frame[frame["needs"].isin(EXTRA_ACCESS)].drop_duplicates("defense")
+    return dict(zip(rows["defense"], rows["needs"].map(EXTRA_ACCESS), strict=True))
 
 
-def display(defense: str) -> str:
-    """Return the defense's name for a reader."""
-    return "no defense" if defense == NO_DEFENSE else defense
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-")
+def legend_label(defense: str, extra_access: Mapping[str, str], names: DisplayNames) -> str:
+    """Return a defense's name, followed by its extra access where the name does not say it."""
+    name = names.of("defense", defense)
+    access = extra_access.get(defense, defense)
+    return name if access == defense else f"{name} ({access})"

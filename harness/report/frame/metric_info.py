@@ -6,15 +6,18 @@ from typing import NamedTuple
 
 import pandas as pd
 
+SCORES = ("acc", "asr", "ra")
+"""Clean accuracy, attack success rate, robust accuracy: the fields of ``evaluation.Scores``."""
+
 
 class Quantity(NamedTuple):
     """One column of numbers."""
 
     label: str
     better: int
-    """1: higher is better; -1: lower is."""
+    """1 if higher is better, -1 if lower is."""
     share: bool = True
-    """A share in 0..1, written in percent; else written in its own unit."""
+    """A share in 0..1, written in percent; otherwise written in its own unit."""
 
 
 QUANTITIES = {
@@ -32,29 +35,27 @@ QUANTITIES = {
     "peak_mem_mb": Quantity("MB", -1, share=False),
 }
 METRICS = list(QUANTITIES)
-COMPARED = ("acc", "asr", "ra", "der")
-"""What methods are compared by, pair by pair."""
+COMPARED = (*SCORES, "der")
+"""The metrics by which defenses are compared pair by pair."""
 
 
 def with_changes(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells with the change of ACC, ASR and RA from before the defense to after it."""
-    changes = {
-        f"{name}_change": frame[name] - frame[f"{name}_before"] for name in ("acc", "asr", "ra")
-    }
+    """Return the cells with the changes of ACC, ASR and RA by the defense."""
+    changes = {f"{name}_change": frame[name] - frame[f"{name}_before"] for name in SCORES}
     return frame.assign(**changes)
 
 
 def number(value: float, decimals: int = 1) -> str:
-    """Return a number with a real minus sign; a dash where there is none."""
+    """Return a number with a real minus sign; a dash for NaN."""
     return "–" if pd.isna(value) else f"{value:z.{decimals}f}".replace("-", "−")
 
 
 def percent(mean: float, high: float = float("nan")) -> str:
-    """Return a share in percent, with half its interval where there is one."""
+    """Return a share in percent, with half the width of its interval unless ``high`` is NaN."""
     half = 100 * (high - mean)
     return number(100 * mean) + ("" if pd.isna(half) else f" ± {half:.{1 if half < 99.95 else 0}f}")
 
 
-def shown(metric: str, value: float) -> str:
+def metric_text(metric: str, value: float) -> str:
     """Return a value of a metric as tables write it."""
     return percent(value) if QUANTITIES[metric].share else number(value)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from harness.errors import UserError, nearest
+from harness.plan.names import (
+    NO_ATTACK,
+    NO_DEFENSE,
+)
 from harness.plan.report_names import figure_names
-from harness.plan.spec import NO_ATTACK, NO_DEFENSE
-from harness.plan.study import Study
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.frame import build_frame, build_victims
 from harness.report.frame.groups import BoardGroup, split_groups
@@ -22,6 +24,9 @@ from harness.report.stats.means import deduplicate
 from harness.store.record import Role
 from harness.store.record_files import LatestRecords
 from harness.store.store import Store
+
+if TYPE_CHECKING:
+    from harness.plan.study import Study
 
 LARGE = 10_000
 """With more cells than this, the page holds no records (a browser could not open it), and a second

@@ -1,4 +1,8 @@
-"""The report as one HTML file: everything inside, nothing fetched; opened from disk."""
+"""The report as one HTML file: everything inside, nothing fetched; opened from disk.
+
+``boards`` and ``cells`` have the numbers of its tables, ``records`` and ``methods`` what it tells
+of each; the templates and scripts are next to them.
+"""
 
 from __future__ import annotations
 
@@ -10,67 +14,70 @@ from typing import Any
 
 import jinja2
 
+from harness.report.declare import TableContents
 from harness.report.frame.report_data import ReportData, has_details
+from harness.report.outputs import ReportFigure
 from harness.report.page.boards import board_rows
 from harness.report.page.cells import cell_columns
 from harness.report.page.methods import methods
 from harness.report.page.records import record_details
-from harness.report.plotting.figure import ReportFigure
-from harness.report.tables.all_tables import NamedTable
 from harness.report.typeset.table import BestText, SecondText
 
 FOLDER = files("harness.report.page")
 SCRIPTS = ("table.js", "record.js", "page.js")
-PIXELS = 140
-"""Of a figure's inch on the page."""
+PIXELS_PER_INCH = 140
+"""The size of figures on the page."""
 
 
 def write_page(
-    source: ReportData, tables: list[NamedTable], drawn: list[ReportFigure], path: Path
+    report: ReportData,
+    tables: dict[str, TableContents],
+    figures: list[ReportFigure],
+    path: Path,
 ) -> None:
-    """Write the page beside the figures, whose PNG files lie in ``path``'s folder already."""
-    figures = [_figure(picture, path.parent) for picture in drawn if picture.figure is not None]
+    """Write the page next to the figures, whose PNG files are in ``path``'s folder already."""
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.tests["best"] = lambda text: isinstance(text, BestText)
     environment.tests["second"] = lambda text: isinstance(text, SecondText)
     text = environment.from_string(_read("page.html")).render(
-        title=" + ".join(study.name for study in source.studies) or "Report",
+        title=" + ".join(study.name for study in report.studies) or "Report",
         style=_read("page.css"),
         scripts=[_read(name) for name in SCRIPTS],
-        data=_json(_data(source)),
-        records=_json(record_details(source)),
-        state=_state(source),
-        figures=figures,
-        tables=[table for table in tables if table.name != "leaderboard" and table.sheets],
-        methods=methods(source.studies),
-        studies=[_study(study.path) for study in source.studies],
+        data=_json({"boards": board_rows(report), "cells": cell_columns(report)}),
+        records=_json(record_details(report)),
+        state=_state(report),
+        figures=[_figure(figure, path.parent) for figure in figures if figure.figure is not None],
+        tables=[
+            (name, contents)
+            for name, contents in tables.items()
+            if name != "leaderboard" and contents.texts
+        ],
+        methods=methods(report.studies),
+        studies=[_study(study.path) for study in report.studies],
     )
     path.write_text(text, encoding="utf-8")
 
 
-def _figure(picture: ReportFigure, folder: Path) -> dict[str, Any]:
-    assert picture.figure is not None
+def _figure(figure: ReportFigure, folder: Path) -> dict[str, Any]:
+    assert figure.figure is not None
     return {
-        **{"title": picture.title, "caption": picture.caption, "name": picture.stem},
-        "png": base64.b64encode((folder / f"{picture.stem}.png").read_bytes()).decode("ascii"),
-        "width": round(PIXELS * picture.figure.get_figwidth()),
+        "title": figure.title,
+        "caption": figure.caption,
+        "name": figure.stem,
+        "png": base64.b64encode((folder / f"{figure.stem}.png").read_bytes()).decode("ascii"),
+        "width": round(PIXELS_PER_INCH * figure.figure.get_figwidth()),
     }
 
 
-def _data(source: ReportData) -> dict[str, Any]:
-    return {"boards": board_rows(source), "cells": cell_columns(source)}
-
-
-def _state(source: ReportData) -> str:
+def _state(report: ReportData) -> str:
     """Return how many cells and victims there are, by status."""
-    counts = source.frame["status"].value_counts().sort_index()
-    said = ", ".join(f"{count} {status}" for status, count in counts.items())
-    told = (
-        ""
-        if has_details(source.studies)
-        else "; the record of a single one: defuse show STUDY CELL"
-    )
-    return f"{len(source.frame)} cells on {source.frame['victim'].nunique()} victims: {said or 'none'}{told}"
+    counts = report.frame["status"].value_counts().sort_index()
+    statuses = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none"
+    n_victims = report.frame["victim"].nunique()
+    state = f"{len(report.frame)} cells on {n_victims} victims: {statuses}"
+    if has_details(report.studies):
+        return state
+    return f"{state}; the record of a single one: defuse show STUDY CELL"
 
 
 def _study(path: str) -> dict[str, str]:
@@ -79,7 +86,7 @@ def _study(path: str) -> dict[str, str]:
 
 
 def _json(value: Any) -> str:
-    """Return JSON that no parser of HTML takes for markup."""
+    """Return JSON that no HTML parser takes for markup."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 

@@ -1,91 +1,91 @@
-"""The page's leaderboard: statistics over all attacks and poison rates, and for each of them alone."""
+"""The page's leaderboard: statistics over all attacks and poison rates, and for each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import isnan
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from harness.plan.spec import NO_DEFENSE
-from harness.report.frame.groups import (
-    SECTIONS,
-    BoardGroup,
-    budgets,
-    display,
-    extra_access,
-)
+from harness.plan.names import NO_DEFENSE
+from harness.report.frame.groups import BOARD_SECTIONS, GROUP, BoardGroup
 from harness.report.frame.metric_info import METRICS, QUANTITIES
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import REASONS, summarize
 
 ALL = "all"
-PLACE = ["data", "model", "recipe", "budget", "defense"]
+KEYS = [*GROUP, "budget", "defense"]
 
 
-def board_rows(source: ReportData) -> dict[str, Any]:
-    """Return metrics (name, label, direction, whether a share) and rows: place, numbers, counts.
+def board_rows(report: ReportData) -> dict[str, Any]:
+    """Return metrics (name, label, direction, whether a share), and rows in the board's order.
 
-    A row's ``numbers`` has [mean, half of the interval] per metric, null where unknown. ``attack``
-    and ``rate`` are "all" in rows that pool them. Rows stand in board order.
+    A row has the group, budget and defense, ``numbers`` with [mean, half of the interval] per
+    metric, null if unknown, and counts. ``attack`` and ``rate`` are "all" in rows that pool them.
     """
-    rows = [row for part in source.parts for row in _part(part)]
+    rows = [row for group in report.groups for row in _group_rows(group)]
     metrics = [[name, *QUANTITIES[name]] for name in METRICS]
     return {"metrics": metrics, "rows": rows}
 
 
-def _part(part: BoardGroup) -> list[dict[str, Any]]:
-    frame = part.frame
-    about = (
-        frame.drop_duplicates("defense").set_index("defense")[["family", "needs"]].to_dict("index")
-    )
-    sizes = frame.groupby("budget")["n_clean"].min().to_dict()
+def _group_rows(group: BoardGroup) -> list[dict[str, Any]]:
+    cells = group.frame
+    defenses = cells.drop_duplicates("defense").set_index("defense")
+    about = defenses[["family", "needs"]].to_dict("index")
+    n_clean = cells.groupby("budget")["n_clean"].min().to_dict()
     rows = [
-        {**row, **about[row["defense"]], "clean": int(sizes[row["budget"]])}
-        for pooled in _poolings(frame)
-        for row in _pooled(frame, pooled)
+        {**row, **about[row["defense"]], "clean": int(n_clean[row["budget"]])}
+        for pooled in _poolings(cells)
+        for row in _pooled_rows(cells, pooled)
     ]
-    labels, apart = budgets(frame), extra_access(frame)
-    ordered = sorted(rows, key=lambda row: _rank(row, labels, apart))
-    return [{**row, "defense": display(row["defense"])} for row in ordered]
+    rows.sort(key=lambda row: _order(row, group))
+    shown = ("defense", "attack", "model")
+    return [
+        {**row, **{column: group.names.of(column, row[column]) for column in shown}} for row in rows
+    ]
 
 
-def _poolings(frame: pd.DataFrame) -> list[list[str]]:
-    """Return which of attack and rate to pool: both, each, none; a single rate is not worth a choice."""
-    names = [name for name in ("attack", "rate") if frame[name].nunique() > 1]
-    return [names, *[[name] for name in names if len(names) > 1], *[[]] * bool(names)]
+def _poolings(cells: pd.DataFrame) -> list[list[str]]:
+    """Return which of attack and rate to pool: both, each, none; only those with several values."""
+    names = [name for name in ("attack", "rate") if cells[name].nunique() > 1]
+    if len(names) == 2:
+        return [names, ["attack"], ["rate"], []]
+    return [names, []] if names else [[]]
 
 
-def _pooled(frame: pd.DataFrame, pooled: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield one row per place: its numbers, in order of METRICS, and the counts of ACC, the first of them."""
-    kept = [name for name in ("attack", "rate") if name not in pooled]
-    table = summarize(frame, [*PLACE, *kept], METRICS)
-    half = table["high"] - table["mean"]
-    numbers = np.stack([table["mean"], half], axis=1).reshape(len(METRICS), -1, 2)
-    lines = table[: numbers.shape[1]].to_dict("records")
-    for line, of_line in zip(lines, numbers.swapaxes(0, 1).tolist(), strict=True):
+def _pooled_rows(cells: pd.DataFrame, pooled: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield rows with their numbers, in order of METRICS, and the counts of the first one, ACC."""
+    split = [name for name in ("attack", "rate") if name not in pooled]
+    summary = summarize(cells, [*KEYS, *split], METRICS)
+    half = summary["high"] - summary["mean"]
+    numbers = np.stack([summary["mean"], half], axis=1).reshape(len(METRICS), -1, 2)
+    lines = summary[: numbers.shape[1]].to_dict("records")
+    for line, line_numbers in zip(lines, numbers.swapaxes(0, 1).tolist(), strict=True):
         yield {
-            **{name: line[name] for name in PLACE},
+            **{name: line[name] for name in KEYS},
             "attack": ALL if "attack" in pooled else line["attack"],
             "rate": ALL if "rate" in pooled else f"{100 * line['rate']:g} %",
-            "numbers": [[_rounded(mean), _rounded(half)] for mean, half in of_line],
+            "numbers": [[_rounded(mean), _rounded(half)] for mean, half in line_numbers],
             "n": line["n_cells"],
             "planned": line["n_planned"],
             "out": {reason: line[reason] for reason in REASONS if line[reason]},
         }
 
 
-def _rank(row: dict[str, Any], labels: list[str], apart: Mapping[str, str]) -> tuple[Any, ...]:
+def _order(row: dict[str, Any], group: BoardGroup) -> tuple[Any, ...]:
     der = row["numbers"][METRICS.index("der")][0]
     defense = row["defense"]
-    place = (
-        labels.index(row["budget"]),
-        SECTIONS.index(apart.get(defense, "")),
+    return (
+        group.budgets.index(row["budget"]),
+        BOARD_SECTIONS.index(group.extra_access.get(defense, "")),
         defense != NO_DEFENSE,
+        0.0 if der is None else -der,
+        defense,
+        row["attack"],
+        row["rate"],
     )
-    return (*place, 0.0 if der is None else -der, defense, row["attack"], row["rate"])
 
 
 def _rounded(value: float) -> float | None:

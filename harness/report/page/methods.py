@@ -1,36 +1,26 @@
-"""The page's methods: what each is, its paper, and the hyperparameters that it ran with."""
+"""The page's methods: what each does, its paper, and the hyperparameters that it ran with."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from harness.contract import DefenseInfo
 from harness.plan.registry import describe
 from harness.plan.spec import MethodSpec
 from harness.plan.study import Study
+from harness.report.frame.labels import methods_of
 
 ARXIV = re.compile(r"arXiv[: ]\s*(\d{4}\.\d{4,5})", re.IGNORECASE)
 
 
 def methods(studies: Sequence[Study]) -> list[dict[str, Any]]:
-    """Return every attack, defense and architecture of the studies, each version and setting once."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for study in studies:
-        for spec in _method_specs(study):
-            found.setdefault((spec.kind, spec.digest), _method(spec))
-    order: list[str] = ["defense", "attack", "model"]
-    return sorted(found.values(), key=lambda method: (order.index(method["kind"]), method["label"]))
-
-
-def _method_specs(study: Study) -> Iterator[MethodSpec[Any]]:
-    seen: set[MethodSpec[Any]] = set()
-    for cell in study.cells:
-        for spec in (cell.defense, cell.victim.attack, cell.victim.model):
-            if spec not in seen:
-                seen.add(spec)
-                yield spec
+    """Return every defense, attack and architecture of the studies, each setting once."""
+    specs = {(spec.kind, spec.digest): spec for study in studies for spec in methods_of(study)}
+    order = ["defense", "attack", "model"]
+    described = map(_method, specs.values())
+    return sorted(described, key=lambda method: (order.index(method["kind"]), method["label"]))
 
 
 def _method(spec: MethodSpec[Any]) -> dict[str, Any]:
@@ -40,6 +30,7 @@ def _method(spec: MethodSpec[Any]) -> dict[str, Any]:
     return {
         "kind": spec.kind,
         "label": spec.label,
+        "name": spec.display,
         "summary": describe(spec.kind, spec.ref).summary,
         "paper": info.paper,
         "year": info.year,

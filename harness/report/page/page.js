@@ -5,7 +5,7 @@ const ALL = "all";
 const { boards, cells } = JSON.parse(document.getElementById("data").textContent);
 const cellRows = cells.keys.map((key, at) => {
   const row = { key };
-  for (const [name, [values, places]] of Object.entries(cells.texts)) row[name] = values[places[at]];
+  for (const [name, [values, indices]] of Object.entries(cells.texts)) row[name] = values[indices[at]];
   for (const [name, values] of Object.entries(cells.numbers)) row[name] = values[at];
   return row;
 });
@@ -31,7 +31,7 @@ function text(name, label, rows) {
   return { label, right, width: widest(label, texts), value: (row) => row[name], show: (row) => String(row[name]) };
 }
 
-/* Rows that pool more than one attack or rate are wanted where no single one is chosen. */
+/* Whether the board has rows over all attacks (or rates): shown when no single one is selected. */
 function pooled(name) {
   return boards.rows.some((row) => row[name] === ALL);
 }

@@ -43,13 +43,13 @@ function chart(name, logged) {
 
 function scores(record) {
   const order = ["acc", "asr", "ra", "acc_before", "asr_before", "ra_before", "der", "rir", "arr", "rdr"];
-  const said = (name, value) => (order.includes(name) ? `${(100 * value).toFixed(2)} %` : value);
-  const called = (name) => (order.includes(name) ? name.replace(/^[a-z]+/, (word) => word.toUpperCase()).replace("_", " ") : name);
-  const place = (name) => (order.includes(name) ? order.indexOf(name) : order.length);
-  const own = Object.entries(record.scores ?? {}).sort(([a], [b]) => place(a) - place(b))
-    .map(([name, value]) => [called(name), said(name, value)]);
+  const shown = (name, value) => (order.includes(name) ? `${(100 * value).toFixed(2)} %` : value);
+  const label = (name) => (order.includes(name) ? name.replace(/^[a-z]+/, (word) => word.toUpperCase()).replace("_", " ") : name);
+  const rank = (name) => (order.includes(name) ? order.indexOf(name) : order.length);
+  const own = Object.entries(record.scores ?? {}).sort(([a], [b]) => rank(a) - rank(b))
+    .map(([name, value]) => [label(name), shown(name, value)]);
   const others = Object.entries(record.companions ?? {}).flatMap(([who, numbers]) =>
-    Object.entries(numbers).map(([name, value]) => [`${called(name)}, ${who}`, said(name, value)]));
+    Object.entries(numbers).map(([name, value]) => [`${label(name)}, ${who}`, shown(name, value)]));
   return facts([...own, ...others]);
 }
 
@@ -76,7 +76,7 @@ function recordBody(key, row) {
   return parts;
 }
 
-/* Show what the address names: a record, or none. */
+/* Show the record that the address names, if it names one. */
 function follow(rows) {
   const dialog = document.getElementById("record");
   const key = /^#cell-(\w+)$/.exec(location.hash)?.[1];

@@ -14,7 +14,7 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
-/* Numbers by value, texts by name with their numbers in order; what is not there comes last either way. */
+/* Numbers by value, texts by name with numbers in them in order; missing values come last in both directions. */
 function comparer(value, down) {
   const order = new Intl.Collator("en", { numeric: true });
   return (a, b) => {
@@ -33,20 +33,20 @@ class Grid {
     this.rows = [];
     this.sorted = null;
     this.body = element("tbody");
-    this.heads = columns.map((column, place) =>
+    this.heads = columns.map((column, index) =>
       element("th", { scope: "col", class: column.right ? "right" : null },
-        element("button", { type: "button", title: column.title ?? null, onclick: () => this.sort(place) }, column.label)));
+        element("button", { type: "button", title: column.title ?? null, onclick: () => this.sort(index) }, column.label)));
     const sizes = columns.map((column) => element("col", { style: `width: calc(${column.width}ch + 1.4rem)` }));
     this.table = element("table", {}, element("colgroup", {}, ...sizes),
       element("thead", {}, element("tr", {}, ...this.heads)), this.body);
     const width = columns.map((column) => `${column.width}ch + 1.4rem`).join(" + ");
     this.table.style.width = `calc(${width})`;
     box.append(this.table);
-    let asked = false;
+    let scheduled = false;
     box.addEventListener("scroll", () => {
-      if (asked) return;
-      asked = true;
-      requestAnimationFrame(() => { asked = false; this.draw(); });
+      if (scheduled) return;
+      scheduled = true;
+      requestAnimationFrame(() => { scheduled = false; this.draw(); });
     }, { passive: true });
     new ResizeObserver(() => this.draw()).observe(box);
     addEventListener("beforeprint", () => this.draw(true));
@@ -54,25 +54,25 @@ class Grid {
   }
 
   fill(rows) {
-    this.given = rows;
+    this.all = rows;
     this.arrange();
   }
 
-  sort(place) {
-    const again = this.sorted?.place === place;
-    this.sorted = { place, down: again ? !this.sorted.down : Boolean(this.columns[place].down) };
+  sort(index) {
+    const again = this.sorted?.index === index;
+    this.sorted = { index, down: again ? !this.sorted.down : Boolean(this.columns[index].down) };
     this.heads.forEach((head, at) => {
-      if (at === place) head.setAttribute("aria-sort", this.sorted.down ? "descending" : "ascending");
+      if (at === index) head.setAttribute("aria-sort", this.sorted.down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     });
     this.arrange();
   }
 
   arrange() {
-    this.rows = this.given;
+    this.rows = this.all;
     if (this.sorted) {
-      const { place, down } = this.sorted;
-      this.rows = [...this.given].sort(comparer(this.columns[place].value, down));
+      const { index, down } = this.sorted;
+      this.rows = [...this.all].sort(comparer(this.columns[index].value, down));
     }
     this.box.scrollTop = 0;
     this.table.setAttribute("aria-rowcount", this.rows.length);

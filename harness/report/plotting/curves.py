@@ -2,42 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from harness.plan.spec import NO_DEFENSE
-from harness.report.frame.groups import display
-from harness.report.plotting.style import REFERENCE, MethodStyle, legend_label
+from harness.plan.names import NO_DEFENSE
+from harness.report.frame.groups import BoardGroup
+from harness.report.frame.metric_info import QUANTITIES, SCORES
+from harness.report.plotting.style import REFERENCE, MethodStyle
 
-PANELS = {"acc": "ACC", "asr": "ASR", "ra": "RA"}
+PANELS = {name: QUANTITIES[name].label for name in SCORES}
+"""The panels of a figure: metric and title."""
 
 
-def panel(
-    axes: Axes, data: pd.DataFrame, look: dict[str, MethodStyle], hollow: Mapping[str, str]
+def draw_curves(
+    axes: Axes, data: pd.DataFrame, styles: dict[str, MethodStyle], group: BoardGroup
 ) -> None:
-    """Draw one metric: reference, bands, lines, then the axis around the values of ``x`` that occur.
+    """Draw one metric: reference, bands, lines, then the axis around the values of ``x``.
 
-    ``data`` has the columns defense, x, mean, low, high (shares). No defense is the reference: a
-    level line where its x is NaN.
+    ``data`` has the columns defense, x, mean, low, high (shares). The undefended model is the
+    reference: a horizontal line where its x is NaN.
     """
     percent = data.assign(**{name: 100 * data[name] for name in ("mean", "low", "high")})
-    idle = percent["defense"].eq(NO_DEFENSE)
-    _reference(axes, percent[idle & percent["mean"].notna()])
-    curves = percent[~idle & percent["x"].notna() & percent["mean"].notna()].groupby("defense")
-    alpha = min(0.14, 1 / max(1, len(curves)))  # many bands, each fainter
-    for place, (method, curve) in enumerate(curves[["x", "mean", "low", "high"]]):
-        name = str(method)
-        dodge = _dodge(place, len(curves), len(curve))
-        _curve(axes, curve, look[name], legend_label(name, hollow), dodge, alpha)
-    _axis(axes, percent["x"].dropna())
+    undefended = percent["defense"].eq(NO_DEFENSE)
+    _reference(axes, percent[undefended & percent["mean"].notna()], group)
+    drawn = percent[~undefended & percent["x"].notna() & percent["mean"].notna()]
+    curves = drawn.groupby("defense")[["x", "mean", "low", "high"]]
+    alpha = min(0.14, 1 / max(1, len(curves)))  # the more bands, the fainter
+    for index, (label, curve) in enumerate(curves):
+        defense = str(label)
+        dodge = _dodge(index, len(curves), len(curve))
+        _curve(axes, curve, styles[defense], group.legend_label(defense), dodge, alpha)
+    _set_axis(axes, percent["x"].dropna())
 
 
 def axis_start(data: pd.DataFrame, metric: str) -> float:
-    """Return where the axis starts: 0, but for ACC, whose few points of difference matter, near the data."""
+    """Return where the y axis starts: 0, but near the data for ACC, which differs by few points."""
     if metric != "acc":
         return 0.0
     rows = data[data["metric"].eq("acc")]
@@ -45,36 +46,37 @@ def axis_start(data: pd.DataFrame, metric: str) -> float:
     return float(np.clip(10 * np.floor(10 * lowest - 0.1), 0, 90))
 
 
-def _reference(axes: Axes, rows: pd.DataFrame) -> None:
+def _reference(axes: Axes, rows: pd.DataFrame, group: BoardGroup) -> None:
+    label = group.legend_label(NO_DEFENSE)
     for mean in rows.loc[rows["x"].isna(), "mean"]:
-        axes.axhline(mean, label=display(NO_DEFENSE), **REFERENCE)
+        axes.axhline(mean, label=label, **REFERENCE)
     curve = rows[rows["x"].notna()]
     if len(curve):
-        axes.plot(curve["x"], curve["mean"], label=display(NO_DEFENSE), clip_on=False, **REFERENCE)
+        axes.plot(curve["x"], curve["mean"], label=label, clip_on=False, **REFERENCE)
 
 
 def _curve(
-    axes: Axes, curve: pd.DataFrame, look: MethodStyle, label: str, dodge: float, alpha: float
+    axes: Axes, curve: pd.DataFrame, style: MethodStyle, label: str, dodge: float, alpha: float
 ) -> None:
     """Draw a line with its band, or one point with its error bar."""
     x, mean, low, high = curve.to_numpy(dtype=float).T
     x, low, high = x * dodge, low.clip(0, 100), high.clip(0, 100)
     if len(curve) > 1:
-        axes.fill_between(x, low, high, color=look.color, alpha=alpha, linewidth=0)
+        axes.fill_between(x, low, high, color=style.color, alpha=alpha, linewidth=0)
     else:
-        axes.vlines(x, low, high, color=look.color, linewidth=0.8)
-    axes.plot(x, mean, label=label, clip_on=False, zorder=3, **look.line())
+        axes.vlines(x, low, high, color=style.color, linewidth=0.8)
+    axes.plot(x, mean, label=label, clip_on=False, zorder=3, **style.line())
 
 
-def _dodge(place: int, number: int, points: int) -> float:
-    """Return the factor on x that sets lone points side by side; lines stay where they are."""
-    if points > 1 or number == 1:
+def _dodge(index: int, n_curves: int, n_points: int) -> float:
+    """Return the factor on x that sets single points side by side; lines are not moved."""
+    if n_points > 1 or n_curves == 1:
         return 1.0
-    width = min(1.0, number / 10)  # in octaves
-    return float(2 ** (width * (place / (number - 1) - 0.5)))
+    width = min(1.0, n_curves / 10)  # in octaves
+    return float(2 ** (width * (index / (n_curves - 1) - 0.5)))
 
 
-def _axis(axes: Axes, x: pd.Series[float]) -> None:
+def _set_axis(axes: Axes, x: pd.Series[float]) -> None:
     ticks = sorted(set(x))
     axes.set_xscale("log")
     axes.set_xlim(ticks[0] / 1.6, ticks[-1] * 1.6)

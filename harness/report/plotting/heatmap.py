@@ -1,4 +1,4 @@
-"""Heat-maps: shares in percent, rows by columns, each cell with its number where there is room."""
+"""Heat maps: shares in percent, rows by columns, each cell with its number where there is room."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 
 from harness.report.plotting.style import SHADES
 
-ROW = 0.17
-"""Height of a row in inches."""
-NUMBERED = 24
+ROW_HEIGHT = 0.17
+"""Inches."""
+MAX_NUMBERED = 24
 """With more columns than this, cells carry no numbers."""
+MAX_TICKS = 25
+"""The most upright labels of the columns."""
 
 
 def draw_heat(axes: Axes, table: pd.DataFrame, *, upright: bool = False) -> Any:
@@ -25,21 +27,21 @@ def draw_heat(axes: Axes, table: pd.DataFrame, *, upright: bool = False) -> Any:
         values, cmap=SHADES, vmin=0, vmax=100, aspect="auto", interpolation="nearest"
     )
     axes.set_yticks(range(len(table.index)), [str(name) for name in table.index])
-    step = -(-len(table.columns) // 25) if upright else 1
-    places = range(0, len(table.columns), step)
-    turned: dict[str, Any] = (
-        {} if upright else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    )
-    axes.set_xticks(places, [str(table.columns[place]) for place in places], **turned)
+    names = [str(name) for name in table.columns]
+    if upright:
+        step = -(-len(names) // MAX_TICKS)
+        axes.set_xticks(range(0, len(names), step), names[::step])
+    else:
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    if len(table.columns) <= NUMBERED:
-        _numbers(axes, values)
+    if len(names) <= MAX_NUMBERED:
+        _draw_numbers(axes, values)
     return image
 
 
-def _numbers(axes: Axes, values: Any) -> None:
+def _draw_numbers(axes: Axes, values: Any) -> None:
     size = 6.5 if values.shape[1] <= 16 else 5.5
     for (row, column), value in np.ndenumerate(values):
         text = "–" if np.isnan(value) else f"{value:.0f}"
@@ -48,7 +50,7 @@ def _numbers(axes: Axes, values: Any) -> None:
 
 
 def colour_bar(figure: Figure, image: Any, axes: Any, label: str) -> None:
-    """Add the scale beside the panels."""
+    """Add the scale at the side of the panels."""
     bar = figure.colorbar(image, ax=axes, label=label, fraction=0.03, pad=0.01, aspect=25)
     bar.outline.set_visible(False)
     bar.ax.grid(visible=False)

@@ -11,18 +11,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from harness.plan.spec import NO_DEFENSE
-from harness.report.frame.groups import (
-    BoardGroup,
-    budgets,
-    panel_budgets,
-    extra_access,
-)
+from harness.plan.names import NO_DEFENSE
+from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
 from harness.report.frame.metric_info import QUANTITIES
-from harness.report.plotting.style import PAGE_WIDTH, RC, MethodStyle, legend_label, legend_below
+from harness.report.plotting.style import PAGE_WIDTH, RC, MethodStyle, legend_below
 from harness.report.stats.means import summarize
 
-COLUMNS = 3
+PANELS_PER_ROW = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,76 +25,83 @@ class AxesPair:
     """What is drawn against what."""
 
     x: str
+    """A metric, as is y."""
     y: str
     finish: Callable[[Axes, pd.DataFrame], None]
-    """Called with each panel and its points (columns as of ``points``), privileged methods left
-    out."""
+    """Called with each panel and its points (columns as of ``points``), without the methods that
+    have extra access."""
 
 
-def points(part: BoardGroup, pair: AxesPair) -> pd.DataFrame:
+def points(group: BoardGroup, pair: AxesPair) -> pd.DataFrame:
     """Return one row per budget and defense: mean, low, high of x and y, and counts.
 
-    Shares are in percent, and intervals end where the values do.
+    Shares are in percent, and intervals end at 0 and 100.
     """
-    by = ["data", "model", "recipe", "budget", "defense"]
-    table = summarize(part.frame, by, [pair.x, pair.y])
-    numbers = ["mean", "low", "high"]
-    sides = {}
+    by = [*GROUP, "budget", "defense"]
+    summary = summarize(group.frame, by, [pair.x, pair.y])
+    numbers = {}
     for metric in (pair.x, pair.y):
-        side = table[table["metric"].eq(metric)].set_index(by)
-        factor = 100 if QUANTITIES[metric].share else 1
-        limits = (0, 100) if QUANTITIES[metric].share else (0, None)
-        sides[metric] = (factor * side[numbers]).clip(*limits).add_prefix(f"{metric}_")
-    counts = table[table["metric"].eq(pair.y)].set_index(by)[["n_seeds", "n_cells", "n_planned"]]
-    return sides[pair.x].join(sides[pair.y]).join(counts).reset_index()
+        rows = summary[summary["metric"].eq(metric)].set_index(by)[["mean", "low", "high"]]
+        share = QUANTITIES[metric].share
+        rows = (100 * rows).clip(0, 100) if share else rows.clip(0)
+        numbers[metric] = rows.add_prefix(f"{metric}_")
+    counts = summary[summary["metric"].eq(pair.y)].set_index(by)
+    counts = counts[["n_seeds", "n_cells", "n_planned"]]
+    return numbers[pair.x].join(numbers[pair.y]).join(counts).reset_index()
 
 
-def draw(
-    data: pd.DataFrame, part: BoardGroup, look: dict[str, MethodStyle], pair: AxesPair
+def draw_scatter(
+    data: pd.DataFrame, group: BoardGroup, styles: dict[str, MethodStyle], pair: AxesPair
 ) -> Figure | None:
     """Return the figure of ``points``, or None when no defense has a number to draw."""
     known = data.dropna(subset=[f"{pair.x}_mean", f"{pair.y}_mean"])
-    seen = known[known["defense"].isin(look)]
-    labels = panel_budgets([label for label in budgets(part.frame) if seen["budget"].eq(label).any()])
-    if not labels:
+    defended = known[known["defense"].isin(styles)]
+    budgets = panel_budgets(
+        [label for label in group.budgets if defended["budget"].eq(label).any()]
+    )
+    if not budgets:
         return None
-    rows, columns = -(-len(labels) // COLUMNS), min(COLUMNS, len(labels))
+    rows, columns = -(-len(budgets) // PANELS_PER_ROW), min(PANELS_PER_ROW, len(budgets))
     with mpl.rc_context(RC):
-        width = PAGE_WIDTH * (columns + 0.5 * (columns == 1)) / COLUMNS
-        figure = Figure(figsize=(max(width, 4.2), 2.2 * rows), layout="constrained")
-        grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-        for axes, label in zip(grid.flat, labels, strict=False):
-            _panel(axes, known[known["budget"].eq(label)], part, look, pair)
-            axes.set(title=label)
-        for place, axes in enumerate(grid.flat):
-            axes.set_visible(place < len(labels))
-            axes.yaxis.label.set_visible(place % columns == 0)
-            axes.xaxis.set_tick_params(labelbottom=place + columns >= len(labels))
-            axes.xaxis.label.set_visible(place + columns >= len(labels))
-        legend_below(figure)
-    return figure
+        width = PAGE_WIDTH * (columns + 0.5 * (columns == 1)) / PANELS_PER_ROW
+        fig = Figure(figsize=(max(width, 4.2), 2.2 * rows), layout="constrained")
+        grid = fig.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+        for axes, budget in zip(grid.flat, budgets, strict=False):
+            _draw_panel(axes, known[known["budget"].eq(budget)], group, styles, pair)
+            axes.set(title=budget)
+        for index, axes in enumerate(grid.flat):
+            lowest = index + columns >= len(budgets)
+            axes.set_visible(index < len(budgets))
+            axes.yaxis.label.set_visible(index % columns == 0)
+            axes.xaxis.set_tick_params(labelbottom=lowest)
+            axes.xaxis.label.set_visible(lowest)
+        legend_below(fig)
+    return fig
 
 
-def _panel(
-    axes: Axes, rows: pd.DataFrame, part: BoardGroup, look: dict[str, MethodStyle], pair: AxesPair
+def _draw_panel(
+    axes: Axes,
+    rows: pd.DataFrame,
+    group: BoardGroup,
+    styles: dict[str, MethodStyle],
+    pair: AxesPair,
 ) -> None:
-    hollow = extra_access(part.frame)
     drawn = rows.sort_values("defense")
-    styles = [_style(str(method), look) for method in drawn["defense"]]
+    point_styles = [_point_style(str(defense), styles) for defense in drawn["defense"]]
     x, y = drawn[f"{pair.x}_mean"], drawn[f"{pair.y}_mean"]
     bars: dict[str, Any] = {
-        "color": [style["color"] for style in styles],
+        "color": [style["color"] for style in point_styles],
         "linewidth": 0.6,
         "alpha": 0.45,
     }
     axes.hlines(y, drawn[f"{pair.x}_low"], drawn[f"{pair.x}_high"], **bars)
     axes.vlines(x, drawn[f"{pair.y}_low"], drawn[f"{pair.y}_high"], **bars)
-    for method, style, *place in zip(drawn["defense"], styles, x, y, strict=True):
-        axes.plot(*place, label=legend_label(method, hollow), zorder=3, **style)
-    pair.finish(axes, rows[~rows["defense"].isin(hollow)])
+    for defense, style, at_x, at_y in zip(drawn["defense"], point_styles, x, y, strict=True):
+        axes.plot(at_x, at_y, label=group.legend_label(str(defense)), zorder=3, **style)
+    pair.finish(axes, rows[~rows["defense"].isin(group.extra_access)])
 
 
-def _style(method: str, look: dict[str, MethodStyle]) -> dict[str, Any]:
-    if method == NO_DEFENSE:
+def _point_style(defense: str, styles: dict[str, MethodStyle]) -> dict[str, Any]:
+    if defense == NO_DEFENSE:
         return {"color": "0.35", "marker": "x", "linestyle": "", "markeredgewidth": 1.2}
-    return {**look[method].line(), "linestyle": ""}
+    return {**styles[defense].line(), "linestyle": ""}

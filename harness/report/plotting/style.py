@@ -1,8 +1,8 @@
-"""The one look of all figures: type sizes, colours, markers; and how a figure is saved."""
+"""The style of all figures: type sizes, colours, markers; and how a figure is saved."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,16 +10,13 @@ from typing import Any, NamedTuple
 import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
 
-from harness.report.frame.groups import display
-
-PAGE_WIDTH = 7.0  # inches: both columns of a two-column paper
+PAGE_WIDTH = 7.0
+"""Inches: both columns of a two-column paper."""
 PNG_DPI = 200
-COLUMN_WIDTH = 3.4  # inches: one of them
 
 RC: Any = {
     "font.size": 8,
@@ -41,16 +38,16 @@ RC: Any = {
     "pdf.fonttype": 42,  # TrueType, as publishers ask
 }
 
-_LEGEND_ROW = 0.16  # inches
-_LEGEND_WIDTH = 130  # characters in a page's width
-_LEGEND_HANDLE = 9  # characters that a line sample and its margins take
-
 REFERENCE: dict[str, Any] = {"color": "0.35", "linestyle": (0, (4, 2)), "linewidth": 1.0}
-
+"""The line of the undefended model."""
 SHADES = mpl.colormaps["cividis"]
-"""For shares: readable with any colour vision, and in grey."""
+"""The colour map for shares: readable with any colour vision, and in grey."""
 
-# Okabe and Ito's palette without black and yellow: told apart with any colour vision.
+_LEGEND_ROW = 0.16  # height in inches
+_LEGEND_WIDTH = 130  # characters that fit in a page's width
+_LEGEND_HANDLE = 9  # width in characters of a line sample and its margins
+
+# Okabe and Ito's palette without black and yellow: distinct with any colour vision.
 _COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h"]
 _DASHES = ["-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1))]
@@ -62,7 +59,8 @@ class MethodStyle(NamedTuple):
     color: str
     marker: str
     linestyle: Any
-    hollow: bool  # oracle and external methods
+    hollow: bool
+    """For oracle and external methods."""
 
     def line(self) -> dict[str, Any]:
         """Return the keywords for a matplotlib line."""
@@ -75,50 +73,40 @@ class MethodStyle(NamedTuple):
         }
 
 
-def method_styles(methods: list[str], hollow: Collection[str]) -> dict[str, MethodStyle]:
-    """Return a look per method; colour, marker and dash cycle with different periods, so no two agree."""
+def method_styles(methods: Sequence[str], hollow: Collection[str]) -> dict[str, MethodStyle]:
+    """Return a style per method, no two alike: colour, marker and dash cycle at different periods.
+
+    Markers of the methods in ``hollow`` are not filled.
+    """
     dashes = [dash for dash in _DASHES for _ in _COLOURS]
-    rows = zip(sorted(methods), cycle(_COLOURS), cycle(_MARKERS), cycle(dashes), strict=False)
+    styles = zip(sorted(methods), cycle(_COLOURS), cycle(_MARKERS), cycle(dashes), strict=False)
     return {
         method: MethodStyle(colour, marker, dash, method in hollow)
-        for method, colour, marker, dash in rows
+        for method, colour, marker, dash in styles
     }
 
 
-def legend_label(method: str, hollow: Mapping[str, str]) -> str:
-    """Return a method's name as figures show it: with what it is given, where the name does not say it."""
-    return (
-        display(method) if hollow.get(method, method) == method else f"{method} ({hollow[method]})"
-    )
-
-
 def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> None:
-    """Add one legend below the panels, and the height that it takes.
+    """Add one legend below the panels, and make the figure higher by its height.
 
-    It has the given handles, or all that is labelled in any panel.
+    It has the given handles, or every artist with a label in any panel, each label once.
     """
-    entries: dict[Any, Any]
-    if handles is None:
-        entries = {
-            name: artist
-            for axes in figure.axes
-            for artist, name in zip(*_labelled(axes), strict=True)
-        }
-    else:
+    entries: dict[Any, Any] = {}
+    if handles is not None:
         entries = {artist.get_label(): artist for artist in handles}
+    else:
+        for axes in figure.axes:
+            artists, labels = axes.get_legend_handles_labels()
+            entries.update(zip(labels, artists, strict=True))
     columns = _columns(list(entries), figure.get_figwidth() / PAGE_WIDTH)
     figure.set_figheight(figure.get_figheight() + _LEGEND_ROW * -(-len(entries) // columns))
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
 
 
-def _labelled(axes: Axes) -> tuple[list[Any], list[Any]]:
-    return axes.get_legend_handles_labels()
-
-
 def _columns(labels: list[str], width: float) -> int:
-    """Return the most columns, at most six, whose longest labels fit beside each other.
+    """Return how many columns fit: as many as possible, six at most, by their longest labels.
 
-    ``width`` is the figure's, as a share of a page's.
+    ``width`` is the figure's width as a fraction of a page's.
     """
     for columns in range(min(6, len(labels)), 1, -1):
         longest = [max(map(len, column)) for column in np.array_split(labels, columns)]
@@ -128,7 +116,7 @@ def _columns(labels: list[str], width: float) -> int:
 
 
 def save(figure: Figure, stem: Path) -> None:
-    """Write ``stem``.pdf and ``stem``.png without dates or versions, so that equal data give equal files."""
+    """Write ``stem``.pdf and ``stem``.png; without dates, so that equal data give equal files."""
     pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
     with mpl.rc_context(RC):
         if (engine := figure.get_layout_engine()) is not None:

@@ -1,4 +1,8 @@
-"""Means and their clustered intervals, as sums over numbered levels; ``statistics`` has the formula."""
+"""Means and their clustered intervals, as sums over numbered levels; the formula is in ``means``.
+
+There are four levels. A *group* is what one mean is over; it has *conditions*. A *trial* is one
+condition in one seed, a *cluster* one group in one seed.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +16,28 @@ Codes = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
 
-class Levels(NamedTuple):
-    """Where values stand: value (N) in a trial, trial (T) in a condition and a cluster, those in a group.
-
-    A trial is a condition in one seed, a cluster a group in one seed.
-    """
+class ClusterIndex(NamedTuple):
+    """Which trial, condition, cluster and group each of N values belongs to."""
 
     trial: Codes
+    """(N): the trial of each value."""
     condition: Codes
-    """Of each trial."""
+    """(trials): the condition of each trial."""
     cluster: Codes
-    """Of each trial."""
-    groups: Codes
-    """The group of each condition."""
-    clusters: Codes
-    """The group of each cluster."""
-    n: int
-    """Groups."""
+    """(trials): the cluster of each trial."""
+    group_of_condition: Codes
+    """(conditions): the group of each condition."""
+    group_of_cluster: Codes
+    """(clusters): the group of each cluster."""
+    n_groups: int
 
 
 class Intervals(NamedTuple):
-    """One number per group; NaN where there is no value, and of low and high where nothing tells a spread."""
+    """One number per group.
+
+    ``mean`` is NaN for a group without values; ``low`` and ``high`` also if nothing says how far
+    values spread.
+    """
 
     mean: Floats
     low: Floats
@@ -41,40 +46,52 @@ class Intervals(NamedTuple):
     n_conditions: Codes
 
 
-def levels(group: Codes, condition: Codes, seed: Codes, n: int) -> Levels:
-    """Number the levels of values whose group (of ``n``), condition and seed are given, (N) each."""
-    seeds = int(seed.max(initial=0)) + 1
+def index_clusters(group: Codes, condition: Codes, seed: Codes, n_groups: int) -> ClusterIndex:
+    """Number the trials and clusters of N values from their group, condition and seed, (N) each."""
+    n_seeds = int(seed.max(initial=0)) + 1
     trials, first, trial = np.unique(
-        condition * seeds + seed, return_index=True, return_inverse=True
+        condition * n_seeds + seed, return_index=True, return_inverse=True
     )
-    _, at, of = np.unique(trials // seeds, return_index=True, return_inverse=True)
-    clusters, cluster = np.unique(group[first] * seeds + seed[first], return_inverse=True)
-    return Levels(trial, of, cluster, group[first][at], clusters // seeds, n)
+    _, first_trial, condition_of_trial = np.unique(
+        trials // n_seeds, return_index=True, return_inverse=True
+    )
+    clusters, cluster = np.unique(group[first] * n_seeds + seed[first], return_inverse=True)
+    return ClusterIndex(
+        trial=trial,
+        condition=condition_of_trial,
+        cluster=cluster,
+        group_of_condition=group[first][first_trial],
+        group_of_cluster=clusters // n_seeds,
+        n_groups=n_groups,
+    )
 
 
-def intervals(values: Floats, at: Levels, level: float) -> Intervals:
-    """Return means and intervals that hold with probability ``level``; values (N) of NaN don't count."""
+def intervals(values: Floats, index: ClusterIndex, level: float) -> Intervals:
+    """Return means, and intervals that hold with probability ``level``; values (N), NaN ignored."""
     known = ~np.isnan(values)
-    times = np.bincount(at.trial[known], minlength=len(at.condition))
-    met = times > 0
-    value = np.bincount(at.trial[known], values[known], len(times))[met] / times[met]
-    condition, cluster = at.condition[met], at.cluster[met]
-    seeds = np.bincount(condition, minlength=len(at.groups))
-    there = seeds > 0
-    with np.errstate(invalid="ignore"):  # 0/0 where a condition or group has no value
-        centre = np.bincount(condition, value, len(seeds)) / seeds
-        n_conditions = np.bincount(at.groups[there], minlength=at.n)
-        mean = np.bincount(at.groups[there], centre[there], at.n) / n_conditions
+    counts = np.bincount(index.trial[known], minlength=len(index.condition))
+    tried = counts > 0
+    trial_mean = np.bincount(index.trial[known], values[known], len(counts))[tried] / counts[tried]
+    condition, cluster = index.condition[tried], index.cluster[tried]
+    seeds = np.bincount(condition, minlength=len(index.group_of_condition))
+    met = seeds > 0
+    with np.errstate(invalid="ignore"):  # 0/0 for a condition or group without values
+        centre = np.bincount(condition, trial_mean, len(seeds)) / seeds
+        n_conditions = np.bincount(index.group_of_condition[met], minlength=index.n_groups)
+        total = np.bincount(index.group_of_condition[met], centre[met], index.n_groups)
+        mean = total / n_conditions
     weight = np.sqrt(seeds / np.maximum(seeds - 1, 1)) / np.maximum(seeds, 1)
-    score = np.bincount(cluster, (value - centre[condition]) * weight[condition], len(at.clusters))
-    half = np.sqrt(np.bincount(at.clusters, score**2, at.n)) * _quantile(seeds, at, level)
+    deviation = (trial_mean - centre[condition]) * weight[condition]
+    error = np.bincount(cluster, deviation, len(index.group_of_cluster))
+    half = np.sqrt(np.bincount(index.group_of_cluster, error**2, index.n_groups))
+    half = half * _quantile(seeds, index, level)
     half /= np.maximum(n_conditions, 1)
-    n_seeds = np.bincount(at.clusters[np.unique(cluster)], minlength=at.n)
+    n_seeds = np.bincount(index.group_of_cluster[np.unique(cluster)], minlength=index.n_groups)
     return Intervals(mean, mean - half, mean + half, n_seeds, n_conditions)
 
 
-def _quantile(seeds: Codes, at: Levels, level: float) -> Floats:
-    """Return Student's quantile of each group, with the degrees of freedom of its least met condition."""
-    least = np.full(at.n, np.inf)
-    np.minimum.at(least, at.groups[seeds > 0], seeds[seeds > 0])
-    return np.asarray(stats.t.ppf((1 + level) / 2, least - 1))
+def _quantile(seeds: Codes, index: ClusterIndex, level: float) -> Floats:
+    """Return Student's quantile per group; the condition with the fewest seeds decides."""
+    fewest = np.full(index.n_groups, np.inf)
+    np.minimum.at(fewest, index.group_of_condition[seeds > 0], seeds[seeds > 0])
+    return np.asarray(stats.t.ppf((1 + level) / 2, fewest - 1))

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from harness.plan.spec import PlanStatus
+from harness.plan.names import PlanStatus
 from harness.report.frame.groups import GROUP
 from harness.report.stats.cluster_robust import ClusterIndex, Codes, index_clusters, intervals
 from harness.store.record import FAILED, Status

@@ -1,4 +1,4 @@
-"""The table of victims: what each attack came to before any defense, how visible it is, and the gate."""
+"""The victims before any defense: their scores, how visible the trigger is, and the gate."""
 
 from __future__ import annotations
 
@@ -6,81 +6,107 @@ from typing import Any
 
 import pandas as pd
 
-from harness.report.frame.frame import SCORES
+from harness.report import TableContents, table
+from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import BoardGroup, split_groups
-from harness.report.frame.metric_info import number
+from harness.report.frame.metric_info import SCORES, number
+from harness.report.frame.report_data import ReportData
 from harness.report.typeset.table import Row, Section, TextTable
 
-PLACE = ["attack", "rate", "target"]
-MEANS = ["acc", "clean_acc", "asr", "ra", "psnr", "ssim", "linf", "seconds"]
+KEYS = ["attack", "rate", "target"]
+"""One row per combination."""
+SHARES = ["acc", "clean_acc", "asr", "ra"]
+MEANS = [*SHARES, "psnr", "ssim", "linf", "seconds"]
 HEADER = (
-    *("attack", "rate %", "target", "ACC", "clean ACC", "ASR", "RA"),
-    *("PSNR", "SSIM", "L-inf", "sec", "gate"),
+    "attack",
+    "rate %",
+    "target",
+    "ACC",
+    "clean ACC",
+    "ASR",
+    "RA",
+    "PSNR",
+    "SSIM",
+    "L-inf",
+    "sec",
+    "gate",
 )
 CAPTION = (
-    "Victims before any defense: means over seeds; ACC, ASR, RA in percent. PSNR (dB), SSIM and L-inf (8-bit "
-    "steps) between clean and triggered test images; sec: seconds of training. gate: passed, or not "
-    "planted, with how many of the victims where they differ; what is not planted is in no mean of a defense."
+    "Victims before any defense: means over seeds; ACC, ASR, RA in percent. PSNR (dB), SSIM and "
+    "L-inf (8-bit steps) between clean and triggered test images; sec: seconds of training. gate: "
+    "passed, or not planted, with how many of the victims where they differ; what is not planted "
+    "is in no mean of a defense."
 )
-TOLD = (
-    "ACC, ASR and RA in percent: as evaluated here, as the last line of the record's own attack_df.csv says, "
-    "and the first less the second."
+IMPORTED_CAPTION = (
+    "ACC, ASR and RA in percent: as evaluated here, as the last line of the record's own "
+    "attack_df.csv says, and the first less the second."
 )
 
 
-def victim_sheets(victims: pd.DataFrame) -> list[TextTable]:
-    """Return one sheet, with one section per data set and model."""
-    sections = [Section(label=part.title, rows=_rows(part)) for part in split_groups(victims)]
-    sheets = (
-        [TextTable(title="Victims", header=HEADER, sections=sections, caption=CAPTION)]
-        if sections
-        else []
-    )
-    told = victims[victims[[f"{name}_reported" for name in SCORES]].notna().any(axis=1)]
-    return [*sheets, _told(told)] if len(told) else sheets
+@table
+def victims(report: ReportData) -> TableContents | None:
+    """Return the table of all victims, and one that compares imported ones with their records."""
+    if not len(report.victims):
+        return None
+    return TableContents(texts=victim_tables(report.victims, report.names), numbers=report.victims)
 
 
-def _told(victims: pd.DataFrame) -> TextTable:
-    """Return the sheet of imported victims: our numbers beside those of their own record."""
-    rows = [
-        (str(line["attack"]), *(text for name in SCORES for text in _compared(line, name)))
-        for _, line in victims.iterrows()
+def victim_tables(victims: pd.DataFrame, names: DisplayNames) -> list[TextTable]:
+    """Return the tables; the first has one section per data set and model."""
+    sections = [
+        Section(label=group.title, rows=_rows(group)) for group in split_groups(victims, names)
     ]
-    header = (
-        "attack",
-        *(text for name in SCORES for text in (name.upper(), "record's", "difference")),
+    tables = [TextTable(title="Victims", header=HEADER, sections=sections, caption=CAPTION)]
+    reported = victims[[f"{name}_reported" for name in SCORES]].notna().any(axis=1)
+    if reported.any():
+        tables.append(_imported_table(victims[reported], names))
+    return tables
+
+
+def _imported_table(victims: pd.DataFrame, names: DisplayNames) -> TextTable:
+    """Return our scores of imported victims next to those in their own records."""
+    header, rows = ["attack"], []
+    for name in SCORES:
+        header += [name.upper(), "record's", "difference"]
+    for _, victim in victims.iterrows():
+        row = [names.of("attack", str(victim["attack"]))]
+        for name in SCORES:
+            ours, reported = 100 * victim[name], 100 * victim[f"{name}_reported"]
+            row += [number(ours), number(reported), number(ours - reported)]
+        rows.append(tuple(row))
+    return TextTable(
+        title="Imported victims",
+        header=tuple(header),
+        sections=[Section(label="", rows=rows)],
+        caption=IMPORTED_CAPTION,
     )
-    sections = [Section(label="", rows=rows)]
-    return TextTable(title="Imported victims", header=header, sections=sections, caption=TOLD)
 
 
-def _compared(line: pd.Series[float], name: str) -> tuple[str, str, str]:
-    ours, theirs = 100 * line[name], 100 * line[f"{name}_reported"]
-    return number(ours), number(theirs), number(ours - theirs)
+def _rows(group: BoardGroup) -> list[Row]:
+    return [
+        _row(keys, victims, group.names)
+        for keys, victims in group.frame.groupby(KEYS, dropna=False)
+    ]
 
 
-def _rows(part: BoardGroup) -> list[Row]:
-    return [_row(place, group) for place, group in part.frame.groupby(PLACE, dropna=False)]
-
-
-def _row(place: tuple[Any, ...], group: pd.DataFrame) -> Row:
-    attack, rate, target = place
-    means = group[MEANS].mean()
+def _row(keys: tuple[Any, ...], victims: pd.DataFrame, names: DisplayNames) -> Row:
+    attack, rate, target = keys
+    means = victims[MEANS].mean()
     return (
-        *(str(attack), f"{100 * float(rate):g}" if rate else "–", str(target)),
-        *(number(100 * means[name]) for name in MEANS[:4]),
-        *(
-            number(means["psnr"]),
-            number(means["ssim"], 3),
-            number(means["linf"]),
-            number(means["seconds"]),
-        ),
-        _verdicts(group["verdict"]),
+        names.of("attack", str(attack)),
+        f"{100 * float(rate):g}" if rate else "–",
+        str(target),
+        *(number(100 * means[name]) for name in SHARES),
+        number(means["psnr"]),
+        number(means["ssim"], 3),
+        number(means["linf"]),
+        number(means["seconds"]),
+        _verdicts(victims["verdict"]),
     )
 
 
-def _verdicts(said: pd.Series[str]) -> str:
-    counts = said.value_counts(sort=False)
+def _verdicts(verdicts: pd.Series[str]) -> str:
+    counts = verdicts.value_counts(sort=False)
     if len(counts) == 1:
-        return str(said.iloc[0])
-    return ", ".join(f"{word} {count}/{len(said)}" for word, count in counts.items())
+        return str(verdicts.iloc[0])
+    return ", ".join(f"{verdict} {count}/{len(verdicts)}" for verdict, count in counts.items())

@@ -13,8 +13,10 @@ from rich.text import Text
 from harness.report.typeset.table import BestText, Row, SecondText, Section, TextTable
 
 NOTHING = "Nothing to average yet."
-PAGE_ROWS = 45  # a LaTeX float can't break across pages
-NARROW = 10  # columns that fit a page with the usual space between them
+PAGE_ROWS = 45
+"""The most rows of a LaTeX float, which cannot break across pages."""
+NARROW = 10
+"""The most columns that fit on a page with the usual space between them."""
 
 _LATEX = str.maketrans(
     {
@@ -37,55 +39,53 @@ _LATEX = str.maketrans(
 )
 
 
-def markdown(sheets: Sequence[TextTable]) -> str:
-    """Return the sheets as Markdown, columns padded so that the source is readable too."""
-    return "\n".join(map(_markdown_sheet, sheets)) if sheets else f"{NOTHING}\n"
+def markdown(tables: Sequence[TextTable]) -> str:
+    """Return the tables as Markdown, columns padded so that the source is readable too."""
+    return "\n".join(map(_markdown_table, tables)) if tables else f"{NOTHING}\n"
 
 
-def latex(sheets: Sequence[TextTable]) -> str:
-    r"""Return the sheets as ``table`` floats that need ``\usepackage{booktabs}`` and nothing else."""
+def latex(tables: Sequence[TextTable]) -> str:
+    r"""Return ``table`` floats that need ``\usepackage{booktabs}`` and nothing else."""
     floats = [
-        _float(sheet, sections, page)
-        for sheet in sheets
-        for page, sections in enumerate(_pages(sheet))
+        _float(table, sections, page)
+        for table in tables
+        for page, sections in enumerate(_pages(table))
     ]
     return "\n".join(floats) if floats else f"{NOTHING}\n"
 
 
-def terminal(sheets: Sequence[TextTable]) -> RenderableType:
-    """Return the sheets for a rich console of 80 columns or more."""
-    return Group(*chain.from_iterable(map(_terminal_sheet, sheets))) if sheets else Text(NOTHING)
+def terminal(tables: Sequence[TextTable]) -> RenderableType:
+    """Return the tables for a rich console of 80 columns or more."""
+    return Group(*chain.from_iterable(map(_terminal_table, tables))) if tables else Text(NOTHING)
 
 
 def escape(text: str) -> str:
-    """Return the text with LaTeX's special characters made harmless."""
+    """Return the text with LaTeX's special characters escaped."""
     return text.translate(_LATEX)
 
 
-def _markdown_sheet(sheet: TextTable) -> str:
-    rows: list[Row] = [sheet.flat_header()]
-    for section in sheet.sections:
+def _markdown_table(table: TextTable) -> str:
+    rows: list[Row] = [table.flat_header()]
+    for section in table.sections:
         if section.label:
-            rows.append((f"**{section.label}**", *[""] * (len(sheet.header) - 1)))
+            rows.append((f"**{section.label}**", *[""] * (len(table.header) - 1)))
         rows.extend(section.rows)
-    safe = [tuple(map(_markdown_text, row)) for row in rows]
-    widths = [max(3, *map(len, column)) for column in zip(*safe, strict=True)]
+    escaped = [tuple(map(_markdown_text, row)) for row in rows]
+    widths = [max(3, *map(len, column)) for column in zip(*escaped, strict=True)]
     rule = [":" + "-" * (widths[0] - 1), *["-" * (width - 1) + ":" for width in widths[1:]]]
-    head, *body = [_markdown_row(row, widths) for row in safe]
-    lines = [head, f"| {' | '.join(rule)} |", *body]
-    under = [text for note in (sheet.caption, sheet.left_out) if note for text in (note, "")]
-    return "\n".join([f"### {sheet.title}", "", *lines, "", *under])
+    head, *body = [_markdown_row(row, widths) for row in escaped]
+    lines = [f"### {table.title}", "", head, f"| {' | '.join(rule)} |", *body, ""]
+    for note in (table.caption, table.left_out):
+        if note:
+            lines += [note, ""]
+    return "\n".join(lines)
 
 
 def _markdown_text(text: str) -> str:
-    safe = text.replace("|", r"\|")
-    return (
-        f"**{safe}**"
-        if isinstance(text, BestText)
-        else f"<u>{safe}</u>"
-        if isinstance(text, SecondText)
-        else safe
-    )
+    escaped = text.replace("|", r"\|")
+    if isinstance(text, BestText):
+        return f"**{escaped}**"
+    return f"<u>{escaped}</u>" if isinstance(text, SecondText) else escaped
 
 
 def _markdown_row(row: Row, widths: list[int]) -> str:
@@ -94,10 +94,10 @@ def _markdown_row(row: Row, widths: list[int]) -> str:
     return f"| {' | '.join(texts)} |"
 
 
-def _pages(sheet: TextTable) -> Iterator[list[Section]]:
-    """Yield runs of sections that fit on a page each; a section that is longer alone is cut."""
+def _pages(table: TextTable) -> Iterator[list[Section]]:
+    """Yield runs of sections that fit on a page each; a section that is too long is cut."""
     page: list[Section] = []
-    for section in chain.from_iterable(map(_cut, sheet.sections)):
+    for section in chain.from_iterable(map(_cut, table.sections)):
         if page and sum(len(other.rows) + 1 for other in [*page, section]) > PAGE_ROWS:
             yield page
             page = []
@@ -106,33 +106,37 @@ def _pages(sheet: TextTable) -> Iterator[list[Section]]:
 
 
 def _cut(section: Section) -> list[Section]:
-    starts = range(0, len(section.rows), PAGE_ROWS - 1)
-    return [
-        Section(label=section.label, rows=section.rows[at : at + PAGE_ROWS - 1]) for at in starts
-    ]
+    size = PAGE_ROWS - 1
+    starts = range(0, len(section.rows), size)
+    return [Section(label=section.label, rows=section.rows[at : at + size]) for at in starts]
 
 
-def _float(sheet: TextTable, sections: list[Section], page: int) -> str:
-    columns = len(sheet.header)
-    more = " (continued)" if page else ""
-    notes = " ".join(escape(note) for note in (sheet.caption, sheet.left_out) if note)
+def _float(table: TextTable, sections: list[Section], page: int) -> str:
+    columns = len(table.header)
+    continued = " (continued)" if page else ""
+    notes = " ".join(escape(note) for note in (table.caption, table.left_out) if note)
     lines = [r"\begin{table}[tp]", r"\centering\footnotesize"]
-    lines += [r"\setlength{\tabcolsep}{3pt}"] if sheet.spans or columns > NARROW else []
-    lines += [rf"\caption{{{escape(sheet.title)}{more}. {notes}}}"]
-    lines += [rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}", r"\toprule", *_latex_spans(sheet)]
-    lines += [_latex_row(sheet.header)]
+    if table.spans or columns > NARROW:
+        lines.append(r"\setlength{\tabcolsep}{3pt}")
+    lines.append(rf"\caption{{{escape(table.title)}{continued}. {notes}}}")
+    lines.append(rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}")
+    lines += [r"\toprule", *_latex_spans(table), _latex_row(table.header)]
     for section in sections:
-        heading = rf"\multicolumn{{{columns}}}{{l}}{{\textit{{{escape(section.label)}}}}} \\"
-        lines += [r"\midrule", *[heading] * bool(section.label), *map(_latex_row, section.rows)]
+        lines.append(r"\midrule")
+        if section.label:
+            label = rf"\textit{{{escape(section.label)}}}"
+            lines.append(rf"\multicolumn{{{columns}}}{{l}}{{{label}}} \\")
+        lines += map(_latex_row, section.rows)
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
 
 
-def _latex_spans(sheet: TextTable) -> list[str]:
-    """Return the row of headings over the header, and the rules below them."""
+def _latex_spans(table: TextTable) -> list[str]:
+    """Return the row of headings above the header, and the rules below them."""
     cells, rules, at = [], [], 1
-    for text, width in sheet.spans:
+    for text, width in table.spans:
         cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(text)}}}")
-        rules += [rf"\cmidrule(lr){{{at}-{at + width - 1}}}"] * bool(text)
+        if text:
+            rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
         at += width
     return [" & ".join(cells) + r" \\", "".join(rules)] if cells else []
 
@@ -142,22 +146,22 @@ def _latex_row(row: Row) -> str:
 
 
 def _latex_text(text: str) -> str:
-    safe = escape(text)
+    escaped = escape(text)
     if isinstance(text, BestText):
-        return rf"\textbf{{{safe}}}"
-    return rf"\underline{{{safe}}}" if isinstance(text, SecondText) else safe
+        return rf"\textbf{{{escaped}}}"
+    return rf"\underline{{{escaped}}}" if isinstance(text, SecondText) else escaped
 
 
-def _terminal_sheet(sheet: TextTable) -> list[RenderableType]:
-    header = sheet.flat_header()
-    table = Table(title=Text(sheet.title), box=box.SIMPLE_HEAD)
-    table.pad_edge, table.collapse_padding = False, True
-    table.add_column(header[0], overflow="fold")
+def _terminal_table(table: TextTable) -> list[RenderableType]:
+    header = table.flat_header()
+    shown = Table(title=Text(table.title), box=box.SIMPLE_HEAD)
+    shown.pad_edge, shown.collapse_padding = False, True
+    shown.add_column(header[0], overflow="fold")
     for name in header[1:]:
-        table.add_column(name, justify="right", no_wrap=True)
-    for section in sheet.sections:
-        table.add_section()
-        table.add_row(Text(section.label, style="bold"))
+        shown.add_column(name, justify="right", no_wrap=True)
+    for section in table.sections:
+        shown.add_section()
+        shown.add_row(Text(section.label, style="bold"))
         for row in section.rows:
-            table.add_row(*map(Text, row))
-    return [table, Text(sheet.caption), Text(sheet.left_out), Text()]
+            shown.add_row(*map(Text, row))
+    return [shown, Text(table.caption), Text(table.left_out), Text()]

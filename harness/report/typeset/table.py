@@ -1,4 +1,4 @@
-"""A table as text, before tables.py gives it a format."""
+"""A table as text, before ``render`` gives it a format."""
 
 from __future__ import annotations
 
@@ -43,25 +43,29 @@ class TextTable:
     left_out: str = ""
     """What they don't contain."""
     spans: tuple[tuple[str, int], ...] = ()
-    """Headings over the header: text and the number of columns that it covers; "" leaves a gap."""
+    """Headings above the header: text and the number of columns that it covers; "" leaves a gap."""
 
     def flat_header(self) -> Row:
-        """Return the header for formats that know no spans: each span's text stands in its first column."""
-        heads = [text for text, width in self.spans for text in (text, *[""] * (width - 1))]
-        pairs = zip(heads or [""] * len(self.header), self.header, strict=True)
-        return tuple(" ".join(filter(None, pair)) for pair in pairs)
+        """Return one header row, for formats without spans: a span's text comes first."""
+        spans: list[str] = []
+        for text, width in self.spans or [("", len(self.header))]:
+            spans += [text, *[""] * (width - 1)]
+        return tuple(
+            f"{span} {name}".strip() for span, name in zip(spans, self.header, strict=True)
+        )
 
 
 def mark_best(texts: Sequence[str], numbers: Sequence[float], better: int) -> list[str]:
-    """Return the texts with the best and the second best number marked; NaN takes no part.
+    """Return the texts with the best and the second best number marked; NaN is never marked.
 
-    Numbers whose texts read the same share a place, so that no rounding decides between equals.
+    Numbers whose texts read the same share a rank, so that no rounding decides between equals.
     """
-    rivals = {t: better * x for t, x in zip(texts, numbers, strict=True) if not isnan(x)}
-    if len(rivals) < 2:
+    ranked = {t: better * x for t, x in zip(texts, numbers, strict=True) if not isnan(x)}
+    if len(ranked) < 2:
         return list(texts)
-    best, second = sorted(rivals, key=lambda text: -rivals[text])[:2]
+    best, second = sorted(ranked, key=lambda text: -ranked[text])[:2]
+    marks = {best: BestText(best), second: SecondText(second)}
     return [
-        t if isnan(x) else BestText(t) if t == best else SecondText(t) if t == second else t
-        for t, x in zip(texts, numbers, strict=True)
+        text if isnan(number) else marks.get(text, text)
+        for text, number in zip(texts, numbers, strict=True)
     ]

@@ -1,0 +1,108 @@
+"""Makes the tables and figures of a report, each found by the name of its file."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from harness.errors import UserError
+from harness.plan.registry import import_file
+from harness.plan.report_names import table_names
+from harness.report.declare import (
+    DECLARATION,
+    DrawFunction,
+    FigureInfo,
+    TableContents,
+    TableFunction,
+    TableInfo,
+)
+from harness.report.frame.report_data import ReportData
+
+Info = TypeVar("Info")
+
+
+class ReportFigure(NamedTuple):
+    """A figure and all that belongs to it."""
+
+    stem: str
+    """The name of its files, without an ending."""
+    title: str
+    caption: str
+    """What it shows, and what is left out of it."""
+    data: pd.DataFrame
+    """What is drawn, number by number."""
+    figure: Figure | None
+    """None when there is nothing to draw."""
+    note: str = ""
+    """What a reader must know and the figure doesn't show."""
+
+
+def make_tables(report: ReportData) -> dict[str, TableContents]:
+    """Return every table that the report has rows for, by name, the leaderboard first."""
+    made = {name: load_table(name)(report) for name in table_names()}
+    return {name: contents for name, contents in made.items() if contents is not None}
+
+
+def make_figures(report: ReportData) -> Iterator[ReportFigure]:
+    """Yield every figure that the report asks for and has data for, in its order.
+
+    Raises:
+        UserError: a user's own file is gone, or does not declare one figure.
+    """
+    for ref in report.figures:
+        draw, info = load_figure(ref)
+        for group in info.groups(report):
+            drawing = draw(group, report)
+            if drawing is not None:
+                stem = "_".join(filter(None, (Path(ref).stem, group.slug)))
+                yield ReportFigure(
+                    stem=stem,
+                    title=info.title.replace("{group}", group.title),
+                    caption=f"{drawing.caption or info.caption} {drawing.note}".strip(),
+                    data=drawing.data,
+                    figure=drawing.figure,
+                    note=f"Figure {stem}: {drawing.note}" if drawing.note else "",
+                )
+
+
+def load_table(name: str) -> TableFunction:
+    """Return the function that makes a table."""
+    module = importlib.import_module(f"harness.report.tables.{name}")
+    function: TableFunction = _declared(module, TableInfo, "table")[0]
+    return function
+
+
+def load_figure(ref: str) -> tuple[DrawFunction, FigureInfo]:
+    """Return the function that draws a figure, and what it declares; ``ref`` is a name or a path.
+
+    Raises:
+        UserError: a user's own file is gone, or does not declare one figure.
+    """
+    if not ref.endswith(".py"):
+        return _declared(
+            importlib.import_module(f"harness.report.figures.{ref}"), FigureInfo, "figure"
+        )
+    if not Path(ref).is_file():
+        raise UserError(f"no file {ref}")
+    return _declared(import_file(Path(ref)), FigureInfo, "figure")
+
+
+def _declared(module: ModuleType, kind: type[Info], decorator: str) -> tuple[Any, Info]:
+    """Return the one function of a module that is decorated, and what it declares."""
+    functions = [
+        value
+        for value in vars(module).values()
+        if isinstance(getattr(value, DECLARATION, None), kind)
+    ]
+    if len(functions) != 1:
+        raise UserError(
+            f"{module.__file__}: one function decorated with @{decorator} is needed, "
+            f"found {len(functions)}"
+        )
+    return functions[0], getattr(functions[0], DECLARATION)

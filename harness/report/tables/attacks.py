@@ -1,0 +1,67 @@
+"""Attacks by defenses, one table per budget: the layout of the IMS paper (arXiv 2509.15497)."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from harness.report import TableContents, table
+from harness.report.frame.groups import GROUP, BoardGroup
+from harness.report.frame.metric_info import METRICS, SCORES
+from harness.report.frame.report_data import ReportData
+from harness.report.stats.means import summarize
+from harness.report.tables.leaderboard import all_board_numbers
+from harness.report.typeset.captions import MARKS, left_out_text
+from harness.report.typeset.crosstab import TableLayout, blank_table, cell_texts, lay_out, present
+from harness.report.typeset.table import TextTable
+
+MEAN = "mean"
+"""The last row of a section."""
+
+
+@table
+def attacks(report: ReportData) -> TableContents | None:
+    """Return every group's tables, the defenses in the order of its leaderboard."""
+    if not report.groups:
+        return None
+    boards = zip(report.groups, report.once(all_board_numbers), strict=True)
+    texts = [text for group, numbers in boards for text in attack_tables(group, numbers)]
+    by = [*GROUP, "budget", "rate", "attack", "defense"]
+    return TableContents(texts=texts, numbers=summarize(report.attacked, by, METRICS))
+
+
+def attack_tables(group: BoardGroup, board: pd.DataFrame) -> list[TextTable]:
+    """Return one table per budget: a section per poison rate, rows attacks, columns defenses.
+
+    ``board`` has the numbers of the group's leaderboard, for the order of the defenses. The row
+    ``mean`` weighs every attack of its section the same; a section of one attack has none.
+    """
+    summary = _summary(group)
+    layout = TableLayout(
+        sections="rate", rows="attack", columns="defense", metrics=SCORES, names=group.names
+    )
+    caption = f"Percent, means over seeds. {MARKS}"
+    tables = []
+    for budget in group.budgets:
+        cells = group.frame[group.frame["budget"].eq(budget)]
+        numbers = summary[summary["budget"].eq(budget)]
+        board_order = board.loc[board["budget"].eq(budget), "defense"].tolist()
+        orders = {
+            "rate": list(dict.fromkeys(numbers["rate"])),
+            "attack": [*sorted(set(cells["attack"])), MEAN],
+            "defense": present(board_order, numbers, "defense"),
+        }
+        blank = blank_table(f"{group.title}, {budget}", "attack", caption, left_out_text(cells))
+        tables += lay_out(numbers, layout, orders, blank)
+    return tables
+
+
+def _summary(group: BoardGroup) -> pd.DataFrame:
+    """Return the numbers of each attack and of their mean, with their texts."""
+    cells = group.frame
+    each = summarize(cells, ["budget", "rate", "attack", "defense"], SCORES)
+    n_attacks = cells.groupby(["budget", "rate"], dropna=False)["attack"].transform("nunique")
+    mean = summarize(cells[n_attacks.gt(1)], ["budget", "rate", "defense"], SCORES)
+    mean = mean.assign(attack=MEAN)[each.columns]
+    summary = pd.concat([each, mean], ignore_index=True)
+    summary["rate"] = summary["rate"].map(lambda rate: f"poison rate {100 * rate:g} %")
+    return summary.assign(text=cell_texts(summary, group.extra_access))
