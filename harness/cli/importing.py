@@ -115,7 +115,7 @@ def _scores(result: VictimResult) -> str:
     differing = {name: (x, ours - x) for name, (ours, x) in pairs.items() if x is not None}
     if all(abs(change) < NOTABLE for _, change in differing.values()):
         return f"{text}, as its attack_df.csv says"
-    theirs = " ".join(
+    in_file = " ".join(
         f"{name} {100 * x:.2f} ({100 * change:+.2f})" for name, (x, change) in differing.items()
     )
-    return f"{text}; its attack_df.csv says {theirs}"
+    return f"{text}; its attack_df.csv says {in_file}"

@@ -43,7 +43,7 @@ def print_queue(study: Study, store: Store) -> None:
 
 def print_plan(study: Study, latest: LatestRecords, selection: Selection) -> None:
     """Write every cell with its key and what a run would do with it."""
-    from harness.plan.spec import PlanStatus
+    from harness.plan.names import PlanStatus
 
     open_keys = {cell.key for cell in selection.open_cells(study, latest)}
     for cell in study.cells:

@@ -42,7 +42,7 @@ def status(study_path: Path, out: Path, data_root: Path | None, watch: bool) -> 
 def show(study_path: Path, cell: str, out: Path, data_root: Path | None) -> int:
     """Show the record of CELL: (the start of) a key, or words of its name ("ims SPC 10 seed 0")."""
     from harness.plan.find import find_cell
-    from harness.plan.spec import PlanStatus
+    from harness.plan.names import PlanStatus
     from harness.store.record import to_json
     from harness.store.store import store_of
     from harness.study.load import load_study

@@ -38,7 +38,7 @@ def run_pool(
         store: takes the records.
         slots: where workers run.
         serve: what a worker process runs.
-        listener: is told of every start and every record.
+        listener: is notified of every start and every record.
 
     Raises:
         UserError: records can't be written (a full disk), or workers can't start; what is finished

@@ -24,7 +24,7 @@ class ReadyVictim:
 
 
 class Schedule:
-    """The open tasks of a study: hands out what can start, and is told what has finished."""
+    """The open tasks of a study: hands out what can start, and records what has finished."""
 
     def __init__(
         self,

@@ -31,7 +31,8 @@ class InterruptGuard:
         return self._reader
 
     def __enter__(self) -> InterruptGuard:
-        self._before = {number: signal.signal(number, self._handle) for number in SIGNALS}  # type: ignore[misc]
+        for number in SIGNALS:
+            self._before[number] = signal.signal(number, self._handle)  # type: ignore[assignment]
         return self
 
     def __exit__(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
-from harness.plan.spec import PlanStatus
+from harness.plan.names import PlanStatus
 from harness.plan.study import Study
 from harness.store.record_files import LatestRecords
 

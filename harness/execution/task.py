@@ -72,7 +72,7 @@ class StoreFailed(NamedTuple):
 
 
 class RunListener(Protocol):
-    """Is told what happens in a run."""
+    """Is notified of what happens in a run."""
 
     def on_start(self, task: Task, slot: Slot) -> None:
         """A worker starts a task."""

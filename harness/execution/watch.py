@@ -15,7 +15,7 @@ from rich.text import Text
 from harness.execution.progress import BAR_WIDTH, clock
 from harness.execution.slurm_queue import queued_jobs
 from harness.execution.study_progress import study_progress
-from harness.plan.spec import PlanStatus
+from harness.plan.names import PlanStatus
 from harness.plan.study import Study
 from harness.store.record import FAILED
 from harness.store.record_files import LatestRecords

@@ -57,7 +57,7 @@ class BudgetSpec:
         return None
 
 
-def draw(labels: NDArray[np.int64], budget: BudgetSpec, seed: int) -> NDArray[np.int64]:
+def draw_budget(labels: NDArray[np.int64], budget: BudgetSpec, seed: int) -> NDArray[np.int64]:
     """Draw the budget's images: their indices in the training set, class by class.
 
     Every image gets one random key, and of each class those with the lowest keys are drawn, so

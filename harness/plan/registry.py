@@ -18,17 +18,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.contract import (
-    DECLARATION,
-    AttackInfo,
-    Kind,
-    MethodInfo,
-    ModelInfo,
-    NoHyper,
-    Poison,
-    TrainingSet,
-    trigger_only,
-)
+from harness.contract.attack_types import Poison, TrainingSet, trigger_only
+from harness.contract.declare import DECLARATION, AttackInfo, MethodInfo, ModelInfo, NoHyper
+from harness.contract.types import Kind
 from harness.errors import UserError, nearest
 from harness.plan.keys import file_digest
 

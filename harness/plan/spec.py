@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from harness.contract import (
-    AttackInfo,
-    DefenseInfo,
-    Kind,
-    MethodInfo,
-    ModelInfo,
-    Needs,
-    Recipe,
-    Target,
-)
+from harness.contract.attack_types import Target
+from harness.contract.declare import AttackInfo, DefenseInfo, MethodInfo, ModelInfo
+from harness.contract.recipe import Recipe
+from harness.contract.types import Kind, Needs
 from harness.data.info import DataInfo
 from harness.plan.budget import BudgetSpec
 from harness.plan.keys import digest, seed
+from harness.plan.names import NO_ATTACK
 from harness.plan.registry import describe, load
 from harness.plan.validation import validate
 
@@ -30,10 +24,6 @@ EVALUATION = 1
 """Version of the evaluation: raised when the same model would get other numbers."""
 IMPORTING = 1
 """Version of the import of victims: raised when the same files would become another victim."""
-NO_DEFENSE = "none"
-"""The defense that returns the victim unchanged."""
-NO_ATTACK = "none"
-"""The attack whose victims are clean models."""
 
 Info = TypeVar("Info", bound=MethodInfo)
 
@@ -234,15 +224,6 @@ class Victim:
         if self.rate:
             parts.append(f"rate {self.rate:g}" if self.rate < 1 else f"{self.rate:g} samples")
         return " / ".join([*parts, f"seed {self.seed}"])
-
-
-class PlanStatus(StrEnum):
-    """Why something planned has no record."""
-
-    SKIP = "skip"
-    """The study leaves it out, and says why."""
-    MISSING = "missing"
-    """It has yet to run."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,14 @@ from harness.errors import UserError
 from harness.evaluation.evaluate import evaluate
 from harness.plan.find import matches_words
 from harness.plan.keys import slug
-from harness.plan.spec import NO_DEFENSE, Cell, PlanStatus, Victim
+from harness.plan.names import (
+    NO_DEFENSE,
+    PlanStatus,
+)
+from harness.plan.spec import (
+    Cell,
+    Victim,
+)
 from harness.plan.study import Study
 from harness.store.record_files import LatestRecords
 from harness.training.network import prepare_for_eval
