@@ -183,10 +183,10 @@ def test_what_cannot_be_exported_is_one_clear_line(exported, tmp_path):
     folder, plan, _, _ = exported
     session = WorkerSession(store_of(folder / "out"), torch.device("cpu"))
     with pytest.raises(UserError, match="no victim of both matches 'wanet'; there are:"):
-        list(export_study(plan, ("wanet",), tmp_path, bench))
+        list(export_study(plan, ("wanet",), tmp_path, session))
     unknown = tiny_study.load(tiny_study.write_study(tmp_path))
     with pytest.raises(UserError, match="BackdoorBench has no data set 'digits'"):
-        list(export_study(unknown, (), tmp_path, bench))
+        list(export_study(unknown, (), tmp_path, session))
     empty = WorkerSession(store_of(tmp_path / "empty"), torch.device("cpu"))
     with pytest.raises(UserError, match="not trained yet"):
         list(export_study(plan, ("badnets",), tmp_path, empty))

@@ -174,7 +174,7 @@ def triggered_set(squares: SquaresVictim) -> dict[int, tuple[Image.Image, int, i
 def train_set(
     squares: SquaresVictim, *, cross: bool = False
 ) -> dict[int, tuple[Image.Image, int, int]]:
-    """Return every fourth training image with the trigger; with ``cross``, as many cross samples."""
+    """Return every fourth training image with the trigger, and as many cross samples if asked."""
     arrays = open_arrays(squares.info)
     images = pil_images(triggered(torch.from_numpy(np.array(arrays.train_images))).numpy())
     labels = arrays.train_labels.tolist()
@@ -229,7 +229,7 @@ def write_record(squares: SquaresVictim, folder: Path, **how: Any) -> Path:
 
 
 def write_table(folder: Path, scores: dict[str, float]) -> None:
-    """Write ``attack_df.csv`` as BackdoorBench does: a row per epoch, the last with these scores."""
+    """Write ``attack_df.csv``: a row per epoch, the last one with ``scores``."""
     head = ",epoch,batch,train_acc,test_acc,test_asr,test_ra,test_cross_acc"
     first = "0,0,1,0.5,0.1,0.1,0.1,nan_value"
     last = f"1,1,1,0.9,{scores['acc']},{scores['asr']},{scores['ra']},nan_value"

@@ -103,7 +103,7 @@ def write_repository(root: Path) -> Path:
 
 
 def write_images(folder: Path) -> Path:
-    """Write 43 classes, one colour each, of four training and two test images; return the folder."""
+    """Write 43 classes, one colour each, with four training and two test images each."""
     draws = np.random.default_rng(0)
     for split, count in (("train", 4), ("test", 2)):
         for label in range(CLASSES):
