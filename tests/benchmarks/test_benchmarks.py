@@ -82,8 +82,8 @@ def test_operations_are_counted_by_hand_and_the_machine_is_named():
 def test_freed_memory_is_kept():
     code = """
 from pathlib import Path
-from harness.training.device import set_up
-set_up(1)
+from harness.training.device import set_up_torch
+set_up_torch(1)
 import torch
 def megabytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 2**20
