@@ -1,1 +1,1 @@
-"""Studies. ``defuse run quickstart`` runs the one of this name, from the repository or from a wheel."""
+"""Studies; see README.md. ``defuse run quickstart`` runs the study of this name from anywhere."""

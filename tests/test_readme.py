@@ -194,6 +194,12 @@ def test_the_page_of_the_studies_names_every_study_and_every_key():
         assert f"`{name}`" in text or f"`{name.parent}/*.yaml`" in text, name
 
 
+def test_the_page_of_the_tests_names_every_helper():
+    text = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
+    helpers = {path.name for path in (ROOT / "tests" / "helpers").glob("*.py")} - {"__init__.py"}
+    assert {name for name in helpers if f"`{name}`" not in text} == set()
+
+
 def test_every_study_of_the_project_is_valid():
     for path in sorted((ROOT / "configs").rglob("*.yaml")):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

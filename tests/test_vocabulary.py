@@ -40,8 +40,8 @@ WORDS = {
 """Patterns of words that stand for a plain term, and what to write."""
 NAMES = {"beside", "fallen", "mate", "mates", "theirs"}
 """Words that a text may use, but that name nothing."""
-OWN_NAMES = {"Hyper", "main"}
-"""Names that every method, or every program, defines for itself."""
+OWN_NAMES = {"Hyper", "draw", "main"}
+"""Names that every method, figure or program defines for itself."""
 ALIAS = re.compile(r"_?[A-Z][A-Za-z]*[a-z][A-Za-z]*")
 """The name of a type, as opposed to a constant or a type variable."""
 
@@ -117,6 +117,8 @@ def definitions(path: Path) -> Iterator[str]:
                 yield name
             case ast.FunctionDef(name=name, decorator_list=[]) if not name.startswith("_"):
                 yield name
+            case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar"))):
+                continue
             case ast.Assign(targets=[ast.Name(id=name)]) if ALIAS.fullmatch(name):
                 yield name
 
