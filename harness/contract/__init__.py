@@ -1,8 +1,9 @@
 """The contract between a method and the harness: all that a method file imports to declare itself.
 
 A method is one file: a docstring (paper, arXiv id, threat model, deviations), one frozen
-keyword-only dataclass ``Hyper`` with the paper's defaults and ranges, and one function that is
-decorated with ``@attack``, ``@defense`` or ``@model``. The file's name is the method's name. At
+keyword-only dataclass ``Hyper`` with the paper's defaults and ranges, perhaps other settings by name
+(``PRESETS: dict[str, Hyper]``), and one function that is decorated with ``@attack``, ``@defense`` or
+``@model``. The file's name is the method's name. At
 module level a method file only declares; work happens inside functions.
 
 The function gets what its threat model allows. No attack gets the test set. No defense gets the
@@ -38,6 +39,7 @@ from harness.contract.declare import (
     model,
 )
 from harness.contract.defense_types import Budget, Defended
+from harness.contract.later_fields import added, left_out_of_keys
 from harness.contract.recipe import RECIPES, Recipe
 from harness.contract.shared_hyper import (
     FineTuning,
@@ -91,8 +93,10 @@ __all__ = [
     "TrainingControl",
     "TrainingSet",
     "TriggerInversion",
+    "added",
     "attack",
     "defense",
+    "left_out_of_keys",
     "model",
     "poison_count",
     "trigger_only",

@@ -40,7 +40,14 @@ def _method(kind: Kind, name: str) -> dict[str, Any]:
         }
     if kind == "model":
         entry["layers"] = list(method.info.layers)
-    return {**entry, "hyper": {field.name: _default(field) for field in fields(method.hyper)}}
+    defaults = {field.name: _default(field) for field in fields(method.hyper)}
+    presets = {name: _differing(hyper, defaults) for name, hyper in method.presets.items()}
+    return {**entry, "hyper": defaults, "presets": presets}
+
+
+def _differing(preset: Any, defaults: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a preset that are not the defaults."""
+    return {name: value for name, value in asdict(preset).items() if value != defaults[name]}
 
 
 def _architectures(required: Layer | None) -> list[str]:
@@ -83,9 +90,15 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
         if "family" in row:
             lines.append(f"  {'':{width}}  {_requirements(row)}")
         if row.get("hyper"):
-            values = ", ".join(f"{name}={value}" for name, value in row["hyper"].items())
-            lines.append(f"  {'':{width}}  {values}")
+            lines.append(f"  {'':{width}}  {_values(row['hyper'])}")
+        for name, differing in row.get("presets", {}).items():
+            values = _values(differing) or "the defaults"
+            lines.append(f"  {'':{width}}  preset {name}: {values}")
     return lines
+
+
+def _values(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
 def _requirements(row: dict[str, Any]) -> str:

@@ -6,12 +6,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness.contract import Kind
-from harness.errors import UserError
+from harness.contract import Kind, left_out_of_keys
+from harness.errors import UserError, nearest
 from harness.plan.keys import canonical, file_digest
-from harness.plan.registry import describe
+from harness.plan.registry import Method, describe
 from harness.plan.spec import MethodSpec
 from harness.plan.validation import at, validate
+
+PRESET = "preset"
+"""The key of an entry that names a preset; the entry's other keys override the preset's values."""
+DEFAULTS = "comparison"
+"""The preset of the defaults, which most methods take from one published comparison."""
 
 
 def parse_entry(entry: Any) -> tuple[str, dict[str, Any]]:
@@ -39,7 +44,8 @@ def resolve_method(kind: Kind, entry: Any, base: Path) -> MethodSpec[Any]:
     ref, overrides = parse_entry(entry)
     method = describe(kind, ref, base)
     with at(ref, prefix=f"{method.name}: "):
-        values = asdict(validate(method.hyper, overrides))
+        hyper = validate(method.hyper, _with_preset(method, overrides))
+    values = asdict(hyper)
     files = {
         name: _input_file(base, ref, name, value)
         for name, value in values.items()
@@ -47,6 +53,8 @@ def resolve_method(kind: Kind, entry: Any, base: Path) -> MethodSpec[Any]:
     }
     plain = {name: list(x) if isinstance(x, tuple) else x for name, x in values.items()}
     digests = {name: file_digest(path) for name, path in files.items()}
+    unused = left_out_of_keys(hyper)
+    decisive = {name: x for name, x in (plain | digests).items() if name not in unused}
     return MethodSpec(
         kind=kind,
         name=method.name,
@@ -55,8 +63,21 @@ def resolve_method(kind: Kind, entry: Any, base: Path) -> MethodSpec[Any]:
         display=method.display_name,
         version=method.version,
         hyper=plain | {name: str(path) for name, path in files.items()},
-        identity={"name": method.name, "version": method.version, "hyper": plain | digests},
+        identity={"name": method.name, "version": method.version, "hyper": decisive},
     )
+
+
+def _with_preset(method: Method, overrides: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of the preset that the overrides name, and the other overrides on top."""
+    given = {key: value for key, value in overrides.items() if key != PRESET}
+    name = overrides.get(PRESET, DEFAULTS)
+    if name == DEFAULTS:
+        return given
+    if name not in list(method.presets):
+        with at(PRESET):
+            known = nearest(str(name), [DEFAULTS, *method.presets])
+            raise UserError(f"unknown preset {name!r}{known}")
+    return asdict(method.presets[name]) | given
 
 
 def _input_file(base: Path, ref: str, name: str, path: Path) -> Path:
@@ -67,10 +88,20 @@ def _input_file(base: Path, ref: str, name: str, path: Path) -> Path:
     return file
 
 
-def overrides_text(entry: Any) -> str:
-    """Return the overrides of an entry as ``k=v, k=v``; empty without any."""
+def label_suffix(entry: Any, *, in_full: bool) -> str:
+    """Return what an entry adds to its method's label, as `` (authors, k=v)``; perhaps nothing.
+
+    Args:
+        entry: as in the study.
+        in_full: whether the overrides are part of it; a preset other than the defaults always is.
+    """
     _, overrides = parse_entry(entry)
-    return ", ".join(
-        f"{name}={value if isinstance(value, str) else canonical(value)}"
-        for name, value in overrides.items()
-    )
+    preset = overrides.get(PRESET, DEFAULTS)
+    shown = [] if preset == DEFAULTS else [str(preset)]
+    if in_full:
+        shown += [
+            f"{name}={value if isinstance(value, str) else canonical(value)}"
+            for name, value in overrides.items()
+            if name != PRESET
+        ]
+    return f" ({', '.join(shown)})" if shown else ""

@@ -44,6 +44,8 @@ class Method:
     """Its declaration: an AttackInfo, DefenseInfo or ModelInfo, as ``kind`` says."""
     hyper: type
     """Its dataclass ``Hyper``; NoHyper if it has none."""
+    presets: dict[str, Any]
+    """Its ``PRESETS``: instances of ``Hyper`` by name, besides the defaults."""
     version: str
     """The declared version, else the digest of the file."""
     summary: str
@@ -168,6 +170,7 @@ def _method(kind: Kind, path: Path, module: ModuleType, function: str | None) ->
         ref=path.stem if path.parent == folder_of(kind) else str(path),
         info=info,
         hyper=getattr(module, "Hyper", NoHyper),
+        presets=getattr(module, "PRESETS", {}),
         version=_file_version(path) if info.version is None else str(info.version),
         summary=_first_line(module),
         function=declared[0],
@@ -203,6 +206,7 @@ def _undecorated(kind: Kind, path: Path, module: ModuleType, name: str) -> Metho
         if attack
         else ModelInfo(paper="", year=0),
         hyper=NoHyper,
+        presets={},
         version=_file_version(path),
         summary=_first_line(function),
         function=poison_nothing if attack else network,

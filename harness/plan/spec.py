@@ -46,7 +46,8 @@ class MethodSpec(Generic[Info]):
     ref: str
     """What ``registry.describe`` finds it by: a name, or the absolute path of a file."""
     label: str
-    """The name, with the overrides in brackets where a study lists the method several times."""
+    """The name, with the preset in brackets, and with the overrides where a study lists the method
+    several times."""
     display: str
     """The same with the method's display name, for readers; part of no key."""
     version: str
@@ -139,10 +140,6 @@ class ImportedFiles(VictimSource):
             "rate": victim.rate,
             "target": victim.target,
         }
-
-    def as_record(self) -> dict[str, str]:
-        """Return the source as a victim's record holds it."""
-        return {"kind": self.kind, "path": self.path, "digest": self.digest}
 
 
 class RecordFiles(ImportedFiles):

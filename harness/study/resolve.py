@@ -17,7 +17,7 @@ from harness.data.info import DataInfo
 from harness.data.options import DataOptions
 from harness.errors import UserError, nearest
 from harness.plan.budget import BudgetSpec
-from harness.plan.entries import overrides_text, parse_entry, resolve_method
+from harness.plan.entries import label_suffix, parse_entry, resolve_method
 from harness.plan.report_names import figure_names
 from harness.plan.spec import MethodSpec, Victim
 from harness.plan.validation import at, validate
@@ -76,12 +76,12 @@ class Resolver:
     def _labelled(
         self, specs: list[MethodSpec[Info]], entries: list[Any]
     ) -> list[MethodSpec[Info]]:
-        """Return the specs with their overrides in the labels where a list holds a method twice."""
+        """Return the specs with presets in the labels, and overrides if a method is there twice."""
         if self.faults.lines:
             return specs
         count = Counter(spec.name for spec in specs)
         return [
-            _with_overrides(spec, overrides_text(entry)) if count[spec.name] > 1 else spec
+            _with_suffix(spec, label_suffix(entry, in_full=count[spec.name] > 1))
             for spec, entry in zip(specs, entries, strict=True)
         ]
 
@@ -89,7 +89,7 @@ class Resolver:
         self, entries: list[Any], data: list[DataInfo], seeds: list[int]
     ) -> list[Victim]:
         """Return the victims that were trained elsewhere, once per seed."""
-        context = ImportContext(self.base, self.cache.parent / "foreign", self._dataset, data)
+        context = ImportContext(self.base, self.cache.parent / "imported", self._dataset, data)
         victims = self.faults.resolve_list(
             "victims", entries, lambda entry: resolve_victims(entry, context)
         )
@@ -113,7 +113,9 @@ class Resolver:
 
     def figures(self, entries: list[str]) -> tuple[str, ...]:
         """Return the figures: names, and absolute paths of the user's own files."""
-        return tuple(self.faults.resolve_list("figures", entries, self._figure))
+        figures = self.faults.resolve_list("figures", entries, self._figure)
+        self.faults.require_distinct("figures", entries)
+        return tuple(figures)
 
     def _figure(self, entry: str) -> str:
         if entry.endswith(".py"):
@@ -144,12 +146,8 @@ def _identity(spec: MethodSpec[Any]) -> object:
     return spec.identity
 
 
-def _with_overrides(spec: MethodSpec[Info], overrides: str) -> MethodSpec[Info]:
-    if not overrides:
-        return spec
-    return replace(
-        spec, label=f"{spec.label} ({overrides})", display=f"{spec.display} ({overrides})"
-    )
+def _with_suffix(spec: MethodSpec[Info], suffix: str) -> MethodSpec[Info]:
+    return replace(spec, label=spec.label + suffix, display=spec.display + suffix)
 
 
 def _budget(entry: Any) -> BudgetSpec:

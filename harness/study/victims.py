@@ -13,8 +13,12 @@ from harness.data.info import DataInfo
 from harness.errors import UserError
 from harness.plan.entries import parse_entry, resolve_method
 from harness.plan.gate import Gate
+from harness.plan.names import NO_ATTACK
 from harness.plan.registry import is_function
-from harness.plan.spec import NO_ATTACK, MethodSpec, Victim
+from harness.plan.spec import (
+    MethodSpec,
+    Victim,
+)
 from harness.plan.validation import at, validate
 from harness.study.schema import Rates
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from harness.errors import UserError
-from harness.plan.budget import BudgetSpec, draw
+from harness.plan.budget import BudgetSpec, draw_budget
 
 LABELS = np.random.default_rng(0).permutation(np.repeat(np.arange(4), [40, 20, 100, 33]))
 
@@ -37,12 +37,12 @@ def test_a_budget_larger_than_a_class_is_a_fault():
     assert BudgetSpec(ratio=1.0).fault((40, 20)) is None
     assert BudgetSpec(spc=300).fault((400, 210)) == "spc 300: class 1 has only 210 training images"
     with pytest.raises(UserError, match="spc 21: class 1 has only 20 training images"):
-        draw(LABELS, BudgetSpec(spc=21), seed=0)
+        draw_budget(LABELS, BudgetSpec(spc=21), seed=0)
 
 
 @pytest.mark.parametrize("spec", [BudgetSpec(spc=2), BudgetSpec(ratio=0.3), BudgetSpec(ratio=1.0)])
 def test_draw_gives_each_class_its_share_once(spec):
-    chosen = draw(LABELS, spec, seed=1)
+    chosen = draw_budget(LABELS, spec, seed=1)
     assert chosen.dtype == np.int64
     assert len(set(chosen.tolist())) == len(chosen)
     assert counts(chosen) == list(spec.counts((40, 20, 100, 33)))
@@ -50,13 +50,15 @@ def test_draw_gives_each_class_its_share_once(spec):
 
 
 def test_smaller_budgets_are_subsets():
-    sets = [set(draw(LABELS, BudgetSpec(spc=k), seed=5).tolist()) for k in (1, 2, 10, 20)]
-    sets.append(set(draw(LABELS, BudgetSpec(ratio=1.0), seed=5).tolist()))
+    sets = [set(draw_budget(LABELS, BudgetSpec(spc=k), seed=5).tolist()) for k in (1, 2, 10, 20)]
+    sets.append(set(draw_budget(LABELS, BudgetSpec(ratio=1.0), seed=5).tolist()))
     assert all(small < large for small, large in pairwise(sets))
 
 
 def test_seeds_differ_and_repeat():
-    first, again, other = (draw(LABELS, BudgetSpec(spc=10), seed=s).tolist() for s in (3, 3, 4))
+    first, again, other = (
+        draw_budget(LABELS, BudgetSpec(spc=10), seed=s).tolist() for s in (3, 3, 4)
+    )
     assert first == again
     assert first != other
 
@@ -64,7 +66,7 @@ def test_seeds_differ_and_repeat():
 def test_no_image_is_favoured():
     hits = np.zeros(len(LABELS))
     for seed in range(400):
-        hits[draw(LABELS, BudgetSpec(spc=5), seed)] += 1
+        hits[draw_budget(LABELS, BudgetSpec(spc=5), seed)] += 1
     for label, size in enumerate((40, 20, 100, 33)):
         expected = 400 * 5 / size
         assert np.abs(hits[label == LABELS] - expected).max() < 5 * np.sqrt(expected)
@@ -72,4 +74,14 @@ def test_no_image_is_favoured():
 
 def test_the_same_images_everywhere():
     labels = np.repeat(np.arange(3), 10)
-    assert draw(labels, BudgetSpec(spc=3), seed=0).tolist() == [3, 2, 1, 11, 13, 15, 20, 21, 25]
+    assert draw_budget(labels, BudgetSpec(spc=3), seed=0).tolist() == [
+        3,
+        2,
+        1,
+        11,
+        13,
+        15,
+        20,
+        21,
+        25,
+    ]
