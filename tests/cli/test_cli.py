@@ -73,6 +73,7 @@ def test_failed_cells_give_exit_code_1(defuse, tmp_path):
     ("arguments", "text"),
     [
         (["run", "nowhere.yaml"], "nowhere.yaml: cannot be read: No such file or directory"),
+        (["run", "quikstart"], "no built-in study 'quikstart'; did you mean 'quickstart'?"),
         (["run", "{study}", "--mode", "again"], "'again' is not one of"),
         (["run", "{study}", "--device", "tpu"], "device 'tpu' is not available on this machine"),
         (["run", "{study}", "--wrokers", "2"], "No such option '--wrokers'"),
