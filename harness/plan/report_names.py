@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-FIGURES = (
+_FIGURE_ORDER = (
     "curves",
     "tradeoff",
     "heatmap",
@@ -17,9 +17,8 @@ FIGURES = (
     "gallery",
     "classes",
 )
-"""The order of the built-in figures in a report."""
 BOARD, PAGE = "leaderboard.md", "report.html"
-TABLES = (
+_TABLE_ORDER = (
     "leaderboard",
     "attacks",
     "splits",
@@ -29,17 +28,16 @@ TABLES = (
     "ranks",
     "comparisons",
 )
-"""The order of the built-in tables in a report."""
 
 
 def figure_names() -> tuple[str, ...]:
     """Return the names of the built-in figures, in the order of a report."""
-    return _names("figures", FIGURES)
+    return _names("figures", _FIGURE_ORDER)
 
 
 def table_names() -> tuple[str, ...]:
     """Return the names of the built-in tables, in the order of a report."""
-    return _names("tables", TABLES)
+    return _names("tables", _TABLE_ORDER)
 
 
 def _names(folder: str, order: Sequence[str]) -> tuple[str, ...]:

@@ -45,23 +45,25 @@ class PlannedAttack:
         if target == "all-to-all" and not info.all_to_all:
             return f"{name} sends all classes to one target; it has no all-to-all form"
         total = sum(data.train_counts)
-        held = data.train_counts[target] if info.clean_label and isinstance(target, int) else total
-        among = held if self.method.hyper.get("rate_of") == "class" else total
+        available = total
+        if info.clean_label and isinstance(target, int):
+            available = data.train_counts[target]
+        base = available if self.method.hyper.get("rate_of") == "class" else total
         where = f"class {target}" if info.clean_label else "the training set"
         for rate in self.rates:
-            count = poison_count(rate, among)
-            if count > held:
+            count = poison_count(rate, base)
+            if count > available:
                 return (
                     f"{name} at rate {rate:g} poisons {count} samples, but {where} of "
-                    f"{data.name} has {held}; the largest possible rate is "
-                    f"{_largest_rate(held, among)} or {held} samples"
+                    f"{data.name} has {available}; the largest possible rate is "
+                    f"{_largest_rate(available, base)} or {available} samples"
                 )
         return None
 
 
-def _largest_rate(held: int, among: int) -> str:
-    """Return the largest poison rate (4 digits) that needs at most ``held`` samples."""
-    return f"{math.floor(10_000 * held / among) / 10_000:g}"
+def _largest_rate(available: int, base: int) -> str:
+    """Return the largest rate (4 digits) that poisons at most ``available`` of ``base`` samples."""
+    return f"{math.floor(10_000 * available / base) / 10_000:g}"
 
 
 class TrainingSetup(NamedTuple):

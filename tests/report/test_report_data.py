@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from harness.cli.main import cli
 from harness.data.cache import default_cache
 from harness.errors import UserError
-from harness.plan.report_names import FIGURES
+from harness.plan.report_names import figure_names
 from harness.report.frame.labels import StudyLabels
 from harness.report.frame.report_data import load_report_data
 from harness.store.store import Store
@@ -34,7 +34,7 @@ def load(path):
 
 
 def test_a_study_has_all_figures_or_those_that_it_names_in_its_order(tmp_path):
-    assert load(study(tmp_path, "a", "defenses: [ft]")).figures == FIGURES
+    assert load(study(tmp_path, "a", "defenses: [ft]")).figures == figure_names()
     assert load(study(tmp_path, "b", "defenses: [ft]", "figures: [spread, curves]")).figures == (
         "spread",
         "curves",
