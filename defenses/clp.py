@@ -8,7 +8,7 @@ sqrt(var_c + eps) * (largest singular value of filter c as a C_in x (kh kw) matr
 sigma above mean + u standard deviations of their layer are cut: scale and shift zero. u = 3, as in
 the IMS comparison (arXiv 2509.15497) for all data sets, and no fine-tuning. Departure: batch norm's
 eps is under the root, as it is in the network (the public code leaves it out, and one dead channel
-then makes the threshold of its layer infinite).
+then makes the threshold of its layer infinite). The preset ``authors`` is the defaults.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ class Hyper:
 
     u: Positive = 3
     """Standard deviations above the layer's mean."""
+
+
+PRESETS = {"authors": Hyper()}
 
 
 @defense(

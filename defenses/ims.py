@@ -11,7 +11,8 @@ norm, so it folds into the weights, and a plain model is returned. The inverse n
 the backdoor, is returned as a companion. Departures: f(x) is computed once; stage A omits the
 search, which the authors' code runs there only to log it; batch norms are folded into constants,
 which changes the rounding. Beyond the paper: ``hard`` gates, the networks after each stage,
-``selection`` off, and the search in bf16; all are off by default.
+``selection`` off, and the search in bf16; all are off by default. The preset ``authors`` is the
+defaults.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from harness.toolbox import convolution_sites, learn_invertible_masks
 @dataclass(frozen=True, kw_only=True)
 class Hyper(InvertibleMasks):
     """Masks, the inner search, and the three stages."""
+
+
+PRESETS = {"authors": Hyper()}
 
 
 def repair_cohort(

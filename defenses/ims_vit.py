@@ -8,7 +8,7 @@ Like IMS, with one raw mask and one selection per embedding dimension after ever
 shared by all tokens; the sparsity weight is 0, all else as for convolutional networks. These are
 the authors' settings. The gates are on the residual stream and do not fold into weights, so every
 block is returned inside a small wrapper that is saved and loaded with its gate. Departures: those
-of IMS.
+of IMS. The preset ``authors`` is the defaults.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ class Hyper(InvertibleMasks):
 
     sparsity: NonNegative = 0
     """lambda, the weight of the mean of 1 - s in stages A and C."""
+
+
+PRESETS = {"authors": Hyper()}
 
 
 def repair_cohort(

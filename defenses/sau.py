@@ -10,6 +10,8 @@ then learns not to give the victim's wrong class, by -log(1 - p) on the images w
 misled, beside clean cross-entropy. The settings are those of the IMS comparison (arXiv 2509.15497):
 100 passes, batch 256, 5 steps of 0.2 from +0.2 within 0.2 of each pixel, not clipped to [0, 1];
 beta 0.01 and 1; lambda 1, 0, 1; Adam (amsgrad) lr 1e-4; no augmentation; running statistics fixed.
+They are also those of the authors' script for CIFAR-10 and GTSRB: the preset ``authors`` is the
+defaults.
 """
 
 from __future__ import annotations
@@ -44,6 +46,9 @@ class Hyper:
     lambda_clean: NonNegative = 1
     lambda_adversarial: NonNegative = 0
     lambda_shared: NonNegative = 1
+
+
+PRESETS = {"authors": Hyper()}
 
 
 @defense(

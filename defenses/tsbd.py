@@ -11,7 +11,7 @@ are set to zero in the victim. Then it is fine-tuned with the gradient (1 - alph
 momentum 0.9, at most 1,000 epochs; n 0.15, m 0.7; SGD lr 0.01, momentum 0.9, 21 epochs, r 0.05,
 alpha 0.7; batch 256, training augmentation. Departures: n is fixed (their script tries eleven
 values and reports each on test data); both gradients see the same running statistics, which move
-once per step.
+once per step. The preset ``authors`` is the defaults.
 """
 
 from __future__ import annotations
@@ -59,6 +59,9 @@ class Hyper:
     radius: Positive = 0.05
     """r, the length of the step to nearby weights."""
     alpha: Share = 0.7
+
+
+PRESETS = {"authors": Hyper()}
 
 
 @defense(

@@ -1,10 +1,10 @@
 """The contract between a method and the harness: all that a method file imports to declare itself.
 
 A method is one file: a docstring (paper, arXiv id, threat model, deviations), one frozen
-keyword-only dataclass ``Hyper`` with the paper's defaults and ranges, perhaps other settings by name
-(``PRESETS: dict[str, Hyper]``), and one function that is decorated with ``@attack``, ``@defense`` or
-``@model``. The file's name is the method's name. At
-module level a method file only declares; work happens inside functions.
+keyword-only dataclass ``Hyper`` with the paper's defaults and ranges, and one function that is
+decorated with ``@attack``, ``@defense`` or ``@model``; ``PRESETS``, a mapping from names to
+instances of ``Hyper``, may offer other settings. The file's name is the method's name. At module
+level a method file only declares; work happens inside functions.
 
 The function gets what its threat model allows. No attack gets the test set. No defense gets the
 test set, the trigger or the target class: one that declares ``needs="triggers"`` also gets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.contract.later_fields import added
 from harness.contract.types import Count, NonNegative, NonNegativeCount, Positive, Share
 
 
@@ -82,6 +83,7 @@ class TriggerInversion:
     """The trigger works if at least this fraction of clean images is classified as the class."""
     stop_patience: Count = 25
     """An inversion ends after this many epochs in which the mask did not shrink by 1 %."""
+    inversion_augment: bool = added(True)
 
 
 @dataclass(frozen=True, kw_only=True)

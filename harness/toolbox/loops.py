@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR
 
 from harness.contract import Budget, Context, FineTuning, Recipe
 from harness.data.augment import Augment
@@ -74,6 +74,21 @@ class Loop:
     augment: bool = True
     cosine: bool = False
     """Whether the learning rate falls to zero over all steps, along a cosine."""
+    wave: int = 0
+    """The cosine falls for so many steps, rises for as many, and so on; 0: it falls over all."""
+    cosine_per_epoch: bool = False
+    """Whether the cosine moves after every epoch, and not after every step."""
+    milestones: tuple[int, ...] = ()
+    """Numbers of epochs after which the learning rate is multiplied by ``decay``; for loops without
+    a cosine."""
+    decay: float = 0.1
+
+    def schedule(self, optimiser: torch.optim.Optimizer, steps: int) -> LRScheduler | None:
+        """Return the schedule of a training of so many steps; None for a constant rate."""
+        if self.cosine:
+            length = self.epochs if self.cosine_per_epoch else self.wave or steps
+            return CosineAnnealingLR(optimiser, length)
+        return MultiStepLR(optimiser, self.milestones, self.decay) if self.milestones else None
 
 
 @dataclass
@@ -121,16 +136,19 @@ def train_epochs(
         OutOfTimeError: the deadline passes.
     """
     steps = loop.epochs * batch_count(budget, loop.batch)
-    schedule: LRScheduler | None = CosineAnnealingLR(optimiser, steps) if loop.cosine else None
+    schedule = loop.schedule(optimiser, steps)
+    moves_by_epoch = loop.cosine_per_epoch or bool(loop.milestones)
     for epoch in range(loop.epochs):
         losses = []
         for x, y in batches(budget, loop.batch, ctx, augment=loop.augment):
             optimiser.zero_grad()
             losses.append(step(x, y).detach())
             optimiser.step()
-            if schedule is not None:
+            if schedule is not None and not moves_by_epoch:
                 schedule.step()
             ctx.check()
+        if schedule is not None and moves_by_epoch:
+            schedule.step()
         ctx.log(epoch, loss=torch.stack(losses).mean().item())
         if stop():
             return

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from harness.defenses.anp import Hyper, train_masks, worst_noise
+from harness.defenses.anp import Hyper, anp, train_masks, worst_noise
 from torch.nn import functional as F
 
 from harness.data.augment import Augment
@@ -38,3 +38,28 @@ def test_anp_noise_stays_within_eps_and_raises_the_loss():
     assert F.cross_entropy(moved, budget.labels) > F.cross_entropy(
         net(budget.images), budget.labels
     )
+
+
+def test_anp_noise_that_is_not_clipped_reaches_twice_eps():
+    net, budget = planted(), clean_budget(4)
+    masks, hyper = batchnorm.unit_scale_masks(net), Hyper(eps=0.3, clip_noise=False)
+    scale, shift = worst_noise(net, masks, (budget.images, budget.labels), hyper, cpu_context())
+    noise = torch.cat([scale["norm"], shift["norm"]]).abs()
+    assert 0.5 < noise.max() <= 0.6
+
+
+def test_anp_with_a_fixed_threshold_cuts_below_it_and_holds_nothing_out():
+    class Counting(Augment):
+        seen: ClassVar[set[int]] = set()
+
+        def __call__(self, images, generator):
+            self.seen |= {round(x.sum().item(), 3) for x in images}
+            return images
+
+    budget = replace(clean_budget(5), augment=Counting())
+    hyper = Hyper(iterations=30, batch=20, lr=1.0, threshold=0.7)
+    result = anp(planted(), budget, hyper, cpu_context())
+    cut = result.artifacts["mask.norm"] <= 0.7
+    assert 0 < cut.sum() < len(cut)
+    assert torch.equal(result.model.norm.weight == 0, cut | (planted().norm.weight == 0))
+    assert Counting.seen == {round(x.sum().item(), 3) for x in budget.images}

@@ -36,3 +36,14 @@ def test_bnp_looks_at_augmented_images_as_the_running_statistics_did():
     plain = clean_budget(5)
     assert kept(replace(plain, augment=Black())) == kept(replace(plain, images=0 * plain.images))
     assert kept(replace(plain, augment=Black())) != kept(plain)
+
+
+def test_bnp_may_keep_the_shift_of_a_cut_channel():
+    budget = clean_budget(5)
+    cut = bnp(planted(), budget, Hyper(u=1), cpu_context()).model.norm
+    kept = bnp(planted(), budget, Hyper(u=1, keep_shift=True), cpu_context()).model.norm
+    gone = cut.weight == 0
+    assert torch.equal(kept.weight, cut.weight)
+    assert gone[-2:].all()
+    assert cut.bias[-2:].tolist() == [0, 0]
+    assert torch.equal(kept.bias, planted().norm.bias)

@@ -1,5 +1,7 @@
 """Batches of a budget, and the loop over epochs."""
 
+import math
+
 import pytest
 import torch
 
@@ -44,3 +46,37 @@ def test_a_small_improvement_does_not_count_where_a_factor_is_set():
     patience = Patience(3, factor=0.98)
     assert [patience.improves(value) for value in (1.0, 0.985, 0.97)] == [True, False, True]
     assert patience.lowest == 0.97
+
+
+def rates(loop):
+    """Return the learning rate of every step of a training on 8 images."""
+    weight, seen = torch.zeros(1, requires_grad=True), []
+    optimiser = torch.optim.SGD([weight], 0.1)
+
+    def step(x, y):
+        seen.append(optimiser.param_groups[0]["lr"])
+        loss = weight.square().sum()
+        loss.backward()
+        return loss
+
+    train_epochs(clean_budget(2), step, optimiser, loop, cpu_context())
+    return seen
+
+
+def test_the_rate_is_multiplied_after_each_milestone():
+    assert rates(Loop(4, 4, milestones=(1, 3), decay=0.5)) == pytest.approx(
+        [0.1, 0.1, 0.05, 0.05, 0.05, 0.05, 0.025, 0.025]
+    )
+    assert rates(Loop(2, 4)) == [0.1] * 4
+
+
+def half_wave(position):
+    return 0.1 * (1 + math.cos(math.pi * position)) / 2
+
+
+def test_a_cosine_falls_over_all_steps_or_by_epochs_or_rises_again():
+    assert rates(Loop(3, 4, cosine=True)) == pytest.approx([half_wave(i / 6) for i in range(6)])
+    by_epoch = rates(Loop(3, 4, cosine=True, cosine_per_epoch=True))
+    assert by_epoch == pytest.approx([half_wave(i // 2 / 3) for i in range(6)])
+    wave = rates(Loop(4, 4, cosine=True, wave=2))
+    assert wave == pytest.approx([0.1, 0.05, 0, 0.05, 0.1, 0.05, 0, 0.05], abs=1e-9)

@@ -88,15 +88,20 @@ def convolution_batchnorm_pairs(model: nn.Module) -> Iterator[tuple[nn.Conv2d, _
 
 
 @torch.no_grad()
-def cut_outliers_(layer: _BatchNorm, values: torch.Tensor, u: float) -> torch.Tensor:
+def cut_outliers_(
+    layer: _BatchNorm, values: torch.Tensor, u: float, *, keep_shift: bool = False
+) -> torch.Tensor:
     """Set scale and shift to zero where a value, (channels,), exceeds mean + u standard deviations.
+
+    With ``keep_shift`` the scale alone.
 
     Returns:
         which channels those are, bool (channels,).
     """
     outlying = values > values.mean() + u * values.std()
     layer.weight[outlying] = 0
-    layer.bias[outlying] = 0
+    if not keep_shift:
+        layer.bias[outlying] = 0
     return outlying
 
 

@@ -80,7 +80,10 @@ def invert_class(
     optimiser = torch.optim.Adam([mask, pattern], hyper.inversion_lr, betas=(0.5, 0.9))
     search = _Search(hyper)
     steps = max(batch_count(budget, hyper.inversion_batch), hyper.inversion_steps)
-    passes = (batches(budget, hyper.inversion_batch, ctx) for _ in itertools.count())
+    passes = (
+        batches(budget, hyper.inversion_batch, ctx, augment=hyper.inversion_augment)
+        for _ in itertools.count()
+    )
     endless = itertools.chain.from_iterable(passes)
     for _ in range(hyper.inversion_epochs):
         sizes, successes = [], []
