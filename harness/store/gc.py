@@ -58,9 +58,9 @@ def delete_garbage(garbage: list[Garbage]) -> None:
 
 def _leftover_files(store: Store, data_cache: Path) -> Iterator[Garbage]:
     """Yield temporary files and folders of processes that were killed."""
-    yield from _old("leaving", store.artifacts_folder.glob("*/.*"))
-    yield from _old("leaving", store.records_folder.glob(".*"))
-    yield from _old("leaving", data_cache.glob(".decoding-*"))
+    yield from _old("leftover", store.artifacts_folder.glob("*/.*"))
+    yield from _old("leftover", store.records_folder.glob(".*"))
+    yield from _old("leftover", data_cache.glob(".decoding-*"))
 
 
 def _artifacts(store: Store, needed: Needed | None) -> Iterator[Garbage]:

@@ -23,11 +23,11 @@ def test_only_what_no_study_needs_is_freed(plan, tmp_path):
     assert find_garbage(store, cache) == []  # all of it is young
     age(store.folder)
     age(cache)
-    assert sorted(x.kind for x in find_garbage(store, cache)) == ["leaving", "unreferenced"]
+    assert sorted(x.kind for x in find_garbage(store, cache)) == ["leftover", "unreferenced"]
     less = needed_by([replace(plan, cells=[cell for cell in plan.cells if cell.seed == 0])])
     garbage = find_garbage(store, cache, less)
     kinds = sorted(x.kind for x in garbage)
-    assert kinds == ["data set", "leaving", "predictions", "predictions", "unreferenced", "victim"]
+    assert kinds == ["data set", "leftover", "predictions", "predictions", "unreferenced", "victim"]
     before = everything(store)
     delete_garbage(garbage)
     assert find_garbage(store, cache, less) == []

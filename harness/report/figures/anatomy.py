@@ -22,9 +22,10 @@ from harness.plan.keys import slug
 from harness.report import Drawing, figure
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import BoardGroup
-from harness.report.frame.report_data import Arrays, ReportData
+from harness.report.frame.report_data import ReportData
 from harness.report.plotting.style import PAGE_WIDTH, RC
 from harness.store.record import Status
+from harness.store.store import Arrays
 
 MAX_ATTACKS = 3
 """The most attacks that are drawn; the data has all of them."""

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import GROUP, BoardGroup
-from harness.report.frame.report_data import Arrays, ReportData
+from harness.report.frame.report_data import ReportData
 from harness.report.plotting.heatmap import ROW_HEIGHT, colour_bar, draw_heat
 from harness.report.plotting.style import PAGE_WIDTH, RC
 from harness.report.stats.means import is_counted
+from harness.store.store import Arrays
 
 MAX_CELLS = 2000
 """Of more cells than this, evenly spread ones are read, because each is a file of its own."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 import pandas as pd
 
 from harness.errors import UserError, nearest
@@ -23,7 +22,7 @@ from harness.report.frame.labels import StudyLabels
 from harness.report.stats.means import deduplicate
 from harness.store.record import Role
 from harness.store.record_files import LatestRecords
-from harness.store.store import Store
+from harness.store.store import Arrays, Store
 
 if TYPE_CHECKING:
     from harness.plan.study import Study
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 LARGE = 10_000
 """With more cells than this, the page holds no records (a browser could not open it), and a second
 process saves the figures."""
-Arrays = dict[str, np.ndarray[Any, Any]]
 Result = TypeVar("Result")
 
 
