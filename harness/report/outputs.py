@@ -53,14 +53,18 @@ def make_figures(report: ReportData) -> Iterator[ReportFigure]:
     """Yield every figure that the report asks for and has data for, in its order.
 
     Raises:
-        UserError: a user's own file is gone, or does not declare one figure.
+        UserError: a user's own file is gone, declares no figure, or has the name of another
+            output.
     """
-    for ref in report.figures:
+    names = [Path(ref).stem for ref in report.figures]
+    for ref, name in zip(report.figures, names, strict=True):
+        if names.count(name) > 1 or name in {*table_names(), "records"}:
+            raise UserError(f"figure {ref}: another output is called {name!r}; rename the file")
         draw, info = load_figure(ref)
         for group in info.groups(report):
             drawing = draw(group, report)
             if drawing is not None:
-                stem = "_".join(filter(None, (Path(ref).stem, group.slug)))
+                stem = "_".join(filter(None, (name, group.slug)))
                 yield ReportFigure(
                     stem=stem,
                     title=info.title.replace("{group}", group.title),

@@ -67,6 +67,15 @@ def test_a_file_without_a_figure_is_named(own):
         list(make_figures(report_of(frame(), figures=(str(own),))))
 
 
+@pytest.mark.parametrize("name", ["curves", "victims", "records"])
+def test_a_name_that_another_output_has_is_refused(tmp_path, name):
+    path = tmp_path / f"{name}.py"
+    path.write_text(OWN)
+    report = report_of(frame(), figures=("curves", str(path)))
+    with pytest.raises(UserError, match=rf"another output is called '{name}'; rename the file"):
+        list(make_figures(report))
+
+
 def test_a_report_is_written_again_when_its_figure_changes(tmp_path, own):
     study, store = fabricate(tmp_path, extra="figures: [./mine.py]")
     before = input_digest([study], store.latest())
