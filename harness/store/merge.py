@@ -58,12 +58,12 @@ def _versions(store: Store) -> dict[str, set[str]]:
 
 
 def _check_versions(into: Store, other: Store) -> None:
-    ours, theirs = _versions(into), _versions(other)
+    before, added = _versions(into), _versions(other)
     faults = [
-        f"{name}: version {', '.join(sorted(theirs[name]))} in {other.folder}, "
-        f"but {', '.join(sorted(ours[name]))} in {into.folder}"
-        for name in sorted(set(ours) & set(theirs))
-        if theirs[name] - ours[name]
+        f"{name}: version {', '.join(sorted(added[name]))} in {other.folder}, "
+        f"but {', '.join(sorted(before[name]))} in {into.folder}"
+        for name in sorted(set(before) & set(added))
+        if added[name] - before[name]
     ]
     if faults:
         raise UserError(

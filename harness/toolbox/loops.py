@@ -75,7 +75,7 @@ class Loop:
     cosine: bool = False
     """Whether the learning rate falls to zero over all steps, along a cosine."""
     wave: int = 0
-    """The cosine falls for so many steps, rises for as many, and so on; 0: it falls over all."""
+    """Steps in which the cosine falls, before it rises for as many; 0: it falls over all steps."""
     cosine_per_epoch: bool = False
     """Whether the cosine moves after every epoch, and not after every step."""
     milestones: tuple[int, ...] = ()
@@ -84,7 +84,7 @@ class Loop:
     decay: float = 0.1
 
     def schedule(self, optimiser: torch.optim.Optimizer, steps: int) -> LRScheduler | None:
-        """Return the schedule of a training of so many steps; None for a constant rate."""
+        """Return the schedule of a training of ``steps`` steps; None for a constant rate."""
         if self.cosine:
             length = self.epochs if self.cosine_per_epoch else self.wave or steps
             return CosineAnnealingLR(optimiser, length)

@@ -19,7 +19,7 @@ from harness.report.stats.means import is_counted
 from harness.store.store import Arrays
 
 MAX_CELLS = 2000
-"""Of more cells than this, evenly spread ones are read, because each is a file of its own."""
+"""The most cells that are read, since each is a file; of more, evenly spread ones."""
 KEYS = [*GROUP, "budget", "defense"]
 
 

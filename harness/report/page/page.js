@@ -5,20 +5,32 @@ const ALL = "all";
 const { boards, cells } = JSON.parse(document.getElementById("data").textContent);
 const cellRows = cells.keys.map((key, at) => {
   const row = { key };
-  for (const [name, [values, indices]] of Object.entries(cells.texts)) row[name] = values[indices[at]];
+  for (const [name, [values, indices]] of Object.entries(cells.texts))
+    row[name] = values[indices[at]];
   for (const [name, values] of Object.entries(cells.numbers)) row[name] = values[at];
   return row;
 });
 const FILTERS = [
-  ["data", "Data"], ["model", "Model"], ["recipe", "Recipe"], ["budget", "Clean budget"], ["attack", "Attack"],
-  ["rate", "Poison rate"], ["family", "Family"], ["needs", "Needs"], ["defense", "Defense"], ["state", "State of cells"],
+  ["data", "Data"],
+  ["model", "Model"],
+  ["recipe", "Recipe"],
+  ["budget", "Clean budget"],
+  ["attack", "Attack"],
+  ["rate", "Poison rate"],
+  ["family", "Family"],
+  ["needs", "Needs"],
+  ["defense", "Defense"],
+  ["state", "State of cells"],
 ];
 const chosen = new Map();
 const form = document.getElementById("filters");
 
 function fixed(value, share) {
   if (value === null || value === undefined) return "–";
-  return (share ? 100 * value : value).toFixed(1).replace(/^-(0\.0)$/, "$1").replace("-", "−");
+  return (share ? 100 * value : value)
+    .toFixed(1)
+    .replace(/^-(0\.0)$/, "$1")
+    .replace("-", "−");
 }
 
 function widest(label, texts) {
@@ -28,7 +40,13 @@ function widest(label, texts) {
 function text(name, label, rows) {
   const texts = [...new Set(rows.map((row) => row[name]))];
   const right = texts.every((value) => typeof value === "number");
-  return { label, right, width: widest(label, texts), value: (row) => row[name], show: (row) => String(row[name]) };
+  return {
+    label,
+    right,
+    width: widest(label, texts),
+    value: (row) => row[name],
+    show: (row) => String(row[name]),
+  };
 }
 
 /* Whether the board has rows over all attacks (or rates): shown when no single one is selected. */
@@ -39,43 +57,90 @@ function pooled(name) {
 function boardColumns() {
   const rows = boards.rows;
   const numbers = boards.metrics.map(([, label, better, share], at) => ({
-    label, right: true, down: better > 0, width: share ? 11 : 12,
+    label,
+    right: true,
+    down: better > 0,
+    width: share ? 11 : 12,
     title: better > 0 ? "higher is better" : "lower is better",
     value: (row) => row.numbers[at][0],
     show: (row) => {
       const [mean, half] = row.numbers[at];
-      return half === null ? fixed(mean, share) : [fixed(mean, share), element("small", {}, ` ±${fixed(half, share)}`)];
+      return half === null
+        ? fixed(mean, share)
+        : [fixed(mean, share), element("small", {}, ` ±${fixed(half, share)}`)];
     },
   }));
   const count = {
-    label: "n", right: true, width: 8, value: (row) => row.n,
-    show: (row) => element("button", {
-      type: "button", class: "plain", title: Object.entries(row.out).map(([why, n]) => `${n} ${why}`).join(", ") || "all used",
-      onclick: () => see(row),
-    }, `${row.n}/${row.planned}`),
+    label: "n",
+    right: true,
+    width: 8,
+    value: (row) => row.n,
+    show: (row) =>
+      element(
+        "button",
+        {
+          type: "button",
+          class: "plain",
+          title:
+            Object.entries(row.out)
+              .map(([why, n]) => `${n} ${why}`)
+              .join(", ") || "all used",
+          onclick: () => see(row),
+        },
+        `${row.n}/${row.planned}`,
+      ),
   };
-  const names = [["defense", "defense"], ["budget", "budget"]];
-  for (const name of ["data", "model", "recipe"]) if (new Set(rows.map((row) => row[name])).size > 1) names.push([name, name]);
+  const names = [
+    ["defense", "defense"],
+    ["budget", "budget"],
+  ];
+  for (const name of ["data", "model", "recipe"])
+    if (new Set(rows.map((row) => row[name])).size > 1) names.push([name, name]);
   const after = [text("family", "family", rows), text("needs", "needs", rows)];
   const [shares, cost] = [numbers.slice(0, 4), numbers.slice(4)];
-  return [...names.map(([name, label]) => text(name, label, rows)), ...shares, count, ...cost, ...after];
+  return [
+    ...names.map(([name, label]) => text(name, label, rows)),
+    ...shares,
+    count,
+    ...cost,
+    ...after,
+  ];
 }
 
 function cellColumns() {
   const open = {
-    label: "cell", width: 9, value: (row) => row.key,
+    label: "cell",
+    width: 9,
+    value: (row) => row.key,
     show: (row) => element("a", { href: `#cell-${row.key}` }, row.key.slice(0, 8)),
   };
   const names = ["defense", "budget", "attack", "rate", "data", "model", "recipe", "target"];
-  const several = names.filter((name) => name === "defense" || new Set(cellRows.map((row) => row[name])).size > 1);
+  const several = names.filter(
+    (name) => name === "defense" || new Set(cellRows.map((row) => row[name])).size > 1,
+  );
   const state = {
-    label: "state", width: widest("state", cellRows.map((row) => row.state)), value: (row) => row.state,
+    label: "state",
+    width: widest(
+      "state",
+      cellRows.map((row) => row.state),
+    ),
+    value: (row) => row.state,
     show: (row) => (row.state === "ok" ? "ok" : element("span", { class: "bad" }, row.state)),
   };
   const numbers = Object.entries(cells.metrics).map(([name, [label, share]]) => ({
-    label, right: true, width: 8, value: (row) => row[name], show: (row) => fixed(row[name], share),
+    label,
+    right: true,
+    width: 8,
+    value: (row) => row[name],
+    show: (row) => fixed(row[name], share),
   }));
-  return [open, ...several.map((name) => text(name, name, cellRows)), text("seed", "seed", cellRows), state, ...numbers];
+  return [
+    open,
+    ...several.map((name) => text(name, name, cellRows)),
+    text("seed", "seed", cellRows),
+    state,
+    ...numbers,
+  ];
 }
 
 const board = new Grid(document.getElementById("board-table"), boardColumns());
@@ -90,18 +155,21 @@ function apply() {
   const spelled = (row) => !word || row.defense.toLowerCase().includes(word);
   const fields = FILTERS.map(([name]) => name);
   const plain = fields.filter((name) => !["attack", "rate", "state"].includes(name));
-  const slice = (row) => ["attack", "rate"].every((name) => !pooled(name) || row[name] === (chosen.get(name) ?? ALL));
+  const slice = (row) =>
+    ["attack", "rate"].every((name) => !pooled(name) || row[name] === (chosen.get(name) ?? ALL));
   const boardRows = boards.rows.filter((row) => agrees(row, plain) && slice(row) && spelled(row));
   const found = cellRows.filter((row) => agrees(row, fields) && spelled(row));
   board.fill(boardRows);
   list.fill(found);
   document.getElementById("board-count").textContent = `${boardRows.length} rows`;
-  document.getElementById("cells-count").textContent = `${found.length} of ${cellRows.length} cells`;
+  document.getElementById("cells-count").textContent =
+    `${found.length} of ${cellRows.length} cells`;
 }
 
 /* Narrow the filters to one row of the board and go to its cells. */
 function see(row) {
-  for (const name of ["data", "model", "recipe", "budget", "defense"]) choose(name, String(row[name]));
+  for (const name of ["data", "model", "recipe", "budget", "defense"])
+    choose(name, String(row[name]));
   apply();
   document.getElementById("cells").scrollIntoView();
 }
@@ -117,25 +185,41 @@ function setUpFilters() {
     const values = [...new Set(cellRows.map((row) => String(row[name])))];
     if (values.length < 2) continue;
     values.sort(new Intl.Collator("en", { numeric: true }).compare);
-    const select = element("select", { name }, element("option", { value: "" }, "all"),
-      ...values.map((value) => element("option", { value }, value)));
-    select.addEventListener("change", () => { choose(name, select.value); apply(); });
+    const select = element(
+      "select",
+      { name },
+      element("option", { value: "" }, "all"),
+      ...values.map((value) => element("option", { value }, value)),
+    );
+    select.addEventListener("change", () => {
+      choose(name, select.value);
+      apply();
+    });
     form.append(element("label", {}, label, select));
   }
   const word = element("input", { name: "word", type: "search", placeholder: "defense …" });
   word.addEventListener("input", apply);
   form.append(element("label", {}, "Search", word));
   form.append(element("button", { type: "reset" }, "Clear"));
-  form.addEventListener("reset", () => { chosen.clear(); setTimeout(apply); });
+  form.addEventListener("reset", () => {
+    chosen.clear();
+    setTimeout(apply);
+  });
   form.addEventListener("submit", (event) => event.preventDefault());
 }
 
 function setUpTheme() {
   const button = document.getElementById("theme");
   const system = matchMedia("(prefers-color-scheme: dark)");
-  const dark = () => (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
-  const name = () => { button.textContent = dark() ? "Light" : "Dark"; };
-  button.addEventListener("click", () => { document.documentElement.dataset.theme = dark() ? "light" : "dark"; name(); });
+  const dark = () =>
+    (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
+  const name = () => {
+    button.textContent = dark() ? "Light" : "Dark";
+  };
+  button.addEventListener("click", () => {
+    document.documentElement.dataset.theme = dark() ? "light" : "dark";
+    name();
+  });
   system.addEventListener("change", name);
   name();
 }

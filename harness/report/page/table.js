@@ -14,11 +14,12 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
-/* Numbers by value, texts by name with numbers in them in order; missing values come last in both directions. */
+/* Numbers by value, texts by name with the numbers in them in order; missing values always last. */
 function comparer(value, down) {
   const order = new Intl.Collator("en", { numeric: true });
   return (a, b) => {
-    const x = value(a), y = value(b);
+    const x = value(a),
+      y = value(b);
     if (x === null || y === null) return (x === null) - (y === null);
     const sign = typeof x === "number" && typeof y === "number" ? x - y : order.compare(x, y);
     return down ? -sign : sign;
@@ -26,7 +27,8 @@ function comparer(value, down) {
 }
 
 class Grid {
-  /* columns: {label, value(row) for sorting, show(row) -> node or text, width in characters, right, down} */
+  /* columns: label, value(row) for sorting, show(row) -> node or text, width in characters, right,
+     down */
   constructor(box, columns) {
     this.box = box;
     this.columns = columns;
@@ -34,20 +36,42 @@ class Grid {
     this.sorted = null;
     this.body = element("tbody");
     this.heads = columns.map((column, index) =>
-      element("th", { scope: "col", class: column.right ? "right" : null },
-        element("button", { type: "button", title: column.title ?? null, onclick: () => this.sort(index) }, column.label)));
-    const sizes = columns.map((column) => element("col", { style: `width: calc(${column.width}ch + 1.4rem)` }));
-    this.table = element("table", {}, element("colgroup", {}, ...sizes),
-      element("thead", {}, element("tr", {}, ...this.heads)), this.body);
+      element(
+        "th",
+        { scope: "col", class: column.right ? "right" : null },
+        element(
+          "button",
+          { type: "button", title: column.title ?? null, onclick: () => this.sort(index) },
+          column.label,
+        ),
+      ),
+    );
+    const sizes = columns.map((column) =>
+      element("col", { style: `width: calc(${column.width}ch + 1.4rem)` }),
+    );
+    this.table = element(
+      "table",
+      {},
+      element("colgroup", {}, ...sizes),
+      element("thead", {}, element("tr", {}, ...this.heads)),
+      this.body,
+    );
     const width = columns.map((column) => `${column.width}ch + 1.4rem`).join(" + ");
     this.table.style.width = `calc(${width})`;
     box.append(this.table);
     let scheduled = false;
-    box.addEventListener("scroll", () => {
-      if (scheduled) return;
-      scheduled = true;
-      requestAnimationFrame(() => { scheduled = false; this.draw(); });
-    }, { passive: true });
+    box.addEventListener(
+      "scroll",
+      () => {
+        if (scheduled) return;
+        scheduled = true;
+        requestAnimationFrame(() => {
+          scheduled = false;
+          this.draw();
+        });
+      },
+      { passive: true },
+    );
     new ResizeObserver(() => this.draw()).observe(box);
     addEventListener("beforeprint", () => this.draw(true));
     addEventListener("afterprint", () => this.draw());
@@ -62,7 +86,8 @@ class Grid {
     const again = this.sorted?.index === index;
     this.sorted = { index, down: again ? !this.sorted.down : Boolean(this.columns[index].down) };
     this.heads.forEach((head, at) => {
-      if (at === index) head.setAttribute("aria-sort", this.sorted.down ? "descending" : "ascending");
+      if (at === index)
+        head.setAttribute("aria-sort", this.sorted.down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     });
     this.arrange();
@@ -84,7 +109,9 @@ class Grid {
     const height = this.box.clientHeight || 600;
     const top = Math.floor(this.box.scrollTop / ROW_HEIGHT);
     const first = all ? 0 : Math.max(0, top - MARGIN);
-    const last = all ? this.rows.length : Math.min(this.rows.length, top + Math.ceil(height / ROW_HEIGHT) + MARGIN);
+    const last = all
+      ? this.rows.length
+      : Math.min(this.rows.length, top + Math.ceil(height / ROW_HEIGHT) + MARGIN);
     if (first === this.first && last === this.last) return;
     [this.first, this.last] = [first, last];
     const shown = this.rows.slice(first, last).map((row, at) => this.row(row, first + at));
@@ -93,7 +120,8 @@ class Grid {
 
   row(row, at) {
     const cells = this.columns.map((column) =>
-      element("td", { class: column.right ? "right" : null }, ...[column.show(row)].flat()));
+      element("td", { class: column.right ? "right" : null }, ...[column.show(row)].flat()),
+    );
     return element("tr", { "aria-rowindex": at + 1 }, ...cells);
   }
 

@@ -126,4 +126,6 @@ def save(figure: Figure, stem: Path) -> None:
             pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None}
         )
         figure.set_dpi(PNG_DPI)
-        FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        FigureCanvasAgg(figure).print_png(  # type: ignore[no-untyped-call]
+            png, metadata={"Software": None}
+        )
