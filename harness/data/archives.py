@@ -69,15 +69,19 @@ def _cifar(
     _require(files)
 
     def read() -> RawDataset:
-        names = read_pickle(table).get(names_key)
-        if not isinstance(names, list):
-            raise UserError(f"{table}: no {names_key.decode()!r}; download it again")
+        names = _class_names(table, names_key)
         train, test = (_batches(batches, labels_key) for batches in splits)
-        return join_splits(
-            train, test, tuple(x.decode() if isinstance(x, bytes) else str(x) for x in names)
-        )
+        return join_splits(train, test, names)
 
     return ArchiveLayout(files, read)
+
+
+def _class_names(table: Path, key: bytes) -> tuple[str, ...]:
+    names = read_pickle(table).get(key)
+    if not isinstance(names, list) or not all(isinstance(x, str | bytes) for x in names):
+        raise UserError(f"{table}: no {key.decode()!r}; download it again")
+    texts = [x if isinstance(x, bytes) else x.encode("utf-8", "replace") for x in names]
+    return tuple(x.decode("utf-8", "replace") for x in texts)
 
 
 def _batches(files: list[Path], labels_key: bytes) -> Split:

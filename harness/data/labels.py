@@ -32,7 +32,7 @@ def check_labels(values: Sequence[object], dtype: object, where: str) -> IntLabe
             "name another column with 'label'"
         )
     for row, value in enumerate(values):
-        if not isinstance(value, int) or value < 0:
+        if not isinstance(value, int) or not 0 <= value < 2**31:
             raise UserError(f"{where}, row {row}: no label (found {value}); drop unlabelled rows")
     return np.array(values, dtype=np.int64)
 

@@ -1,23 +1,22 @@
-"""Reads the pickles of CIFAR without executing anything in them."""
+"""Reads the pickles of CIFAR without executing anything in them.
+
+As in imported files, arrays are rebuilt by stand-ins that check their data: no name in a pickle
+reaches a function of numpy, whose own can be handed a pointer.
+"""
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy._core import multiarray
-
+from harness.data.pickle_scan import scan_pickle
+from harness.data.pickle_standins import STANDINS, ArrayStandIn
 from harness.errors import UserError
 
-_ALLOWED = {
-    ("numpy.core.multiarray", "_reconstruct"),
-    ("numpy._core.multiarray", "_reconstruct"),
-    ("numpy", "ndarray"),
-    ("numpy", "dtype"),
-    ("_codecs", "encode"),
-}
+_ARRAYS = ("numpy.ndarray", "numpy.dtype", "._reconstruct", "_codecs.encode", ".bytes")
+_ALLOWED = {name: x for name, x in STANDINS.items() if name.endswith(_ARRAYS)}
 """All names needed to rebuild arrays and bytes; other names are refused and not looked up."""
 
 
@@ -25,47 +24,41 @@ class _ArrayUnpickler(pickle.Unpickler):
     """An unpickler for dictionaries of numbers, bytes, lists and arrays, and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(
-                f"it names {module}.{name}, which no batch of images needs"
-            )
-        if name == "encode":
-            return _bytes
-        return getattr(multiarray if name == "_reconstruct" else np, name)
+        return _standin(f"{module}.{name}")
 
 
-def _bytes(text: str, encoding: str) -> bytes:
-    """Return bytes that Python 3 has pickled as text in a protocol of Python 2."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"bytes in the encoding {encoding!r}")
-    return text.encode("latin1")
+def _standin(name: str) -> Any:
+    if name not in _ALLOWED:
+        raise pickle.UnpicklingError(f"it names {name}, which no batch of images needs")
+    return _ALLOWED[name]
 
 
 def read_pickle(path: Path) -> dict[bytes, Any]:
-    """Return the dictionary in a CIFAR file, with keys as bytes.
+    """Return the dictionary in a CIFAR file, with keys as bytes and arrays of plain numbers.
 
     Raises:
         UserError: the file is damaged, holds no dictionary, or names anything but plain arrays.
     """
     try:
-        with path.open("rb") as file:
-            content = _ArrayUnpickler(file, encoding="bytes").load()
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-    ) as error:
+        content = path.read_bytes()
+        for name in sorted(scan_pickle(io.BytesIO(content), len(content)).names):
+            _standin(name)
+        loaded = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
+        if not isinstance(loaded, dict):
+            raise pickle.UnpicklingError(f"a {type(loaded).__name__}")
+        return {_key(key): _plain(value) for key, value in loaded.items()}
+    except Exception as error:  # whatever bytes that are no pickle make of an unpickler
         reason = str(error) or type(error).__name__
-        raise UserError(f"{path}: not a batch of images ({reason}); download it again") from error
-    except (AttributeError, MemoryError, OverflowError, ImportError, RuntimeError) as error:
         raise UserError(
-            f"{path}: not a batch of images ({type(error).__name__}); download it again"
+            f"{path}: not a batch of images ({reason.splitlines()[0][:200]}); download it again"
         ) from error
-    if not isinstance(content, dict):
-        kind = type(content).__name__
-        raise UserError(f"{path}: not a batch of images (a {kind}); download it again")
-    return {key.encode() if isinstance(key, str) else key: value for key, value in content.items()}
+
+
+def _key(key: object) -> bytes:
+    if not isinstance(key, str | bytes):
+        raise pickle.UnpicklingError(f"a key that is no text: {type(key).__name__}")
+    return key.encode() if isinstance(key, str) else key
+
+
+def _plain(value: Any) -> Any:
+    return value.values if isinstance(value, ArrayStandIn) else value

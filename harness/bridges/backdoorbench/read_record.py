@@ -21,10 +21,13 @@ from numpy.typing import NDArray
 
 from harness.bridges.backdoorbench.record_folder import RESULT
 from harness.bridges.files.images import ImageFile
-from harness.bridges.files.pickle_standins import ArrayStandIn, ImageStandIn
 from harness.bridges.files.safe_torch_load import load_file
 from harness.bridges.files.state_dicts import Weights, state_dict_in
 from harness.data.labels import IntLabels
+from harness.data.pickle_standins import (
+    ArrayStandIn,
+    ImageStandIn,
+)
 from harness.errors import UserError
 
 KEYS = ("model_name", "num_classes", "model", "img_size", "clean_data", "bd_train", "bd_test")

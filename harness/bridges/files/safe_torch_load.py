@@ -20,7 +20,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from harness.bridges.files.pickle_standins import STANDINS
+from harness.data.pickle_standins import STANDINS
 from harness.errors import UserError
 
 ALLOWED = {
