@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.data.image_formats import open_image, upright
 from harness.data.splits import Encoded, RawDataset, Split
 from harness.errors import UserError
 
@@ -92,17 +92,23 @@ def _pixels(item: Encoded, where: str, shape: Shape, *, resize: bool) -> NDArray
     channels, height, width = shape
     try:
         with _open(item, where) as image:
-            plain = image.convert("L" if channels == 1 else "RGB")
+            if not resize and sorted(image.size) != sorted((width, height)):
+                raise _differs(where, image, width, height)
+            plain = upright(image).convert("L" if channels == 1 else "RGB")
     except _BROKEN as error:
         raise _damaged(where, error) from error
     if plain.size != (width, height):
         if not resize:
-            raise UserError(
-                f"{where}: {plain.width} x {plain.height} pixels, "
-                f"but the first is {width} x {height}; set 'size'"
-            )
+            raise _differs(where, plain, width, height)
         plain = plain.resize((width, height), Resampling.BILINEAR)
     return np.asarray(plain).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def _differs(where: str, image: Image, width: int, height: int) -> UserError:
+    return UserError(
+        f"{where}: {image.width} x {image.height} pixels, "
+        f"but the first is {width} x {height}; set 'size'"
+    )
 
 
 def _channels(raw: RawDataset) -> int:
@@ -127,8 +133,13 @@ def _are_gray(split: Split) -> Iterator[bool]:
 def _size_of_first(split: Split) -> tuple[int, int]:
     """Return (H, W) of the split's first image."""
     item = split.fetch(0, 1)[0]
-    with _open(item, _where(split, 0, item)) as image:
-        return image.height, image.width
+    where = _where(split, 0, item)
+    try:
+        with _open(item, where) as image:
+            first = upright(image)
+    except _BROKEN as error:
+        raise _damaged(where, error) from error
+    return first.height, first.width
 
 
 def _open(item: Encoded, where: str) -> Image:
@@ -140,8 +151,8 @@ def _open(item: Encoded, where: str) -> Image:
     if isinstance(item, np.ndarray):
         return PIL.Image.fromarray(item)
     try:
-        image = PIL.Image.open(io.BytesIO(item) if isinstance(item, bytes) else item)
-    except (*_BROKEN, PIL.Image.DecompressionBombError) as error:
+        image = open_image(item)
+    except _BROKEN as error:
         raise _damaged(where, error) from error
     if image.mode.startswith(_DEEP):
         image.close()
@@ -161,9 +172,8 @@ def _where(split: Split, row: int, item: Encoded) -> str:
 def _damaged(where: str, error: Exception) -> UserError:
     from PIL import UnidentifiedImageError
 
-    what = (
-        "not an image file"
-        if isinstance(error, UnidentifiedImageError)
-        else f"damaged image ({error})"
-    )
-    return UserError(f"{where}: {what}; fix or remove it")
+    if isinstance(error, UnidentifiedImageError):
+        return UserError(f"{where}: not an image file; fix or remove it")
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"{where}: no such file, which the data set names; add it")
+    return UserError(f"{where}: damaged image ({error}); fix or remove it")

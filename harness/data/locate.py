@@ -19,7 +19,7 @@ _IMAGES = frozenset(
     (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
 _OTHER_NAMES = {"tiny_imagenet": "tiny"}  # folders as BackdoorBench calls them
-_FORMAT = 1  # raise it when the same files would be decoded to other arrays than before
+_FORMAT = 2  # raise it when the same files would be decoded to other arrays than before
 
 Files = tuple[tuple[Path, ...], tuple[Path, ...]]
 
@@ -129,9 +129,34 @@ def _parquet(folder: Path, split: str) -> tuple[Path, ...]:
 
 
 def _images(folder: Path, split: str) -> tuple[Path, ...]:
-    """Return the split's image files, class by class."""
-    images = (path for path in (folder / split).glob("*/*") if path.suffix.lower() in _IMAGES)
-    return tuple(sorted((path for path in images if not _hidden(path.parts[-2:])), key=str))
+    """Return the split's image files, class by class.
+
+    Raises:
+        UserError: an image is not directly in a class folder, where it would not be read.
+    """
+    found: list[Path] = []
+    for above in _visible(folder / split):
+        inside = _visible(above) if above.is_dir() else []
+        found += [path for path in inside if _is_image(path) and not path.is_dir()]
+        deeper = (x for path in inside if path.is_dir() for x in sorted(path.rglob("*")))
+        for path in [above] if _is_image(above) and not above.is_dir() else deeper:
+            if _is_image(path) and not _hidden(_inside(path, folder / split)):
+                raise UserError(
+                    f"{path}: an image that belongs directly in a class folder, "
+                    f"{split}/<class>/<image>; move or remove it"
+                )
+    return tuple(sorted(found, key=str))
+
+
+def _visible(folder: Path) -> list[Path]:
+    """Return what is in a folder, sorted and without hidden entries; nothing if it is none."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in _IMAGES
 
 
 def _inside(path: Path, folder: Path) -> tuple[str, ...]:
@@ -143,8 +168,15 @@ def _hidden(parts: tuple[str, ...]) -> bool:
 
 
 def _stamp(folder: Path, path: Path) -> list[str | int]:
-    """Return a file's relative name, size and modification time."""
-    return ["/".join(_inside(path, folder)), *file_stamp(path)]
+    """Return a file's relative name, size and modification time.
+
+    Raises:
+        UserError: it is a link to nothing or to itself, or may not be read.
+    """
+    try:
+        return ["/".join(_inside(path, folder)), *file_stamp(path)]
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; fix or remove it") from error
 
 
 def _signature(origin: Sequence[object], entry: CatalogEntry) -> str:

@@ -12,7 +12,7 @@ from harness.data.gtsrb_tracks import number_tracks
 from harness.data.locate import Files, RawSource
 from harness.data.splits import RawDataset, Split, join_splits
 from harness.data.tables import read_hub, read_parquet
-from harness.errors import UserError
+from harness.errors import UserError, nearest
 
 
 def open_raw(source: RawSource, scratch: Path) -> RawDataset:
@@ -70,8 +70,18 @@ def _digits() -> RawDataset:
 
 
 def _image_folder(source: RawSource, files: Files) -> RawDataset:
-    """Open images by class: folder names are class names, in numerical order if all are numbers."""
-    folders = {path.parent.name for paths in files for path in paths}
+    """Open images by class: folder names are class names, in numerical order if all are numbers.
+
+    Raises:
+        UserError: a class has test images, but no training images.
+    """
+    folders, of_test = ({path.parent.name for path in paths} for paths in files)
+    if untrained := sorted(of_test - folders):
+        raise UserError(
+            f"{source.folder}: the class {untrained[0]!r} has images in "
+            f"{source.entry.splits[1]!r}, but none in {source.entry.splits[0]!r}"
+            f"{nearest(untrained[0], folders)}"
+        )
     numbers = all(name.isdecimal() for name in folders)
     names = sorted(folders, key=lambda name: (int(name) if numbers else 0, name))
     number = {name: index for index, name in enumerate(names)}

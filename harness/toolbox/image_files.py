@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from PIL import Image
 
+from harness.data.image_formats import open_image
+
 
 def read_image(path: Path, shape: torch.Size) -> torch.Tensor:
     """Return an image file as float ``shape`` = (C, H, W) in [0, 1], resized bilinearly.
@@ -16,7 +18,7 @@ def read_image(path: Path, shape: torch.Size) -> torch.Tensor:
         OSError: not an image.
     """
     channels, height, width = shape
-    with Image.open(path) as image:
+    with open_image(path) as image:
         converted = image.convert("L" if channels == 1 else "RGB")
         return _as_float(converted.resize((width, height), Image.Resampling.BILINEAR), channels)
 
@@ -27,7 +29,7 @@ def read_pixels(path: Path, channels: int) -> torch.Tensor:
     Raises:
         OSError: not an image.
     """
-    with Image.open(path) as image:
+    with open_image(path) as image:
         return _as_float(image.convert("L" if channels == 1 else "RGB"), channels)
 
 

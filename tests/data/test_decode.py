@@ -1,7 +1,14 @@
 """Images are decoded exactly, and a damaged one is named."""
 
+import os
+import struct
+import zlib
+
 import numpy as np
-from PIL import Image
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image, ImageOps
 
 from harness.data.cache import prepare
 from harness.data.info import open_arrays
@@ -101,3 +108,79 @@ def test_gray_test_images_beside_colour(tmp_path, cache):
     options = parquet_dataset(tmp_path / "a")
     write_parquet(tmp_path / "a" / "test.parquet", [png(x[..., 0]) for x in TEST], TEST_LABELS)
     assert_refused("test: all images are gray, but .*train has colour", options, cache)
+
+
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 6\n%%EndComments\nshowpage\n%%EOF\n"
+
+
+def header(width, height):
+    """Return a PNG file of a header and an end."""
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", size), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b"")]
+    parts = [
+        struct.pack(">I", len(x)) + kind + x + struct.pack(">I", zlib.crc32(kind + x))
+        for kind, x in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("kind", ["file", "table"])
+def test_postscript_is_no_image(tmp_path, cache, monkeypatch, kind):
+    """Pillow would start Ghostscript, whatever the file's name."""
+    ran = tmp_path / "ran"
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {ran}\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    if kind == "file":
+        options = image_dataset(tmp_path / "a")
+        (tmp_path / "a" / "train" / "dog" / "005.png").write_bytes(POSTSCRIPT)
+    else:
+        images = [png(x) for x in TRAIN]
+        options = parquet_dataset(tmp_path / "a", [*images[:-1], POSTSCRIPT])
+    assert_refused("(005.png|row 7): not an image file; fix or remove it", options, cache)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("number", [0, 5])
+@pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (9_000, 9_000)])
+def test_a_huge_image_is_not_decoded(tmp_path, cache, number, width, height):
+    images = [png(x) for x in TRAIN]
+    images[number] = header(width, height)
+    options = parquet_dataset(tmp_path / "a", images)
+    message = f"row {number}: damaged image .*more than 67108864 pixels"
+    assert_refused(message, options, cache)
+    assert_refused(message, DataOptions(path=options.path, size=6), cache)
+
+
+def test_a_pipe_does_not_hang(tmp_path, cache):
+    options = image_dataset(tmp_path / "a")
+    (tmp_path / "a" / "train" / "dog" / "005.png").unlink()
+    os.mkfifo(tmp_path / "a" / "train" / "dog" / "005.png")
+    assert_refused(r"train/dog/005.png: damaged image \(not a regular file\)", options, cache)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_the_orientation_of_exif_is_applied(tmp_path, cache, orientation, kind):
+    """As ``datasets`` decodes it; all images are turned, so that their sizes agree."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = image_dataset(tmp_path / "a")
+    for path in (tmp_path / "a").rglob("*.png"):
+        with Image.open(path) as image:
+            half = image.crop((0, 0, 6, 4))
+        half.save(path, kind, exif=exif)
+    arrays = open_arrays(prepare("mine", options, None, cache))
+    with Image.open(tmp_path / "a" / "train" / "dog" / "005.png") as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    assert np.array_equal(arrays.train_images[5], expected.transpose(2, 0, 1))
+    assert arrays.train_images.shape[2:] == ((4, 6) if orientation < 5 else (6, 4))
+
+
+def test_an_image_that_a_table_names_and_that_is_missing(tmp_path, cache):
+    options = parquet_dataset(tmp_path / "a")
+    cells = [{"bytes": None, "path": f"{tmp_path}/{i}.png"} for i in range(8)]
+    packed = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    table = pa.table({"image": pa.array(cells, packed), "label": pa.array(LABELS)})
+    pq.write_table(table, tmp_path / "a" / "train.parquet")
+    assert_refused("/0.png: no such file, which the data set names", options, cache)

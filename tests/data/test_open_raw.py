@@ -1,6 +1,7 @@
 """Image folders and the embedded digits."""
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -48,3 +49,44 @@ def test_digits_without_scikit_learn(cache, monkeypatch):
         cache,
         "digits",
     )
+
+
+def test_a_class_that_only_the_test_split_has(tmp_path, cache):
+    options = image_dataset(tmp_path / "b")
+    (tmp_path / "b" / "test" / "dog").rename(tmp_path / "b" / "test" / "dogs")
+    message = "the class 'dogs' has images in 'test', but none in 'train'; did you mean 'dog'?"
+    assert_refused(re.escape(message), options, cache)
+
+
+@pytest.mark.parametrize(
+    "place", ["train/dog/more", "train/dog/more/yet", "test/cat/x.png", "train"]
+)
+def test_an_image_outside_of_a_class_folder_is_not_passed_over(tmp_path, cache, place):
+    options = image_dataset(tmp_path / "b")
+    (tmp_path / "b" / place).mkdir(parents=True, exist_ok=True)
+    image = next((tmp_path / "b" / "train" / "dog").glob("*.png"))
+    image.rename(tmp_path / "b" / place / "z.PNG")
+    assert_refused(
+        rf"{place}/z.PNG: an image that belongs directly in a class folder", options, cache
+    )
+
+
+def test_hidden_folders_and_other_files_are_passed_over(tmp_path, cache):
+    options = image_dataset(tmp_path / "b")
+    before = prepare("mine", options, None, cache).digest
+    for place in (".cache", "train/.x", "train/dog/.x"):
+        (tmp_path / "b" / place).mkdir()
+        (tmp_path / "b" / place / "x.png").write_bytes(b"")
+    (tmp_path / "b" / "train" / "dog" / "notes").mkdir()
+    (tmp_path / "b" / "train" / "dog" / "notes" / "read.txt").write_text("me")
+    (tmp_path / "b" / "train" / "loop").symlink_to("loop")
+    assert prepare("mine", options, None, cache).digest == before
+
+
+@pytest.mark.parametrize("target", ["005.png", "nowhere.png"])
+def test_a_link_to_nothing_or_to_itself(tmp_path, cache, target):
+    options = image_dataset(tmp_path / "b")
+    path = tmp_path / "b" / "train" / "dog" / "005.png"
+    path.unlink()
+    path.symlink_to(target)
+    assert_refused("train/dog/005.png: (No such file|Too many levels).*; fix", options, cache)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
+from harness.data.image_formats import open_image
 from harness.errors import UserError
 
 ImageFile = Path | NDArray[np.uint8]
@@ -32,7 +33,7 @@ def _decode(source: ImageFile, shape: tuple[int, int, int]) -> NDArray[np.uint8]
     if isinstance(source, np.ndarray):
         return _check(source, shape, "an image of the record")
     try:
-        with Image.open(source, formats=["PNG"]) as image:
+        with open_image(source, ("PNG",)) as image:
             if image.size != (shape[1], shape[0]):
                 raise UserError(
                     f"{source}: {image.size[0]}x{image.size[1]} pixels, but the data set has "
@@ -43,7 +44,7 @@ def _decode(source: ImageFile, shape: tuple[int, int, int]) -> NDArray[np.uint8]
             )
     except FileNotFoundError as error:
         raise UserError(f"no file {source}, which the record names") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
         raise UserError(f"{source}: not a complete PNG file") from error
     return _check(pixels.reshape(*pixels.shape[:2], -1), shape, str(source))
 
