@@ -1,16 +1,20 @@
 """Searches by gradient, against closed forms and unrolled steps."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
+from harness.contract import TriggerInversion
+from harness.data.augment import Augment
 from harness.toolbox.search.adversarial import minimise_perturbation, sign_sgd
 from harness.toolbox.search.double_backward import twice_differentiable
 from harness.toolbox.search.hypergradient import hypergradient
-from harness.toolbox.search.neural_cleanse import InvertedTrigger, anomaly_index
+from harness.toolbox.search.neural_cleanse import InvertedTrigger, anomaly_index, invert_class
 from harness.toolbox.search.sam import displaced_weights, sam_ascent
+from tests.helpers.planted_models import clean_budget, cpu_context, planted
 
 
 def test_sam_steps_on_a_quadratic():
@@ -99,3 +103,18 @@ def test_a_trigger_mixes_and_outliers_are_below_the_median():
     assert trigger.size() == 1
     found = anomaly_index(torch.tensor([10.0, 11.0, 9.0, 2.0, 30.0]))
     assert found.tolist() == pytest.approx([0, -1 / 1.4826, 1 / 1.4826, 8 / 1.4826, -20 / 1.4826])
+
+
+@pytest.mark.parametrize("augment", [True, False])
+def test_an_inversion_augments_if_it_is_told_to(augment):
+    seen = []
+
+    class Counting(Augment):
+        def __call__(self, images, generator):
+            seen.append(len(images))
+            return images
+
+    budget = replace(clean_budget(2), augment=Counting())
+    hyper = TriggerInversion(inversion_epochs=2, inversion_steps=3, inversion_augment=augment)
+    invert_class(planted(), budget, 0, hyper, cpu_context())
+    assert seen == ([8] * 6 if augment else [])
