@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +15,20 @@ from harness.data.device_dataset import DeviceDataset
 from harness.evaluation.metrics import Scores, TrueLabels, auroc, scores, trigger_rates
 from harness.toolbox.predict import TriggerFunction, apply_trigger, predict_logits
 
+SAMPLED, FEWEST_SAMPLED = 0.01, 16
+"""The share of a test set, and the fewest of its images, that a network is shown once more."""
+CLEAR = 0.05
+"""A prediction is clear if its logit leads by more than this share of the range of all logits."""
+MOST_UNCLEAR = 0.05
+"""The largest share of the images shown again whose unclear prediction may change, by rounding."""
+
 
 class BrokenModelError(Exception):
     """A model whose outputs are no logits: wrong shape, NaN or infinity."""
+
+
+class UnstableModelError(Exception):
+    """A model whose answer to an image depends on what else it was shown, on chance or on time."""
 
 
 class EvaluationSet(NamedTuple):
@@ -83,31 +95,112 @@ def evaluation_set_from_images(
 def trigger_scores(
     model: nn.Module, tests: Mapping[str, EvaluationSet]
 ) -> dict[str, dict[str, float]]:
-    """Return the ASR and RA of a model under each of several triggers, by name."""
+    """Return the ASR and RA of a model under each of several triggers, by name.
+
+    To be called before ``evaluate``, which shows the model the clean test images.
+    """
     by_trigger = {}
     for name, test in tests.items():
-        predicted = predict_logits(model, test.triggered).argmax(1).numpy()
+        predicted = _logits(model, test.triggered, test.classes).argmax(1).numpy()
         by_trigger[name] = trigger_rates(predicted, test.truth)
     return by_trigger
 
 
 def evaluate(model: nn.Module, test: EvaluationSet) -> Evaluation:
-    """Score a model in eval mode, in float32.
+    """Score one model; the same as ``evaluate_together`` for a list of one."""
+    return evaluate_together([model], test)[0]
+
+
+def evaluate_together(models: Sequence[nn.Module], test: EvaluationSet) -> list[Evaluation]:
+    """Score models in eval mode, in float32.
+
+    No model is shown a clean image before all have answered all triggered ones, so that none can
+    answer a triggered image with what it remembers of the clean one. A few images are then shown
+    once more, in other batches, to the model and to a copy that was made before it saw any.
 
     Raises:
-        BrokenModelError: its outputs are not finite logits of the right shape.
+        BrokenModelError: outputs are not finite logits of the right shape.
+        UnstableModelError: an answer changes, or a model changes its weights, its buffers or its
+            mode while it is evaluated.
     """
+    copies = [_copy(model) for model in models]
+    states = [_state(model) for model in models]
+    triggered = [_logits(model, test.triggered, test.classes) for model in models]
+    clean = [_logits(model, test.clean, test.classes) for model in models]
+    for i, model in enumerate(models):
+        _check_answers(model, test.triggered, triggered[i])
+        if (unused := copies[i]) is not None:
+            _check_answers(unused, test.triggered, triggered[i])
+            _check_answers(unused, test.clean, clean[i])
+        _check_unchanged(model, states[i])
+    return [
+        Evaluation(c, t, scores(c.argmax(1).numpy(), t.argmax(1).numpy(), test.truth))
+        for c, t in zip(clean, triggered, strict=True)
+    ]
+
+
+def _logits(model: nn.Module, images: torch.Tensor, classes: int) -> torch.Tensor:
+    """Return the logits of a model in eval mode, float32 (N, classes), on the CPU."""
     model.eval()
-    clean, triggered = predict_logits(model, test.clean), predict_logits(model, test.triggered)
-    for out in (clean, triggered):
-        if out.ndim != 2 or out.shape[1] != test.classes:
-            raise BrokenModelError(
-                f"logits of shape (N, {test.classes}) are needed, got {tuple(out.shape)}"
-            )
-        if not out.isfinite().all():
-            raise BrokenModelError("the model gives NaN or infinity on test images")
-    result = scores(clean.argmax(1).numpy(), triggered.argmax(1).numpy(), test.truth)
-    return Evaluation(clean, triggered, result)
+    if any(module.training for module in model.modules()):
+        raise UnstableModelError("a part of the network stays in train mode after model.eval()")
+    out = predict_logits(model, images)
+    if out.ndim != 2 or out.shape != (len(images), classes):
+        raise BrokenModelError(f"logits of shape (N, {classes}) are needed, got {tuple(out.shape)}")
+    if not out.isfinite().all():
+        raise BrokenModelError("the model gives NaN or infinity on test images")
+    return out
+
+
+def _copy(model: nn.Module) -> nn.Module | None:
+    """Return a copy that shares nothing with the model; None for one that can't be copied."""
+    try:
+        return copy.deepcopy(model)
+    except Exception:  # a graph that hangs on a tensor, a lock, a compiled network
+        return None
+
+
+def _state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Return copies of all parameters and buffers, saved in a state dict or not."""
+    named = [*model.named_parameters(), *model.named_buffers()]
+    return {name: tensor.detach().clone() for name, tensor in named}
+
+
+def _check_unchanged(model: nn.Module, before: dict[str, torch.Tensor]) -> None:
+    if any(module.training for module in model.modules()):
+        raise UnstableModelError("the network switches to train mode while it is evaluated")
+    after = _state(model)
+    changed = [x for x in {**before, **after} if not _same(before.get(x), after.get(x))]
+    if changed:
+        raise UnstableModelError(f"the network changes {changed[0]!r} while it is evaluated")
+
+
+def _same(one: torch.Tensor | None, other: torch.Tensor | None) -> bool:
+    if one is None or other is None:
+        return False
+    return torch.equal(one, other) or torch.equal(one.nan_to_num(), other.nan_to_num())
+
+
+def _check_answers(model: nn.Module, images: torch.Tensor, before: torch.Tensor) -> None:
+    """Show a model every n-th image of a test set once more.
+
+    Raises:
+        UnstableModelError: it predicts other classes than before, by more than rounding.
+    """
+    step = min(round(1 / SAMPLED), max(1, len(images) // FEWEST_SAMPLED))
+    before = before[::step]
+    try:
+        after = _logits(model, images[::step], before.shape[1])
+    except BrokenModelError as error:
+        raise UnstableModelError(f"shown the same images again: {error}") from error
+    changed = after.argmax(1) != before.argmax(1)
+    first, second = before.topk(2).values.unbind(1)
+    clear = first - second > CLEAR * (first - before.min(1).values)
+    if (changed & clear).any() or changed.float().mean() > MOST_UNCLEAR:
+        raise UnstableModelError(
+            f"shown {len(before)} test images again, the network predicts another class for "
+            f"{int(changed.sum())}: its answers depend on what it was shown before or on chance"
+        )
 
 
 def disagreement_auroc(one: Evaluation, other: Evaluation) -> float:

@@ -13,7 +13,12 @@ from harness.bridges.script.inputs import ScriptInputs
 from harness.contract import Budget, Context, Defended, Needs
 from harness.data.device_dataset import DeviceDataset
 from harness.data.tensors import to_numpy
-from harness.evaluation.evaluate import Evaluation, disagreement_auroc, evaluate, trigger_scores
+from harness.evaluation.evaluate import (
+    Evaluation,
+    disagreement_auroc,
+    evaluate_together,
+    trigger_scores,
+)
 from harness.evaluation.metrics import defense_metrics
 from harness.plan.budget import draw_budget
 from harness.plan.keys import seed
@@ -141,11 +146,12 @@ def _result(
 ) -> CellResult:
     """Evaluate a defended model, save its artifacts, and return the record's result."""
     defended = _as_defended(returned)
-    before, evaluation = victim.before, evaluate(defended.model, victim.test)
-    after = evaluation.scores
+    rates = trigger_scores(defended.model, victim.other_triggers)
+    networks = [defended.model, *defended.companions.values()]
+    evaluation, *others = evaluate_together(networks, victim.test)
+    before, after = victim.before, evaluation.scores
     metrics = defense_metrics(before.scores, after)
     changed = evaluation.clean.argmax(1) != before.clean.argmax(1)
-    rates = trigger_scores(defended.model, victim.other_triggers)
     return CellResult(
         acc=after.acc,
         asr=after.asr,
@@ -161,8 +167,8 @@ def _result(
         changed=float(changed.float().mean()),
         triggers={name: TriggerScores(**scores) for name, scores in rates.items()},
         companions={
-            name: score_companion(net, evaluation, victim)
-            for name, net in defended.companions.items()
+            name: score_companion(other, evaluation, victim)
+            for name, other in zip(defended.companions, others, strict=True)
         },
         artifacts=_save(cell, defended, evaluation, store),
         seconds=cost.seconds,
@@ -192,13 +198,12 @@ def _save(cell: Cell, defended: Defended, after: Evaluation, store: Store) -> Ce
     )
 
 
-def score_companion(net: nn.Module, after: Evaluation, victim: LoadedVictim) -> Companion:
+def score_companion(evaluation: Evaluation, after: Evaluation, victim: LoadedVictim) -> Companion:
     """Return a companion's scores, and how well it tells triggered test images from clean ones.
 
     ``auroc`` takes its disagreement with the defended model as a sign of the trigger,
     ``auroc_victim`` its agreement with the victim.
     """
-    evaluation = evaluate(net, victim.test)
     return Companion(
         acc=evaluation.scores.acc,
         asr=evaluation.scores.asr,

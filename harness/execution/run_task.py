@@ -11,6 +11,7 @@ import torch
 
 from harness.contract import Context, OutOfTimeError
 from harness.errors import UserError
+from harness.evaluation.evaluate import UnstableModelError
 from harness.execution.cell import run_cell, run_cohort
 from harness.execution.task import Task
 from harness.store.record import (
@@ -91,6 +92,8 @@ def _outcome(work: Callable[[], Sequence[Result]]) -> Sequence[Result] | Failure
         return work()
     except OutOfTimeError as error:
         return _failure(Status.TIMEOUT, error)
+    except UnstableModelError as error:
+        return _failure(Status.UNSTABLE, error)
     except StoreError:
         raise
     except torch.AcceleratorError as error:  # neither the device nor this process can be trusted

@@ -32,6 +32,8 @@ class Status(StrEnum):
     """Its worker process died, or its GPU failed."""
     OOM = "oom"
     """No memory was left, on the GPU or on the machine, even when it ran alone."""
+    UNSTABLE = "unstable"
+    """A network whose answer to an image depends on what it was shown before, or on chance."""
 
     @property
     def failed(self) -> bool:

@@ -84,20 +84,21 @@ def test_a_condition_met_once_leaves_the_spread_unknown():
 
 
 def test_every_reason_is_counted_and_the_counts_add_up():
-    cells = frame(("ft",), (2,), range(8), ("badnets", "blended"))
-    for seed, status in enumerate(["skip", "error", "timeout", "crash", "oom", "missing"]):
+    cells = frame(("ft",), (2,), range(9), ("badnets", "blended"))
+    failures = ["error", "timeout", "crash", "oom", "unstable", "missing"]
+    for seed, status in enumerate(["skip", *failures]):
         cells = fail(cells, cells["seed"].eq(seed) & cells["attack"].eq("badnets"), status)
     cells.loc[cells["seed"].eq(0), "gate"] = False  # the gate comes before the status
-    cells.loc[cells["seed"].eq(7), "acc"] = np.nan
+    cells.loc[cells["seed"].eq(8), "acc"] = np.nan
     row = one(cells)
     expected = {
         "gate": 2,
         "skip": 0,
         "undefined": 2,
-        **dict.fromkeys(["error", "timeout", "crash", "oom", "missing"], 1),
+        **dict.fromkeys(failures, 1),
     }
     assert {reason: row[reason] for reason in REASONS} == expected
-    assert row["n_cells"] + sum(expected.values()) == row["n_planned"] == 16
+    assert row["n_cells"] + sum(expected.values()) == row["n_planned"] == 18
     assert one(cells, "asr")["undefined"] == 0
 
 
