@@ -1,11 +1,17 @@
 """A record with a fault is refused in one line that says what is wrong."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
 import torch
 
+from harness.bridges.backdoorbench.read_record import read_record, reported_scores
+from harness.errors import UserError
 from tests.helpers.backdoorbench_records import TARGET
-from tests.helpers.imported_studies import refuse_broken
+from tests.helpers.hostile_images import png_header
+from tests.helpers.imported_studies import first_test_image, refuse_broken
 from tests.helpers.malicious_pickles import creates_file
 
 
@@ -21,6 +27,19 @@ def edited(folder, edit):
 def set_label(content, wanted, original=0):
     entries = content["bd_test"]["bd_data_container"]["data_dict"]
     next(iter(entries.values()))["other_info"][:] = [wanted, original]
+
+
+def set_all_labels(content, label, name="bd_test"):
+    for entry in content[name]["bd_data_container"]["data_dict"].values():
+        entry["other_info"][:] = [label, label - 1]
+
+
+def doubled():
+    """Return a list that is small in memory and never ends when its values are counted."""
+    values = [0]
+    for _ in range(60):
+        values = [values, values]
+    return values
 
 
 def set_path(content, path):
@@ -89,6 +108,57 @@ EDITS = {
         lambda x: set_path(x, "x/../secret.png"),
         "does not end as <set>/<label>/<index>.png",
     ),
+    **{
+        f"{key} of {value!r}": (
+            lambda x, key=key, value=value: x.update({key: value}),
+            "not in BackdoorBench's format (ValueError: 'num_classes' is",
+        )
+        for key in ["num_classes"]
+        for value in (float("inf"), float("nan"), 2**70, -3, 0, 3.5, True, "3", [3], None)
+    },
+    **{
+        f"img_size of {value!r}": (
+            lambda x, value=value: x.update(img_size=value),
+            "not in BackdoorBench's format (ValueError: ",
+        )
+        for value in (
+            *((x, 8, 3) for x in (float("inf"), 2**70, -8, 0, 60_000)),
+            (8, 8, 2**40),
+            (8, 8),
+            8,
+            {8: 8},
+        )
+    },
+    **{
+        f"a label of {value!r}": (
+            lambda x, value=value: set_label(x, value),
+            "not in BackdoorBench's format (ValueError: ",
+        )
+        for value in (float("inf"), 2**70, -1, 99, -(2**40), "1", None)
+    },
+    "all labels 99": (
+        lambda x: set_all_labels(x, 99),
+        "'bd_test' has the label 99 at the index 0, but the classes are 0 to 2",
+    ),
+    "all labels -1": (lambda x: set_all_labels(x, -1), "'bd_test' has the label -1 at the index 0"),
+    "training labels 99": (
+        lambda x: set_all_labels(x, 99, "bd_train"),
+        "'bd_train' has the label 99 at the index 0",
+    ),
+    "a tensor that repeats a value": (
+        lambda x: x["bd_test"].update(original_index_array=torch.zeros(1).expand(10**12)),
+        "a tensor that repeats its values",
+    ),
+    "a list that repeats itself": (
+        lambda x: x["bd_test"].update(original_index_array=doubled()),
+        "a list of integers is needed",
+    ),
+    "a name that is none": (lambda x: x.update(model_name=["a"] * 5000), "'model_name' is ["),
+    "a name of two lines": (lambda x: x.update(clean_data="a\nb"), "'clean_data' is 'a\\nb'"),
+    "a path of two lines": (
+        lambda x: set_path(x, "a/\n/1.png"),
+        "a path is 'a/\\n/1.png', not a name",
+    ),
     "sizes that are none": (
         lambda x: x.update(img_size="large"),
         "not in BackdoorBench's format",
@@ -111,3 +181,58 @@ def test_code_in_a_record_is_refused_at_planning(squares, good, tmp_path):
     )
     assert "refused: its pickle names __builtin__.exec" in message
     assert not canary.exists()
+
+
+def test_a_record_without_poisoned_training_samples_is_read(squares, good, tmp_path):
+    """Its arrays are empty."""
+    shutil.copytree(good, tmp_path / "record")
+
+    def empty(content):
+        train = content["bd_train"]
+        train["bd_data_container"]["data_dict"].clear()
+        train["original_index_array"] = np.array([], np.int64)
+        train["poison_indicator"] = np.zeros(0)
+
+    edited(tmp_path / "record", empty)
+    record = read_record(tmp_path / "record")
+    assert record.train is not None
+    assert len(record.train.indices) == len(record.train.wanted) == 0
+
+
+def pipe(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+def loop(path):
+    path.unlink()
+    path.symlink_to(path.name)
+
+
+def folder_instead(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("change", [pipe, loop, folder_instead])
+@pytest.mark.parametrize("name", ["image", "attack_result.pt"])
+def test_only_regular_files_are_opened(squares, good, tmp_path, change, name):
+    def replace(folder):
+        change(first_test_image(folder) if name == "image" else folder / name)
+
+    message = refuse_broken(squares, good, tmp_path, replace)
+    assert ("not a regular file" if name == "image" else "no BackdoorBench record") in message
+
+
+@pytest.mark.parametrize("side", [60_000, 9_000])
+def test_a_huge_image_is_not_decoded(squares, good, tmp_path, side):
+    message = refuse_broken(
+        squares, good, tmp_path, lambda x: first_test_image(x).write_bytes(png_header(side, side))
+    )
+    assert "not a complete PNG file" in message
+
+
+def test_a_damaged_table_is_named(good, tmp_path):
+    (tmp_path / "attack_df.csv").write_text("test_acc\n" + "1" * 200_000)
+    with pytest.raises(UserError, match=r"attack_df\.csv: a damaged table"):
+        reported_scores(tmp_path)

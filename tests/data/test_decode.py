@@ -1,8 +1,6 @@
 """Images are decoded exactly, and a damaged one is named."""
 
 import os
-import struct
-import zlib
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +11,7 @@ from PIL import Image, ImageOps
 from harness.data.cache import prepare
 from harness.data.info import open_arrays
 from harness.data.options import DataOptions
+from tests.helpers.hostile_images import png_header
 from tests.helpers.small_datasets import (
     LABELS,
     TEST,
@@ -113,17 +112,6 @@ def test_gray_test_images_beside_colour(tmp_path, cache):
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 6\n%%EndComments\nshowpage\n%%EOF\n"
 
 
-def header(width, height):
-    """Return a PNG file of a header and an end."""
-    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = [(b"IHDR", size), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b"")]
-    parts = [
-        struct.pack(">I", len(x)) + kind + x + struct.pack(">I", zlib.crc32(kind + x))
-        for kind, x in chunks
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
-
-
 @pytest.mark.parametrize("kind", ["file", "table"])
 def test_postscript_is_no_image(tmp_path, cache, monkeypatch, kind):
     """Pillow would start Ghostscript, whatever the file's name."""
@@ -145,7 +133,7 @@ def test_postscript_is_no_image(tmp_path, cache, monkeypatch, kind):
 @pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (9_000, 9_000)])
 def test_a_huge_image_is_not_decoded(tmp_path, cache, number, width, height):
     images = [png(x) for x in TRAIN]
-    images[number] = header(width, height)
+    images[number] = png_header(width, height)
     options = parquet_dataset(tmp_path / "a", images)
     message = f"row {number}: damaged image .*more than 67108864 pixels"
     assert_refused(message, options, cache)

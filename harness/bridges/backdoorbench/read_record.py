@@ -11,12 +11,14 @@ The last three parts of a path are taken as relative to the record's folder, whe
 from __future__ import annotations
 
 import csv
+import reprlib
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from harness.bridges.backdoorbench.record_folder import RESULT
@@ -30,6 +32,8 @@ from harness.data.pickle_standins import (
 )
 from harness.errors import UserError
 
+AXES = 3
+LARGEST_SIDE, MOST_CLASSES = 8192, 1_000_000
 KEYS = ("model_name", "num_classes", "model", "img_size", "clean_data", "bd_train", "bd_test")
 
 
@@ -80,23 +84,80 @@ def read_record(folder: Path) -> BackdoorBenchRecord:
             f"{path}: not an attack result of BackdoorBench: {', '.join(missing)} missing"
         )
     try:
-        train, test = _samples(content["bd_train"], folder), _samples(content["bd_test"], folder)
-        height, width, channels = map(int, content["img_size"])
+        classes = _whole(content["num_classes"], "'num_classes'", MOST_CLASSES, least=1)
+        train, test = (
+            _in_range(_samples(content[name], folder), classes, name)
+            for name in ("bd_train", "bd_test")
+        )
         if test is None or test.original is None:
             raise ValueError("'bd_test' is empty")
         return BackdoorBenchRecord(
-            model=str(content["model_name"]),
-            classes=int(content["num_classes"]),
-            data=str(content["clean_data"]),
-            size=(height, width, channels),
+            model=_text(content["model_name"], "'model_name'"),
+            classes=classes,
+            data=_text(content["clean_data"], "'clean_data'"),
+            size=_size(content["img_size"]),
             weights=state_dict_in(content["model"], str(path)),
             train=train,
             test=test.where(test.wanted != test.original),
         )
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{path}: not in BackdoorBench's format ({type(error).__name__}: {error})"
+            f"{path}: not in BackdoorBench's format ({type(error).__name__}: {reason})"
         ) from error
+
+
+def _whole(value: Any, what: str, most: int, *, least: int = 0) -> int:
+    """Return a whole number, also one in a tensor or a float.
+
+    Raises:
+        ValueError: anything else, or out of range; ``what`` is its name.
+    """
+    number = value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    if type(number) is not int or not least <= number <= most:
+        raise ValueError(
+            f"{what} is {reprlib.repr(value)}, not a whole number from {least} to {most}"
+        )
+    return number
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"{what} is {reprlib.repr(value)}, not a name")
+    return value
+
+
+def _size(value: Any) -> tuple[int, int, int]:
+    if not isinstance(value, Sequence) or len(value) != AXES:
+        raise ValueError(f"'img_size' is {reprlib.repr(value)}, not height, width and channels")
+    limits = (LARGEST_SIDE, LARGEST_SIDE, AXES)
+    height, width, channels = (
+        _whole(x, "a number of 'img_size'", most, least=1)
+        for x, most in zip(value, limits, strict=True)
+    )
+    return height, width, channels
+
+
+def _in_range(samples: ChangedSamples | None, classes: int, name: str) -> ChangedSamples | None:
+    """Return samples whose labels are classes, and whose indices differ.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if samples is None:
+        return None
+    columns = [samples.wanted, *([] if samples.original is None else [samples.original])]
+    if len(np.unique(samples.indices)) != len(samples.indices):
+        raise ValueError(f"{name!r} has an index twice")
+    for labels in columns:
+        if len(wrong := np.flatnonzero((labels < 0) | (labels >= classes))):
+            raise ValueError(
+                f"{name!r} has the label {labels[wrong[0]]} at the index "
+                f"{samples.indices[wrong[0]]}, but the classes are 0 to {classes - 1}"
+            )
+    return samples
 
 
 def _samples(state: Any, folder: Path) -> ChangedSamples | None:
@@ -120,9 +181,14 @@ def _sample(entry: Any, folder: Path) -> tuple[ImageFile, int, int]:
     """Return an entry's image, on disk or in the file, its wanted and its original label."""
     if isinstance(entry, Mapping):
         wanted, original = entry["other_info"][:2]
-        return _relocate(str(entry["path"]), folder), int(wanted), int(original)
-    image, wanted, original = entry
-    return _pixels(image), int(wanted), int(original)
+        image: ImageFile = _relocate(_text(entry["path"], "a path"), folder)
+    else:
+        pixels, wanted, original = entry
+        image = _pixels(pixels)
+    wanted, original = (
+        _whole(x, "a label", MOST_CLASSES, least=-MOST_CLASSES) for x in (wanted, original)
+    )
+    return image, wanted, original
 
 
 def _samples_of_v1(state: Mapping[str, Any]) -> ChangedSamples | None:
@@ -131,8 +197,12 @@ def _samples_of_v1(state: Mapping[str, Any]) -> ChangedSamples | None:
         return None
     indices, wanted = _numbers(state["original_index"]), _numbers(state["y"])
     original = _numbers(state["original_targets"]) if "original_targets" in state else None
-    order = np.argsort(indices, kind="stable")
     images = [_pixels(image) for image in state["x"]]
+    if {len(x) for x in (wanted, images, indices if original is None else original)} != {
+        len(indices)
+    }:
+        raise ValueError("other numbers of images, labels and indices")
+    order = np.argsort(indices, kind="stable")
     original = None if original is None else original[order]
     return ChangedSamples(indices[order], wanted[order], original, [images[row] for row in order])
 
@@ -154,7 +224,13 @@ def _relocate(path: str, folder: Path) -> Path:
 def _numbers(value: Any) -> NDArray[np.int64]:
     """Return an array, a list or a tensor of integers as int64 (n,)."""
     plain = value.values if isinstance(value, ArrayStandIn) else value
-    numbers = np.asarray(plain if isinstance(plain, Sequence | np.ndarray) else plain.tolist())
+    if isinstance(plain, torch.Tensor):
+        if plain.nbytes > plain.untyped_storage().nbytes():
+            raise ValueError("a tensor that repeats its values")
+        plain = plain.numpy()
+    elif not isinstance(plain, np.ndarray) and not all(isinstance(x, int | float) for x in plain):
+        raise ValueError("a list of integers is needed")
+    numbers = np.asarray(plain)
     with np.errstate(invalid="ignore"):
         integers = numbers.astype(np.int64)
     if numbers.ndim != 1 or not np.array_equal(integers, numbers):
@@ -163,12 +239,19 @@ def _numbers(value: Any) -> NDArray[np.int64]:
 
 
 def reported_scores(folder: Path) -> dict[str, float]:
-    """Return acc, asr, ra and cross of the last epoch, as far as the record's table has them."""
+    """Return acc, asr, ra and cross of the last epoch, as far as the record's table has them.
+
+    Raises:
+        UserError: the table is damaged.
+    """
     path = folder / "attack_df.csv"
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8", errors="replace") as file:
-        (last,) = deque(csv.DictReader(file), maxlen=1) or ({},)
+    try:
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            (last,) = deque(csv.DictReader(file), maxlen=1) or ({},)
+    except csv.Error as error:
+        raise UserError(f"{path}: a damaged table ({error}); mend or remove it") from error
     columns = {name: f"test_{name}" for name in ("acc", "asr", "ra")} | {"cross": "test_cross_acc"}
     scores = {name: _score(last.get(column)) for name, column in columns.items()}
     return {name: score for name, score in scores.items() if score is not None}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.plan.paths import expanded
 
 RESULT = "attack_result.pt"
 
@@ -15,7 +16,7 @@ def find_records(pattern: str, base: Path) -> list[Path]:
     Raises:
         UserError: a match is no record, or there is none.
     """
-    full = (base / Path(pattern).expanduser()).absolute()
+    full = expanded(base, pattern).absolute()
     if any(sign in pattern for sign in "*?["):
         relative = full.relative_to(full.anchor)
         records = sorted(x for x in Path(full.anchor).glob(str(relative)) if (x / RESULT).is_file())
@@ -28,5 +29,12 @@ def find_records(pattern: str, base: Path) -> list[Path]:
 
 
 def images_of_test_sets(folder: Path) -> list[Path]:
-    """Return the image files of a record's test sets, triggered and cross, sorted by path."""
-    return sorted(folder.glob("*test*/*/*.png"))
+    """Return the image files of a record's test sets, triggered and cross, sorted by path.
+
+    Raises:
+        UserError: one of them is a pipe, a folder, or a link to nothing or to itself.
+    """
+    files = sorted(folder.glob("*test*/*/*.png"))
+    if other := next((path for path in files if not path.is_file()), None):
+        raise UserError(f"{other}: not a regular file; remove it")
+    return files

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from harness.data.image_formats import open_image
 from harness.errors import UserError
 
+LONGEST_NUMBER = 18
+"""Digits of a number that int64 holds, whatever they are."""
 ImageFile = Path | NDArray[np.uint8]
 """A PNG file, or pixels (H, W, C)."""
 
@@ -20,10 +22,18 @@ def decode_images(images: Sequence[ImageFile], shape: tuple[int, int, int]) -> N
     """Return images as uint8 (n, C, H, W); ``shape`` is (C, H, W).
 
     Raises:
-        UserError: a file is missing, is not an image, or has another shape.
+        UserError: a file is missing, is not an image, or has another shape; or they do not fit in
+            memory.
     """
     channels, height, width = shape
-    pixels = np.empty((len(images), height, width, channels), np.uint8)
+    for image in images[:1]:
+        _decode(image, (height, width, channels))
+    try:
+        pixels = np.empty((len(images), height, width, channels), np.uint8)
+    except MemoryError as error:
+        raise UserError(
+            f"{len(images)} images of {width}x{height} pixels do not fit in memory"
+        ) from error
     for index, image in enumerate(images):
         pixels[index] = _decode(image, (height, width, channels))
     return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
@@ -61,6 +71,10 @@ def _check(pixels: NDArray[np.uint8], shape: tuple[int, int, int], where: str) -
 
 def indexed_images(folder: Path) -> tuple[list[Path], NDArray[np.int64]]:
     """Return a folder's files ``<label>/<index>.png``, ordered by index, and their labels (n,)."""
-    named = [x for x in folder.glob("*/*.png") if x.stem.isdecimal() and x.parent.name.isdecimal()]
+    named = [x for x in folder.glob("*/*.png") if _is_number(x.stem) and _is_number(x.parent.name)]
     files = sorted(named, key=lambda path: int(path.stem))
     return files, np.array([int(path.parent.name) for path in files], np.int64)
+
+
+def _is_number(name: str) -> bool:
+    return name.isdecimal() and len(name) < LONGEST_NUMBER
