@@ -11,6 +11,7 @@ import torch
 
 from harness.bridges.files.safe_torch_load import load_file
 from harness.errors import UserError
+from tests.helpers.backdoorbench_records import rewrite
 from tests.helpers.malicious_pickles import creates_file
 
 
@@ -64,7 +65,8 @@ FOREIGN = {
     "PIL.Image.open": b"\x80\x02cPIL.Image\nopen\n.",
     "argparse.Namespace": b"\x80\x02cargparse\nNamespace\n)\x81.",
     "builtins.bytearray": b"\x80\x02cbuiltins\nbytearray\nJ\xff\xff\xff\x7f\x85R.",
-    "the opcode STACK_GLOBAL": pickle.dumps(Path, protocol=4),
+    "pathlib.Path": pickle.dumps(Path, protocol=4),
+    "the opcode STACK_GLOBAL": b"\x80\x04]]\x93.",
     "the opcode INST": b"(S'true'\nios\nsystem\n.",
     "the opcode EXT1": b"\x80\x02\x82\x01.",
 }
@@ -103,10 +105,16 @@ def test_truncated_at_every_length(good, tmp_path):
 
 def test_other_formats(tmp_path):
     path = tmp_path / "old.pt"
-    torch.save({"a": torch.zeros(1)}, path, _use_new_zipfile_serialization=False)
-    assert "load and save files of torch before 1.6 with a newer torch" in refusal(path)
     path.write_bytes(pickle.dumps(creates_file(tmp_path / "canary")))
-    assert "not a zip archive" in refusal(path)
+    assert "refused: its pickle names builtins.exec" in refusal(path)
+    path.write_bytes(pickle.dumps([1, 2]))
+    assert "a pickle that torch.save has not written" in refusal(path)
+    path.write_bytes(b"")
+    assert "damaged: an empty file" in refusal(path)
+    path.write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n")
+    assert "a pointer of Git LFS, not the file itself; run: git lfs pull" in refusal(path)
+    path.write_bytes(b"<!doctype html>\n<p>Sign in</p>\n")
+    assert "a web page" in refusal(path)
     archive(path, b"\x80\x02N.", name="archive/other.pkl")
     assert "no data.pkl in it" in refusal(path)
     with zipfile.ZipFile(path, "w") as file:
@@ -147,3 +155,111 @@ def test_arrays_that_lie_or_hold_objects(tmp_path):
         path, b"\x80\x02cnumpy\nndarray\nJ\xff\xff\xff\x7f\x85R."
     )  # no allocation by its own call
     assert "damaged" in refusal(path)
+
+
+CONTENTS = {
+    "weights": {"conv.weight": torch.arange(6.0).view(2, 3), "n": torch.tensor(3)},
+    "views of one storage": {"a": (whole := torch.arange(8.0))[2:5], "b": whole[::2]},
+    "wrapped": {"state_dict": {"w": torch.ones(2, dtype=torch.bfloat16)}, "lr": 0.1, "by": b"\xff"},
+    "parameters": {"w": torch.nn.Parameter(torch.ones(2)), "w.weight": torch.ones(0)},
+    "names twice": {"torch": torch.ones(1), "FloatStorage": ["torch", "torch._utils"]},
+}
+
+
+@pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+@pytest.mark.parametrize("archive", [True, False])
+def test_every_format_of_torch_is_read(tmp_path, content, protocol, archive):
+    path = tmp_path / "file.pth"
+    torch.save(
+        content,
+        path,
+        pickle_protocol=protocol,
+        _use_new_zipfile_serialization=archive,
+    )
+    assert_equal(load_file(path), content)
+
+
+def assert_equal(read, content):
+    assert type(read) is type(content)
+    if isinstance(content, dict):
+        assert list(read) == list(content)
+        for name, x in content.items():
+            assert_equal(read[name], x)
+    elif isinstance(content, torch.Tensor):
+        assert read.dtype == content.dtype
+        assert torch.equal(read, content)
+    else:
+        assert read == content
+
+
+def legacy(path, content):
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("where", NESTED.values(), ids=NESTED)
+def test_code_in_an_old_file_is_refused_by_name(tmp_path, where, protocol):
+    path, canary = tmp_path / "bad.pt", tmp_path / "canary"
+    content = where(creates_file(canary))
+    torch.save(content, path, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+    assert "refused: its pickle names " in refusal(path)
+    assert not canary.exists()
+
+
+def test_code_in_any_pickle_of_an_old_file_is_refused(tmp_path):
+    path, canary = tmp_path / "bad.pt", tmp_path / "canary"
+    bad = pickle.dumps(creates_file(canary), 2)
+    good = [pickle.dumps(x, 2) for x in (0x1950A86A20F9469CFC6C, 1001, {}, {}, [])]
+    for place in range(5):
+        path.write_bytes(b"".join([*good[:place], bad, *good[place + 1 :]]))
+        assert "refused: its pickle names __builtin__.exec" in refusal(path)
+    assert not canary.exists()
+
+
+def test_old_files_truncated_at_every_length(tmp_path):
+    path = tmp_path / "cut.pt"
+    data = legacy(path, {"w": torch.arange(4.0), "n": torch.tensor(1)})
+    for size in range(1, len(data)):
+        path.write_bytes(data[:size])
+        assert "damaged" in refusal(path)
+
+
+def test_storages_of_an_old_file_that_lie(tmp_path):
+    path = tmp_path / "lie.pt"
+    data = legacy(path, {"w": torch.arange(300.0)})
+    path.write_bytes(data[:-1208] + struct.pack("<q", 10**9) + data[-1200:])
+    assert "a storage of another size than its pickle claims" in refusal(path)
+    path.write_bytes(data.replace(b"M,\x01", b"J\xff\xff\xff\x7f", 1))
+    assert "damaged" in refusal(path)
+    start = data.rindex(b"\x80\x02]")
+    path.write_bytes(data[:start] + b"\x80\x02].")
+    assert "other storages than its pickle claims" in refusal(path)
+
+
+def test_a_storage_of_an_archive_that_lies(tmp_path):
+    """Torch would read beyond the end of its bytes."""
+    path = tmp_path / "lie.pt"
+    torch.save({"w": torch.arange(300.0)}, path)
+    rewrite(path, b"M,\x01", b"J\xff\xff\xff\x7f")
+    assert "a storage with fewer bytes than its pickle claims" in refusal(path)
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_pickles_that_would_crash_an_unpickler(tmp_path, old):
+    path = tmp_path / "bad.pt"
+    for key in (b"\x85" * 200_000, b"q\x00h\x00\x86" * 60):
+        content = b"\x80\x02})" + key + b"Ns."
+        if old:
+            parts = [pickle.dumps(x, 2) for x in (0x1950A86A20F9469CFC6C, 1001, {})]
+            path.write_bytes(b"".join(parts) + content + pickle.dumps([], 2))
+        else:
+            archive(path, content)
+        assert "damaged" in refusal(path)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_a_torchscript_program_is_named(tmp_path):
+    torch.jit.script(torch.nn.Sequential(torch.nn.Linear(2, 2))).save(tmp_path / "program.pt")
+    assert "a TorchScript program" in refusal(tmp_path / "program.pt")

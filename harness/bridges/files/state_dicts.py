@@ -14,24 +14,34 @@ Weights = dict[str, torch.Tensor]
 WRAPPERS = ("state_dict", "model_state_dict", "net", "model", "netC")
 PREFIXES = ("module.", "model.", "net.")
 """Prefixes of wrappers such as DataParallel; removed if every name has one."""
+COMPILED = "_orig_mod."
+"""What ``torch.compile`` puts before the names of a module, wherever it is."""
+NESTED = 4
+"""The most wrappers around a state dict, and the most prefixes of a name."""
+COUNTER = "num_batches_tracked"
+"""The counter of a batch-norm layer, which predictions don't depend on; old files lack it."""
+LONGEST_NAME = 80
 SHOWN = 3
 """Names listed in a message before the rest is counted."""
 
 
 def state_dict_in(content: Any, where: str) -> Weights:
-    """Return the state dict in a file's content, bare or under one of the usual keys.
+    """Return the state dict in a file's content, bare or under some of the usual keys.
 
     Raises:
         UserError: there is none.
     """
-    if isinstance(content, Mapping):
+    for _ in range(NESTED):
+        if not isinstance(content, Mapping):
+            break
         if content and all(isinstance(x, torch.Tensor) for x in content.values()):
             return {str(name): tensor for name, tensor in content.items()}
-        for key in WRAPPERS:
-            if isinstance(content.get(key), Mapping):
-                return state_dict_in(content[key], where)
+        inner = (content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping))
+        if (wrapped := next(inner, None)) is None:
+            break
+        content = wrapped
     what = (
-        f"the keys {_first(map(str, content))}"
+        f"the keys {_first(str(x) for x in content)}"
         if isinstance(content, Mapping)
         else type(content).__name__
     )
@@ -44,11 +54,14 @@ def match_state_dict(weights: Weights, net: nn.Module, where: str) -> Weights:
     """Return the weights under the network's own names.
 
     Raises:
-        UserError: keys are missing, unexpected or mis-shaped, or weights are sparse or quantised;
-            the message names them.
+        UserError: keys are missing, unexpected or mis-shaped, or weights are no plain numbers of
+            the network's kind; the message names them.
     """
-    expected = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+    own = net.state_dict()
+    expected = {name: tuple(tensor.shape) for name, tensor in own.items()}
     matched = _without_prefixes(weights, expected)
+    if not any(name.endswith(COUNTER) for name in matched):
+        matched |= {name: x for name, x in own.items() if name.endswith(COUNTER)}
     shapes = {name: tuple(tensor.shape) for name, tensor in matched.items()}
     faults = {
         "missing": [name for name in expected if name not in shapes],
@@ -65,21 +78,36 @@ def match_state_dict(weights: Weights, net: nn.Module, where: str) -> Weights:
         name for name, x in matched.items() if x.layout != torch.strided or x.is_quantized
     ]:
         raise UserError(f"{where}: sparse or quantised weights: {_first(other)}")
+    if other := [
+        f"{name} of {x.dtype}, not {own[name].dtype}"
+        for name, x in matched.items()
+        if x.is_complex()
+        or x.is_floating_point() != own[name].is_floating_point()
+        or x.dtype == torch.bool
+    ]:
+        raise UserError(f"{where}: weights of another kind: {_first(other)}")
     return matched
 
 
 def _without_prefixes(weights: Weights, expected: Mapping[str, Any]) -> Weights:
-    for prefix in PREFIXES:
-        ours = all(name.startswith(prefix) for name in expected)
-        if weights and not ours and all(name.startswith(prefix) for name in weights):
-            return _without_prefixes(
-                {name.removeprefix(prefix): x for name, x in weights.items()}, expected
-            )
-    return weights
+    names = list(weights)
+    if not any(COMPILED in name for name in expected):
+        names = [name.replace(COMPILED, "") for name in names]
+    for _ in range(NESTED):
+        for prefix in PREFIXES:
+            ours = all(name.startswith(prefix) for name in expected)
+            if names and not ours and all(name.startswith(prefix) for name in names):
+                names = [name.removeprefix(prefix) for name in names]
+    return dict(zip(names, weights.values(), strict=True)) if _differ(names) else weights
+
+
+def _differ(names: list[str]) -> bool:
+    return len(set(names)) == len(names)
 
 
 def _first(names: Iterable[str]) -> str:
     """Return the first few names and the number of others."""
-    listed = list(names)
+    listed = [name if name.isprintable() else ascii(name) for name in names]
+    listed = [x if len(x) <= LONGEST_NAME else f"{x[:LONGEST_NAME]}..." for x in listed]
     more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
     return ", ".join(listed[:SHOWN]) + more
