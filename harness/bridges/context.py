@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,6 +39,8 @@ def imported_weights_digest(
 ) -> str:
     """Return the digest of a file, after checking that its weights fit the architecture.
 
+    If its names differ from the architecture's, a line on stderr says how they were matched.
+
     Raises:
         UserError: the file can't be loaded safely, or its weights do not fit.
     """
@@ -47,4 +50,6 @@ def imported_weights_digest(
     inspection = cached_inspection(
         [path], arguments, cache, lambda: inspect_weights(path, model, data)
     )
+    if note := inspection.get("note"):
+        sys.stderr.write(f"{note}\n")
     return str(inspection["digest"])

@@ -21,7 +21,7 @@ OWN = {name: x.clone() for name, x in NET.state_dict().items()}
 
 
 def matched(weights):
-    return match_state_dict(weights, NET, "file")
+    return match_state_dict(weights, NET, "file").weights
 
 
 def assert_own(weights):

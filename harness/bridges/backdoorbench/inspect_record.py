@@ -113,11 +113,14 @@ def split_poison_kinds(
 
 
 def inspect_weights(path: Path, model: MethodSpec[ModelInfo], data: DataInfo) -> dict[str, Any]:
-    """Check that a file's weights fit an architecture; return the digest of the file.
+    """Check that a file's weights fit an architecture.
+
+    Returns the digest of the file, and a line that says how other names were matched, or an empty
+    one.
 
     Raises:
         UserError: the file can't be loaded safely, or its keys differ; the message names them.
     """
     weights = state_dict_in(load_file(path), str(path))
-    match_state_dict(weights, build(model, data).get_submodule("net"), str(path))
-    return {"digest": file_digest(path)[:24]}
+    match = match_state_dict(weights, build(model, data).get_submodule("net"), str(path))
+    return {"digest": file_digest(path)[:24], "note": match.note}

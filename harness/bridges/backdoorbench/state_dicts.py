@@ -24,7 +24,7 @@ def to_backdoorbench(
         UserError: they do not fit the victim's architecture, which a defense may have changed.
     """
     net = build(victim.model, victim.data).get_submodule("net")
-    matched = match_state_dict(dict(weights), net, f"a model of {victim.model.name}")
+    matched = match_state_dict(dict(weights), net, f"a model of {victim.model.name}").weights
     return OrderedDict(
         (name, matched[name].detach().cpu().contiguous().clone()) for name in net.state_dict()
     )
@@ -40,7 +40,7 @@ def from_backdoorbench(
     """
     network = build(victim.model, victim.data)
     net = network.get_submodule("net")
-    net.load_state_dict(match_state_dict(dict(weights), net, where))
+    net.load_state_dict(match_state_dict(dict(weights), net, where).weights)
     return network.eval()
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from harness.bridges.files.renaming import rename
 from harness.errors import UserError
 
 Weights = dict[str, torch.Tensor]
@@ -50,7 +51,15 @@ def state_dict_in(content: Any, where: str) -> Weights:
     )
 
 
-def match_state_dict(weights: Weights, net: nn.Module, where: str) -> Weights:
+class Match(NamedTuple):
+    """Weights under a network's own names."""
+
+    weights: Weights
+    note: str = ""
+    """One line for the user; empty if the names were the network's own."""
+
+
+def match_state_dict(weights: Weights, net: nn.Module, where: str) -> Match:
     """Return the weights under the network's own names.
 
     Raises:
@@ -58,11 +67,20 @@ def match_state_dict(weights: Weights, net: nn.Module, where: str) -> Weights:
             the network's kind; the message names them.
     """
     own = net.state_dict()
-    expected = {name: tuple(tensor.shape) for name, tensor in own.items()}
-    matched = _without_prefixes(weights, expected)
+    expected = _shapes(own)
+    matched, note = _without_prefixes(weights, expected), ""
+    renaming = rename(_shapes(matched, counters=False), _shapes(own, counters=False))
+    if renaming.names and any(name not in expected for name in matched):
+        changed = {theirs: ours for theirs, ours in renaming.names.items() if theirs != ours}
+        example = next(iter(changed.items()), ("", ""))
+        note = (
+            f"{where}: {len(changed)} weights are matched to the architecture by their order and "
+            f"shape, as {_first([example[0]])} to {example[1]}"
+        )
+        matched = {renaming.names[x]: matched[x] for x in matched if x in renaming.names}
     if not any(name.endswith(COUNTER) for name in matched):
         matched |= {name: x for name, x in own.items() if name.endswith(COUNTER)}
-    shapes = {name: tuple(tensor.shape) for name, tensor in matched.items()}
+    shapes = _shapes(matched)
     faults = {
         "missing": [name for name in expected if name not in shapes],
         "unexpected": [name for name in shapes if name not in expected],
@@ -73,20 +91,36 @@ def match_state_dict(weights: Weights, net: nn.Module, where: str) -> Weights:
         ],
     }
     if text := "; ".join(f"{kind} {_first(names)}" for kind, names in faults.items() if names):
-        raise UserError(f"{where}: not the weights of this architecture: {text}")
+        differs = f"; {renaming.fault}" if faults["unexpected"] and renaming.fault else ""
+        raise UserError(f"{where}: not the weights of this architecture: {text}{differs}")
+    _check_kinds(matched, own, where)
+    return Match(matched, note)
+
+
+def _shapes(
+    weights: Mapping[str, torch.Tensor], *, counters: bool = True
+) -> dict[str, tuple[int, ...]]:
+    return {
+        name: tuple(x.shape)
+        for name, x in weights.items()
+        if counters or not name.endswith(COUNTER)
+    }
+
+
+def _check_kinds(weights: Weights, own: Mapping[str, torch.Tensor], where: str) -> None:
+    """Raise a UserError if weights are not plain numbers of the network's kind."""
     if other := [
-        name for name, x in matched.items() if x.layout != torch.strided or x.is_quantized
+        name for name, x in weights.items() if x.layout != torch.strided or x.is_quantized
     ]:
         raise UserError(f"{where}: sparse or quantised weights: {_first(other)}")
     if other := [
         f"{name} of {x.dtype}, not {own[name].dtype}"
-        for name, x in matched.items()
+        for name, x in weights.items()
         if x.is_complex()
-        or x.is_floating_point() != own[name].is_floating_point()
         or x.dtype == torch.bool
+        or x.is_floating_point() != own[name].is_floating_point()
     ]:
         raise UserError(f"{where}: weights of another kind: {_first(other)}")
-    return matched
 
 
 def _without_prefixes(weights: Weights, expected: Mapping[str, Any]) -> Weights:
