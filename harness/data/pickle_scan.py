@@ -25,6 +25,13 @@ _HIDDEN = {"INST", "OBJ", "EXT1", "EXT2", "EXT4", "NEWOBJ_EX", "PERSID", "BYTEAR
 _HIDDEN |= {"NEXT_BUFFER", "READONLY_BUFFER", "FROZENSET"}
 """Opcodes that name what can't be read here, or that no file of numbers needs."""
 _TUPLES = {"EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
+_KEYS = {
+    "ADDITEMS": slice(1, None),
+    "DICT": slice(None, None, 2),
+    "SETITEM": slice(1, 2),
+    "SETITEMS": slice(1, None, 2),
+}
+"""The keys among what an opcode takes."""
 _PUTS, _GETS = {"PUT", "BINPUT", "LONG_BINPUT"}, {"GET", "BINGET", "LONG_BINGET"}
 
 
@@ -50,7 +57,18 @@ class _Item(NamedTuple):
     depth: int = 0
 
 
-_MARK = _Item("the mark")
+_MARK, _OTHER = _Item("the mark"), _Item()
+_CONSTANTS = {
+    opcode.name
+    for opcode in pickletools.opcodes
+    if not opcode.stack_before and len(opcode.stack_after) == 1
+} - {"GLOBAL", "MARK", "EMPTY_TUPLE", *_GETS, *_HIDDEN}
+_MARKED = {
+    opcode.name: opcode.stack_before.index(pickletools.markobject)
+    for opcode in pickletools.opcodes
+    if pickletools.markobject in opcode.stack_before
+}
+"""What opcodes take below the mark."""
 
 
 def scan_pickle(file: IO[bytes], length: int) -> PickleFacts:
@@ -83,7 +101,9 @@ class _Scan:
 
     def step(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
         name = opcode.name
-        if name in _HIDDEN:
+        if name in _CONSTANTS:
+            self.stack.append(_Item(argument) if isinstance(argument, str | int) else _OTHER)
+        elif name in _HIDDEN:
             self.names.add(f"a function by the opcode {name}")
             self._pop(opcode)
             self.stack.append(_Item())
@@ -117,14 +137,14 @@ class _Scan:
 
     def _pop(self, opcode: pickletools.OpcodeInfo) -> list[_Item]:
         """Pop what an opcode takes, and return it in its order on the stack."""
-        if pickletools.markobject not in opcode.stack_before:
+        if opcode.name not in _MARKED:
             return self._pop_items(len(opcode.stack_before))
         if not self.marks:
             raise UnpicklingError("a mark is missing")
         mark = self.marks.pop()
         items = self.stack[mark + 1 :]
         del self.stack[mark:]
-        before = self._pop_items(opcode.stack_before.index(pickletools.markobject))
+        before = self._pop_items(_MARKED[opcode.name])
         return [*before, *items]
 
     def _pop_items(self, count: int) -> list[_Item]:
@@ -150,9 +170,9 @@ class _Scan:
         if name == "BINPERSID":
             _check_key(popped[0])
             self.persistent.append(popped[0].value)
-        for key in _keys(name, popped):
+        for key in popped[_KEYS[name]] if name in _KEYS else ():
             _check_key(key)
-        return _Item(argument if not popped and isinstance(argument, str | int) else None)
+        return _OTHER
 
     def _name(self, name: str) -> _Item:
         self.names.add(name)
@@ -165,13 +185,6 @@ def _tuple(items: Sequence[_Item]) -> _Item:
         raise UnpicklingError("its tuples are nested too deep")
     value = tuple(x.value for x in items) if size <= LARGEST_KEY else None
     return _Item(value, size, depth)
-
-
-def _keys(name: str, popped: Sequence[_Item]) -> Sequence[_Item]:
-    """Return the keys among what an opcode takes."""
-    if name == "ADDITEMS":
-        return popped[1:]
-    return {"SETITEM": popped[1:2], "SETITEMS": popped[1::2], "DICT": popped[::2]}.get(name, ())
 
 
 def _check_key(item: _Item) -> None:
