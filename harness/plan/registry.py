@@ -13,7 +13,8 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,16 @@ from harness.contract.declare import DECLARATION, AttackInfo, MethodInfo, ModelI
 from harness.contract.types import Kind
 from harness.errors import UserError, nearest
 from harness.plan.keys import file_digest
+from harness.plan.own_files import (
+    declaration_faults,
+    hyper_faults,
+    parameter_fault,
+    require_importable,
+    require_installed,
+    require_sound,
+)
+from harness.plan.own_layers import layers_of
+from harness.plan.paths import is_user_file, user_path
 
 LIGHT = ("harness.contract",)
 """What a method file really imports while planning, besides the standard library."""
@@ -99,8 +110,8 @@ def find(kind: Kind, ref: str, base: Path | None = None) -> Path:
     """
     file, _ = _split_ref(ref)
     if file.endswith(".py"):
-        path = ((base or Path.cwd()) / Path(file).expanduser()).resolve()
-        if not path.is_file():
+        path = user_path(base or Path.cwd(), file)
+        if not is_user_file(path):
             raise UserError(f"no file {path}")
         return path
     return _builtin_file(kind, ref)
@@ -165,11 +176,13 @@ def _method(kind: Kind, path: Path, module: ModuleType, function: str | None) ->
             f"{path}: one function decorated with @{kind} is needed, found {len(declared)}"
         )
     info: MethodInfo = getattr(declared[0], DECLARATION)
+    hyper = getattr(module, "Hyper", NoHyper)
+    require_sound(path, chain(declaration_faults(info, declared[0]), hyper_faults(hyper)))
     return Method(
         name=path.stem,
         ref=path.stem if path.parent == folder_of(kind) else str(path),
         info=info,
-        hyper=getattr(module, "Hyper", NoHyper),
+        hyper=hyper,
         presets=getattr(module, "PRESETS", {}),
         version=_file_version(path) if info.version is None else str(info.version),
         summary=_first_line(module),
@@ -188,6 +201,9 @@ def _undecorated(kind: Kind, path: Path, module: ModuleType, name: str) -> Metho
     if not callable(function):
         known = [name for name, x in vars(module).items() if inspect.isfunction(x)]
         raise UserError(f"{path}: no function {name!r}{nearest(name, known)}")
+    parameters = ("images",) if kind == "attack" else ("channels", "classes")
+    if fault := parameter_fault(function, parameters):
+        raise UserError(f"{path}: {fault}")
 
     def trigger(images: Any, state: Any) -> Any:
         return function(images)
@@ -204,13 +220,25 @@ def _undecorated(kind: Kind, path: Path, module: ModuleType, name: str) -> Metho
         ref=f"{path}:{name}",
         info=AttackInfo(paper="", year=0, trigger=trigger)
         if attack
-        else ModelInfo(paper="", year=0),
+        else _seen_in_network(path, name, file_digest(path)),
         hyper=NoHyper,
         presets={},
         version=_file_version(path),
         summary=_first_line(function),
         function=poison_nothing if attack else network,
     )
+
+
+@functools.cache
+def _seen_in_network(path: Path, function: str, digest: str) -> ModelInfo:
+    """Return the declaration of a plain architecture: the layers that its network has."""
+
+    def build(channels: int, classes: int) -> Any:
+        return getattr(import_file(path), function)(channels, classes)
+
+    layers = layers_of(build)
+    info = ModelInfo(paper="", year=0)
+    return info if layers is None else replace(info, layers=layers)
 
 
 def _file_version(path: Path) -> str:
@@ -240,7 +268,13 @@ def import_file(path: Path) -> ModuleType:
         raise UserError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        if isinstance(error, SystemExit):
+            raise UserError(f"{path}{_line_in(path, error)}: {_ended(error)}") from error
+        raise
     return module
 
 
@@ -253,6 +287,9 @@ class _ImportStub:
     def __getitem__(self, item: object) -> _ImportStub:
         return self
 
+    __iter__ = None
+    """There are no elements: a loop over it would never end."""
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return args[0] if len(args) == 1 and callable(args[0]) and not kwargs else self
 
@@ -260,27 +297,53 @@ class _ImportStub:
         return ()
 
 
-def _light_import(name: str, *args: Any, **kwargs: Any) -> Any:
+def _light_import(
+    name: str, globals_: Any = None, locals_: Any = None, wanted: Any = (), level: int = 0
+) -> Any:
     if name.partition(".")[0] in sys.stdlib_module_names or name in LIGHT:
-        return __import__(name, *args, **kwargs)
+        return __import__(name, globals_, locals_, wanted, level)
     return _ImportStub()
+
+
+def _light_import_of_own(
+    name: str, globals_: Any = None, locals_: Any = None, wanted: Any = (), level: int = 0
+) -> Any:
+    """Import as ``_light_import``; a module or a name that does not exist is an error here."""
+    if level == 0 and name.partition(".")[0] == "harness":
+        require_importable(name, tuple(wanted or ()), _program_files())
+    elif level == 0:
+        require_installed(name)
+    return _light_import(name, globals_, locals_, wanted, level)
+
+
+@functools.cache
+def _program_files() -> dict[Path, Path]:
+    return program_files()
 
 
 def _read_light(path: Path) -> ModuleType:
     """Run a method file with stubs for all imports but the standard library and LIGHT."""
     module = ModuleType(f"defuse_declared_{path.stem}_{abs(hash(path))}")
-    module.__dict__["__builtins__"] = {**vars(builtins), "__import__": _light_import}
+    own = path.parent not in {folder_of(kind) for kind in PACKAGES}
+    import_ = _light_import_of_own if own else _light_import
+    module.__dict__["__builtins__"] = {**vars(builtins), "__import__": import_}
     module.__file__ = str(path)
     # dataclasses and pydantic look up a class's module here
     sys.modules[module.__name__] = module
     try:
         exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
-    except Exception as error:  # whatever the user's file raises becomes one readable line
+    except BaseException as error:  # whatever the user's file raises becomes one readable line
         raise UserError(
-            f"{path}{_line_in(path, error)}: {type(error).__name__}: {error} "
+            f"{path}{_line_in(path, error)}: {_ended(error)} "
             "(at module level a method file only declares; work belongs inside its functions)"
         ) from error
     return module
+
+
+def _ended(error: BaseException) -> str:
+    """Return the type and the message of an error that ended the reading of a file."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"the file ends the program: {text}" if isinstance(error, SystemExit) else text
 
 
 def _line_in(path: Path, error: BaseException) -> str:

@@ -123,3 +123,30 @@ def test_a_preactivation_network_trains_by_its_formula_to_the_bit(size, monkeypa
     ours = bits()
     monkeypatch.setattr(PreactivationBlock, "forward", formula)
     assert torch.equal(ours, bits())
+
+
+LAYERS = {
+    "residual": "nn.Sequential(nn.Conv2d(c, 4, 3), nn.BatchNorm2d(4), nn.Flatten())",
+    "plain": "nn.Sequential(nn.Conv2d(c, 4, 1), nn.Flatten())",
+    "grey": "nn.Sequential({1: nn.Conv2d(1, 4, 3)}[c], nn.Flatten())",
+    "dense": "nn.Sequential(nn.Flatten(), nn.Linear(c, k))",
+    "patches": "nn.Sequential(nn.Conv2d(c, 8, 4, 4), nn.TransformerEncoderLayer(8, 2))",
+    "broken": "1 / 0",
+}
+SEEN = {
+    "residual": ("convolutions", "batchnorm"),
+    "plain": ("convolutions",),
+    "grey": ("convolutions",),
+    "dense": (),
+    "patches": ("encoder-blocks",),
+    "broken": ("convolutions", "batchnorm"),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_the_layers_of_a_plain_function_are_those_of_its_network(tmp_path, name):
+    functions = [f"def {x}(c, k):\n    return {body}\n" for x, body in LAYERS.items()]
+    (tmp_path / "nets.py").write_text("\n".join(["from torch import nn", *functions]))
+    state = torch.get_rng_state()
+    assert describe("model", f"nets.py:{name}", tmp_path).info.layers == SEEN[name]
+    assert torch.equal(torch.get_rng_state(), state)
