@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -23,13 +24,17 @@ from harness.evaluation.metrics import defense_metrics
 from harness.plan.budget import draw_budget
 from harness.plan.keys import seed
 from harness.plan.spec import Cell
-from harness.store.record import CellArtifacts, CellResult, Companion, TriggerScores
+from harness.store.record import CellArtifacts, CellResult, Companion, TriggerScores, safe_text
 from harness.store.store import Store
 from harness.toolbox.predict import as_float, to_uint8
 from harness.training.device import peak_memory_mb, reseed, reset_peak_memory
 
 if TYPE_CHECKING:
     from harness.training.victim import LoadedVictim
+
+
+FIELD_TYPES: dict[str, type] = {"artifacts": torch.Tensor, "companions": nn.Module, "notes": str}
+"""What the values of the dicts in ``Defended`` are."""
 
 
 class Cost(NamedTuple):
@@ -72,9 +77,16 @@ ACCESS: dict[Needs, Access] = {
 
 
 def run_cell(
-    cell: Cell, victim: LoadedVictim, data: DeviceDataset, ctx: Context, store: Store
+    cell: Cell,
+    victim: LoadedVictim,
+    data: DeviceDataset,
+    ctx: Context,
+    store: Store,
+    check: Callable[[], object] = lambda: None,
 ) -> CellResult:
     """Run a defense on a private copy of the victim, evaluate it, and return the record's result.
+
+    ``check`` is called between the defense and the evaluation.
 
     Raises:
         BrokenModelError: the defended model gives no finite logits.
@@ -90,6 +102,7 @@ def run_cell(
         ctx.device,
         memory=access.in_process,
     )
+    check()
     return _result(cell, returned, victim, store, cost._replace(n_clean=len(budget)))
 
 
@@ -99,6 +112,7 @@ def run_cohort(
     data: DeviceDataset,
     contexts: Sequence[Context],
     store: Store,
+    check: Callable[[], object] = lambda: None,
 ) -> list[CellResult]:
     """Run cells of one victim and one defense at once; return each record's result.
 
@@ -117,6 +131,7 @@ def run_cohort(
     returned, cost = _measure(
         lambda: repair(victim.private_copy(), budgets, method.hyper, contexts), device
     )
+    check()
     share = cost._replace(seconds=cost.seconds / len(cells), cohort=len(cells))
     return [
         _result(cell, net, victim, store, share._replace(n_clean=len(budget)))
@@ -179,11 +194,39 @@ def _result(
 
 
 def _as_defended(returned: object) -> Defended:
-    if isinstance(returned, Defended):
-        return returned
+    """Return what a defense returned as a Defended whose texts any record can hold.
+
+    Raises:
+        TypeError: it is neither a model nor a Defended, or it has a field of another type.
+    """
     if isinstance(returned, nn.Module):
         return Defended(returned)
-    raise TypeError(f"a defense returns an nn.Module or a Defended, not {type(returned).__name__}")
+    if not isinstance(returned, Defended):
+        kind = type(returned).__name__
+        raise TypeError(f"a defense returns an nn.Module or a Defended, not {kind}")
+    model: object = returned.model
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"Defended.model is an nn.Module, not {type(model).__name__}")
+    for field, types in FIELD_TYPES.items():
+        _check_field(field, getattr(returned, field), types)
+    return replace(
+        returned,
+        companions={safe_text(name): net for name, net in returned.companions.items()},
+        notes={safe_text(name): safe_text(x) for name, x in returned.notes.items()},
+    )
+
+
+def _check_field(field: str, values: object, kind: type) -> None:
+    if not isinstance(values, dict):
+        raise TypeError(f"Defended.{field} is a dict, not {type(values).__name__}")
+    for name, value in values.items():
+        if not isinstance(name, str):
+            raise TypeError(f"a name in Defended.{field} is a str, not {type(name).__name__}")
+        if not isinstance(value, kind):
+            needed, given = kind.__name__, type(value).__name__
+            raise TypeError(
+                f"Defended.{field}[{safe_text(name, 100)!r}] is a {needed}, not {given}"
+            )
 
 
 def _save(cell: Cell, defended: Defended, after: Evaluation, store: Store) -> CellArtifacts:

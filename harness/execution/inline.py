@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from harness.execution.run_task import run_task
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from harness.execution.run_task import OverdueAlarm, run_task
 from harness.execution.schedule import Schedule
 from harness.execution.slots import Slot
 from harness.execution.task import RunListener
+from harness.execution.worker_process import TIMEOUT_GRACE
 from harness.store.store import Store
 from harness.training.device import select_device, set_up_torch
 from harness.training.session import WorkerSession
@@ -14,6 +21,7 @@ from harness.training.session import WorkerSession
 def run_inline(schedule: Schedule, store: Store, slot: Slot, listener: RunListener) -> None:
     """Run every task of a schedule in order, on the device and threads of a slot."""
     set_up_torch(slot.threads)
+    store = Store(store.folder.absolute())
     session = WorkerSession(store, select_device(slot.device))
     finished, current_victim = schedule.dependency_failures, None
     while True:
@@ -24,9 +32,33 @@ def run_inline(schedule: Schedule, store: Store, slot: Slot, listener: RunListen
         if task is None:
             return
         listener.on_start(task, slot)
-        records, current_victim, finished = run_task(task, session), task.victim.key, []
+        with alarm(task.limit + TIMEOUT_GRACE):
+            records = run_task(task, session)
+        current_victim, finished = task.victim.key, []
         if not records:
             schedule.split_cohort(task)
             continue
         for each, record in zip(task.each(), records, strict=True):
             finished += [record, *schedule.finish(each, record)]
+
+
+@contextmanager
+def alarm(seconds: float) -> Iterator[None]:
+    """Raise OverdueAlarm in the block after so many seconds, and every second from then on.
+
+    Only in the main thread of a process; a call into C code is interrupted when it returns.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise OverdueAlarm(f"no end after {seconds - TIMEOUT_GRACE:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import signal
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import torch
+from msgspec.structs import replace
 
 from harness.contract import Context, OutOfTimeError
 from harness.errors import UserError
@@ -23,9 +26,13 @@ from harness.store.record import (
     TaskRecord,
     VictimRecord,
     VictimResult,
+    safe_text,
 )
+from harness.store.record_files import to_line
 from harness.store.store import StoreError
 from harness.training.device import environment
+from harness.training.process_state import ProcessState
+from harness.training.session import ChangedInPlaceError
 from harness.training.victim import train_victim
 
 if TYPE_CHECKING:
@@ -37,6 +44,10 @@ MOST_SCALARS = 400
 """The most logged steps that a record keeps: of a longer log, steps at even distances."""
 
 
+class OverdueAlarm(BaseException):
+    """A task takes longer than its limit; no Exception, which a method may catch."""
+
+
 def run_task(task: Task, session: WorkerSession) -> list[TaskRecord]:
     """Run a task and return its record, to be stored; an exception makes it a failure.
 
@@ -45,22 +56,42 @@ def run_task(task: Task, session: WorkerSession) -> list[TaskRecord]:
     Raises:
         StoreError: the artifacts can't be saved; a record could not be either.
     """
-    deadline = None if task.limit is None else time.monotonic() + task.limit
-    tasks = task.each()
+    tasks, deadline = task.each(), time.monotonic() + task.limit
     contexts = [Context(session.device, torch.Generator(), deadline) for _ in tasks]
+    state = ProcessState()
     start = time.perf_counter()
-    outcome = _outcome(lambda: _results(task, session, contexts))
+    outcome = _outcome(lambda: _results(task, session, contexts, state))
+    state.restore(last=True)
+    session.spoiled |= state.spoiled
     if task.cohort and isinstance(outcome, Failure):
         return []
     outcomes = [outcome] if isinstance(outcome, Failure) else outcome
     seconds, machine = (time.perf_counter() - start) / len(tasks), environment(session.device)
     return [
-        _record(each, outcome, Run(seconds, machine, _thinned(ctx.scalars)))
+        _record(each, _noted(outcome, state), Run(seconds, machine, _thinned(ctx.scalars)))
         for each, outcome, ctx in zip(tasks, outcomes, contexts, strict=True)
     ]
 
 
+def _noted(outcome: Result | Failure, state: ProcessState) -> Result | Failure:
+    """Return the outcome of a task with what the method changed in its process."""
+    if not state.changed or isinstance(outcome, VictimResult):
+        return outcome
+    if isinstance(outcome, Failure):
+        return outcome._replace(error=f"{outcome.error} ({state.note()})")
+    return replace(outcome, notes={**outcome.notes, "process": state.note()})
+
+
 def _record(task: Task, outcome: Result | Failure, run: Run) -> TaskRecord:
+    record = _whole_record(task, outcome, run)
+    try:
+        to_line(record)
+    except (ValueError, TypeError, OverflowError) as error:
+        return task.failed(_failure(Status.ERROR, UserError(f"no record can hold it: {error}")))
+    return record
+
+
+def _whole_record(task: Task, outcome: Result | Failure, run: Run) -> TaskRecord:
     if isinstance(outcome, Failure):
         return task.failed(outcome, run)
     if isinstance(outcome, VictimResult):
@@ -69,14 +100,22 @@ def _record(task: Task, outcome: Result | Failure, run: Run) -> TaskRecord:
     return CellRecord.ok(task.cell, outcome, run)
 
 
-def _results(task: Task, session: WorkerSession, contexts: list[Context]) -> Sequence[Result]:
+def _results(
+    task: Task, session: WorkerSession, contexts: list[Context], state: ProcessState
+) -> Sequence[Result]:
+    def check() -> None:
+        state.restore()
+        session.check()
+
+    with suppress(ChangedInPlaceError):  # by an earlier task, after its check
+        session.check()
     data, ctx, store = session.data(task.victim), contexts[0], session.store
     if task.cell is not None:
         assert task.victim_record is not None
         victim = session.victim(task.cell, task.victim_record, task.other_victims)
         if task.cohort:
-            return run_cohort([task.cell, *task.cohort], victim, data, contexts, store)
-        return [run_cell(task.cell, victim, data, ctx, store)]
+            return run_cohort([task.cell, *task.cohort], victim, data, contexts, store, check)
+        return [run_cell(task.cell, victim, data, ctx, store, check)]
     if task.victim.source.imported:
         from harness.bridges.import_victim import import_victim
 
@@ -90,7 +129,8 @@ def _outcome(work: Callable[[], Sequence[Result]]) -> Sequence[Result] | Failure
     """Return the results of a method's work, or why it failed: exceptions belong in the record."""
     try:
         return work()
-    except OutOfTimeError as error:
+    except (OutOfTimeError, OverdueAlarm) as error:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         return _failure(Status.TIMEOUT, error)
     except UnstableModelError as error:
         return _failure(Status.UNSTABLE, error)
@@ -98,23 +138,33 @@ def _outcome(work: Callable[[], Sequence[Result]]) -> Sequence[Result] | Failure
         raise
     except torch.AcceleratorError as error:  # neither the device nor this process can be trusted
         return _failure(Status.OOM if "out of memory" in str(error) else Status.CRASH, error)
-    except Exception as error:  # whatever a method raises
+    except (Exception, SystemExit) as error:  # whatever a method raises
         return _failure(Status.OOM if _out_of_memory(error) else Status.ERROR, error)
 
 
-def _out_of_memory(error: Exception) -> bool:
+def _out_of_memory(error: BaseException) -> bool:
     """Tell whether a GPU or this machine ran out of memory; torch has no class for the latter."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
-def _failure(status: Status, error: Exception) -> Failure:
-    shown = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    return Failure(status, shown, "".join(traceback.format_exception(error)))
+def _failure(status: Status, error: BaseException) -> Failure:
+    return Failure(status, _shown(error), "".join(traceback.format_exception(error)))
+
+
+def _shown(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # an exception whose text raises one
+        text = "its text can't be read"
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
 
 
 def _thinned(scalars: list[dict[str, float]]) -> list[dict[str, float]]:
     """Return at most MOST_SCALARS steps, without values that JSON can't hold (NaN, infinity)."""
     stride = -(-len(scalars) // MOST_SCALARS) or 1
-    return [{k: x for k, x in row.items() if abs(x) < float("inf")} for row in scalars[::stride]]
+    return [
+        {safe_text(k, 200): x for k, x in row.items() if abs(x) < float("inf")}
+        for row in scalars[::stride]
+    ]

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from harness.plan.spec import Cell, Victim
 
 
+LONGEST = 24 * 3600.0
+"""Seconds that a victim or a cell may take if the study has no ``timeout``."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A victim to train, one of its cells to run, or a cohort: several cells to run at once."""
@@ -21,7 +25,7 @@ class Task:
     victim_record: VictimRecord | None = None
     """The record of the trained victim; None for the task that trains it."""
     timeout: float | None = None
-    """Seconds that each record may take; None means no limit."""
+    """Seconds that each record may take; None means LONGEST."""
     other_victims: dict[str, VictimRecord] = field(default_factory=dict)
     """Records of the other victims that the task needs, by key: the clean model of an attack, or
     the victims whose triggers a clean model is evaluated with."""
@@ -46,9 +50,9 @@ class Task:
         return f"{self.cell.name}, and {len(self.cohort)} more" if self.cohort else self.cell.name
 
     @property
-    def limit(self) -> float | None:
+    def limit(self) -> float:
         """Seconds that the whole task may take."""
-        return None if self.timeout is None else self.timeout * (1 + len(self.cohort))
+        return (self.timeout or LONGEST) * (1 + len(self.cohort))
 
     def each(self) -> list[Task]:
         """Return one task per record."""
@@ -63,6 +67,12 @@ class Task:
 
 class WorkerReady(NamedTuple):
     """What a worker sends before its first task: its modules are imported, its device works."""
+
+
+class LastRecords(NamedTuple):
+    """What a worker sends if a task left something behind and it should run no other."""
+
+    records: list[TaskRecord]
 
 
 class StoreFailed(NamedTuple):

@@ -10,7 +10,7 @@ from multiprocessing.process import parent_process
 from pathlib import Path
 
 from harness.execution.slots import Slot
-from harness.execution.task import StoreFailed, WorkerReady
+from harness.execution.task import LastRecords, StoreFailed, WorkerReady
 from harness.store.store import Store, StoreError
 
 
@@ -25,11 +25,12 @@ def serve(pipe: Connection, store_folder: Path, slot: Slot) -> None:
     from harness.training.session import WorkerSession
 
     set_up_torch(slot.threads)
-    session = WorkerSession(Store(store_folder), select_device(slot.device))
+    session = WorkerSession(Store(store_folder.absolute()), select_device(slot.device))
     pipe.send(WorkerReady())
     while (task := pipe.recv()) is not None:
         try:
-            pipe.send(run_task(task, session))
+            records = run_task(task, session)
+            pipe.send(LastRecords(records) if session.spoiled else records)
         except StoreError as error:
             pipe.send(StoreFailed(str(error)))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.execution.slots import Slot
-from harness.execution.task import StoreFailed, Task, WorkerReady
+from harness.execution.task import LastRecords, StoreFailed, Task, WorkerReady
 from harness.store.record import TaskRecord
 
 TIMEOUT_GRACE = 5.0
@@ -70,7 +70,7 @@ class WorkerProcess:
 
     def is_overdue(self) -> bool:
         """Tell whether the task has exceeded its time limit and the grace period."""
-        if self.task is None or self.task.limit is None:
+        if self.task is None:
             return False
         limit = self.task.limit + TIMEOUT_GRACE if self.ready else START_LIMIT
         return time.monotonic() - self._since > limit
@@ -86,7 +86,7 @@ class WorkerProcess:
         if self.is_dead():
             self._kill()  # a child that still held the pipe would block on a partial message
         try:
-            message: list[TaskRecord] | StoreFailed | WorkerReady | None = (
+            message: list[TaskRecord] | LastRecords | StoreFailed | WorkerReady | None = (
                 self._pipe.recv() if self._pipe.poll() else None
             )
         except (EOFError, ConnectionError):
@@ -94,6 +94,9 @@ class WorkerProcess:
         if isinstance(message, WorkerReady):
             self.ready, self._since = True, time.monotonic()
             return None
+        if isinstance(message, LastRecords):
+            self.stop()
+            return message.records
         return message
 
     def stop(self) -> str:

@@ -45,6 +45,19 @@ FAILED = tuple(status for status in Status if status.failed)
 """Every status but ok."""
 
 
+LONGEST_TEXT = 20_000
+"""The most characters of a text that a method wrote, such as an error's; the middle is cut."""
+
+
+def safe_text(text: str, longest: int = LONGEST_TEXT) -> str:
+    """Return a text as a record can hold it: of bounded length, without lone surrogates."""
+    half = longest // 2
+    if len(text) > longest:
+        cut = len(text) - 2 * half
+        text = f"{text[:half]} [... {cut} characters are left out ...] {text[-half:]}"
+    return str.encode(text, "utf-8", "replace").decode()
+
+
 class Failure(NamedTuple):
     """Why a task has no result."""
 
@@ -450,8 +463,8 @@ class _TaskRecord(_Record, Generic[Spec, Result], frozen=True, kw_only=True):
             name=planned.name,
             spec=msgspec.convert(planned.spec, cls.spec_class),
             status=failure.status,
-            error=failure.error,
-            traceback=failure.traceback,
+            error=safe_text(failure.error),
+            traceback=safe_text(failure.traceback),
             wall_seconds=run.wall_seconds,
             environment=run.environment,
             scalars=list(run.scalars),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import random
 import resource
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from harness.errors import UserError
@@ -54,9 +56,11 @@ def _keep_freed_memory() -> None:
 
 
 def reseed(generator: torch.Generator, seed: int) -> None:
-    """Seed a method's generator, and torch's global ones (weight initialisation, dropout)."""
+    """Seed a method's generator, and the global ones of torch, numpy and Python."""
     generator.manual_seed(seed)
     torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
 
 
 def environment(device: torch.device) -> Environment:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,6 +13,13 @@ from harness.store.record import VictimRecord
 from harness.store.store import Store
 from harness.training.victim import LoadedVictim, load_trigger, load_victim
 
+PERIOD = 257
+"""Words after which the weights of a checksum repeat; no image has a multiple of it."""
+
+
+class ChangedInPlaceError(Exception):
+    """A method changed the victim or the data set that its worker holds."""
+
 
 @dataclass
 class WorkerSession:
@@ -20,13 +27,18 @@ class WorkerSession:
 
     store: Store
     device: torch.device
+    spoiled: bool = False
+    """Whether a task left something in the process that can't be put back."""
     _data: DeviceDataset | None = None
     _victim: tuple[str, LoadedVictim] | None = None
+    _checksum: int = 0
+    """Of everything that is held."""
 
     def data(self, victim: Victim) -> DeviceDataset:
         """Return the victim's data set."""
         if self._data is None or self._data.info != victim.data:
-            self._data = load_to_device(victim.data, self.device)
+            self._data, self._victim = load_to_device(victim.data, self.device), None
+            self._checksum = self._sum()
         return self._data
 
     def victim(
@@ -39,6 +51,7 @@ class WorkerSession:
         """
         if self._victim is None or self._victim[0] != cell.victim.key:
             self._victim = None
+            self._checksum = self._sum()
             loaded = self.load(cell.victim, record)
             data = self.data(cell.victim)
             triggers = {
@@ -46,8 +59,54 @@ class WorkerSession:
                 for other in cell.triggers
             }
             self._victim = (cell.victim.key, replace(loaded, other_triggers=triggers))
+            self._checksum = self._sum()
         return self._victim[1]
 
     def load(self, victim: Victim, record: VictimRecord) -> LoadedVictim:
         """Load a victim and verify it; nothing is cached."""
         return load_victim(victim, record, self.data(victim), self.device, self.store)
+
+    def check(self) -> None:
+        """Check that what is held is as it was loaded; else drop it, to be loaded again.
+
+        Raises:
+            ChangedInPlaceError: it is not.
+        """
+        if self._sum() != self._checksum:
+            self._data = self._victim = None
+            self._checksum = 0
+            raise ChangedInPlaceError(
+                "the victim, the test images or the training images were changed in place; "
+                "a method gets copies of its own"
+            )
+
+    def _sum(self) -> int:
+        return sum(i * _word_sum(x) for i, x in enumerate(self._held(), start=1)) % 2**64
+
+    def _held(self) -> Iterator[torch.Tensor]:
+        """Yield every tensor that is held."""
+        if self._data is not None:
+            yield from _tensors(self._data)
+        if self._victim is not None:
+            victim = self._victim[1]
+            yield from (*victim.model.parameters(), *victim.model.buffers())
+            yield from victim.before[:2]
+            yield from _tensors(getattr(victim.trigger, "keywords", {}).get("state", {}).values())
+            for test in (victim.test, *victim.other_triggers.values()):
+                yield from (test.clean, test.triggered, test.carries_trigger)
+                yield from map(torch.from_numpy, test.truth)
+
+
+def _tensors(values: Iterable[object]) -> Iterator[torch.Tensor]:
+    return (x for x in values if isinstance(x, torch.Tensor))
+
+
+def _word_sum(tensor: torch.Tensor) -> int:
+    """Return a checksum of a tensor's bytes that depends on their order."""
+    data = tensor.detach().contiguous().flatten().view(torch.uint8)
+    whole = len(data) // (8 * PERIOD) * 8 * PERIOD
+    weights = torch.arange(1, PERIOD + 1, device=data.device)
+    words = data[:whole].view(torch.int64).view(-1, PERIOD).sum(0)
+    rest = data[whole:].to(torch.int64)
+    places = torch.arange(1, len(rest) + 1, device=data.device)
+    return int((words * weights).sum() + (rest * places).sum())

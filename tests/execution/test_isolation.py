@@ -1,0 +1,235 @@
+"""What a defense does to its process, or hides in a network, changes no other number."""
+
+from pathlib import Path
+
+import pytest
+
+from harness.execution.task import Task
+from harness.store.store import store_of
+from tests.helpers import tiny_study
+from tests.helpers.own_defense import write_own
+
+REMEMBERS = """
+    class Remembering(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net, self.shown = model, 0
+        def forward(self, x):
+            self.shown += 1
+            return self.net(x).roll(self.shown, 1)
+    return Remembering()
+"""
+
+
+def test_a_network_that_remembers_is_unstable_and_said_to_be(tmp_path):
+    own = write_own(tmp_path, "remembers.py", REMEMBERS)
+    path = tiny_study.write_study(tmp_path, defenses=[own])
+    record = tiny_study.cell_record(tiny_study.run(path, tmp_path / "out"), "remembers")
+    assert record.status == "unstable"
+    assert "its answers depend on what it was shown before" in record.error
+
+
+CHANGES = {
+    "grad mode": "torch.set_grad_enabled(False)",
+    "default dtype": "torch.set_default_dtype(torch.float64)",
+    "default device": "torch.set_default_device('meta')",
+    "autocast on cpu": "torch.set_autocast_enabled('cpu', True)",
+    "number of threads": "torch.set_num_threads(torch.get_num_threads() + 1)",
+    "mkldnn.enabled": "torch.backends.mkldnn.enabled = False",
+    "cudnn.deterministic": "torch.backends.cudnn.deterministic = False",
+    "deterministic algorithms": "torch.use_deterministic_algorithms(True, warn_only=True)",
+    "working directory": "os.chdir('/')",
+    "alarm": "signal.alarm(2)",
+    "signal handlers": "signal.signal(signal.SIGUSR1, print)",
+    "resource limits": "resource.setrlimit(resource.RLIMIT_AS, (48 << 30, -1))",
+    "environment variables": "os.environ['OF_A_METHOD'] = '1'",
+    "global forward hooks of torch modules": (
+        "nn.modules.module.register_module_forward_hook(lambda m, i, out: out + 1)"
+    ),
+    "BatchNorm2d.forward": "nn.BatchNorm2d.forward = lambda self, x: x",
+    "harness.evaluation.metrics.trigger_rates": (
+        "harness.evaluation.metrics.trigger_rates = lambda *_: {'asr': 0.0, 'ra': 1.0}"
+    ),
+}
+"""What the record says, and the statement of a defense that makes it say so."""
+IMPORTS = "import os, resource, signal, torch, harness.evaluation.metrics"
+
+
+def run_small(folder, *own: str, **how: object):
+    """Run fine-tuning after own defenses, in the worker of these; return the newest records."""
+    defenses = [*own, "none", {"ft": {"epochs": 2}}]
+    path = tiny_study.write_study(folder, defenses=defenses, recipe={"fast": {"epochs": 8}})
+    return tiny_study.run(path, folder / "out", **how)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Return the records of the built-in defenses of a run without others."""
+    return tiny_study.numbers(run_small(tmp_path_factory.mktemp("undisturbed")))
+
+
+def of_others(latest, undisturbed):
+    return {key: x for key, x in tiny_study.numbers(latest).items() if key in undisturbed}
+
+
+@pytest.mark.parametrize("workers", [None, 1])
+def test_what_a_defense_changes_in_its_process_is_put_back_and_said(
+    tmp_path, undisturbed, workers, monkeypatch
+):
+    body = "\n    ".join([IMPORTS, *CHANGES.values(), "return model"])
+    own = write_own(tmp_path, "changes.py", body)
+    monkeypatch.chdir(tmp_path)
+    latest = run_small(Path(), own, workers=workers)
+    assert of_others(latest, undisturbed) == undisturbed
+    record = tiny_study.cell_record(latest, "changes")
+    assert record.status == "ok"
+    said = record.result.notes["process"].removeprefix("put back after it: ").split(", ")
+    assert set(said) == set(CHANGES)
+    plain = tiny_study.cell_record(latest, " / none / ").result
+    assert (record.result.acc, record.result.asr) == (plain.acc, plain.asr)
+    assert all(store_of(tmp_path / "out").has_artifacts(x) for x in latest.values())
+
+
+def test_a_failed_cell_says_what_it_changed(tmp_path):
+    own = write_own(tmp_path, "fails.py", "import os\n    os.chdir('/')\n    raise OSError('no')")
+    record = tiny_study.cell_record(run_small(tmp_path, own), "fails")
+    assert record.error == "OSError: no (put back after it: working directory)"
+
+
+def test_a_thread_that_goes_on_costs_its_worker_alone(tmp_path, undisturbed):
+    body = """import threading, time, torch
+    def disturb():
+        while True:
+            torch.manual_seed(1)
+            time.sleep(0.0001)
+    threading.Thread(target=disturb, name="disturber", daemon=True).start()
+    return model"""
+    latest = run_small(tmp_path, write_own(tmp_path, "leaves.py", body), workers=1)
+    assert of_others(latest, undisturbed) == undisturbed
+    notes = tiny_study.cell_record(latest, "leaves").result.notes
+    assert notes["process"] == "put back after it: threads that go on: disturber"
+
+
+IN_PLACE = """import gc
+    from harness.training.victim import LoadedVictim
+    import torch
+    for held in gc.get_objects():
+        if isinstance(held, LoadedVictim):
+            with torch.no_grad():
+                {}
+    return model"""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "next(held.model.parameters()).data.mul_(1.01)",
+        "held.test.triggered.copy_(held.test.clean[0])",
+    ],
+)
+def test_a_victim_that_is_changed_in_place_fails_that_cell_alone(tmp_path, undisturbed, change):
+    own = write_own(tmp_path, "in_place.py", IN_PLACE.format(change))
+    latest = run_small(tmp_path, own, workers=1)
+    assert of_others(latest, undisturbed) == undisturbed
+    record = tiny_study.cell_record(latest, "in_place")
+    assert record.status == "error"
+    assert "were changed in place" in record.error
+
+
+def test_numpys_and_pythons_random_numbers_repeat_in_any_order(tmp_path):
+    body = """import random
+    import numpy as np
+    from harness.contract import Defended
+    return Defended(model, notes={{"drawn": f"{{np.random.rand()}} {{random.random()}}"}})"""
+    own = [
+        write_own(tmp_path, name, body.replace("{{", "{").replace("}}", "}"))
+        for name in ("a.py", "b.py")
+    ]
+
+    def drawn(out: str, defenses: list[str]) -> list[str]:
+        path = tiny_study.write_study(tmp_path, defenses=defenses)
+        latest = tiny_study.run(path, tmp_path / out)
+        found = [tiny_study.cell_record(latest, f" / {x} / ").result.notes["drawn"] for x in "ab"]
+        assert found[0] != found[1]
+        return found
+
+    assert drawn("one", own) == drawn("two", own) == drawn("three", own[::-1])
+
+
+SLOW = {
+    "sleeps": "import time\n    time.sleep(300)",
+    "catches": """import time
+    while True:
+        try:
+            time.sleep(0.01)
+        except Exception:
+            pass""",
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_method_that_hangs_is_ended_inline_too(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("harness.execution.inline.TIMEOUT_GRACE", 0.5)
+    own = write_own(tmp_path, f"{name}.py", SLOW[name])
+    path = tiny_study.write_study(tmp_path, defenses=[own, "none"], timeout=4)
+    latest = tiny_study.run(path, tmp_path / "out")
+    record = tiny_study.cell_record(latest, name)
+    assert (record.status, record.error) == ("timeout", "OverdueAlarm: no end after 4 s")
+    assert tiny_study.cell_record(latest, "none").status == "ok"
+
+
+def test_a_task_without_a_time_limit_has_a_generous_one(tmp_path):
+    assert Task(tiny_study.load(tiny_study.write_study(tmp_path)).cells[0].victim).limit == 86400
+
+
+BAD = {
+    "nan": (
+        "Defended(model, notes={'x': float('nan')})",
+        "Defended.notes['x'] is a str, not float",
+    ),
+    "tensor": ("Defended(model, notes={'x': budget.images})", "is a str, not Tensor"),
+    "tuple_key": (
+        "Defended(model, notes={(1, 2): 'x'})",
+        "a name in Defended.notes is a str, not tuple",
+    ),
+    "companions": (
+        "Defended(model, companions={(1, 2): model})",
+        "Defended.companions is a str, not",
+    ),
+    "no_network": ("Defended(model, companions={'x': 1})", "is a Module, not int"),
+    "artifacts": ("Defended(model, {'x': [1]})", "Defended.artifacts['x'] is a Tensor, not list"),
+    "list": ("Defended(model, notes=['x'])", "Defended.notes is a dict, not list"),
+    "no_model": ("Defended(None)", "Defended.model is an nn.Module, not NoneType"),
+}
+"""What a defense returns, and what its record says."""
+RAISED = {
+    "surrogate": "ValueError('a \\ud800 b')",
+    "long": "ValueError('x' * 50_000_000)",
+    "leaves": "SystemExit(0)",
+    "unreadable": "type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})()",
+}
+NAMES = """ctx.log(0, **{'a \\ud800': 1.0})
+    return Defended(model, notes={'\\udfff': 'x' * 50_000_000})"""
+
+
+def test_whatever_a_defense_returns_or_raises_becomes_a_record(tmp_path):
+    start = "from harness.contract import Defended\n    "
+    bodies = {name: f"{start}return {value}" for name, (value, _) in BAD.items()}
+    bodies |= {name: f"raise {error}" for name, error in RAISED.items()} | {"texts": start + NAMES}
+    own = [write_own(tmp_path, f"{name}.py", body) for name, body in bodies.items()]
+    latest = tiny_study.run(tiny_study.write_study(tmp_path, defenses=own), tmp_path / "out")
+
+    def record(name: str):
+        return tiny_study.cell_record(latest, f" / {name} / ")
+
+    for name, (_, message) in BAD.items():
+        assert (record(name).status, message in record(name).error) == ("error", True), name
+    assert record("surrogate").error == "ValueError: a ? b"
+    assert record("leaves").error == "SystemExit: 0"
+    assert record("unreadable").error == "Mute: its text can't be read"
+    assert "characters are left out" in record("long").error
+    assert len(record("long").error) < 21_000
+    assert len(record("long").traceback) < 21_000
+    ((name, note),) = record("texts").result.notes.items()
+    assert (name, len(note) < 21_000) == ("?", True)
+    assert record("texts").scalars == [{"step": 0, "a ?": 1}]
