@@ -263,3 +263,9 @@ def test_pickles_that_would_crash_an_unpickler(tmp_path, old):
 def test_a_torchscript_program_is_named(tmp_path):
     torch.jit.script(torch.nn.Sequential(torch.nn.Linear(2, 2))).save(tmp_path / "program.pt")
     assert "a TorchScript program" in refusal(tmp_path / "program.pt")
+
+
+def test_bytes_of_an_unknown_encoding(tmp_path):
+    path = tmp_path / "bad.pt"
+    archive(path, b"\x80\x02c_codecs\nencode\nX\x01\0\0\0aX\x04\0\0\0nine\x86R.")
+    assert "damaged" in refusal(path)

@@ -36,14 +36,13 @@ ALLOWED = {
 }
 STORAGE = re.compile(r"torch\.(\w+Storage|storage\.\w+Storage|b?float\d+|u?int\d+|bool|complex\d+)")
 BROKEN = (
+    ArithmeticError,
     AssertionError,
     AttributeError,
     EOFError,
-    IndexError,
-    KeyError,
+    LookupError,
     MemoryError,
     OSError,
-    OverflowError,
     RuntimeError,
     TypeError,
     UnpicklingError,
