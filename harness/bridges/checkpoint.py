@@ -18,6 +18,7 @@ from harness.data.catalog import CatalogEntry
 from harness.data.info import DataInfo
 from harness.errors import UserError, nearest
 from harness.plan.entries import parse_entry, resolve_method
+from harness.plan.paths import user_path
 from harness.plan.registry import is_function
 from harness.plan.spec import CheckpointFile, MethodSpec, Victim
 from harness.plan.validation import EntryErrors, at, validate
@@ -53,7 +54,7 @@ def victim_of_checkpoint(entry: CheckpointEntry, context: ImportContext) -> Vict
         EntryErrors: a key of the entry is wrong, the file can't be loaded safely, or its weights do
             not fit the architecture.
     """
-    path = (context.base / Path(entry.checkpoint).expanduser()).resolve()
+    path = user_path(context.base, entry.checkpoint)
     with at("checkpoint"):
         if not path.is_file():
             raise UserError(f"no file {path}")

@@ -14,7 +14,7 @@ from harness.bridges.backdoorbench.record_folder import find_records
 from harness.bridges.backdoorbench.victims import RecordEntry, victim_of_record
 from harness.bridges.checkpoint import CheckpointEntry, victim_of_checkpoint
 from harness.bridges.context import ImportContext
-from harness.errors import UserError
+from harness.errors import UserError, nearest
 from harness.plan.spec import Victim
 from harness.plan.validation import validate
 
@@ -27,7 +27,10 @@ def resolve_victims(entry: Any, context: ImportContext) -> list[Victim]:
         EntryErrors: keys of the entry are wrong.
     """
     if not isinstance(entry, dict) or not entry.keys() & {"backdoorbench", "checkpoint"}:
-        raise UserError(f"needs 'backdoorbench: FOLDER' or 'checkpoint: FILE', not {entry!r}")
+        keys = list(entry) if isinstance(entry, dict) else [entry]
+        hints = [nearest(str(key), ["backdoorbench", "checkpoint"]) for key in keys]
+        hint = next((text for text in hints if "did you mean" in text), "")
+        raise UserError(f"needs 'backdoorbench: FOLDER' or 'checkpoint: FILE', not {entry!r}{hint}")
     if "backdoorbench" not in entry:
         return [victim_of_checkpoint(validate(CheckpointEntry, entry), context)]
     records: RecordEntry = validate(RecordEntry, entry)

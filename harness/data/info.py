@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,8 +53,7 @@ class DataInfo:
 
     def identity(self) -> dict[str, Any]:
         """Return everything that can change a result, as plain JSON values; no name and no path."""
-        fields = asdict(self)
-        values = {field: fields[field] for field in ("digest", "mean", "std", "crop", "flip")}
+        values = {name: getattr(self, name) for name in ("digest", "mean", "std", "crop", "flip")}
         return {name: list(x) if isinstance(x, tuple) else x for name, x in values.items()}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from harness.contract import Kind, left_out_of_keys
 from harness.errors import UserError, nearest
 from harness.plan.keys import canonical, file_digest
+from harness.plan.paths import is_user_file, user_path
 from harness.plan.registry import Method, describe
 from harness.plan.spec import MethodSpec
 from harness.plan.validation import at, validate
@@ -81,9 +82,9 @@ def _with_preset(method: Method, overrides: dict[str, Any]) -> dict[str, Any]:
 
 
 def _input_file(base: Path, ref: str, name: str, path: Path) -> Path:
-    file = (base / path.expanduser()).resolve()
     with at(ref, name):
-        if not file.is_file():
+        file = user_path(base, path)
+        if not is_user_file(file):
             raise UserError(f"no file {file}")
     return file
 

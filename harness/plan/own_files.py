@@ -48,7 +48,7 @@ def declaration_faults(info: MethodInfo, function: Callable[..., Any]) -> Iterat
 
 
 def parameter_fault(function: Any, parameters: tuple[str, ...]) -> str | None:
-    """Return what is wrong if a function can't be called with so many arguments, else None."""
+    """Return what is wrong if a function can't be called with these parameters, else None."""
     if not inspect.isfunction(function):
         return None
     try:

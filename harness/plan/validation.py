@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
-from typing import Any
+from dataclasses import fields, is_dataclass
+from typing import Any, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
 from harness.errors import UserError, nearest
 
@@ -16,6 +18,10 @@ Location = tuple[str | int, ...]
 """Keys and list indices that lead to a value."""
 Fault = tuple[Location, str]
 """Where, relative to the value that was validated, and what is wrong."""
+INTEGERS = range(-(2**63), 2**63)
+"""The integers that records can hold."""
+NOT_64_BITS = "a whole number of at most 64 bits is needed"
+NOT_FINITE = "a finite number is needed"
 
 
 class EntryErrors(UserError):
@@ -48,25 +54,84 @@ def validate(kind: type, values: Any) -> Any:
         EntryErrors: every unknown, missing or wrong key.
     """
     try:
-        return _adapter(kind).validate_python(values, extra="forbid")
+        built = _adapter(kind).validate_python(values, extra="forbid")
     except ValidationError as error:
-        known = [field.name for field in fields(kind)]
-        faults = [(fault["loc"], _message(fault, known)) for fault in error.errors()]
+        faults = [(_location(fault), _message(fault, kind)) for fault in error.errors()]
         raise EntryErrors(faults) from error
+    except (OverflowError, RecursionError) as error:
+        raise UserError(f"a value is too large or refers to itself: {error}") from error
+    if wrong := list(_wrong_numbers(values, built, ())):
+        raise EntryErrors(wrong)
+    return built
 
 
 @functools.cache
 def _adapter(kind: type) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+    try:
+        return TypeAdapter(kind)
+    except (PydanticUserError, NameError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"the type of a field of {kind.__name__} is unusable: {reason}") from error
 
 
-def _message(fault: Any, known: list[str]) -> str:
+def _wrong_numbers(given: Any, built: Any, location: Location) -> Iterator[Fault]:
+    """Yield what is no number although it became one, and numbers that no key can hold."""
+    if is_dataclass(built):
+        if given is not built:
+            for field in fields(built):
+                child = given.get(field.name) if isinstance(given, dict) else None
+                yield from _wrong_numbers(
+                    child, getattr(built, field.name, None), (*location, field.name)
+                )
+    elif isinstance(built, dict):
+        for key, child in built.items():
+            before = given.get(key) if isinstance(given, dict) else None
+            yield from _wrong_numbers(before, child, (*location, str(key)))
+    elif isinstance(built, list | tuple):
+        for i, child in enumerate(built):
+            parallel = isinstance(given, list | tuple) and i < len(given)
+            yield from _wrong_numbers(given[i] if parallel else None, child, (*location, i))
+    elif isinstance(built, int | float) and not isinstance(built, bool):
+        if isinstance(given, bool):
+            yield location, f"a number is needed, not {str(given).lower()}"
+        elif isinstance(built, float) and not math.isfinite(built):
+            yield location, f"{NOT_FINITE}, not {built}"
+        elif isinstance(built, int) and built not in INTEGERS:
+            yield location, NOT_64_BITS
+
+
+def _location(fault: Any) -> Location:
+    return tuple(part if isinstance(part, int) else str(part) for part in fault["loc"])
+
+
+def _message(fault: Any, kind: type) -> str:
     location, value = fault["loc"], fault["input"]
     if fault["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
-        hint = nearest(str(location[-1]), known) if len(location) == 1 else ""
-        return f"unknown key {location[-1]!r}{hint}"
+        return f"unknown key {location[-1]!r}{nearest(str(location[-1]), _keys(kind, location))}"
     if fault["type"] in {"missing", "missing_argument"}:
         return f"{location[-1]!r} is missing"
-    shown = "" if isinstance(value, dict | list) else f", not {value!r}"
+    shown = "" if isinstance(value, dict | list) else f", not {_shortened(repr(value))}"
     message = f"{fault['msg']}{shown}".replace("Input should", "should")
+    if fault["type"] == "literal_error" and isinstance(value, str):
+        hint = nearest(value, re.findall("'([^']*)'", fault["ctx"]["expected"]))
+        message += hint if "did you mean" in hint else ""
     return message.removeprefix("Value error, ")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:80]}... ({len(text):,} characters)"
+
+
+def _keys(kind: Any, location: Location) -> list[str]:
+    """Return the keys of the dataclass that holds the last key of a location, if it is one."""
+    for part in location[:-1]:
+        options = [x for x in (get_args(kind) or (kind,)) if x is not type(None)]
+        hints = get_type_hints(options[0]) if is_dataclass(options[0]) else {}
+        if get_origin(kind) in {list, tuple} and isinstance(part, int):
+            kind = options[0]
+        elif part in hints:
+            kind = hints[str(part)]
+        else:
+            return []
+    kind = next((x for x in (kind, *get_args(kind)) if is_dataclass(x)), None)
+    return [] if kind is None else [field.name for field in fields(kind)]

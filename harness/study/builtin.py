@@ -6,6 +6,7 @@ import importlib.resources
 from pathlib import Path
 
 from harness.errors import UserError, nearest
+from harness.plan.paths import is_user_file
 
 
 def builtin_studies() -> dict[str, Path]:
@@ -24,7 +25,7 @@ def find_study(name: str | Path) -> Path:
         UserError: it is neither. A missing file that ends in .yaml is reported when it is read.
     """
     path = Path(name)
-    if path.is_file() or path.suffix == ".yaml":
+    if is_user_file(path) or path.suffix == ".yaml":
         return path
     studies = builtin_studies()
     if path.as_posix() not in studies:

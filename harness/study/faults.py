@@ -10,6 +10,11 @@ from harness.errors import UserError
 from harness.plan.validation import faults_of
 from harness.study.yamlfile import YamlFile
 
+MOST_LINES = 100
+"""Faults that are shown; a file may have thousands of the same."""
+MOST_CHARACTERS = 1000
+"""Characters of one fault; a value in it may be megabytes long."""
+
 T = TypeVar("T")
 
 
@@ -19,10 +24,15 @@ class FaultCollector:
     def __init__(self, file: YamlFile) -> None:
         self.file = file
         self.lines: list[str] = []
+        self.keys: set[str | int] = set()
+        """The keys of the file that have a fault."""
 
     def add(self, location: Sequence[str | int], message: str) -> None:
         """Note a fault at a location of the file."""
-        self.lines.append(f"{self.file.where(location)}: {message}")
+        self.keys.update(location[:1])
+        text = f"{self.file.where(location)}: {' '.join(message.splitlines())}"
+        shown = text[:MOST_CHARACTERS]
+        self.lines.append(shown if shown == text else f"{shown}... ({len(text):,} characters)")
 
     @contextmanager
     def catch(self, *location: str | int) -> Iterator[None]:
@@ -32,11 +42,16 @@ class FaultCollector:
         except UserError as error:
             for below, message in faults_of(error):
                 self.add((*location, *below), message)
+        except OSError as error:
+            self.add(location, f"{error.strerror or error}: {error.filename}")
 
     def raise_all(self) -> None:
         """Raise one UserError with a line per fault, if there is any."""
         if self.lines:
-            raise UserError("\n".join(dict.fromkeys(self.lines)))
+            distinct = list(dict.fromkeys(self.lines))
+            hidden = len(distinct) - MOST_LINES
+            more = [f"{self.file.path}: {hidden:,} more faults"] if hidden > 0 else []
+            raise UserError("\n".join(distinct[:MOST_LINES] + more))
 
     def resolve_list(
         self,
@@ -50,12 +65,20 @@ class FaultCollector:
         for i, entry in enumerate(entries):
             with self.catch(key, i):
                 resolved.append(resolve(entry))
-        if not self.lines:
+        if key not in self.keys:
             self.require_distinct(key, [identity(x) for x in resolved])
         return resolved
 
     def require_distinct(self, key: str, values: list[Any]) -> None:
         """Note every value of a list that is a repetition."""
-        for i, value in enumerate(values):
-            if value in values[:i]:
-                self.add((key, i), f"the same as {key}[{values.index(value)}]")
+        first: dict[object, int] = {}
+        for i, value in enumerate(map(_hashable, values)):
+            if first.setdefault(value, i) < i:
+                self.add((key, i), f"the same as {key}[{first[value]}]")
+
+
+def _hashable(value: Any) -> object:
+    """Return a value that is equal to another's exactly if the two are equal."""
+    if isinstance(value, dict):
+        return frozenset((key, _hashable(child)) for key, child in value.items())
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value

@@ -12,22 +12,25 @@ from harness.data.cache import default_cache
 from harness.data.info import DataInfo
 from harness.errors import UserError
 from harness.plan.budget import BudgetSpec
-from harness.plan.spec import Cell
+from harness.plan.names import NO_DEFENSE
+from harness.plan.spec import Cell, Victim
 from harness.plan.study import Study
 from harness.plan.validation import faults_of, validate
 from harness.study.builtin import find_study
 from harness.study.cells import plan_cell
 from harness.study.faults import FaultCollector
 from harness.study.resolve import Resolver
-from harness.study.schema import Skip, StudyFile
+from harness.study.schema import Skip, StudyFile, fault_of_name
 from harness.study.victims import (
     PlannedAttack,
     TrainingSetup,
     all_victims,
     clean_models,
-    triggers_for,
+    triggers_by_clean_model,
 )
 from harness.study.yamlfile import YamlFile
+
+MOST_CELLS = 100_000
 
 
 def load_study(study: str | Path, root: Path | None = None, cache: Path | None = None) -> Study:
@@ -57,15 +60,18 @@ def load_study(study: str | Path, root: Path | None = None, cache: Path | None =
     _check_budgets(faults, budgets, data + [victim.data for victim in imported])
     figures = resolver.figures(file.figures)
     target = resolver.target(file.target, data)
-    faults.raise_all()
-    _check_attacks(faults, attacks, data, target)
+    if not faults.keys & {"attacks", "rates", "target"}:
+        _check_attacks(faults, attacks, data, target)
+    if file.name is None and (fault := fault_of_name(path.stem)):
+        faults.add((), f"the file's name is the study's unless it has the key 'name': {fault}")
     faults.raise_all()
     setups = [
         TrainingSetup(info, model, recipe, recipe_name, file.seeds)
         for info, model in itertools.product(data, models)
     ]
+    _check_size(faults, file, setups, attacks, imported)
     victims = all_victims(setups, attacks, target)
-    triggers = {victim.key: triggers_for(victim, victims) for victim in victims if victim.is_clean}
+    triggers = triggers_by_clean_model(victims)
     cells = [
         plan_cell(victim, defense, budget, file, triggers.get(victim.key, ()))
         for victim, budget, defense in itertools.product(victims + imported, budgets, defenses)
@@ -92,35 +98,50 @@ def _read_schema(faults: FaultCollector) -> StudyFile:
         known = ", ".join(field.name for field in fields(StudyFile))
         faults.add((), f"a study is a mapping with the keys {known}")
         faults.raise_all()
+    unusable = list(faults.file.unusable_values())
+    for location, message in unusable:
+        faults.add(location, message)
+    absent = {location[0] for location, _ in unusable if location}
+    named = {key: x for key, x in content.items() if isinstance(key, str) and key not in absent}
     try:
-        file: StudyFile = validate(StudyFile, content)
+        file: StudyFile = validate(StudyFile, {**_instead_of(absent), **named})
     except UserError as error:
         invalid = faults_of(error)
         for location, message in invalid:
             faults.add(location, message)
-        return _without_invalid_keys(faults, content, {location[0] for location, _ in invalid})
+        absent |= {location[0] for location, _ in invalid}
+        rest = {key: value for key, value in named.items() if key not in absent}
+        file = validate(StudyFile, {**_instead_of(absent), **rest})
     for key in file.missing_keys():
-        faults.add((key,), f"{key!r} is missing")
+        if key not in absent:
+            faults.add((key,), f"{key!r} is missing")
     return file
 
 
-def _without_invalid_keys(
-    faults: FaultCollector, content: dict[str, Any], invalid: set[str | int]
-) -> StudyFile:
-    """Return the file without its invalid keys, or raise all faults if the rest is no study."""
-    try:
-        rest = {key: value for key, value in content.items() if key not in invalid}
-        file: StudyFile = validate(StudyFile, rest)
-    except UserError:
-        faults.raise_all()
-        raise
-    return file
+def _instead_of(absent: set[str | int]) -> dict[str, Any]:
+    """Return values for the required keys that are faulty, so that the others can be checked."""
+    values = {"defenses": [NO_DEFENSE], "budgets": [{"spc": 1}], "seeds": [0]}
+    return {key: value for key, value in values.items() if key in absent}
 
 
 def _check_budgets(faults: FaultCollector, budgets: list[BudgetSpec], data: list[DataInfo]) -> None:
     for (i, budget), info in itertools.product(enumerate(budgets), data):
         if fault := budget.fault(info.train_counts):
             faults.add(("budgets", i), f"{info.name}: {fault}")
+
+
+def _check_size(
+    faults: FaultCollector,
+    file: StudyFile,
+    setups: list[TrainingSetup],
+    attacks: list[PlannedAttack],
+    imported: list[Victim],
+) -> None:
+    trained = len(setups) * len(file.seeds) * sum(len(attack.rates) for attack in attacks)
+    cells = (trained + len(imported)) * len(file.budgets) * len(file.defenses)
+    if cells > MOST_CELLS:
+        faults.add((), f"{cells:,} cells; a study has at most {MOST_CELLS:,}")
+        faults.raise_all()
 
 
 def _check_attacks(

@@ -13,11 +13,12 @@ from harness.bridges.imported_victims import once_per_seed, resolve_victims
 from harness.bridges.script.entry import resolve_defense
 from harness.contract import RECIPES, DefenseInfo, MethodInfo, ModelInfo, Recipe, Target
 from harness.data.cache import prepare
-from harness.data.info import DataInfo
+from harness.data.info import DataInfo, open_arrays
 from harness.data.options import DataOptions
 from harness.errors import UserError, nearest
 from harness.plan.budget import BudgetSpec
 from harness.plan.entries import label_suffix, parse_entry, resolve_method
+from harness.plan.paths import expanded, is_user_file, user_path
 from harness.plan.report_names import figure_names
 from harness.plan.spec import MethodSpec, Victim
 from harness.plan.validation import at, validate
@@ -45,7 +46,8 @@ class Resolver:
         with at(name, prefix=f"{name}: "):
             options = validate(DataOptions, overrides)
         if options.path is not None:
-            options = replace(options, path=str(self.base / Path(options.path).expanduser()))
+            with at(name, "path", prefix=f"{name}: "):
+                options = replace(options, path=str(expanded(self.base, options.path)))
         return prepare(name, options, self.root, self.cache)
 
     def models(self, entries: list[Any]) -> list[MethodSpec[ModelInfo]]:
@@ -119,8 +121,8 @@ class Resolver:
 
     def _figure(self, entry: str) -> str:
         if entry.endswith(".py"):
-            file = (self.base / Path(entry).expanduser()).resolve()
-            if not file.is_file():
+            file = user_path(self.base, entry)
+            if not is_user_file(file):
                 raise UserError(f"no file {file}")
             return str(file)
         if entry not in figure_names():
@@ -132,12 +134,17 @@ class Resolver:
         if target == "all-to-all":
             return "all-to-all"
         if isinstance(target, bool) or not isinstance(target, int):
-            message = f"a class number or all-to-all is needed, not {target!r}"
+            hint = nearest(str(target), ["all-to-all"])
+            hint = hint if "did you mean" in hint else ""
+            message = f"a class number or all-to-all is needed, not {target!r}{hint}"
             self.faults.add(("target",), message)
             return 0
         for info in data:
             if not 0 <= target < info.classes:
                 message = f"{info.name} has the classes 0 to {info.classes - 1}, not {target}"
+                self.faults.add(("target",), message)
+            elif (open_arrays(info).test_labels == target).all():
+                message = f"all test images of {info.name} are of class {target}: no ASR on them"
                 self.faults.add(("target",), message)
         return target
 

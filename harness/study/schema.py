@@ -13,6 +13,31 @@ from harness.plan.gate import Gate
 from harness.plan.report_names import figure_names
 from harness.plan.spec import Cell
 
+MOST_LETTERS = 100
+
+
+def fault_of_name(name: str) -> str | None:
+    """Return why a study can't have a name, which is also that of its report's folder."""
+    if len(name) > MOST_LETTERS:
+        return f"a name of at most {MOST_LETTERS} letters is needed, not of {len(name):,}"
+    plain = bool(name) and all(letter.isalnum() or letter in " -_.+,()" for letter in name)
+    if not plain or name[0] in " ." or name[-1] == " ":
+        return (
+            "a name has letters, digits, spaces and -_.+,() and does not begin with a dot or a "
+            f"space, unlike {name!r}"
+        )
+    return f"{name!r} is a folder of every store" if name in RESERVED else None
+
+
+RESERVED = {"store"}
+
+
+def _valid_name(name: str) -> str:
+    if fault := fault_of_name(name):
+        raise ValueError(fault)
+    return name
+
+
 AtLeastOne = Annotated[list[Any], MinLen(1)]
 
 
@@ -22,7 +47,7 @@ NOT_A_RATE = "a share below 1, or a whole number of samples, is needed"
 def _share_or_count(value: float) -> float:
     if 0 < value < 1:
         return value
-    if value >= 1 and value == int(value):
+    if 1 <= value < 2**63 and value == int(value):
         return int(value)
     raise ValueError(NOT_A_RATE)
 
@@ -37,6 +62,7 @@ Rate = Annotated[float, BeforeValidator(_no_bool), AfterValidator(_share_or_coun
 """A share of the training samples below 1, or their number."""
 Rates = Annotated[list[Rate], MinLen(1)]
 Seed = Annotated[int, Ge(0)]
+"""At most 64 bits, as every integer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +114,7 @@ class StudyFile:
     victims: AtLeastOne = field(default_factory=list)
     """Models that were trained elsewhere; a study of these alone needs no data, models and
     attacks."""
-    name: str | None = None
+    name: Annotated[str, AfterValidator(_valid_name)] | None = None
     """The study's name on boards and of its report's folder; by default the file's name."""
     recipe: Any = "paper"
     """How victims are trained: ``paper``, ``fast``, or ``{paper: {epochs: 50}}``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass, replace
@@ -123,8 +124,12 @@ def _without_rates(entry: Any, shared: list[float]) -> tuple[Any, list[float]]:
 
 def clean_model_of(victim: Victim) -> Victim:
     """Return the clean model with a victim's data, architecture, recipe and seed."""
-    no_attack = resolve_method("attack", NO_ATTACK, Path())
-    return replace(victim, attack=no_attack, rate=0.0, target=0, clean=None)
+    return replace(victim, attack=_no_attack(), rate=0.0, target=0, clean=None)
+
+
+@functools.cache
+def _no_attack() -> MethodSpec[AttackInfo]:
+    return resolve_method("attack", NO_ATTACK, Path())
 
 
 def clean_models(victims: list[Victim], gate: Gate) -> dict[str, Victim]:
@@ -145,19 +150,20 @@ def clean_models(victims: list[Victim], gate: Gate) -> dict[str, Victim]:
     return {key: model for key, model in clean.items() if model.key in trained}
 
 
-def triggers_for(clean: Victim, victims: list[Victim]) -> tuple[Victim, ...]:
-    """Return the victims whose triggers a clean model is evaluated with.
+def triggers_by_clean_model(victims: list[Victim]) -> dict[str, tuple[Victim, ...]]:
+    """Return the victims whose triggers a clean model is evaluated with, by the clean model's key.
 
     They are, per attack, the one with the highest rate on the same data, model and seed.
     """
-    best: dict[str, Victim] = {}
+    best: dict[Any, dict[str, Victim]] = {}
     for victim in victims:
-        alike = (victim.data, victim.model, victim.seed) == (clean.data, clean.model, clean.seed)
-        known = best.get(victim.attack.label)
-        if (
-            alike
-            and not victim.is_clean
-            and (known is None or victim.poison_rate > known.poison_rate)
-        ):
-            best[victim.attack.label] = victim
-    return tuple(best.values())
+        if not victim.is_clean:
+            alike = best.setdefault((victim.data, victim.model, victim.seed), {})
+            known = alike.get(victim.attack.label)
+            if known is None or victim.poison_rate > known.poison_rate:
+                alike[victim.attack.label] = victim
+    return {
+        clean.key: tuple(best.get((clean.data, clean.model, clean.seed), {}).values())
+        for clean in victims
+        if clean.is_clean
+    }

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract import DefenseInfo
+from harness.errors import UserError, nearest
 from harness.plan.entries import parse_entry, resolve_method
 from harness.plan.keys import digest, file_digest
-from harness.plan.registry import Method, describe
+from harness.plan.paths import expanded, user_path
+from harness.plan.registry import Method, describe, names
 from harness.plan.spec import MethodSpec
 from harness.plan.validation import EntryErrors, Fault, at, validate
 
@@ -28,8 +30,13 @@ def resolve_defense(entry: Any, base: Path) -> MethodSpec[DefenseInfo]:
         UserError: unknown method.
         EntryErrors: its overrides are wrong.
     """
-    is_script = isinstance(entry, dict) and list(entry) == [NAME]
-    return _resolve_script(entry, base) if is_script else resolve_method("defense", entry, base)
+    name, _ = parse_entry(entry)
+    if name == NAME:
+        return _resolve_script(entry, base)
+    known = [*names("defense"), NAME]
+    if ".py" not in name and name not in known:
+        raise UserError(f"unknown defense {name!r}{nearest(name, known)}")
+    return resolve_method("defense", entry, base)
 
 
 def _resolve_script(entry: Any, base: Path) -> MethodSpec[DefenseInfo]:
@@ -39,10 +46,10 @@ def _resolve_script(entry: Any, base: Path) -> MethodSpec[DefenseInfo]:
     with at(NAME):
         hyper = validate(method.hyper, overrides)
     settings = asdict(hyper)
-    settings["root"] = str((base / Path(hyper.root).expanduser()).resolve())
+    settings["root"] = str(user_path(base, hyper.root))
     settings["python"] = _python(hyper.python, base)
     if hyper.config is not None:
-        settings["config"] = str((base / Path(hyper.config).expanduser()).resolve())
+        settings["config"] = str(user_path(base, hyper.config))
     if missing := _missing_files(settings, hyper.python):
         raise EntryErrors([((NAME, key), message) for (key, *_), message in missing])
     label = _label(hyper)
@@ -70,8 +77,9 @@ def _python(name: str | None, base: Path) -> str:
     """
     if name is None:
         return sys.executable
-    path = Path(name).expanduser()
-    return (shutil.which(name) or name) if path.name == name else str(base.absolute() / path)
+    if Path(name).name == name:
+        return shutil.which(name) or name
+    return str(expanded(base.absolute(), name))
 
 
 def _missing_files(settings: dict[str, Any], python: str | None) -> list[Fault]:
