@@ -15,6 +15,7 @@ from harness.bridges.context import (
 )
 from harness.contract import AttackInfo, Target
 from harness.data.catalog import CatalogEntry
+from harness.data.image_formats import open_image
 from harness.data.info import DataInfo
 from harness.errors import UserError, nearest
 from harness.plan.entries import parse_entry, resolve_method
@@ -68,6 +69,8 @@ def victim_of_checkpoint(entry: CheckpointEntry, context: ImportContext) -> Vict
         target = _target(entry.target, data)
     with at("trigger"):
         attack = _trigger(entry.trigger, context.base)
+        if attack.ref == str(TRIGGERS / "patch.py"):
+            _require_patch_fits(attack.hyper, data)
     with at("checkpoint"):
         digest = imported_weights_digest(path, model, data, context.cache)
     return Victim(
@@ -94,6 +97,21 @@ def _trigger(entry: Any, base: Path) -> MethodSpec[AttackInfo]:
     except EntryErrors as error:
         faults = [((name, *location[1:]), message) for location, message in error.faults]
         raise EntryErrors(faults) from error
+
+
+def _require_patch_fits(hyper: dict[str, Any], data: DataInfo) -> None:
+    _, height, width = data.shape
+    with at("patch"):
+        try:
+            with open_image(Path(hyper["image"])) as image:
+                columns, rows = image.size
+        except OSError as error:
+            raise UserError(f"not an image: {hyper['image']}") from error
+        top, left = hyper["position"] or (height - rows, width - columns)
+        if min(top, left) < 0 or top + rows > height or left + columns > width:
+            raise UserError(
+                f"a patch of {rows}x{columns} at {top}, {left} does not fit into {height}x{width}"
+            )
 
 
 def _normalised(data: DataInfo, entry: Any) -> DataInfo:

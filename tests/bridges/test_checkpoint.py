@@ -115,6 +115,10 @@ BAD = {
         {"trigger": {"patch": {"image": "patch.png", "positon": [0, 0]}}},
         "unknown key 'positon'; did you mean 'position'?",
     ),
+    "patch beyond the image": (
+        {"trigger": {"patch": {"image": "patch.png", "position": [29, 29]}}},
+        "victims[0].trigger.patch: a patch of 2x2 at 29, 29 does not fit into 8x8",
+    ),
     "trigger's file": ({"trigger": {"patch": {"image": "no.png"}}}, "no file"),
     "function": ({"trigger": "own.py:korner"}, "no function 'korner'; did you mean 'corner'?"),
     "target": (
