@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from harness.store.store import Store
 
 USER_ERROR, INTERRUPTED = 2, 130
+TWICE = ": what is open may be run twice; the results are the same"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -95,6 +96,7 @@ def run(
     """
     from harness.execution.options import Options
     from harness.execution.run import run_study
+    from harness.execution.run_lock import run_lock
     from harness.execution.selection import Selection
     from harness.execution.signals import Interrupted
     from harness.execution.slots import HardwareRequest
@@ -113,7 +115,10 @@ def run(
     if launch["launcher"] == "slurm":
         return _submit(study, store, options, launch["sbatch"], out)
     try:
-        latest = run_study(study, store, options, console(stderr=True))
+        with run_lock(study.path, store) as holder:
+            if holder:
+                click.echo(f"{study.path} is already being run by {holder}{TWICE}", err=True)
+            latest = run_study(study, store, options, console(stderr=True))
     except Interrupted as signal:
         print_progress(study, store.latest())
         click.echo(f"ended by {signal}; finished cells are kept, run again to go on", err=True)

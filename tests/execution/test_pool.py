@@ -105,6 +105,9 @@ def test_two_runs_at_once_share_a_store(tmp_path, reference):
     runs = [start(study, out), start(study, out)]
     stderr = [process.communicate(timeout=300)[1] for process in runs]
     assert [process.returncode for process in runs] == [0, 0], stderr
+    told = [line for text in stderr for line in text.splitlines() if "already being run by" in line]
+    assert len(told) == 1
+    assert f"process {runs[0].pid} on " in told[0] or f"process {runs[1].pid} on " in told[0]
     assert failing_defenses.results(out) == reference[0]
     lines = list(Store(out / "store").lines())
     assert 3 <= len(lines) <= 6  # at worst, each is run twice
