@@ -45,8 +45,17 @@ def trigger(images: torch.Tensor, state: dict[str, torch.Tensor]) -> torch.Tenso
     return torch.lerp(images, state["patch"], inside)  # exact at 0 and 1, faster than torch.where
 
 
+def fault(hyper: Hyper, shape: tuple[int, int, int]) -> str | None:
+    """Return why the square does not fit into images of a shape, (C, H, W), else None."""
+    _, height, width = shape
+    if hyper.image is not None or hyper.size + hyper.margin <= min(height, width):
+        return None
+    return f"a patch of {hyper.size} with margin {hyper.margin} is larger than {height}x{width}"
+
+
 @attack(
     trigger=trigger,
+    fault=fault,
     paper="BadNets: Identifying Vulnerabilities in the Machine Learning Model Supply Chain, "
     "arXiv 1708.06733",
     year=2017,
@@ -68,12 +77,10 @@ def _patch(shape: torch.Size, hyper: Hyper) -> torch.Tensor:
 def _mask(patch: torch.Tensor, hyper: Hyper) -> torch.Tensor:
     if hyper.image is not None:
         return (patch.amax(0, keepdim=True) > 0).float()
-    height, width = patch.shape[1:]
+    channels, height, width = patch.shape
+    if reason := fault(hyper, (channels, height, width)):
+        raise ValueError(reason)
     bottom, right = height - hyper.margin, width - hyper.margin
-    if min(bottom, right) < hyper.size:
-        raise ValueError(
-            f"a patch of {hyper.size} with margin {hyper.margin} is larger than {height}x{width}"
-        )
     mask = torch.zeros_like(patch[:1])
     mask[:, bottom - hyper.size : bottom, right - hyper.size : right] = 1
     return mask

@@ -51,6 +51,9 @@ class AttackInfo(MethodInfo):
     """``prepare(train, goal, hyper, ctx)`` returns tensors by name that are computed once and
     shared by the victims of every poison rate (an optimised pattern, a trained encoder). They come
     back as ``TrainingSet.prepared``."""
+    fault: Callable[..., str | None] | None = field(default=None, repr=False)
+    """``fault(hyper, shape)`` returns why the trigger can't be put on images of ``shape`` (C, H,
+    W), else None. It is called at planning and imports nothing heavy."""
     clean_model: bool = False
     """Whether it needs a model trained without poison by the victim's recipe:
     ``TrainingSet.clean_model``."""

@@ -22,6 +22,7 @@ PARAMETERS = {
     "model": ("channels", "classes", "hyper"),
     "trigger": ("images", "state"),
     "prepare": ("train", "goal", "hyper", "ctx"),
+    "fault": ("hyper", "shape"),
     "cohort": ("model", "budgets", "hyper", "contexts"),
 }
 """What the harness calls each function of a method with, by position."""
@@ -37,7 +38,7 @@ def declaration_faults(info: MethodInfo, function: Callable[..., Any]) -> Iterat
             yield f"{'.'.join(map(str, location))}: {message}"
     functions: dict[str, Any] = {info.kind: function}
     if isinstance(info, AttackInfo):
-        functions |= {"trigger": info.trigger, "prepare": info.prepare}
+        functions |= {"trigger": info.trigger, "prepare": info.prepare, "fault": info.fault}
     if isinstance(info, DefenseInfo):
         functions |= {"cohort": info.cohort}
         if info.needs == "external":  # it also gets the test set

@@ -15,7 +15,7 @@ from harness.errors import UserError
 from harness.plan.entries import parse_entry, resolve_method
 from harness.plan.gate import Gate
 from harness.plan.names import NO_ATTACK
-from harness.plan.registry import is_function
+from harness.plan.registry import describe, is_function
 from harness.plan.spec import (
     MethodSpec,
     Victim,
@@ -45,6 +45,10 @@ class PlannedAttack:
             return None
         if target == "all-to-all" and not info.all_to_all:
             return f"{name} sends all classes to one target; it has no all-to-all form"
+        if info.fault is not None:
+            hyper = validate(describe("attack", self.method.ref).hyper, self.method.hyper)
+            if reason := info.fault(hyper, data.shape):
+                return f"{name}: {data.name}: {reason}"
         total = sum(data.train_counts)
         available = total
         if info.clean_label and isinstance(target, int):

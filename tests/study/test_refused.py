@@ -34,6 +34,11 @@ def faults(tmp_path, text="", **changes) -> list[str]:
         ('timeout: "inf"', "timeout", "a finite number is needed, not inf"),
         ("recipe: {fast: {lr: .inf}}", "recipe.fast.lr", "a finite number is needed, not inf"),
         ("budgets: [{ratio: .nan}]", "budgets[0].ratio", "a finite number is needed, not nan"),
+        (
+            "attacks: [{badnets: {size: 3, margin: 6}}]",
+            "attacks[0]",
+            "a patch of 3 with margin 6 is larger than 8x8",
+        ),
         ("seeds: [2026-01-01]", "seeds[0]", "should be a valid integer"),
         ("seeds: [!!int abc]", "not YAML", "no int of at most 4,300 digits"),
         (f"seeds: [{'9' * 5000}]", "not YAML", "no int of at most 4,300 digits"),
