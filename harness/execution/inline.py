@@ -44,7 +44,7 @@ def run_inline(schedule: Schedule, store: Store, slot: Slot, listener: RunListen
 
 @contextmanager
 def alarm(seconds: float) -> Iterator[None]:
-    """Raise OverdueAlarm in the block after so many seconds, and every second from then on.
+    """Raise OverdueAlarm in the block after a number of seconds, and every second from then on.
 
     Only in the main thread of a process; a call into C code is interrupted when it returns.
     """

@@ -203,7 +203,7 @@ SETTINGS: dict[str, Setting] = {
 class ProcessState:
     """The state of the process before a task, to be put back after it.
 
-    Whoever runs a task calls ``restore`` as soon as foreign code has ended: a setting such as
+    Whoever runs a task calls ``restore`` as soon as the method has ended: a setting such as
     autocast would change the evaluation, and the tasks that come after it.
     """
 

@@ -32,7 +32,7 @@ class WorkerSession:
     _data: DeviceDataset | None = None
     _victim: tuple[str, LoadedVictim] | None = None
     _checksum: int = 0
-    """Of everything that is held."""
+    """The checksum of everything that is held, as it was loaded."""
 
     def data(self, victim: Victim) -> DeviceDataset:
         """Return the victim's data set."""
