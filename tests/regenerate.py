@@ -33,6 +33,7 @@ TYPES = {
     "list[Skip]": "list of mappings",
     "list[str]": "list of names",
     "str | None": "text",
+    "Annotated[str, AfterValidator(_valid_name)] | None": "text",
 }
 """What the annotations of a study file mean to its author."""
 MIXED = {"recipe": "name or mapping", "target": "class number or name"}

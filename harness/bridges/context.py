@@ -44,7 +44,7 @@ def imported_weights_digest(
     Raises:
         UserError: the file can't be loaded safely, or its weights do not fit.
     """
-    from harness.bridges.backdoorbench.inspect_record import inspect_weights
+    from harness.bridges.files.inspect_weights import inspect_weights
 
     arguments = [model.identity, data.classes, data.shape[0]]
     inspection = cached_inspection(

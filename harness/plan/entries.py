@@ -8,9 +8,10 @@ from typing import Any
 
 from harness.contract import Kind, left_out_of_keys
 from harness.errors import UserError, nearest
+from harness.plan.declarations import check_declaration
 from harness.plan.keys import canonical, file_digest
 from harness.plan.paths import is_user_file, user_path
-from harness.plan.registry import Method, describe
+from harness.plan.registry import Method, describe, find
 from harness.plan.spec import MethodSpec
 from harness.plan.validation import at, validate
 
@@ -44,6 +45,7 @@ def resolve_method(kind: Kind, entry: Any, base: Path) -> MethodSpec[Any]:
     """
     ref, overrides = parse_entry(entry)
     method = describe(kind, ref, base)
+    check_declaration(method, find(kind, ref, base))
     with at(ref, prefix=f"{method.name}: "):
         hyper = validate(method.hyper, _with_preset(method, overrides))
     values = asdict(hyper)

@@ -1,4 +1,4 @@
-"""Checks of a method file at planning: what would fail only after its victims were trained."""
+"""What a user's own file needs to run: functions that can be called, imports that exist."""
 
 from __future__ import annotations
 
@@ -6,46 +6,10 @@ import ast
 import functools
 import importlib.util
 import inspect
-from collections.abc import Callable, Iterator
-from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.contract.declare import AttackInfo, DefenseInfo, MethodInfo
-from harness.errors import UserError, nearest
-from harness.plan.keys import canonical
-from harness.plan.validation import faults_of, validate
-
-PARAMETERS = {
-    "attack": ("train", "goal", "hyper", "ctx"),
-    "defense": ("model", "budget", "hyper", "ctx"),
-    "model": ("channels", "classes", "hyper"),
-    "trigger": ("images", "state"),
-    "prepare": ("train", "goal", "hyper", "ctx"),
-    "fault": ("hyper", "shape"),
-    "cohort": ("model", "budgets", "hyper", "contexts"),
-}
-"""What the harness calls each function of a method with, by position."""
-
-
-def declaration_faults(info: MethodInfo, function: Callable[..., Any]) -> Iterator[str]:
-    """Yield what is wrong with a declaration and with the parameters of its functions."""
-    declared = {field.name: getattr(info, field.name) for field in fields(info)}
-    try:
-        validate(type(info), declared)
-    except UserError as error:
-        for location, message in faults_of(error):
-            yield f"{'.'.join(map(str, location))}: {message}"
-    functions: dict[str, Any] = {info.kind: function}
-    if isinstance(info, AttackInfo):
-        functions |= {"trigger": info.trigger, "prepare": info.prepare, "fault": info.fault}
-    if isinstance(info, DefenseInfo):
-        functions |= {"cohort": info.cohort}
-        if info.needs == "external":  # it also gets the test set
-            del functions["defense"]
-    for role, each in functions.items():
-        if fault := parameter_fault(each, PARAMETERS[role]):
-            yield fault
+from harness.errors import nearest
 
 
 def parameter_fault(function: Any, parameters: tuple[str, ...]) -> str | None:
@@ -61,45 +25,6 @@ def parameter_fault(function: Any, parameters: tuple[str, ...]) -> str | None:
             f"{function.__name__}({', '.join(parameters)}): {error}"
         )
     return None
-
-
-def hyper_faults(hyper: Any) -> Iterator[str]:
-    """Yield what is wrong with a method's ``Hyper``: its form, and defaults out of their ranges."""
-    if not isinstance(hyper, type) or not is_dataclass(hyper):
-        yield "Hyper: a dataclass is needed"
-        return
-    defaults = {}
-    for field in fields(hyper):
-        if field.default_factory is not MISSING:
-            defaults[field.name] = field.default_factory()
-        elif field.default is not MISSING:
-            defaults[field.name] = field.default
-    unusable = [name for name, value in defaults.items() if not _is_plain(value)]
-    for name in unusable:
-        yield (
-            f"Hyper.{name}: a hyperparameter is a number, a text, a truth value, a Path, or a list "
-            f"or mapping of them, not {type(defaults[name]).__name__}"
-        )
-    if unusable:
-        return
-    try:
-        validate(hyper, defaults)
-    except UserError as error:
-        for location, message in faults_of(error):
-            if not location or location[0] in defaults:
-                yield f"the default of Hyper.{'.'.join(map(str, location))}: {message}"
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, Path):
-        return True
-    try:
-        canonical(value)
-    except TypeError:
-        return False
-    except ValueError:  # infinity or NaN, which validation names
-        return isinstance(value, float)
-    return True
 
 
 def require_importable(name: str, wanted: tuple[str, ...], files: dict[Path, Path]) -> None:
@@ -153,9 +78,3 @@ def _top_level_names(file: Path) -> frozenset[str]:
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
     return frozenset(names)
-
-
-def require_sound(path: Path, faults: Iterator[str]) -> None:
-    """Raise one UserError with all faults of a file."""
-    if found := "; ".join(faults):
-        raise UserError(f"{path}: {found}")

@@ -14,7 +14,6 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,14 +23,7 @@ from harness.contract.declare import DECLARATION, AttackInfo, MethodInfo, ModelI
 from harness.contract.types import Kind
 from harness.errors import UserError, nearest
 from harness.plan.keys import file_digest
-from harness.plan.own_files import (
-    declaration_faults,
-    hyper_faults,
-    parameter_fault,
-    require_importable,
-    require_installed,
-    require_sound,
-)
+from harness.plan.own_files import parameter_fault, require_importable, require_installed
 from harness.plan.own_layers import layers_of
 from harness.plan.paths import is_user_file, user_path
 
@@ -177,7 +169,6 @@ def _method(kind: Kind, path: Path, module: ModuleType, function: str | None) ->
         )
     info: MethodInfo = getattr(declared[0], DECLARATION)
     hyper = getattr(module, "Hyper", NoHyper)
-    require_sound(path, chain(declaration_faults(info, declared[0]), hyper_faults(hyper)))
     return Method(
         name=path.stem,
         ref=path.stem if path.parent == folder_of(kind) else str(path),

@@ -3,7 +3,7 @@
 import pytest
 
 from harness.errors import UserError
-from harness.plan.registry import describe
+from harness.plan.entries import resolve_method
 
 HEAD = (
     "from dataclasses import dataclass\nimport torch\nfrom harness.contract import Share, defense\n"
@@ -17,7 +17,7 @@ def refused(tmp_path, source) -> str:
     path = tmp_path / "own.py"
     path.write_text(HEAD + source)
     with pytest.raises(UserError) as error:
-        describe("defense", str(path))
+        resolve_method("defense", str(path), path.parent)
     assert str(error.value).startswith(f"{path}")
     assert len(str(error.value).splitlines()) == 1
     return str(error.value)
@@ -53,4 +53,4 @@ def test_an_optional_import_stays_optional(tmp_path):
     path.write_text(
         HEAD + "try:\n    import toch\nexcept ImportError:\n    toch = None\n" + DEFENSE
     )
-    assert describe("defense", str(path)).name == "own"
+    assert resolve_method("defense", str(path), path.parent).name == "own"

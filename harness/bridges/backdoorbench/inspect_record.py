@@ -16,16 +16,11 @@ from harness.bridges.backdoorbench.read_record import (
 )
 from harness.bridges.backdoorbench.record_folder import RESULT, images_of_test_sets
 from harness.bridges.files.images import decode_images
-from harness.bridges.files.safe_torch_load import load_file
-from harness.bridges.files.state_dicts import match_state_dict, state_dict_in
 from harness.errors import UserError
 from harness.plan.keys import file_digest
-from harness.training.network import build
 
 if TYPE_CHECKING:
-    from harness.contract import ModelInfo, Target
-    from harness.data.info import DataInfo
-    from harness.plan.spec import MethodSpec
+    from harness.contract import Target
 
 
 class PoisonKinds(NamedTuple):
@@ -110,17 +105,3 @@ def split_poison_kinds(
     return PoisonKinds(
         train.indices[~covers & ~unclear], train.indices[covers], train.indices[unclear]
     )
-
-
-def inspect_weights(path: Path, model: MethodSpec[ModelInfo], data: DataInfo) -> dict[str, Any]:
-    """Check that a file's weights fit an architecture.
-
-    Returns the digest of the file, and a line that says how other names were matched, or an empty
-    one.
-
-    Raises:
-        UserError: the file can't be loaded safely, or its keys differ; the message names them.
-    """
-    weights = state_dict_in(load_file(path), str(path))
-    match = match_state_dict(weights, build(model, data).get_submodule("net"), str(path))
-    return {"digest": file_digest(path)[:24], "note": match.note}

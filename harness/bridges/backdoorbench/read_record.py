@@ -251,7 +251,7 @@ def reported_scores(folder: Path) -> dict[str, float]:
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
             (last,) = deque(csv.DictReader(file), maxlen=1) or ({},)
     except csv.Error as error:
-        raise UserError(f"{path}: a damaged table ({error}); mend or remove it") from error
+        raise UserError(f"{path}: a damaged table ({error}); fix or remove it") from error
     columns = {name: f"test_{name}" for name in ("acc", "asr", "ra")} | {"cross": "test_cross_acc"}
     scores = {name: _score(last.get(column)) for name, column in columns.items()}
     return {name: score for name, score in scores.items() if score is not None}

@@ -25,12 +25,12 @@ class Renaming(NamedTuple):
     fault: str = ""
 
 
-def rename(theirs: Shapes, ours: Shapes) -> Renaming:
+def rename(weights: Shapes, ours: Shapes) -> Renaming:
     """Match a file's weights to a network's by their order; counters left out."""
-    if len(theirs) != len(ours) or max(map(len, theirs), default=0) > LONGEST_NAME:
+    if len(weights) != len(ours) or max(map(len, weights), default=0) > LONGEST_NAME:
         return Renaming({})
     modules: dict[str, str] = {}
-    for (name, shape), (own, needed) in zip(theirs.items(), ours.items(), strict=True):
+    for (name, shape), (own, needed) in zip(weights.items(), ours.items(), strict=True):
         module, _, leaf = name.rpartition(".")
         own_module, _, own_leaf = own.rpartition(".")
         if leaf != own_leaf or shape != needed:
@@ -41,7 +41,7 @@ def rename(theirs: Shapes, ours: Shapes) -> Renaming:
         return Renaming({}, "in order, two of its modules are one of the architecture's")
     if fault := _contradiction(modules):
         return Renaming({}, fault)
-    return Renaming(dict(zip(theirs, ours, strict=True)))
+    return Renaming(dict(zip(weights, ours, strict=True)))
 
 
 def _contradiction(modules: Mapping[str, str]) -> str:

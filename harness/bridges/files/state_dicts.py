@@ -71,7 +71,7 @@ def match_state_dict(weights: Weights, net: nn.Module, where: str) -> Match:
     matched, note = _without_prefixes(weights, expected), ""
     renaming = rename(_shapes(matched, counters=False), _shapes(own, counters=False))
     if renaming.names and any(name not in expected for name in matched):
-        changed = {theirs: ours for theirs, ours in renaming.names.items() if theirs != ours}
+        changed = {name: own for name, own in renaming.names.items() if name != own}
         example = next(iter(changed.items()), ("", ""))
         note = (
             f"{where}: {len(changed)} weights are matched to the architecture by their order and "

@@ -1,0 +1,30 @@
+"""Checks at planning that a file of weights fits an architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.bridges.files.safe_torch_load import load_file
+from harness.bridges.files.state_dicts import match_state_dict, state_dict_in
+from harness.plan.keys import file_digest
+from harness.training.network import build
+
+if TYPE_CHECKING:
+    from harness.contract import ModelInfo
+    from harness.data.info import DataInfo
+    from harness.plan.spec import MethodSpec
+
+
+def inspect_weights(path: Path, model: MethodSpec[ModelInfo], data: DataInfo) -> dict[str, Any]:
+    """Check that a file's weights fit an architecture.
+
+    Returns the digest of the file, and a line that says how other names were matched, or an empty
+    one.
+
+    Raises:
+        UserError: the file can't be loaded safely, or its keys differ; the message names them.
+    """
+    weights = state_dict_in(load_file(path), str(path))
+    match = match_state_dict(weights, build(model, data).get_submodule("net"), str(path))
+    return {"digest": file_digest(path)[:24], "note": match.note}
