@@ -14,6 +14,19 @@ OWN = {
     "slow.py": "import time\n    while True:\n        time.sleep(0.01)\n        ctx.check()",
 }
 
+BROKEN_ATTACK = '''"""Broken: raises when it is called."""
+from harness.contract import attack
+
+
+def trigger(images, state):
+    return images
+
+
+@attack(trigger=trigger, paper="for tests", year=2026)
+def broken(train, goal, hyper, ctx):
+    raise ValueError("no image to poison")
+'''
+
 
 def test_own_defenses_join_the_matrix_and_failures_are_records(tmp_path):
     own = [write_own(tmp_path, name, body) for name, body in OWN.items()]
@@ -90,10 +103,11 @@ def test_an_own_defense_that_changed_has_another_key(tmp_path):
 
 
 def test_the_cells_of_a_failed_victim_are_failures(tmp_path):
-    path = tiny_study.write_study(tmp_path, attacks=[{"badnets": {"size": 99}}, "blended"])
+    (tmp_path / "broken.py").write_text(BROKEN_ATTACK)
+    path = tiny_study.write_study(tmp_path, attacks=["./broken.py", "blended"])
     latest = tiny_study.run(path, tmp_path / "out")
     progress = study_progress(tiny_study.load(path), store_of(tmp_path / "out").latest())
     assert progress.victims == {"error": 1, "ok": 1}
     assert progress.cells == {"error": 2, "ok": 2}
-    failed = tiny_study.cell_record(latest, "badnets", "none")
-    assert failed.error.startswith("its victim failed: ValueError: a patch of 99")
+    failed = tiny_study.cell_record(latest, "broken", "none")
+    assert failed.error.startswith("its victim failed: ValueError: no image to poison")
