@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from harness.plan.gate import Gate
-from harness.plan.report_names import figure_names
+from harness.plan.report_names import figure_names, table_names
 from harness.plan.spec import Cell, Victim
 
 
@@ -27,6 +27,8 @@ class Study:
     one."""
     figures: tuple[str, ...] = field(default_factory=figure_names)
     """The figures of its report, in order: names, and paths of the user's own files."""
+    tables: tuple[str, ...] = field(default_factory=table_names)
+    """The tables of its report, likewise."""
 
     @cached_property
     def defended(self) -> dict[str, Victim]:

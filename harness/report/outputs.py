@@ -44,8 +44,18 @@ class ReportFigure(NamedTuple):
 
 
 def make_tables(report: ReportData) -> dict[str, TableContents]:
-    """Return every table that the report has rows for, by name, the leaderboard first."""
-    made = {name: load_table(name)(report) for name in table_names()}
+    """Return every table that the report asks for and has rows for, by name, the leaderboard first.
+
+    Raises:
+        UserError: a user's own file is gone, declares no table, or has the name of another output.
+    """
+    refs = dict.fromkeys(("leaderboard", *report.tables))
+    made: dict[str, TableContents | None] = {}
+    for ref in refs:
+        name = Path(ref).stem
+        if name in made or (ref != name and name in {*table_names(), "records"}):
+            raise UserError(f"table {ref}: another output is called {name!r}; rename the file")
+        made[name] = load_table(ref)(report)
     return {name: contents for name, contents in made.items() if contents is not None}
 
 
@@ -57,8 +67,9 @@ def make_figures(report: ReportData) -> Iterator[ReportFigure]:
             output.
     """
     names = [Path(ref).stem for ref in report.figures]
+    tables = {*table_names(), *(Path(ref).stem for ref in report.tables)}
     for ref, name in zip(report.figures, names, strict=True):
-        if names.count(name) > 1 or name in {*table_names(), "records"}:
+        if names.count(name) > 1 or name in {*tables, "records"}:
             raise UserError(f"figure {ref}: another output is called {name!r}; rename the file")
         draw, info = load_figure(ref)
         for group in info.groups(report):
@@ -75,10 +86,13 @@ def make_figures(report: ReportData) -> Iterator[ReportFigure]:
                 )
 
 
-def load_table(name: str) -> TableFunction:
-    """Return the function that makes a table."""
-    module = importlib.import_module(f"harness.report.tables.{name}")
-    function: TableFunction = _declared(module, TableInfo, "table")[0]
+def load_table(ref: str) -> TableFunction:
+    """Return the function that makes a table; ``ref`` is a name or a path.
+
+    Raises:
+        UserError: a user's own file is gone, or does not declare one table.
+    """
+    function: TableFunction = _declared(_module("tables", ref), TableInfo, "table")[0]
     return function
 
 
@@ -88,13 +102,15 @@ def load_figure(ref: str) -> tuple[DrawFunction, FigureInfo]:
     Raises:
         UserError: a user's own file is gone, or does not declare one figure.
     """
+    return _declared(_module("figures", ref), FigureInfo, "figure")
+
+
+def _module(folder: str, ref: str) -> ModuleType:
     if not ref.endswith(".py"):
-        return _declared(
-            importlib.import_module(f"harness.report.figures.{ref}"), FigureInfo, "figure"
-        )
+        return importlib.import_module(f"harness.report.{folder}.{ref}")
     if not Path(ref).is_file():
         raise UserError(f"no file {ref}")
-    return _declared(import_file(Path(ref)), FigureInfo, "figure")
+    return import_file(Path(ref))
 
 
 def _declared(module: ModuleType, kind: type[Info], decorator: str) -> tuple[Any, Info]:

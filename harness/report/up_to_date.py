@@ -50,7 +50,7 @@ def _study_inputs(study: Study, records: LatestRecords) -> Iterator[bytes]:
     yield canonical(names).encode()
     for method in methods_of(study):
         yield repr(method.info).encode()
-    for ref in study.figures:
+    for ref in (*study.figures, *study.tables):
         yield Path(ref).read_bytes() if ref.endswith(".py") else ref.encode()
     for key in (*study.victims(), *(cell.key for cell in study.cells)):
         line = records.line(key)

@@ -13,6 +13,7 @@ from harness.data.info import DataInfo
 from harness.errors import UserError
 from harness.plan.budget import BudgetSpec
 from harness.plan.names import NO_DEFENSE
+from harness.plan.report_names import figure_names, table_names
 from harness.plan.spec import Cell, Victim
 from harness.plan.study import Study
 from harness.plan.validation import faults_of, validate
@@ -58,7 +59,8 @@ def load_study(study: str | Path, root: Path | None = None, cache: Path | None =
     faults.require_distinct("seeds", file.seeds)
     imported = resolver.imported_victims(file.victims, data, file.seeds)
     _check_budgets(faults, budgets, data + [victim.data for victim in imported])
-    figures = resolver.figures(file.figures)
+    figures = resolver.outputs("figures", file.figures, figure_names())
+    tables = resolver.outputs("tables", file.tables, table_names())
     target = resolver.target(file.target, data)
     if not faults.keys & {"attacks", "rates", "target"}:
         _check_attacks(faults, attacks, data, target)
@@ -86,6 +88,7 @@ def load_study(study: str | Path, root: Path | None = None, cache: Path | None =
         timeout=file.timeout,
         clean=clean_models(victims, file.gate),
         figures=figures,
+        tables=tables,
     )
 
 

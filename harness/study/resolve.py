@@ -19,7 +19,6 @@ from harness.errors import UserError, nearest
 from harness.plan.budget import BudgetSpec
 from harness.plan.entries import label_suffix, parse_entry, resolve_method
 from harness.plan.paths import expanded, is_user_file, user_path
-from harness.plan.report_names import figure_names
 from harness.plan.spec import MethodSpec, Victim
 from harness.plan.validation import at, validate
 from harness.study.faults import FaultCollector
@@ -113,21 +112,28 @@ class Resolver:
             recipe = replace(RECIPES[name], **{key: getattr(given, key) for key in overrides})
         return name, recipe
 
-    def figures(self, entries: list[str]) -> tuple[str, ...]:
-        """Return the figures: names, and absolute paths of the user's own files."""
-        figures = self.faults.resolve_list("figures", entries, self._figure)
-        self.faults.require_distinct("figures", entries)
-        return tuple(figures)
+    def outputs(self, key: str, entries: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the figures or tables: names, and absolute paths of the user's own files.
 
-    def _figure(self, entry: str) -> str:
-        if entry.endswith(".py"):
-            file = user_path(self.base, entry)
-            if not is_user_file(file):
-                raise UserError(f"no file {file}")
-            return str(file)
-        if entry not in figure_names():
-            raise UserError(f"unknown figure {entry!r}{nearest(entry, figure_names())}")
-        return entry
+        Args:
+            key: ``figures`` or ``tables``.
+            entries: what the study says.
+            known: the built-in names.
+        """
+
+        def resolve(entry: str) -> str:
+            if entry.endswith(".py"):
+                file = user_path(self.base, entry)
+                if not is_user_file(file):
+                    raise UserError(f"no file {file}")
+                return str(file)
+            if entry not in known:
+                raise UserError(f"unknown {key[:-1]} {entry!r}{nearest(entry, known)}")
+            return entry
+
+        outputs = self.faults.resolve_list(key, entries, resolve)
+        self.faults.require_distinct(key, entries)
+        return tuple(outputs)
 
     def target(self, target: Any, data: list[DataInfo]) -> Target:
         """Return the target, which must be a class of every data set."""

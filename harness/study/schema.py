@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from harness.contract import Positive
 from harness.plan.gate import Gate
-from harness.plan.report_names import figure_names
+from harness.plan.report_names import figure_names, table_names
 from harness.plan.spec import Cell
 
 MOST_LETTERS = 100
@@ -134,6 +134,9 @@ class StudyFile:
     figures: list[str] = field(default_factory=lambda: list(figure_names()))
     """Which figures a report has, in this order: names, or files of your own as
     ``./mine.py``."""
+    tables: list[str] = field(default_factory=lambda: list(table_names()))
+    """Which tables a report has after the leaderboard, in this order: names, or files of your own
+    as ``./mine.py``."""
 
     def missing_keys(self) -> list[str]:
         """Return the keys that are missing; a study of imported victims alone needs none."""

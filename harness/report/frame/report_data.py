@@ -14,7 +14,7 @@ from harness.plan.names import (
     NO_ATTACK,
     NO_DEFENSE,
 )
-from harness.plan.report_names import figure_names
+from harness.plan.report_names import figure_names, table_names
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.frame import build_frame, build_victims
 from harness.report.frame.groups import BoardGroup, split_groups
@@ -48,6 +48,8 @@ class ReportData:
     store: Store | None = None
     figures: tuple[str, ...] = field(default_factory=figure_names)
     """The figures, in order: names, and paths of the user's own files."""
+    tables: tuple[str, ...] = field(default_factory=table_names)
+    """The tables, likewise."""
     against: str | None = None
     """The defense that is compared with each other one; None: the one with the best mean rank."""
     _results: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
@@ -117,5 +119,6 @@ def load_report_data(
         records=records,
         store=store,
         figures=tuple(dict.fromkeys(name for study in studies for name in study.figures)),
+        tables=tuple(dict.fromkeys(name for study in studies for name in study.tables)),
         against=against,
     )
