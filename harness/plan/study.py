@@ -21,7 +21,7 @@ class Study:
     """In the order of the file."""
     gate: Gate
     timeout: float | None = None
-    """The most seconds that one victim or cell may take; None for no limit."""
+    """The most seconds that one victim or cell may take; None for 24 hours."""
     clean: dict[str, Victim] = field(default_factory=dict)
     """The clean model that a victim is compared with, by the victim's key, where the study trains
     one."""

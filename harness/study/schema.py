@@ -126,7 +126,7 @@ class StudyFile:
     gate: Gate = field(default_factory=Gate)
     """What a victim must reach for its cells to count in a mean."""
     timeout: Positive | None = None
-    """The most seconds that one victim or one cell may take; by default there is no limit."""
+    """The most seconds that one victim or one cell may take; by default 24 hours."""
     keep_models: bool = False
     """Whether the weights of every repaired model are kept, to be exported."""
     skip: list[Skip] = field(default_factory=list)

@@ -111,7 +111,7 @@ def test_a_difference_from_the_records_own_table_is_shown(squares, tmp_path):
     assert "same" in imported
 
 
-def test_a_foreign_and_a_trained_victim_in_one_study(squares, tmp_path):
+def test_an_imported_and_a_trained_victim_in_one_study(squares, tmp_path):
     write_record(squares, tmp_path / "record" / "badnet_0_1")
     patch = tmp_path / "patch.png"
     Image.fromarray(np.full((2, 2, 3), 255, np.uint8)).save(patch)
