@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from harness.execution.run_task import OverdueAlarm, run_task
+from harness.execution.failures import OverdueAlarm
+from harness.execution.run_task import run_task
 from harness.execution.schedule import Schedule
 from harness.execution.slots import Slot
 from harness.execution.task import RunListener

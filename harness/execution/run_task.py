@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -12,17 +11,16 @@ from typing import TYPE_CHECKING
 import torch
 from msgspec.structs import replace
 
-from harness.contract import Context, OutOfTimeError
+from harness.contract import Context
 from harness.errors import UserError
-from harness.evaluation.evaluate import UnstableModelError
 from harness.execution.cell import run_cell, run_cohort
+from harness.execution.failures import OverdueAlarm, failure_of
 from harness.execution.task import Task
 from harness.store.record import (
     CellRecord,
     CellResult,
     Failure,
     Run,
-    Status,
     TaskRecord,
     VictimRecord,
     VictimResult,
@@ -42,10 +40,6 @@ Result = VictimResult | CellResult
 
 MOST_SCALARS = 400
 """The most logged steps that a record keeps: of a longer log, steps at even distances."""
-
-
-class OverdueAlarm(BaseException):
-    """A task takes longer than its limit; no Exception, which a method may catch."""
 
 
 def run_task(task: Task, session: WorkerSession) -> list[TaskRecord]:
@@ -87,7 +81,7 @@ def _record(task: Task, outcome: Result | Failure, run: Run) -> TaskRecord:
     try:
         to_line(record)
     except (ValueError, TypeError, OverflowError) as error:
-        return task.failed(_failure(Status.ERROR, UserError(f"no record can hold it: {error}")))
+        return task.failed(failure_of(UserError(f"no record can hold it: {error}")))
     return record
 
 
@@ -129,36 +123,12 @@ def _outcome(work: Callable[[], Sequence[Result]]) -> Sequence[Result] | Failure
     """Return the results of a method's work, or why it failed: exceptions belong in the record."""
     try:
         return work()
-    except (OutOfTimeError, OverdueAlarm) as error:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        return _failure(Status.TIMEOUT, error)
-    except UnstableModelError as error:
-        return _failure(Status.UNSTABLE, error)
     except StoreError:
         raise
-    except torch.AcceleratorError as error:  # neither the device nor this process can be trusted
-        return _failure(Status.OOM if "out of memory" in str(error) else Status.CRASH, error)
-    except (Exception, SystemExit) as error:  # whatever a method raises
-        return _failure(Status.OOM if _out_of_memory(error) else Status.ERROR, error)
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """Tell whether a GPU or this machine ran out of memory; torch has no class for the latter."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
-
-
-def _failure(status: Status, error: BaseException) -> Failure:
-    return Failure(status, _shown(error), "".join(traceback.format_exception(error)))
-
-
-def _shown(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception:  # an exception whose text raises one
-        text = "its text can't be read"
-    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"
+    except (Exception, SystemExit, OverdueAlarm) as error:  # whatever a method raises
+        if isinstance(error, OverdueAlarm):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        return failure_of(error)
 
 
 def _thinned(scalars: list[dict[str, float]]) -> list[dict[str, float]]:
