@@ -40,11 +40,15 @@ from harness.contract import (
     defense,
 )
 from harness.toolbox import (
+    NoiseSearch,
     ScaleMasks,
     accuracy,
+    forward_with_noise,
     forward_with_scales,
     hold_out,
+    random_batch,
     unit_scale_masks,
+    worst_noise,
     zero_scales_,
 )
 
@@ -104,12 +108,12 @@ def train_masks(net: nn.Module, train: Budget, hyper: Hyper, ctx: Context) -> Sc
     net.train().requires_grad_(False)
     masks = {name: mask.requires_grad_() for name, mask in unit_scale_masks(net).items()}
     optimiser = torch.optim.SGD(masks.values(), hyper.lr, hyper.momentum)
+    search = NoiseSearch(hyper.eps, hyper.steps, hyper.clip_noise)
     for step in range(hyper.iterations):
-        chosen = torch.randint(len(train), (hyper.batch,), generator=ctx.generator).to(ctx.device)
-        x, y = train.augment(train.images[chosen], ctx.generator), train.labels[chosen]
-        scale, shift = worst_noise(net, masks, (x, y), hyper, ctx)
+        x, y = random_batch(train, hyper.batch, ctx)
+        noise = worst_noise(net, masks, (x, y), search, ctx)
         optimiser.zero_grad()
-        robust = F.cross_entropy(_forward_with_noise(net, masks, x, scale, shift), y)
+        robust = F.cross_entropy(forward_with_noise(net, masks, x, noise), y)
         ((1 - hyper.alpha) * robust).backward()  # one pass at a time: half the memory
         natural = F.cross_entropy(forward_with_scales(net, x, masks), y)
         (hyper.alpha * natural).backward()
@@ -121,57 +125,6 @@ def train_masks(net: nn.Module, train: Budget, hyper: Hyper, ctx: Context) -> Sc
         if step % 50 == 0:
             ctx.log(step, natural=natural.item(), robust=robust.item())
     return {name: mask.detach() for name, mask in masks.items()}
-
-
-def worst_noise(
-    net: nn.Module,
-    masks: ScaleMasks,
-    batch: tuple[torch.Tensor, torch.Tensor],
-    hyper: Hyper,
-    ctx: Context,
-) -> tuple[ScaleMasks, ScaleMasks]:
-    """Return relative noise on scales and shifts that raises the loss.
-
-    Found by sign-gradient ascent from a random start within eps, and within eps if
-    ``hyper.clip_noise``.
-    """
-    x, y = batch
-    fixed = {name: mask.detach() for name, mask in masks.items()}
-    scale, shift = (_uniform_noise(fixed, hyper.eps, ctx) for _ in range(2))
-    largest = hyper.eps if hyper.clip_noise else float("inf")
-    for _ in range(hyper.steps):
-        noise = [*scale.values(), *shift.values()]
-        for tensor in noise:
-            tensor.requires_grad_()
-        loss = F.cross_entropy(_forward_with_noise(net, fixed, x, scale, shift), y)
-        gradients = torch.autograd.grad(loss, noise)
-        with torch.no_grad():
-            moved = [
-                (tensor + hyper.eps / hyper.steps * gradient.sign()).clamp(-largest, largest)
-                for tensor, gradient in zip(noise, gradients, strict=True)
-            ]
-        scale = dict(zip(scale, moved[: len(scale)], strict=True))
-        shift = dict(zip(shift, moved[len(scale) :], strict=True))
-    return scale, shift
-
-
-def _uniform_noise(like: ScaleMasks, eps: float, ctx: Context) -> ScaleMasks:
-    def draw(mask: torch.Tensor) -> torch.Tensor:
-        return ((2 * torch.rand(mask.shape, generator=ctx.generator) - 1) * eps).to(mask.device)
-
-    return {name: draw(mask) for name, mask in like.items()}
-
-
-def _forward_with_noise(
-    net: nn.Module,
-    masks: ScaleMasks,
-    x: torch.Tensor,
-    scale: ScaleMasks,
-    shift: ScaleMasks,
-) -> torch.Tensor:
-    scales = {name: masks[name] + scale[name] for name in masks}
-    shifts = {name: 1 + shift[name] for name in masks}
-    return forward_with_scales(net, x, scales, shifts)
 
 
 def prune_(model: nn.Module, masks: ScaleMasks, val: Budget, hyper: Hyper, ctx: Context) -> None:

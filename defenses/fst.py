@@ -24,10 +24,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.contract import Budget, Context, Count, NonNegative, Positive, Share, added, defense
-from harness.toolbox import Loop, train_epochs
+from harness.toolbox import Loop, classifier, train_epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,17 +79,6 @@ def fst(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Modu
     loop = Loop(hyper.epochs, hyper.batch, cosine=True, cosine_per_epoch=hyper.cosine_per_epoch)
     train_epochs(budget, step, optimiser, loop, ctx)
     return model.eval()
-
-
-def classifier(model: nn.Module) -> list[nn.Linear]:
-    """Return the linear layers after the last convolution or normalisation, by definition order."""
-    linears: list[nn.Linear] = []
-    for module in model.modules():
-        if isinstance(module, nn.Conv2d | _BatchNorm | nn.LayerNorm | nn.GroupNorm):
-            linears = []
-        elif isinstance(module, nn.Linear):
-            linears.append(module)
-    return linears
 
 
 @torch.no_grad()

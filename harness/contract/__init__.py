@@ -48,6 +48,7 @@ from harness.contract.shared_hyper import (
     TriggerInversion,
 )
 from harness.contract.types import (
+    BatchNormMode,
     Count,
     Function,
     GreyLevels,
@@ -65,6 +66,7 @@ __all__ = [
     "RECIPES",
     "AttackInfo",
     "Batch",
+    "BatchNormMode",
     "Budget",
     "Context",
     "Count",

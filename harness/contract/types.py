@@ -16,5 +16,8 @@ GreyLevels = Annotated[int, Interval(ge=2, le=256)]
 
 Kind = Literal["attack", "defense", "model"]
 Needs = Literal["clean", "triggers", "external"]
+BatchNormMode = Literal["train", "eval"]
+"""Batch norm while a defense trains: "train" uses the batch's statistics and moves the running
+ones, "eval" uses the running ones as they are."""
 Layer = Literal["convolutions", "batchnorm", "encoder-blocks"]
 Function = TypeVar("Function", bound=Callable[..., Any])

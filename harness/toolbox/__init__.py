@@ -14,23 +14,36 @@ from harness.toolbox.attention import (
 )
 from harness.toolbox.fit import fit
 from harness.toolbox.grad_prune import prune_and_tune
+from harness.toolbox.head import classifier
 from harness.toolbox.holdout import accuracy, hold_out
 from harness.toolbox.image_files import image_or_noise, read_array, read_image
 from harness.toolbox.ims.solver import learn_invertible_masks
-from harness.toolbox.loops import Loop, Patience, Samples, batches, fine_tune_, train_epochs
+from harness.toolbox.loops import (
+    Loop,
+    Patience,
+    Samples,
+    batches,
+    fine_tune_,
+    random_batch,
+    train_epochs,
+)
 from harness.toolbox.masks.batchnorm import (
     ScaleMasks,
     batchnorm_layers,
     convolution_batchnorm_pairs,
     cut_outliers_,
+    fold_scales_,
     forward_with_scales,
     frozen_running_statistics,
     kept_channel_masks,
+    train_mode_,
     unit_scale_masks,
     zero_scales_,
 )
 from harness.toolbox.masks.channel_gates import block_sites, convolution_sites, convolutions
 from harness.toolbox.masks.fold_batchnorm import inference_copy
+from harness.toolbox.masks.noise import NoiseSearch, forward_with_noise, worst_noise
+from harness.toolbox.mixup import mixup_loss
 from harness.toolbox.normalise import pixel_unit
 from harness.toolbox.poisoning.data_poisoning import (
     blend,
@@ -67,6 +80,9 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Patience",
     "Samples",
     "batches",
+    "random_batch",
+    "mixup_loss",
+    "train_mode_",
     "Augment",
     "as_float",
     # validation data out of the clean budget
@@ -78,17 +94,22 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "TriggerFunction",
     "to_uint8",
     # layers and channels
+    "classifier",
     "convolutions",
     "batchnorm_layers",
     "convolution_batchnorm_pairs",
     "cut_outliers_",
     "kept_channel_masks",
-    # masks on the scales of batch norm
+    # masks and noise on the scales of batch norm
     "ScaleMasks",
     "unit_scale_masks",
     "forward_with_scales",
     "zero_scales_",
+    "fold_scales_",
     "frozen_running_statistics",
+    "NoiseSearch",
+    "worst_noise",
+    "forward_with_noise",
     # gates on convolutions or encoder blocks, and IMS
     "convolution_sites",
     "block_sites",

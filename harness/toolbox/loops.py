@@ -51,6 +51,13 @@ def batches(budget: Budget, size: int, ctx: Context, *, augment: bool = True) ->
         yield budget.augment(images, ctx.generator) if augment else images, budget.labels[chosen]
 
 
+def random_batch(budget: Budget, size: int, ctx: Context, *, augment: bool = True) -> Samples:
+    """Draw ``size`` samples of a budget with replacement."""
+    chosen = torch.randint(len(budget), (size,), generator=ctx.generator).to(ctx.device)
+    images = budget.images[chosen]
+    return budget.augment(images, ctx.generator) if augment else images, budget.labels[chosen]
+
+
 def shuffled_indices(budget: Budget, size: int, ctx: Context) -> tuple[torch.Tensor, ...]:
     """Return the indices of one pass over a budget in random order, in batches of at most ``size``.
 

@@ -21,7 +21,11 @@ from tests.helpers.planted_models import (
 )
 
 SHORT = {
+    "aft": {"lr": 0.01},
     "anp": {"iterations": 150},
+    "awm": {"rounds": 8, "lr": 0.05, "perturbation_lr": 30},
+    "ban": {"epochs": 10, "lr": 0.05},
+    "d3": {"epochs": 20},
     "fst": {"epochs": 40},
     "ft": {"epochs": 30},
     "ft_sam": {"epochs": 30},
@@ -38,11 +42,13 @@ SHORT = {
     "ims_vit": {"inner_lr": 0.02, "inner_steps": 5, "initial_rounds": 40, "rounds": 30},
     "nad": {"epochs": 30},
     "nc": {"inversion_epochs": 40, "inversion_steps": 5, "epochs": 30},
+    "nft": {"iterations": 10, "beta": 5, "lr": 3},
     "oracle": {"epochs": 30},
     "sau": {"epochs": 40, "lr": 5e-3},
 }
 """Sized for networks of 32 channels and for seconds. The sparsity of IMS is a mean over channels:
-its pull on each is 150 times what it is in a network of 4,800."""
+its pull on each is 150 times what it is in a network of 4,800. The one mask of NFT is that of a
+first layer, which may hardly change: a larger beta lets it."""
 
 NO_CLAIM = {"none", "ft_step", "random_prune"}
 """Controls: they are there because they do not claim to remove a backdoor."""
@@ -50,9 +56,12 @@ NO_CLAIM = {"none", "ft_step", "random_prune"}
 
 BRIEF = {
     "anp": {"iterations": 10},
+    "awm": {"rounds": 2},
+    "d3": {"epochs": 5},
     "ims": {"initial_rounds": 5, "rounds": 3, "inner_steps": 2},
     "ims_vit": {"initial_rounds": 5, "rounds": 3, "inner_steps": 2},
     "nc": {"inversion_epochs": 3, "inversion_steps": 2, "epochs": 3},
+    "nft": {"iterations": 2},
     "grad_prune_synthetic": {"inversion_epochs": 3, "inversion_steps": 2, "tuning_epochs": 3},
     "tsbd": {"unlearn_epochs": 20},
 }

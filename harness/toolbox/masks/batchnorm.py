@@ -10,6 +10,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from harness.contract import BatchNormMode
+
 ScaleMasks = dict[str, torch.Tensor]
 """A factor per channel, (channels,), for every batch norm layer by its name."""
 
@@ -44,6 +46,14 @@ def forward_with_scales(
             parameters[f"{name}.bias"] = layer.bias * shift[name]
     logits: torch.Tensor = functional_call(model, parameters, (images,))
     return logits
+
+
+@torch.no_grad()
+def fold_scales_(model: nn.Module, masks: ScaleMasks) -> nn.Module:
+    """Multiply the scales by masks, for good, and return the same model."""
+    for name, layer in batchnorm_layers(model):
+        layer.weight.mul_(masks[name])
+    return model
 
 
 @torch.no_grad()
@@ -103,6 +113,15 @@ def cut_outliers_(
     if not keep_shift:
         layer.bias[outlying] = 0
     return outlying
+
+
+def train_mode_(model: nn.Module, batchnorm: BatchNormMode) -> nn.Module:
+    """Put a model into training mode, its batch norms into the given one; return the same model."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.train(batchnorm == "train")
+    return model
 
 
 @contextmanager
