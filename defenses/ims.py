@@ -17,7 +17,6 @@ defaults.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -34,13 +33,6 @@ class Hyper(InvertibleMasks):
 PRESETS = {"authors": Hyper()}
 
 
-def repair_cohort(
-    model: nn.Module, budgets: Sequence[Budget], hyper: Hyper, contexts: Sequence[Context]
-) -> list[Defended]:
-    """Learn the masks of every budget at the same time."""
-    return learn_invertible_masks(model, budgets, convolution_sites(model), hyper, contexts)
-
-
 @defense(
     paper="Backdoor Mitigation via Invertible Pruning Masks, arXiv 2509.15497",
     year=2025,
@@ -48,8 +40,7 @@ def repair_cohort(
     version=4,
     display_name="IMS",
     requires="convolutions",
-    cohort=repair_cohort,
 )
 def ims(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Learn the masks; return the masked network, the inverse network and all gates."""
-    return repair_cohort(model, [budget], hyper, [ctx])[0]
+    return learn_invertible_masks(model, budget, convolution_sites(model), hyper, ctx)

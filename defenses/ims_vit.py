@@ -13,7 +13,6 @@ of IMS. The preset ``authors`` is the defaults.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -33,13 +32,6 @@ class Hyper(InvertibleMasks):
 PRESETS = {"authors": Hyper()}
 
 
-def repair_cohort(
-    model: nn.Module, budgets: Sequence[Budget], hyper: Hyper, contexts: Sequence[Context]
-) -> list[Defended]:
-    """Learn the masks of every budget at the same time."""
-    return learn_invertible_masks(model, budgets, block_sites(model), hyper, contexts)
-
-
 @defense(
     paper="Backdoor Mitigation via Invertible Pruning Masks, arXiv 2509.15497",
     year=2025,
@@ -47,8 +39,7 @@ def repair_cohort(
     version=2,
     display_name="IMS-ViT",
     requires="encoder-blocks",
-    cohort=repair_cohort,
 )
 def ims_vit(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Learn the masks; return the gated network, the inverse network and all gates."""
-    return repair_cohort(model, [budget], hyper, [ctx])[0]
+    return learn_invertible_masks(model, budget, block_sites(model), hyper, ctx)

@@ -93,7 +93,7 @@ def _run(victim: Victim, store: Store, device: str) -> VictimRecord:
     from harness.training.session import WorkerSession
 
     set_up_torch(cores())
-    (record,) = run_task(Task(victim), WorkerSession(store, select_device(device)))
+    record = run_task(Task(victim), WorkerSession(store, select_device(device)))
     assert isinstance(record, VictimRecord)
     store.append(record)
     return record

@@ -84,10 +84,6 @@ class DefenseInfo(MethodInfo):
     """The fewest images per class that it runs on; 2 if it holds out validation data."""
     requires: Layer | None = None
     """The layers that it works on, which the architecture must have; None for any."""
-    cohort: Callable[..., list[Any]] | None = field(default=None, repr=False)
-    """``cohort(model, budgets, hyper, contexts)``: the batched form over several budgets, each with
-    its own context; it must equal separate runs. Used on GPUs, which one small budget cannot
-    fill."""
 
 
 @dataclass(frozen=True, kw_only=True)

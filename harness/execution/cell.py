@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -43,8 +43,6 @@ class Cost(NamedTuple):
     seconds: float
     peak_mem_mb: float | None
     """None where the defense runs in another process."""
-    cohort: int = 1
-    """How many cells were run at once."""
     n_clean: int = 0
     """Size of the clean budget."""
 
@@ -96,7 +94,7 @@ def run_cell(
     indices = budget_indices(cell, data)
     budget = clean_budget(indices, victim, data, triggered=access.triggered)
     inputs = ScriptInputs(cell, victim, data, indices, store)
-    _reseed(cell, ctx)
+    reseed(ctx.generator, seed(cell.defense_key, "defense"))
     returned, cost = _measure(
         lambda: method.function(*access.inputs(inputs, budget), method.hyper, ctx),
         ctx.device,
@@ -104,43 +102,6 @@ def run_cell(
     )
     check()
     return _result(cell, returned, victim, store, cost._replace(n_clean=len(budget)))
-
-
-def run_cohort(
-    cells: Sequence[Cell],
-    victim: LoadedVictim,
-    data: DeviceDataset,
-    contexts: Sequence[Context],
-    store: Store,
-    check: Callable[[], object] = lambda: None,
-) -> list[CellResult]:
-    """Run cells of one victim and one defense at once; return each record's result.
-
-    Each counts an equal share of the seconds. Raises what ``run_cell`` raises.
-    """
-    device, access = contexts[0].device, ACCESS[cells[0].needs]
-    method = cells[0].defense.load()
-    repair = method.info.cohort
-    assert repair is not None
-    budgets = [
-        clean_budget(budget_indices(cell, data), victim, data, triggered=access.triggered)
-        for cell in cells
-    ]
-    for cell, ctx in zip(cells, contexts, strict=True):
-        _reseed(cell, ctx)
-    returned, cost = _measure(
-        lambda: repair(victim.private_copy(), budgets, method.hyper, contexts), device
-    )
-    check()
-    share = cost._replace(seconds=cost.seconds / len(cells), cohort=len(cells))
-    return [
-        _result(cell, net, victim, store, share._replace(n_clean=len(budget)))
-        for cell, net, budget in zip(cells, returned, budgets, strict=True)
-    ]
-
-
-def _reseed(cell: Cell, ctx: Context) -> None:
-    reseed(ctx.generator, seed(cell.defense_key, "defense"))
 
 
 def _measure(
@@ -187,7 +148,6 @@ def _result(
         },
         artifacts=_save(cell, defended, evaluation, store),
         seconds=cost.seconds,
-        cohort=cost.cohort,
         peak_mem_mb=cost.peak_mem_mb,
         n_clean=cost.n_clean,
     )

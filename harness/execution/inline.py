@@ -29,18 +29,13 @@ def run_inline(schedule: Schedule, store: Store, slot: Slot, listener: RunListen
         for record in finished:
             store.append(record)
             listener.on_finish(record)
-        task = schedule.next(current_victim, cohorts=slot.takes_cohorts)
+        task = schedule.next(current_victim)
         if task is None:
             return
         listener.on_start(task, slot)
         with alarm(task.limit + TIMEOUT_GRACE):
-            records = run_task(task, session)
-        current_victim, finished = task.victim.key, []
-        if not records:
-            schedule.split_cohort(task)
-            continue
-        for each, record in zip(task.each(), records, strict=True):
-            finished += [record, *schedule.finish(each, record)]
+            record = run_task(task, session)
+        current_victim, finished = task.victim.key, [record, *schedule.finish(task, record)]
 
 
 @contextmanager

@@ -110,7 +110,7 @@ class _Pool:
         if any(task.key in self.exclusive for task in running) or (running and to_retry):
             return None
         if not to_retry:
-            return self.schedule.next(worker.current_victim, cohorts=worker.slot.takes_cohorts)
+            return self.schedule.next(worker.current_victim)
         for peer in peers:
             peer.stop()
         task = to_retry.popleft()
@@ -123,24 +123,16 @@ class _Pool:
         if isinstance(result, StoreFailed):
             raise _unwritable(result.reason)
         if result is not None and task is not None:
-            self.on_result(worker, task, result)
+            self.on_record(worker, task, result)
         elif worker.ready and worker.is_overdue() and task is not None:
             worker.stop()
             worker.task = None
-            self.on_failure(task, Status.TIMEOUT, f"no end after {task.limit:g} s")
+            self.fail(task, Status.TIMEOUT, f"no end after {task.limit:g} s")
         elif worker.is_dead() or worker.is_overdue():
             self.on_death(worker, task)
 
-    def on_result(self, worker: WorkerProcess, task: Task, records: list[TaskRecord]) -> None:
-        worker.task, self.failed_starts = None, 0
-        if not records:
-            worker.stop()
-            self.schedule.split_cohort(task)
-            return
-        for each, record in zip(task.each(), records, strict=True):
-            self.on_record(worker, each, record)
-
     def on_record(self, worker: WorkerProcess, task: Task, record: TaskRecord) -> None:
+        worker.task, self.failed_starts = None, 0
         if record.status in {Status.OOM, Status.CRASH}:
             worker.stop()  # its memory is fragmented, or its device in an unknown state
         if record.status is Status.OOM and task.key not in self.exclusive:
@@ -156,13 +148,10 @@ class _Pool:
         if task is not None and not had_started:
             self.restart(worker, task, exit_status)
         elif task is not None:
-            self.on_failure(task, Status.CRASH, f"the worker process died ({exit_status})")
+            self.fail(task, Status.CRASH, f"the worker process died ({exit_status})")
 
-    def on_failure(self, task: Task, status: Status, error: str) -> None:
-        if task.cohort:
-            self.schedule.split_cohort(task)
-        else:
-            self.finish(task, task.failed(Failure(status, error)))
+    def fail(self, task: Task, status: Status, error: str) -> None:
+        self.finish(task, task.failed(Failure(status, error)))
 
     def restart(self, worker: WorkerProcess, task: Task, exit_status: str) -> None:
         """Give the task to a new worker: it is not to blame for a worker that never started it."""

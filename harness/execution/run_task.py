@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from harness.contract import Context
 from harness.errors import UserError
-from harness.execution.cell import run_cell, run_cohort
+from harness.execution.cell import run_cell
 from harness.execution.failures import OverdueAlarm, failure_of
 from harness.execution.task import Task
 from harness.store.record import (
@@ -42,29 +42,20 @@ MOST_SCALARS = 400
 """The most logged steps that a record keeps: of a longer log, steps at even distances."""
 
 
-def run_task(task: Task, session: WorkerSession) -> list[TaskRecord]:
+def run_task(task: Task, session: WorkerSession) -> TaskRecord:
     """Run a task and return its record, to be stored; an exception makes it a failure.
-
-    A cohort returns one record per cell, or none at all if it failed.
 
     Raises:
         StoreError: the artifacts can't be saved; a record could not be either.
     """
-    tasks, deadline = task.each(), time.monotonic() + task.limit
-    contexts = [Context(session.device, torch.Generator(), deadline) for _ in tasks]
+    ctx = Context(session.device, torch.Generator(), time.monotonic() + task.limit)
     state = ProcessState()
     start = time.perf_counter()
-    outcome = _outcome(lambda: _results(task, session, contexts, state))
+    outcome = _outcome(lambda: _result(task, session, ctx, state))
     state.restore(last=True)
     session.spoiled |= state.spoiled
-    if task.cohort and isinstance(outcome, Failure):
-        return []
-    outcomes = [outcome] if isinstance(outcome, Failure) else outcome
-    seconds, machine = (time.perf_counter() - start) / len(tasks), environment(session.device)
-    return [
-        _record(each, _noted(outcome, state), Run(seconds, machine, _thinned(ctx.scalars)))
-        for each, outcome, ctx in zip(tasks, outcomes, contexts, strict=True)
-    ]
+    seconds, machine = time.perf_counter() - start, environment(session.device)
+    return _record(task, _noted(outcome, state), Run(seconds, machine, _thinned(ctx.scalars)))
 
 
 def _noted(outcome: Result | Failure, state: ProcessState) -> Result | Failure:
@@ -94,33 +85,29 @@ def _whole_record(task: Task, outcome: Result | Failure, run: Run) -> TaskRecord
     return CellRecord.ok(task.cell, outcome, run)
 
 
-def _results(
-    task: Task, session: WorkerSession, contexts: list[Context], state: ProcessState
-) -> Sequence[Result]:
+def _result(task: Task, session: WorkerSession, ctx: Context, state: ProcessState) -> Result:
     def check() -> None:
         state.restore()
         session.check()
 
     with suppress(ChangedInPlaceError):  # by an earlier task, after its check
         session.check()
-    data, ctx, store = session.data(task.victim), contexts[0], session.store
+    data, store = session.data(task.victim), session.store
     if task.cell is not None:
         assert task.victim_record is not None
         victim = session.victim(task.cell, task.victim_record, task.other_victims)
-        if task.cohort:
-            return run_cohort([task.cell, *task.cohort], victim, data, contexts, store, check)
-        return [run_cell(task.cell, victim, data, ctx, store, check)]
+        return run_cell(task.cell, victim, data, ctx, store, check)
     if task.victim.source.imported:
         from harness.bridges.import_victim import import_victim
 
-        return [import_victim(task.victim, data, ctx, store)]
+        return import_victim(task.victim, data, ctx, store)
     needed = task.victim.clean
     clean = None if needed is None else session.load(needed, task.other_victims[needed.key]).model
-    return [train_victim(task.victim, data, ctx, store, clean)]
+    return train_victim(task.victim, data, ctx, store, clean)
 
 
-def _outcome(work: Callable[[], Sequence[Result]]) -> Sequence[Result] | Failure:
-    """Return the results of a method's work, or why it failed: exceptions belong in the record."""
+def _outcome(work: Callable[[], Result]) -> Result | Failure:
+    """Return the result of a method's work, or why it failed: exceptions belong in the record."""
     try:
         return work()
     except StoreError:

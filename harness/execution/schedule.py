@@ -44,8 +44,6 @@ class Schedule:
         self._waiting: dict[str, list[Cell]] = defaultdict(list)
         """Open cells whose victim is not trained yet, by the victim's key."""
         self._ready: dict[str, ReadyVictim] = {}
-        self._solo: set[str] = set()
-        """Keys of cells whose cohort has failed."""
         for cell in cells:
             self._waiting[cell.victim.key].append(cell)
         self._victims = deque(
@@ -66,12 +64,11 @@ class Schedule:
         cells = sum(map(self.forecast.sort_cost, self._waiting.get(victim.key, ())))
         return self.forecast.sort_cost(victim) + cells
 
-    def next(self, current_victim: str | None, *, cohorts: bool = False) -> Task | None:
+    def next(self, current_victim: str | None) -> Task | None:
         """Return the next task of a worker; None while there is nothing that can start.
 
-        Args:
-            current_victim: key of the victim on the worker's device, whose cells are preferred.
-            cohorts: whether to batch cells that can be run at once into one task.
+        ``current_victim`` is the key of the victim on the worker's device, whose cells are
+        preferred.
         """
         for victim in self._victims:
             if victim.clean is None or victim.clean.key not in self._unfinished:
@@ -83,16 +80,14 @@ class Schedule:
         key = current_victim
         if key is None or key not in self._ready:
             key = max(self._ready, key=lambda key: self._ready[key].cost)
-        return self._next_cell(key, cohorts=cohorts)
+        return self._next_cell(key)
 
-    def _next_cell(self, victim_key: str, *, cohorts: bool) -> Task:
+    def _next_cell(self, victim_key: str) -> Task:
         """Return the task of the longest open cell of a trained victim."""
         ready = self._ready[victim_key]
         costs = [self.forecast.sort_cost(cell) for cell in ready.cells]
         cell = ready.cells.pop(costs.index(max(costs)))
-        cohort = [x for x in ready.cells if cohorts and self._can_join(cell, x)]
-        ready.cells = [x for x in ready.cells if all(x is not joined for joined in cohort)]
-        ready.cost -= sum(map(self.forecast.sort_cost, (cell, *cohort)))
+        ready.cost -= self.forecast.sort_cost(cell)
         if not ready.cells:
             del self._ready[victim_key]
         return Task(
@@ -101,20 +96,7 @@ class Schedule:
             victim_record=self._record(victim_key),
             timeout=self.timeout,
             other_victims=self._records(cell.triggers),
-            cohort=tuple(cohort),
         )
-
-    def _can_join(self, cell: Cell, other: Cell) -> bool:
-        same = other.defense is cell.defense and self._solo.isdisjoint({cell.key, other.key})
-        return same and cell.defense.info.cohort is not None
-
-    def split_cohort(self, task: Task) -> None:
-        """Take back a cohort that has failed, to run its cells one by one."""
-        cells = [each.cell for each in task.each() if each.cell is not None]
-        self._solo |= {cell.key for cell in cells}
-        ready = self._ready.setdefault(task.victim.key, ReadyVictim([], 0.0))
-        ready.cells += cells
-        ready.cost += sum(map(self.forecast.sort_cost, cells))
 
     def _records(self, victims: Iterable[Victim]) -> dict[str, VictimRecord]:
         return {victim.key: self._record(victim.key) for victim in victims}

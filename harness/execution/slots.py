@@ -27,11 +27,6 @@ class Slot(NamedTuple):
     threads: int
     label: str
 
-    @property
-    def takes_cohorts(self) -> bool:
-        """Whether cells that can be run at once are: on GPUs; on a CPU that saves nothing."""
-        return self.device.startswith("cuda")
-
 
 class HardwareRequest(NamedTuple):
     """What a user asks for; None: use what the machine has."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from harness.store.record import NOT_RUN, CellRecord, Failure, Run, TaskRecord, VictimRecord
@@ -18,45 +18,37 @@ LONGEST = 24 * 3600.0
 
 @dataclass(frozen=True)
 class Task:
-    """A victim to train, one of its cells to run, or a cohort: several cells to run at once."""
+    """A victim to train, or one of its cells to run."""
 
     victim: Victim
     cell: Cell | None = None
     victim_record: VictimRecord | None = None
     """The record of the trained victim; None for the task that trains it."""
     timeout: float | None = None
-    """Seconds that each record may take; None means LONGEST."""
+    """Seconds that it may take; None means LONGEST."""
     other_victims: dict[str, VictimRecord] = field(default_factory=dict)
     """Records of the other victims that the task needs, by key: the clean model of an attack, or
     the victims whose triggers a clean model is evaluated with."""
-    cohort: tuple[Cell, ...] = ()
-    """Cells of the same defense that are run at once with ``cell``; empty for a single cell."""
 
     @property
     def subject(self) -> Victim | Cell:
-        """The victim to train, or the (first) cell to run."""
+        """The victim to train, or the cell to run."""
         return self.victim if self.cell is None else self.cell
 
     @property
     def key(self) -> str:
-        """The key of the task's record; of a cohort, that of the first."""
+        """The key of the task's record."""
         return self.subject.key
 
     @property
     def name(self) -> str:
         """A readable name."""
-        if self.cell is None:
-            return f"victim {self.victim.name}"
-        return f"{self.cell.name}, and {len(self.cohort)} more" if self.cohort else self.cell.name
+        return f"victim {self.victim.name}" if self.cell is None else self.cell.name
 
     @property
     def limit(self) -> float:
-        """Seconds that the whole task may take."""
-        return (self.timeout or LONGEST) * (1 + len(self.cohort))
-
-    def each(self) -> list[Task]:
-        """Return one task per record."""
-        return [replace(self, cell=cell, cohort=()) for cell in (self.cell, *self.cohort)]
+        """Seconds that the task may take."""
+        return self.timeout or LONGEST
 
     def failed(self, failure: Failure, run: Run = NOT_RUN) -> TaskRecord:
         """Return the record of the task when it has failed; by default, without having run."""
@@ -69,14 +61,14 @@ class WorkerReady(NamedTuple):
     """What a worker sends before its first task: its modules are imported, its device works."""
 
 
-class LastRecords(NamedTuple):
+class LastRecord(NamedTuple):
     """What a worker sends if a task left something behind and it should run no other."""
 
-    records: list[TaskRecord]
+    record: TaskRecord
 
 
 class StoreFailed(NamedTuple):
-    """What a worker sends in place of records when a task's artifacts could not be saved."""
+    """What a worker sends in place of a record when a task's artifacts could not be saved."""
 
     reason: str
 

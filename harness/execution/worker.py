@@ -10,7 +10,7 @@ from multiprocessing.process import parent_process
 from pathlib import Path
 
 from harness.execution.slots import Slot
-from harness.execution.task import LastRecords, StoreFailed, WorkerReady
+from harness.execution.task import LastRecord, StoreFailed, WorkerReady
 from harness.store.store import Store, StoreError
 
 
@@ -29,8 +29,8 @@ def serve(pipe: Connection, store_folder: Path, slot: Slot) -> None:
     pipe.send(WorkerReady())
     while (task := pipe.recv()) is not None:
         try:
-            records = run_task(task, session)
-            pipe.send(LastRecords(records) if session.spoiled else records)
+            record = run_task(task, session)
+            pipe.send(LastRecord(record) if session.spoiled else record)
         except StoreError as error:
             pipe.send(StoreFailed(str(error)))
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.execution.slots import Slot
-from harness.execution.task import LastRecords, StoreFailed, Task, WorkerReady
+from harness.execution.task import LastRecord, StoreFailed, Task, WorkerReady
 from harness.store.record import TaskRecord
 
 TIMEOUT_GRACE = 5.0
@@ -79,14 +79,14 @@ class WorkerProcess:
         """Tell whether there was a process that has ended."""
         return self._process is not None and not self._process.is_alive()
 
-    def poll(self) -> list[TaskRecord] | StoreFailed | None:
+    def poll(self) -> TaskRecord | StoreFailed | None:
         """Return the result of the worker's task; None if there is none (it is busy or dead)."""
         if self._pipe is None:
             return None
         if self.is_dead():
             self._kill()  # a child that still held the pipe would block on a partial message
         try:
-            message: list[TaskRecord] | LastRecords | StoreFailed | WorkerReady | None = (
+            message: TaskRecord | LastRecord | StoreFailed | WorkerReady | None = (
                 self._pipe.recv() if self._pipe.poll() else None
             )
         except (EOFError, ConnectionError):
@@ -94,9 +94,9 @@ class WorkerProcess:
         if isinstance(message, WorkerReady):
             self.ready, self._since = True, time.monotonic()
             return None
-        if isinstance(message, LastRecords):
+        if isinstance(message, LastRecord):
             self.stop()
-            return message.records
+            return message.record
         return message
 
     def stop(self) -> str:

@@ -21,7 +21,6 @@ PARAMETERS = {
     "trigger": ("images", "state"),
     "prepare": ("train", "goal", "hyper", "ctx"),
     "fault": ("hyper", "shape"),
-    "cohort": ("model", "budgets", "hyper", "contexts"),
 }
 """What the harness calls each function of a method with, by position."""
 
@@ -50,10 +49,8 @@ def declaration_faults(info: MethodInfo, function: Callable[..., Any]) -> Iterat
     functions: dict[str, Any] = {info.kind: function}
     if isinstance(info, AttackInfo):
         functions |= {"trigger": info.trigger, "prepare": info.prepare, "fault": info.fault}
-    if isinstance(info, DefenseInfo):
-        functions |= {"cohort": info.cohort}
-        if info.needs == "external":  # it also gets the test set
-            del functions["defense"]
+    if isinstance(info, DefenseInfo) and info.needs == "external":  # it also gets the test set
+        del functions["defense"]
     for role, each in functions.items():
         if fault := parameter_fault(each, PARAMETERS[role]):
             yield fault

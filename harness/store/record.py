@@ -328,9 +328,9 @@ class CellResult(_Object, frozen=True, kw_only=True):
     artifacts: CellArtifacts
     """Its files in the store."""
     seconds: float
-    """Time of the defense alone, in seconds; an equal share where several cells ran together."""
+    """Time of the defense alone, in seconds."""
     cohort: int | None = None
-    """How many cells ran together."""
+    """Only in old records, where it is 1."""
     peak_mem_mb: float | None = None
     """Peak memory in MiB: allocated on a GPU, on a CPU the process's resident set; absent for an
     external script."""

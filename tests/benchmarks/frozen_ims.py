@@ -18,10 +18,10 @@ from torch import nn
 
 from harness.contract import InvertibleMasks
 from harness.toolbox.ims.losses import (
+    Batch,
     MaskPair,
     Networks,
-    ProblemBatch,
-    outer_losses,
+    outer_loss,
     probabilities,
     search_perturbations,
 )
@@ -39,7 +39,7 @@ way."""
 class Round(NamedTuple):
     networks: Networks
     masks: MaskPair
-    batch: ProblemBatch
+    batch: Batch
     hyper: InvertibleMasks
 
 
@@ -96,14 +96,14 @@ def start(size, spc, hyper):
     masks = MaskPair((0.3 + 0.5 * a).requires_grad_(), (0.2 + 0.8 * s).requires_grad_(), hyper.k)
     with torch.no_grad():
         clean = probabilities(networks.reference(images))
-    return Round(networks, masks, ProblemBatch(images, clean, [len(images)]), hyper)
+    return Round(networks, masks, Batch(images, clean), hyper)
 
 
 def ours(given):
     """Search, and return the gradient of every a and every s, as shares of the largest."""
     networks, masks, batch, hyper = given
-    shifted = search_perturbations(networks, [masks], batch, hyper)
-    loss = outer_losses(networks, [masks], batch, shifted).sum()
+    shifted = search_perturbations(networks, masks, batch, hyper)
+    loss = outer_loss(networks, masks, batch, shifted)
     return shares(torch.cat(torch.autograd.grad(loss, (masks.a, masks.s))))
 
 

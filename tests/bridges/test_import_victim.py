@@ -172,7 +172,7 @@ def test_files_that_change_after_planning_are_an_error_of_the_victim(squares, go
     plan = load_study(study, None, default_cache())
     task = Schedule(plan, LatestRecords(), Selection()).next(None)
     write_black(first_test_image(tmp_path / "record" / "badnet"), (8, 8))
-    (record,) = run_task(task, WorkerSession(Store(tmp_path / "store"), torch.device("cpu")))
+    record = run_task(task, WorkerSession(Store(tmp_path / "store"), torch.device("cpu")))
     assert record.status == "error"
     assert record.error.endswith("badnet: has changed since the study was read")
     assert {x.status for x in tiny_study.run(study, tmp_path / "out").values()} == {"ok"}

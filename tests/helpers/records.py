@@ -67,7 +67,6 @@ def cell_result(**changes) -> CellResult:
         companions={},
         artifacts=CellArtifacts(predictions="1" * 32 + ".safetensors.gz"),
         seconds=1.0,
-        cohort=1,
         n_clean=20,
     )
     return msgspec.structs.replace(result, **changes)

@@ -20,8 +20,8 @@ every batch; x' is a constant of the outer step.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -77,111 +77,63 @@ class Networks:
         """Return a copy of f with gates, (gates,), as a part of it."""
         return self.sites.with_gates(self.victim, self.sites.split(flat.detach()))
 
-    def inverse(
-        self, masks: Sequence[MaskPair], batch: ProblemBatch
-    ) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return the inverse network as a function of as many images as the batch has.
-
-        The gates of one problem are folded into the weights, those of several are applied sample by
-        sample.
-        """
-        gates = [x.inverse().detach() for x in masks]
-        if len(gates) == 1:
-            return fold_constants_(self.with_gates(gates[0]), self._pairs)
-        return lambda images: self.gated(images, batch.spread(gates))
+    def inverse(self, masks: MaskPair) -> nn.Module:
+        """Return the inverse network, its gates and batch norms folded into its weights."""
+        return fold_constants_(self.with_gates(masks.inverse()), self._pairs)
 
 
-@dataclass(frozen=True)
-class ProblemBatch:
-    """The images of a round: those of one problem, or of several on the same victim, in turn."""
+class Batch(NamedTuple):
+    """The images of a round."""
 
     x: torch.Tensor
     """(n, C, H, W)."""
     clean: torch.Tensor
     """Class probabilities of f, (n, classes)."""
-    sizes: Sequence[int]
-    """Images per problem."""
-
-    def means(self, losses: torch.Tensor) -> torch.Tensor:
-        """Return the mean over the images of each problem, (problems,), of losses (n,)."""
-        return torch.stack([own.mean() for own in losses.split(list(self.sizes))])
-
-    def shares(self) -> torch.Tensor:
-        """Return the weight of every image in its problem's mean, (n,)."""
-        sizes = torch.tensor(self.sizes, device=self.x.device)
-        return (1 / sizes).repeat_interleave(sizes)
-
-    def spread(self, gates: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Return the gates of one problem, (gates,), or of several by image, (n, gates)."""
-        if len(gates) == 1:
-            return gates[0]
-        return torch.cat([x.expand(size, -1) for x, size in zip(gates, self.sizes, strict=True)])
 
 
-def initial_losses(
-    networks: Networks, masks: Sequence[MaskPair], batch: ProblemBatch
+def initial_loss(networks: Networks, masks: MaskPair, batch: Batch) -> torch.Tensor:
+    """Return the loss of stage A without its sparsity term, a scalar."""
+    masked = probabilities(networks.gated(batch.x, masks.mask()))
+    inverse = probabilities(networks.gated(batch.x, masks.inverse()))
+    return agree(masked, batch.clean).mean() + disagree(inverse, batch.clean).mean()
+
+
+def outer_loss(
+    networks: Networks, masks: MaskPair, batch: Batch, shifted: torch.Tensor
 ) -> torch.Tensor:
-    """Return the loss of stage A without its sparsity term, per problem, (problems,)."""
-    masked, inverse = (
-        probabilities(networks.gated(batch.x, batch.spread(gates))) for gates in both_gates(masks)
-    )
-    return batch.means(agree(masked, batch.clean)) + batch.means(disagree(inverse, batch.clean))
-
-
-def outer_losses(
-    networks: Networks,
-    masks: Sequence[MaskPair],
-    batch: ProblemBatch,
-    shifted: torch.Tensor,
-) -> torch.Tensor:
-    """Return the loss of stages B and C without the sparsity term, per problem, (problems,).
+    """Return the loss of stages B and C without the sparsity term, a scalar.
 
     ``shifted`` are the perturbed images x'.
     """
     images, clean = torch.cat([batch.x, shifted]), batch.clean
     (masked_x, masked_shifted), (inverse_x, inverse_shifted) = (
-        probabilities(networks.gated(images, _repeat_rows(batch.spread(gates)))).chunk(2)
-        for gates in both_gates(masks)
+        probabilities(networks.gated(images, gates)).chunk(2)
+        for gates in (masks.mask(), masks.inverse())
     )
     with torch.no_grad():
         clean_shifted = probabilities(networks.reference(shifted))
     return (
-        batch.means(agree(masked_x, clean))
-        + batch.means(agree(masked_shifted, clean))
-        + batch.means(agree(inverse_shifted, clean_shifted))
-        + batch.means(disagree(inverse_shifted, clean))
-        + batch.means(disagree(inverse_x, clean))
+        agree(masked_x, clean).mean()
+        + agree(masked_shifted, clean).mean()
+        + agree(inverse_shifted, clean_shifted).mean()
+        + disagree(inverse_shifted, clean).mean()
+        + disagree(inverse_x, clean).mean()
     )
 
 
-def both_gates(
-    masks: Sequence[MaskPair],
-) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Return the masks and the inverse masks of all problems, (gates,) each."""
-    return [x.mask() for x in masks], [x.inverse() for x in masks]
-
-
-def _repeat_rows(gates: torch.Tensor) -> torch.Tensor:
-    """Return the rows of gates twice; gates that all images share, (gates,), as they are."""
-    return gates if gates.ndim == 1 else torch.cat([gates, gates])
-
-
 def search_perturbations(
-    networks: Networks,
-    masks: Sequence[MaskPair],
-    batch: ProblemBatch,
-    hyper: InvertibleMasks,
+    networks: Networks, masks: MaskPair, batch: Batch, hyper: InvertibleMasks
 ) -> torch.Tensor:
     """Return images x' that change the prediction of f and of the inverse network in the same way.
 
     The perturbations are added to pixel values in [0, 1]; the sum is not clipped to that range.
     """
-    x, shares, inverse = batch.x, batch.shares(), networks.inverse(masks, batch)
+    x, inverse = batch.x, networks.inverse(masks)
 
     def loss(delta: torch.Tensor) -> torch.Tensor:
         shifted = probabilities(networks.reference(x + delta))
         losses = agree(probabilities(inverse(x + delta)), shifted) + disagree(shifted, batch.clean)
-        return (losses * shares).sum()
+        return losses.mean()
 
     delta = torch.zeros_like(x, requires_grad=True)
     optimiser = torch.optim.AdamW([delta], lr=hyper.inner_lr)

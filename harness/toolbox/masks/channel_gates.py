@@ -35,8 +35,8 @@ class GateSites:
         return sum(self.widths.values())
 
     def split(self, flat: torch.Tensor) -> Gates:
-        """Cut one value per gate, (..., count), into one tensor per module, (..., width)."""
-        return dict(zip(self.widths, flat.split(list(self.widths.values()), -1), strict=True))
+        """Cut one value per gate, (count,), into one tensor per module, (width,)."""
+        return dict(zip(self.widths, flat.split(list(self.widths.values())), strict=True))
 
 
 def convolutions(model: nn.Module) -> dict[str, nn.Conv2d]:
@@ -73,20 +73,23 @@ class GatedNetwork:
         self._sites = sites
         self._gates: Gates = {}
         for name in sites.widths:
-            self.model.get_submodule(name).register_forward_hook(self._multiply_by_gate(name))
-
-    def _multiply_by_gate(self, name: str) -> Any:
-        def hook(module: nn.Module, inputs: Any, out: torch.Tensor) -> torch.Tensor:
-            gates = self._gates[name]
-            return out * gates.view(*gates.shape[:-1], *self._sites.view)
-
-        return hook
+            hook = _multiply_by_gate(self._gates, name, sites.view)
+            self.model.get_submodule(name).register_forward_hook(hook)
 
     def __call__(self, images: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
-        """Return logits under gates: (count,) for all images, or (n, count), a row per image."""
-        self._gates = self._sites.split(flat)
+        """Return logits under gates, (count,)."""
+        self._gates.update(self._sites.split(flat))
         logits: torch.Tensor = self.model(images)
         return logits
+
+
+def _multiply_by_gate(gates: Gates, name: str, view: tuple[int, ...]) -> Callable[..., Any]:
+    """Return the hook of a module: it holds the gates alone, so that no reference cycle arises."""
+
+    def hook(module: nn.Module, inputs: Any, out: torch.Tensor) -> torch.Tensor:
+        return out * gates[name].view(view)
+
+    return hook
 
 
 @torch.no_grad()
