@@ -18,9 +18,9 @@ from torch import nn
 
 from harness.contract import InvertibleMasks
 from harness.toolbox.ims.losses import (
-    Batch,
     MaskPair,
     Networks,
+    VictimBatch,
     outer_loss,
     probabilities,
     search_perturbations,
@@ -39,7 +39,7 @@ way."""
 class Round(NamedTuple):
     networks: Networks
     masks: MaskPair
-    batch: Batch
+    batch: VictimBatch
     hyper: InvertibleMasks
 
 
@@ -96,7 +96,7 @@ def start(size, spc, hyper):
     masks = MaskPair((0.3 + 0.5 * a).requires_grad_(), (0.2 + 0.8 * s).requires_grad_(), hyper.k)
     with torch.no_grad():
         clean = probabilities(networks.reference(images))
-    return Round(networks, masks, Batch(images, clean), hyper)
+    return Round(networks, masks, VictimBatch(images, clean), hyper)
 
 
 def ours(given):

@@ -9,9 +9,9 @@ from torch import nn
 
 from harness.contract import InvertibleMasks
 from harness.toolbox.ims.losses import (
-    Batch,
     MaskPair,
     Networks,
+    VictimBatch,
     agree,
     disagree,
     outer_loss,
@@ -33,7 +33,7 @@ def amid():
         net,
         networks,
         masks,
-        Batch(images, net(images).softmax(1).detach()),
+        VictimBatch(images, net(images).softmax(1).detach()),
     )
 
 

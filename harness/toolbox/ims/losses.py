@@ -82,8 +82,8 @@ class Networks:
         return fold_constants_(self.with_gates(masks.inverse()), self._pairs)
 
 
-class Batch(NamedTuple):
-    """The images of a round."""
+class VictimBatch(NamedTuple):
+    """The images of a round, and what f predicts for them."""
 
     x: torch.Tensor
     """(n, C, H, W)."""
@@ -91,7 +91,7 @@ class Batch(NamedTuple):
     """Class probabilities of f, (n, classes)."""
 
 
-def initial_loss(networks: Networks, masks: MaskPair, batch: Batch) -> torch.Tensor:
+def initial_loss(networks: Networks, masks: MaskPair, batch: VictimBatch) -> torch.Tensor:
     """Return the loss of stage A without its sparsity term, a scalar."""
     masked = probabilities(networks.gated(batch.x, masks.mask()))
     inverse = probabilities(networks.gated(batch.x, masks.inverse()))
@@ -99,7 +99,7 @@ def initial_loss(networks: Networks, masks: MaskPair, batch: Batch) -> torch.Ten
 
 
 def outer_loss(
-    networks: Networks, masks: MaskPair, batch: Batch, shifted: torch.Tensor
+    networks: Networks, masks: MaskPair, batch: VictimBatch, shifted: torch.Tensor
 ) -> torch.Tensor:
     """Return the loss of stages B and C without the sparsity term, a scalar.
 
@@ -122,7 +122,7 @@ def outer_loss(
 
 
 def search_perturbations(
-    networks: Networks, masks: MaskPair, batch: Batch, hyper: InvertibleMasks
+    networks: Networks, masks: MaskPair, batch: VictimBatch, hyper: InvertibleMasks
 ) -> torch.Tensor:
     """Return images x' that change the prediction of f and of the inverse network in the same way.
 

@@ -9,9 +9,9 @@ from torch import nn
 
 from harness.contract import Budget, Context, Defended, InvertibleMasks
 from harness.toolbox.ims.losses import (
-    Batch,
     MaskPair,
     Networks,
+    VictimBatch,
     initial_loss,
     outer_loss,
     probabilities,
@@ -26,7 +26,7 @@ BINS = 20
 
 
 @dataclass(frozen=True)
-class Stage:
+class MaskStage:
     """One of the three stages."""
 
     name: str
@@ -57,7 +57,7 @@ def learn_invertible_masks(
         clean = torch.cat([probabilities(networks.reference(x)) for x in images.split(hyper.batch)])
     masks, after = _initial_masks(sites.count(), hyper, ctx), {}
     for stage in _stages(hyper):
-        learn_stage(stage, networks, masks, Batch(images, clean), hyper, ctx)
+        learn_stage(stage, networks, masks, VictimBatch(images, clean), hyper, ctx)
         after[stage.name] = masks.mask().detach()
     return _defended(networks, masks, after, hyper)
 
@@ -67,20 +67,20 @@ def _initial_masks(count: int, hyper: InvertibleMasks, ctx: Context) -> MaskPair
     return MaskPair(a, s if hyper.selection else torch.zeros(count, device=ctx.device), hyper.k)
 
 
-def _stages(hyper: InvertibleMasks) -> tuple[Stage, Stage, Stage]:
+def _stages(hyper: InvertibleMasks) -> tuple[MaskStage, MaskStage, MaskStage]:
     sparsity = hyper.sparsity if hyper.selection else 0.0
     return (
-        Stage("A", hyper.initial_rounds, sparsity),
-        Stage("B", hyper.rounds, 0.0),
-        Stage("C", hyper.rounds, sparsity),
+        MaskStage("A", hyper.initial_rounds, sparsity),
+        MaskStage("B", hyper.rounds, 0.0),
+        MaskStage("C", hyper.rounds, sparsity),
     )
 
 
 def learn_stage(
-    stage: Stage,
+    stage: MaskStage,
     networks: Networks,
     masks: MaskPair,
-    samples: Batch,
+    samples: VictimBatch,
     hyper: InvertibleMasks,
     ctx: Context,
 ) -> None:
@@ -95,7 +95,7 @@ def learn_stage(
         order = torch.randperm(len(samples.x), generator=ctx.generator)
         chosen = order[: hyper.batch].to(ctx.device)
         loss = _round_loss(
-            stage, networks, masks, Batch(samples.x[chosen], samples.clean[chosen]), hyper
+            stage, networks, masks, VictimBatch(samples.x[chosen], samples.clean[chosen]), hyper
         )
         optimiser.zero_grad()
         loss.backward()
@@ -111,7 +111,11 @@ def learn_stage(
 
 
 def _round_loss(
-    stage: Stage, networks: Networks, masks: MaskPair, batch: Batch, hyper: InvertibleMasks
+    stage: MaskStage,
+    networks: Networks,
+    masks: MaskPair,
+    batch: VictimBatch,
+    hyper: InvertibleMasks,
 ) -> torch.Tensor:
     """Return the loss of a stage on a batch, a scalar, with its sparsity term."""
     if stage.name == "A":
