@@ -82,7 +82,7 @@ def shared_examples(
         before, before_victim = model(x).argmax(1), victim(x).argmax(1)
 
     def loss(delta: torch.Tensor) -> torch.Tensor:
-        logits, victim_logits = model(x + delta), victim(x + delta)
+        logits, victim_logits = model(x + delta).float(), victim(x + delta).float()
         label, victim_label = logits.argmax(1), victim_logits.argmax(1)
         misled, victim_misled = label != before, victim_label != before_victim
         shared = misled & victim_misled & (label == victim_label)
@@ -116,7 +116,7 @@ def outer_loss(
 ) -> torch.Tensor:
     """Return the loss of clean and perturbed images, (n, C, H, W) each, with labels (n,)."""
     x, shifted = images
-    clean, adversarial = model(torch.cat([x, shifted])).chunk(2)
+    clean, adversarial = model(torch.cat([x, shifted])).float().chunk(2)
     with torch.no_grad():
         wrong, right = victim(shifted).argmax(1), victim(x).argmax(1)
     misled = (wrong != y) & (wrong != right)

@@ -24,6 +24,7 @@ GOLDEN = ROOT / "tests" / "report" / "golden"
 SCHEMA = ROOT / "tests" / "store" / "record_schema.json"
 CONFIGS = ROOT / "configs" / "README.md"
 TYPES = {
+    "Numerics | None": "name",
     "AtLeastOne": "list",
     "Annotated[list[Seed], MinLen(1)]": "list of whole numbers, 0 or more",
     "Rates": "list of numbers above 0",

@@ -57,6 +57,7 @@ from harness.contract.types import (
     Needs,
     NonNegative,
     NonNegativeCount,
+    Numerics,
     Positive,
     Share,
 )
@@ -86,6 +87,7 @@ __all__ = [
     "NoHyper",
     "NonNegative",
     "NonNegativeCount",
+    "Numerics",
     "OutOfTimeError",
     "Poison",
     "Positive",

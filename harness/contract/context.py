@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
+    from harness.contract.types import Numerics
+
 
 class OutOfTimeError(Exception):
     """The cell's deadline has passed."""
@@ -26,6 +28,8 @@ class Context:
     """The end of the time limit by ``time.monotonic``; None for no limit."""
     scalars: list[dict[str, float]] = field(default_factory=list)
     """The steps that were logged."""
+    numerics: Numerics = "fp32"
+    """The arithmetic that is set while the method runs."""
 
     def log(self, step: int, **scalars: float) -> None:
         """Log the numbers of one step for the record, and check the deadline.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from harness.contract.types import Count, NonNegative, Positive, Share
+from harness.contract.types import Count, NonNegative, Numerics, Positive, Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,9 @@ class Recipe:
     """The learning rate over all steps. cosine: from lr to zero; onecycle: linearly up to lr in the
     first fifth, then linearly down to zero."""
     augment: bool = True
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 autocast if the hardware supports bf16 natively, else fp32."""
+    precision: Literal["auto"] | Numerics = "auto"
+    """The arithmetic. auto: the study's ``numerics``; without that bf16 if the hardware supports it
+    natively, else fp32."""
 
 
 RECIPES = {

@@ -57,7 +57,7 @@ class InvertibleMasks:
     stages: bool = False
     """Also evaluate the masked networks after stage A and after stage B."""
     bf16_search: bool = False
-    """Search perturbations under bf16 autocast: faster, with other results."""
+    """Search perturbations in bf16, whatever the study's ``numerics``; other results, faster."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,5 +19,7 @@ Needs = Literal["clean", "triggers", "external"]
 BatchNormMode = Literal["train", "eval"]
 """Batch norm while a defense trains: "train" uses the batch's statistics and moves the running
 ones, "eval" uses the running ones as they are."""
+Numerics = Literal["fp32", "tf32", "bf16"]
+"""The arithmetic of networks, see ``harness.toolbox.numerics``."""
 Layer = Literal["convolutions", "batchnorm", "encoder-blocks"]
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -26,6 +26,7 @@ from harness.plan.keys import seed
 from harness.plan.spec import Cell
 from harness.store.record import CellArtifacts, CellResult, Companion, TriggerScores, safe_text
 from harness.store.store import Store
+from harness.toolbox.numerics import WITHOUT_AUTOCAST, numerics
 from harness.toolbox.predict import as_float, to_uint8
 from harness.training.device import peak_memory_mb, reseed, reset_peak_memory
 
@@ -95,13 +96,16 @@ def run_cell(
     budget = clean_budget(indices, victim, data, triggered=access.triggered)
     inputs = ScriptInputs(cell, victim, data, indices, store)
     reseed(ctx.generator, seed(cell.defense_key, "defense"))
-    returned, cost = _measure(
-        lambda: method.function(*access.inputs(inputs, budget), method.hyper, ctx),
-        ctx.device,
-        memory=access.in_process,
-    )
+    ctx = replace(ctx, numerics=cell.numerics)
+    with numerics(cell.numerics, ctx.device):
+        returned, cost = _measure(
+            lambda: method.function(*access.inputs(inputs, budget), method.hyper, ctx),
+            ctx.device,
+            memory=access.in_process,
+        )
     check()
-    return _result(cell, returned, victim, store, cost._replace(n_clean=len(budget)))
+    with numerics(WITHOUT_AUTOCAST[cell.numerics], ctx.device):
+        return _result(cell, returned, victim, store, cost._replace(n_clean=len(budget)))
 
 
 def _measure(

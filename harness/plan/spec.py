@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from harness.contract.attack_types import Target
 from harness.contract.declare import AttackInfo, DefenseInfo, MethodInfo, ModelInfo
 from harness.contract.recipe import Recipe
-from harness.contract.types import Kind, Needs
+from harness.contract.types import Kind, Needs, Numerics
 from harness.data.info import DataInfo
 from harness.plan.budget import BudgetSpec
 from harness.plan.keys import digest, seed
@@ -237,6 +237,8 @@ class Cell:
     """For a clean model: the victims whose triggers it is evaluated with."""
     keep: bool = False
     """Whether the defended model's weights are kept."""
+    numerics: Numerics = "fp32"
+    """The arithmetic of the defense, and of the evaluation of its model."""
 
     @property
     def seed(self) -> int:
@@ -247,7 +249,8 @@ class Cell:
     def spec(self) -> dict[str, Any]:
         """Everything that decides the cell's numbers, as JSON values."""
         triggers = {"triggers": [victim.key for victim in self.triggers]} if self.triggers else {}
-        return {**self._defense_spec, **triggers}
+        numerics = {} if self.numerics == "fp32" else {"numerics": self.numerics}
+        return {**self._defense_spec, **triggers, **numerics}
 
     @property
     def _defense_spec(self) -> dict[str, Any]:
@@ -261,7 +264,7 @@ class Cell:
 
     @cached_property
     def defense_key(self) -> str:
-        """The digest of what decides the defended model: the spec without ``triggers``."""
+        """The digest that a defense's draws depend on: of the spec without triggers, numerics."""
         return digest(self._defense_spec)
 
     @cached_property

@@ -210,7 +210,7 @@ class VictimResult(_Object, frozen=True, kw_only=True):
     drawn: DrawnSamples | None
     """Exact counts where the attack controlled the training, else null."""
     precision: str | None = None
-    """Arithmetic of the training: ``fp32`` or ``bf16``; absent for an imported victim."""
+    """Arithmetic of the training: ``fp32``, ``tf32`` or ``bf16``; absent for an imported victim."""
     source: Source | None = None
     """Where an imported victim comes from."""
     reported: ReportedScores | None = None
@@ -257,6 +257,8 @@ class CellSpec(_Object, frozen=True):
     """Seed of the clean samples and of the defense."""
     triggers: list[str] | None = None
     """Keys of the victims whose triggers a clean model is evaluated with."""
+    numerics: str | None = None
+    """Arithmetic of the defense, and of the evaluation of its model; absent for fp32."""
 
 
 class TriggerScores(_Object, frozen=True):

@@ -30,6 +30,7 @@ def plan_cell(
     """
     needs = defense.info.needs
     cell = Cell(victim, defense, needs, budget, triggers=triggers, keep=file.keep_models)
+    cell = replace(cell, numerics=file.numerics or "fp32")
     reason = next((skip.reason for skip in file.skip if skip.matches(cell)), None)
     reason = reason or next(filter(None, (check(cell) for check in CHECKS[needs])), None)
     return cell if reason is None else replace(cell, skip=reason)

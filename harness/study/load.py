@@ -53,7 +53,7 @@ def load_study(study: str | Path, root: Path | None = None, cache: Path | None =
     models = resolver.models(file.models)
     attacks = resolver.attacks(file.attacks, file.rates)
     defenses = resolver.defenses(file.defenses)
-    recipe_name, recipe = resolver.recipe(file.recipe)
+    recipe_name, recipe = resolver.recipe(file.recipe, file.numerics)
     budgets = resolver.budgets(file.budgets)
     faults.require_distinct("rates", file.rates)
     faults.require_distinct("seeds", file.seeds)

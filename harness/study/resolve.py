@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from harness.bridges.context import ImportContext
 from harness.bridges.imported_victims import once_per_seed, resolve_victims
 from harness.bridges.script.entry import resolve_defense
-from harness.contract import RECIPES, DefenseInfo, MethodInfo, ModelInfo, Recipe, Target
+from harness.contract import RECIPES, DefenseInfo, MethodInfo, ModelInfo, Numerics, Recipe, Target
 from harness.data.cache import prepare
 from harness.data.info import DataInfo, open_arrays
 from harness.data.options import DataOptions
@@ -100,8 +100,8 @@ class Resolver:
         """Return the clean budgets."""
         return self.faults.resolve_list("budgets", entries, _budget)
 
-    def recipe(self, entry: Any) -> tuple[str, Recipe]:
-        """Return the recipe's name and the recipe."""
+    def recipe(self, entry: Any, numerics: Numerics | None) -> tuple[str, Recipe]:
+        """Return the name and the recipe, in the study's arithmetic unless it has its own."""
         name, recipe = "paper", RECIPES["paper"]
         with self.faults.catch("recipe"):
             name, overrides = parse_entry(entry)
@@ -110,6 +110,8 @@ class Resolver:
             with at(name, prefix=f"{name}: "):
                 given = validate(Recipe, overrides)
             recipe = replace(RECIPES[name], **{key: getattr(given, key) for key in overrides})
+        if numerics is not None and recipe.precision == "auto":
+            recipe = replace(recipe, precision=numerics)
         return name, recipe
 
     def outputs(self, key: str, entries: list[str], known: tuple[str, ...]) -> tuple[str, ...]:

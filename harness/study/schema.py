@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, MinLen
 from pydantic import AfterValidator, BeforeValidator
 
-from harness.contract import Positive
+from harness.contract import Numerics, Positive
 from harness.plan.gate import Gate
 from harness.plan.report_names import figure_names, table_names
 from harness.plan.spec import Cell
@@ -118,6 +118,9 @@ class StudyFile:
     """The study's name on boards and of its report's folder; by default the file's name."""
     recipe: Any = "paper"
     """How victims are trained: ``paper``, ``fast``, or ``{paper: {epochs: 50}}``."""
+    numerics: Numerics | None = None
+    """The arithmetic of training, defenses and evaluation: ``fp32``, ``tf32`` or ``bf16``. By
+    default fp32, and for training what the recipe's ``precision`` says."""
     rates: Rates = field(default_factory=lambda: [0.1])
     """Poison rates: a share of the training samples below 1, or a number of samples; an attack with
     ``rates`` of its own uses those."""

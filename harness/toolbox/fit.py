@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from harness.contract import Context, Recipe, TrainingControl
 from harness.data.augment import Augment
+from harness.toolbox.numerics import WITHOUT_AUTOCAST, numerics, training_numerics
 from harness.toolbox.predict import as_float
 
 WARM_UP = 0.2
@@ -48,7 +49,7 @@ def fit(
         model.parameters(), recipe.lr, recipe.momentum, 0, recipe.weight_decay, recipe.nesterov
     )
     lr_factor = _lr_schedule(recipe, recipe.epochs * steps)
-    bf16 = uses_bf16(recipe, ctx.device)
+    arithmetic = training_numerics(recipe, ctx.device)
     for epoch in range(recipe.epochs):
         order = torch.randperm(len(labels), generator=ctx.generator).to(ctx.device)
         total = torch.zeros((), device=ctx.device)
@@ -60,10 +61,11 @@ def fit(
                 x, y, _, _, penalty = control.batch(x, y)
             x = as_float(augment(x, ctx.generator) if recipe.augment else x)
             optimiser.param_groups[0]["lr"] = recipe.lr * lr_factor(epoch * steps + step)
-            with torch.autocast(ctx.device.type, torch.bfloat16, enabled=bf16):
+            with numerics(arithmetic, ctx.device):
                 loss = F.cross_entropy(model(x.contiguous(memory_format=torch.channels_last)), y)
             optimiser.zero_grad()
-            (loss if penalty is None else loss + penalty).backward()
+            with numerics(WITHOUT_AUTOCAST[arithmetic], ctx.device):
+                (loss if penalty is None else loss + penalty).backward()
             optimiser.step()
             if control is not None and control.step is not None:
                 control.step()
@@ -81,12 +83,3 @@ def _lr_schedule(recipe: Recipe, total: int) -> Callable[[int], float]:
         return lambda step: 0.5 * (1 + torch.cos(torch.tensor(torch.pi * step / total)).item())
     peak = max(1, round(WARM_UP * total))
     return lambda step: min((step + 1) / peak, (total - step) / max(1, total - peak))
-
-
-def uses_bf16(recipe: Recipe, device: torch.device) -> bool:
-    """Return whether a recipe trains under bf16 autocast on this device."""
-    if recipe.precision != "auto":
-        return recipe.precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())

@@ -20,7 +20,7 @@ Samples = tuple[torch.Tensor, torch.Tensor]
 def fine_tune_(
     model: nn.Module, samples: Samples, how: FineTuning, augment: Augment | None, ctx: Context
 ) -> nn.Module:
-    """Train all parameters of a model in place on cross-entropy, in float32.
+    """Train all parameters of a model in place on cross-entropy.
 
     Args:
         model: takes float images (N, C, H, W) in [0, 1].
@@ -39,7 +39,7 @@ def fine_tune_(
         momentum=how.momentum,
         weight_decay=how.weight_decay,
         augment=augment is not None,
-        precision="fp32",
+        precision=ctx.numerics,
     )
     return fit(model, samples, recipe, augment or Augment(), ctx)
 

@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from harness.contract import Numerics
 from harness.data.device_dataset import DeviceDataset, load_to_device
+from harness.evaluation.evaluate import evaluate
 from harness.plan.spec import Cell, Victim
 from harness.store.record import VictimRecord
 from harness.store.store import Store
+from harness.toolbox.numerics import WITHOUT_AUTOCAST, numerics
 from harness.training.victim import LoadedVictim, load_trigger, load_victim
 
 PERIOD = 257
@@ -30,7 +33,7 @@ class WorkerSession:
     spoiled: bool = False
     """Whether a task left something in the process that can't be put back."""
     _data: DeviceDataset | None = None
-    _victim: tuple[str, LoadedVictim] | None = None
+    _victim: tuple[tuple[str, Numerics], LoadedVictim] | None = None
     _checksum: int = 0
     """The checksum of everything that is held, as it was loaded."""
 
@@ -49,7 +52,8 @@ class WorkerSession:
         ``record`` is the victim's own, ``others`` those of the victims whose triggers the cell's
         models are scored with, by key.
         """
-        if self._victim is None or self._victim[0] != cell.victim.key:
+        loaded_as = (cell.victim.key, cell.numerics)
+        if self._victim is None or self._victim[0] != loaded_as:
             self._victim = None
             self._checksum = self._sum()
             loaded = self.load(cell.victim, record)
@@ -58,7 +62,10 @@ class WorkerSession:
                 other.attack.label: load_trigger(other, others[other.key], data, self.store)
                 for other in cell.triggers
             }
-            self._victim = (cell.victim.key, replace(loaded, other_triggers=triggers))
+            if cell.numerics != "fp32":
+                with numerics(WITHOUT_AUTOCAST[cell.numerics], self.device):
+                    loaded = replace(loaded, before=evaluate(loaded.model, loaded.test))
+            self._victim = (loaded_as, replace(loaded, other_triggers=triggers))
             self._checksum = self._sum()
         return self._victim[1]
 

@@ -32,7 +32,8 @@ from harness.store.record import (
     VictimResult,
 )
 from harness.store.store import Store
-from harness.toolbox.fit import fit, uses_bf16
+from harness.toolbox.fit import fit
+from harness.toolbox.numerics import training_numerics
 from harness.toolbox.predict import TriggerFunction
 from harness.training.device import reseed
 from harness.training.network import build, prepare_for_eval
@@ -97,7 +98,7 @@ def train_victim(
     trigger = trigger_of(victim, attack.state)
     test = evaluation_set(data, goal_of(victim), trigger)
     loaded = LoadedVictim(model, trigger, test, evaluate(model, test))
-    precision = "bf16" if uses_bf16(victim.recipe, ctx.device) else "fp32"
+    precision = training_numerics(victim.recipe, ctx.device)
     artifacts = save_victim(loaded, attack.state, poison, store)
     return victim_result(loaded, counts, VictimOrigin(precision), artifacts)
 
@@ -148,7 +149,7 @@ class VictimOrigin(NamedTuple):
     """How a victim was trained, or what is known of an imported one."""
 
     precision: str | None = None
-    """Arithmetic of the training: ``fp32`` or ``bf16``."""
+    """Arithmetic of the training: ``fp32``, ``tf32`` or ``bf16``."""
     source: Source | None = None
     reported: ReportedScores | None = None
     cross: CrossTest | None = None

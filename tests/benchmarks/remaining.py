@@ -12,7 +12,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from harness.contract import InvertibleMasks, Recipe
-from harness.toolbox.fit import uses_bf16
+from harness.toolbox.numerics import training_numerics
 from harness.toolbox.predict import predict_logits
 from harness.training.device import set_up_torch
 from tests.benchmarks import frozen_ims, machine_peak, training, workload
@@ -34,7 +34,7 @@ def shares(work):
 
 
 def tasks(size):
-    default = "bf16" if uses_bf16(Recipe(), machine_peak.device()) else "fp32"
+    default = training_numerics(Recipe(), machine_peak.device())
     net, images = (
         workload.whole(size.width).eval(),
         workload.images(size.test)[0].to(machine_peak.device()),

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from harness.contract import Recipe
 from harness.data.augment import Augment
-from harness.toolbox.fit import fit, uses_bf16
+from harness.toolbox.fit import fit
+from harness.toolbox.numerics import training_numerics
 from tests.benchmarks import machine_peak, reference_impls, workload
 from tests.benchmarks.evaluation import plain_sets
 from tests.benchmarks.side_by_side import Row, agreement, as_script, here, side_by_side
@@ -17,7 +18,7 @@ from tests.benchmarks.side_by_side import Row, agreement, as_script, here, side_
 
 def rows(*, tiny=False):
     size = workload.size(tiny)
-    default = "bf16" if uses_bf16(Recipe(), machine_peak.device()) else "fp32"
+    default = training_numerics(Recipe(), machine_peak.device())
     against = [
         _against_plain(size, precision, default) for precision in dict.fromkeys(("fp32", default))
     ]

@@ -10,6 +10,7 @@ import torch
 from harness.contract import Budget, Context, Defended
 from harness.plan.registry import describe, load, names
 from harness.toolbox.masks.channel_gates import block_sites, with_gated_blocks
+from harness.toolbox.numerics import numerics
 from tests.helpers.planted_models import (
     CLASSES,
     clean_budget,
@@ -73,9 +74,9 @@ FLOOR = {"ft_step": 0.85, "random_prune": 0.5}
 pass."""
 
 
-def run(name, victim, budget, sizes=BRIEF):
+def run(name, victim, budget, sizes=BRIEF, arithmetic="fp32"):
     method = load("defense", name)
-    ctx = Context(torch.device("cpu"), torch.Generator().manual_seed(1))
+    ctx = Context(torch.device("cpu"), torch.Generator().manual_seed(1), numerics=arithmetic)
     torch.manual_seed(1)
     hyper = method.hyper(**{**SHORT.get(name, {}), **sizes.get(name, {})})
     returned = method.function(victim, budget, hyper, ctx)
@@ -128,6 +129,18 @@ def test_same_seed_same_bits_and_everything_finite_at_its_least_budget(name):
     assert first.keys() == again.keys()
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert all(x.isfinite().all() for x in first.values())
+
+
+@pytest.mark.parametrize("name", names("defense"))
+def test_in_bf16_it_runs_keeps_as_much_of_the_task_and_returns_float32(name):
+    plain = run(name, victim_of(name), budget_of(name, 2))
+    with numerics("bf16", torch.device("cpu")):
+        repaired = run(name, victim_of(name), budget_of(name, 2), arithmetic="bf16")
+    found = tensors(repaired)
+    assert not any(x.dtype == torch.bfloat16 for x in found.values())
+    assert all(x.isfinite().all() for x in found.values())
+    accuracies = [scores(x.model.eval())[0] for x in (plain, repaired)]
+    assert accuracies[1] >= accuracies[0] - 0.1
 
 
 @pytest.mark.parametrize("name", names("defense"))

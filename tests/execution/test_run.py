@@ -110,3 +110,32 @@ def test_an_unknown_device_is_one_line(tmp_path):
             Options(hardware=HardwareRequest("cuda:99")),
             Console(quiet=True),
         )
+
+
+def test_defenses_run_in_the_study_s_arithmetic_and_logits_stay_out_of_bf16(tmp_path):
+    fp32, bf16 = (
+        tiny_study.run(
+            tiny_study.write_study(
+                tmp_path / name,
+                recipe={"fast": {"epochs": 1, "precision": "fp32"}},
+                **changes,
+            ),
+            tmp_path / "out",
+        )
+        for name, changes in (("fp32", {}), ("bf16", {"numerics": "bf16"}))
+    )
+    assert (len(fp32), len(bf16)) == (3, 5), "one victim is trained for both"
+    added = {key: record for key, record in bf16.items() if key not in fp32}
+    assert {record.spec.numerics for record in added.values()} == {"bf16"}
+    unchanged = tiny_study.cell_record(added, "none").result
+    assert (unchanged.acc, unchanged.asr, unchanged.changed) == (
+        unchanged.acc_before,
+        unchanged.asr_before,
+        0,
+    )
+    losses = [
+        [row["loss"] for row in tiny_study.cell_record(found, "/ ft").scalars]
+        for found in (fp32, added)
+    ]
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)

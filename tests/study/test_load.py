@@ -1,5 +1,7 @@
 """A study file is validated whole: every fault at once, with its location and a valid name."""
 
+from dataclasses import replace
+
 import pytest
 
 from harness.errors import UserError
@@ -151,3 +153,38 @@ def test_a_method_that_needs_more_images_is_skipped_at_planning(tmp_path):
         None,
         "needs at least 2 images per class; SPC 1 gives 1",
     ]
+
+
+def test_numerics_are_part_of_keys_and_of_no_draw_and_absent_at_their_default(tmp_path):
+    plain, stated, tf32 = (
+        tiny_study.load(tiny_study.write_study(tmp_path / name, **changes))
+        for name, changes in (
+            ("plain", {}),
+            (
+                "stated",
+                {"numerics": "fp32", "recipe": {"fast": {"epochs": 1, "precision": "auto"}}},
+            ),
+            ("tf32", {"numerics": "tf32"}),
+        )
+    )
+    for cell, explicit, other in zip(plain.cells, stated.cells, tf32.cells, strict=True):
+        assert "numerics" not in cell.spec
+        assert "numerics" not in explicit.spec
+        assert other.spec["numerics"] == "tf32"
+        moved = replace(other, victim=cell.victim)
+        assert moved.key != cell.key
+        assert moved.defense_key == cell.defense_key
+    precisions = [study.cells[0].victim.recipe.precision for study in (plain, stated, tf32)]
+    assert precisions == ["auto", "fp32", "tf32"]
+
+
+def test_a_recipe_keeps_the_arithmetic_that_it_states(tmp_path):
+    recipe = {"fast": {"epochs": 1, "precision": "fp32"}}
+    study = tiny_study.load(tiny_study.write_study(tmp_path, numerics="tf32", recipe=recipe))
+    assert study.cells[0].victim.recipe.precision == "fp32"
+    assert study.cells[0].numerics == "tf32"
+
+
+def test_an_unknown_arithmetic_is_one_line(tmp_path):
+    (line,) = faults(tmp_path, numerics="fp16")
+    assert "numerics: should be 'fp32', 'tf32' or 'bf16'" in line

@@ -20,6 +20,7 @@ every batch; x' is a constant of the outer step.
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ from torch import nn
 from harness.contract import InvertibleMasks
 from harness.toolbox.masks.channel_gates import GatedNetwork, GateSites
 from harness.toolbox.masks.fold_batchnorm import fold_constants_, foldable_pairs
+from harness.toolbox.numerics import numerics
 from harness.toolbox.search.adversarial import minimise_perturbation
 
 EPS = 1e-8
@@ -137,7 +139,7 @@ def search_perturbations(
 
     delta = torch.zeros_like(x, requires_grad=True)
     optimiser = torch.optim.AdamW([delta], lr=hyper.inner_lr)
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=hyper.bf16_search):
+    with numerics("bf16", x.device) if hyper.bf16_search else nullcontext():
         return x + minimise_perturbation(delta, loss, optimiser, hyper.inner_steps, hyper.bound)
 
 
