@@ -27,6 +27,7 @@ attacks: [badnets]
 defenses: [none, ./shrink.py]
 budgets: [{spc: 2}]
 seeds: [0]
+gate: {run: all}
 figures: []
 """
 NOTEBOOK = """

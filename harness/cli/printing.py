@@ -43,16 +43,15 @@ def print_queue(study: Study, store: Store) -> None:
 
 def print_plan(study: Study, latest: LatestRecords, selection: Selection) -> None:
     """Write every cell with its key and what a run would do with it."""
-    from harness.plan.names import PlanStatus
+    from harness.store.gate import cell_status, unplanted_victims
 
+    unplanted = unplanted_victims(study, latest)
     open_keys = {cell.key for cell in selection.open_cells(study, latest)}
     for cell in study.cells:
         if cell.skip:
             mark = f"skip: {cell.skip}"
         else:
-            mark = (
-                "open" if cell.key in open_keys else latest.status(cell.key) or PlanStatus.MISSING
-            )
+            mark = "open" if cell.key in open_keys else cell_status(cell, latest, unplanted)
         echo(f"{cell.key}  {mark:8}  {cell.name}")
     print_progress(study, latest)
     echo(f"{len(open_keys)} cells to run")

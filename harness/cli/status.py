@@ -42,18 +42,25 @@ def status(study_path: Path, out: Path, data_root: Path | None, watch: bool) -> 
 def show(study_path: Path, cell: str, out: Path, data_root: Path | None) -> int:
     """Show the record of CELL: (the start of) a key, or words of its name ("ims SPC 10 seed 0")."""
     from harness.plan.find import find_cell
-    from harness.plan.names import PlanStatus
+    from harness.store.gate import cell_status, unplanted_victims
     from harness.store.record import to_json
     from harness.store.store import store_of
     from harness.study.load import load_study
 
-    planned = find_cell(load_study(study_path, data_root), cell)
+    study, store = load_study(study_path, data_root), store_of(out)
+    planned = find_cell(study, cell)
+    record = store.newest(planned.key)
+    if record is not None:
+        echo(json.dumps(to_json(record), indent=2))
+        return OK
+    latest = store.latest()
+    unplanted = unplanted_victims(study, latest)
     missing = {
         "key": planned.key,
         "name": planned.name,
         "spec": planned.spec,
-        "status": planned.skip or PlanStatus.MISSING,
+        "status": cell_status(planned, latest, unplanted),
+        "reason": planned.skip or unplanted.get(planned.victim.key, ""),
     }
-    record = store_of(out).newest(planned.key)
-    echo(json.dumps(missing if record is None else to_json(record), indent=2))
+    echo(json.dumps(missing, indent=2))
     return OK

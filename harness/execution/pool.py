@@ -163,9 +163,8 @@ class _Pool:
         worker.assign(task)
 
     def finish(self, task: Task, record: TaskRecord) -> None:
-        self.store_record(record)
-        for dependent in self.schedule.finish(task, record):
-            self.store_record(dependent)
+        for each in (record, *self.schedule.finish(task, record)):
+            self.store_record(each)
 
     def store_record(self, record: TaskRecord) -> None:
         self.store.append(record)

@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.execution.schedule import Schedule
+from harness.execution.schedule import Schedule, Unplanted
 from harness.execution.slots import Slot
 from harness.execution.task import Task
 from harness.store.record import TaskRecord, VictimRecord
@@ -33,9 +33,11 @@ class Progress:
 
     def __init__(self, console: Console, schedule: Schedule, workers: int) -> None:
         self.console = console
+        self.schedule = schedule
         self.forecast = schedule.forecast
         self.workers = workers
-        self.totals = {"victim": schedule.total_victims, "cell": schedule.total_cells}
+        self.unplanted = 0
+        """How many of the victims that failed the gate have been reported."""
         self.done: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self.running: dict[str, _Running] = {}
@@ -52,6 +54,11 @@ class Progress:
             self._print(Text(f"to do  {totals}, workers: {self.workers}{self._time_left()}"))
         return self
 
+    @property
+    def totals(self) -> dict[str, int]:
+        """How many victims and cells there are to do."""
+        return {"victim": self.schedule.total_victims, "cell": self.schedule.total_cells}
+
     def __exit__(
         self,
         kind: type[BaseException] | None,
@@ -66,11 +73,14 @@ class Progress:
         self.running[task.key] = _Running(task, slot.label, time.monotonic(), expected)
 
     def on_finish(self, record: TaskRecord) -> None:
-        """Count a record, and print its line."""
+        """Count a record, and print its line, and those of victims that have failed the gate."""
         self.running.pop(record.key, None)
         self.done[record.kind] += 1
         self.failed[record.status] += record.status.failed
         self._print(self._line(record))
+        for unplanted in self.schedule.unplanted[self.unplanted :]:
+            self._print(Text(f"{unplanted.victim.name}  {explain(unplanted)}", style="yellow"))
+        self.unplanted = len(self.schedule.unplanted)
 
     def _print(self, line: Text) -> None:
         self.console.print(line, highlight=False, soft_wrap=True)
@@ -120,6 +130,15 @@ class Progress:
             f"elapsed {clock(elapsed)}   ETA {'...' if eta is None else clock(eta)}   "
             f"{rate:.1f} a minute   failed: {failures}"
         )
+
+
+def explain(unplanted: Unplanted) -> str:
+    """Return why a victim's cells are not run, and what to change."""
+    return (
+        f"not planted: {unplanted.reason}; its {unplanted.cells} cells are not run. A higher "
+        "poison rate, more epochs or a stronger trigger may plant it; 'gate: {asr: ...}' in the "
+        "study sets the gate, 'gate: {run: all}' runs such cells all the same"
+    )
 
 
 def _slot_row(running: _Running, elapsed: float) -> tuple[Text, ProgressBar | Text, Text, Text]:

@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.execution.durations import Forecast
 from harness.execution.selection import Selection
 from harness.execution.task import Task
 from harness.plan.spec import Cell, Victim
 from harness.plan.study import Study
+from harness.store.gate import why_not_planted
 from harness.store.record import Failure, Status, TaskRecord, VictimRecord
 from harness.store.record_files import LatestRecords
+
+
+class Unplanted(NamedTuple):
+    """A victim that failed the gate, and its cells, which are not run."""
+
+    victim: Victim
+    cells: int
+    """How many cells it has that would have been run."""
+    reason: str
 
 
 @dataclass
@@ -34,7 +45,7 @@ class Schedule:
         has_artifacts: Callable[[VictimRecord], bool] = lambda _: True,
     ) -> None:
         """Find what is open; ``has_artifacts`` tells whether the files of a record still exist."""
-        self.timeout = study.timeout
+        self.study = study
         self.latest = latest
         self.forecast = Forecast()
         cells = selection.open_cells(study, latest)
@@ -56,6 +67,8 @@ class Schedule:
             cells = []
         self.total_victims, self.total_cells = len(victims), len(cells)
         self.forecast.add([*victims, *cells])
+        self.unplanted: list[Unplanted] = []
+        """The victims that failed the gate in this run."""
         self.dependency_failures = self._release()
         """Failure records of tasks that need a victim that had failed before the run."""
 
@@ -74,7 +87,7 @@ class Schedule:
             if victim.clean is None or victim.clean.key not in self._unfinished:
                 self._victims.remove(victim)
                 records = self._records(_clean_model(victim))
-                return Task(victim, timeout=self.timeout, other_victims=records)
+                return Task(victim, timeout=self.study.timeout, other_victims=records)
         if not self._ready:
             return None
         key = current_victim
@@ -94,7 +107,7 @@ class Schedule:
             cell.victim,
             cell,
             victim_record=self._record(victim_key),
-            timeout=self.timeout,
+            timeout=self.study.timeout,
             other_victims=self._records(cell.triggers),
         )
 
@@ -122,7 +135,7 @@ class Schedule:
         failures = [x for victim in list(self._victims) for x in self._fail_dependent(victim)]
         for key, cells in list(self._waiting.items()):
             needed = (key, *(victim.key for victim in cells[0].triggers))
-            if self._unfinished.isdisjoint(needed):
+            if self._unfinished.isdisjoint((*needed, *self._reference(key))):
                 del self._waiting[key]
                 error = self._error_of(needed)
                 if error is None:
@@ -132,7 +145,20 @@ class Schedule:
                     failures += [self._dependency_failure(Task(x.victim, x), reason) for x in cells]
         return failures
 
+    def _reference(self, victim_key: str) -> tuple[str, ...]:
+        """Return the key of the clean model that the gate compares a victim with, if there is."""
+        clean = self.study.clean.get(victim_key)
+        return () if clean is None else (clean.key,)
+
     def _make_ready(self, victim_key: str, cells: list[Cell]) -> None:
+        victim = cells[0].victim
+        reason = why_not_planted(self.study, victim, self.latest)
+        if reason is not None and self.study.gate.run != "all":
+            self.unplanted.append(Unplanted(victim, len(cells), reason))
+            self.total_cells -= len(cells)
+            for cell in cells:
+                self.forecast.finish(cell)
+            return
         counts = cells[0].victim.data.train_counts
         order = sorted(cells, key=lambda cell: sum(cell.budget.counts(counts)), reverse=True)
         self._ready[victim_key] = ReadyVictim(order, sum(map(self.forecast.sort_cost, cells)))

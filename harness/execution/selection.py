@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from harness.store.gate import unplanted_victims
 from harness.store.record import Status, VictimRecord
 from harness.store.record_files import LatestRecords
 
@@ -52,9 +53,20 @@ class Selection:
         return record is not None and not record.status.failed and not has_artifacts(record)
 
     def open_cells(self, study: Study, latest: LatestRecords) -> list[Cell]:
-        """Return the cells to run, in the order of the study."""
+        """Return the cells to run, in the order of the study.
+
+        Not those of a victim that failed the gate, unless the study's gate says so, or the victim
+        itself is to be trained again.
+        """
+        unplanted = {
+            key for key in unplanted_victims(study, latest) if not self.selects(key, latest)
+        }
         return [
-            cell for cell in study.cells if cell.skip is None and self.selects(cell.key, latest)
+            cell
+            for cell in study.cells
+            if cell.skip is None
+            and cell.victim.key not in unplanted
+            and self.selects(cell.key, latest)
         ]
 
     def open_victims(

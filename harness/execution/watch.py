@@ -47,7 +47,7 @@ def screen(study: Study, latest: LatestRecords, jobs: Counter[str]) -> Group:
     cells, victims = study_progress(study, latest)
     bars = Table.grid(padding=(0, 2))
     for kind, counts in (("victims", victims), ("cells", cells)):
-        total = counts.total() - counts[PlanStatus.SKIP]
+        total = counts.total() - counts[PlanStatus.SKIP] - counts[PlanStatus.NOT_PLANTED]
         done = total - counts[PlanStatus.MISSING]
         bar = ProgressBar(total=max(1, total), completed=done, width=BAR_WIDTH)
         bars.add_row(kind, bar, f"{done}/{total}")

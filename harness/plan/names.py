@@ -17,3 +17,5 @@ class PlanStatus(StrEnum):
     """The study leaves it out, and says why."""
     MISSING = "missing"
     """It has yet to run."""
+    NOT_PLANTED = "not planted"
+    """Its victim's attack failed the gate."""

@@ -127,7 +127,8 @@ class StudyFile:
     target: Any = 0
     """The target class, or ``all-to-all``."""
     gate: Gate = field(default_factory=Gate)
-    """What a victim must reach for its cells to count in a mean."""
+    """What a victim must reach for its cells to be run and to count in a mean; ``{run: all}`` runs
+    the others too."""
     timeout: Positive | None = None
     """The most seconds that one victim or one cell may take; by default 24 hours."""
     keep_models: bool = False

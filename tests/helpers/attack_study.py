@@ -11,6 +11,7 @@ attacks: {attacks}
 defenses: {defenses}
 budgets: [{{spc: 2}}]
 seeds: [0]
+gate: {{run: all}}
 {more}
 """
 

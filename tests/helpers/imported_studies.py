@@ -22,6 +22,7 @@ def write_study(folder, victims, **more):
         "budgets": [{"spc": 2}],
         "seeds": [0],
         "victims": victims,
+        "gate": {"run": "all"},
         **more,
     }
     path = folder / "imported.yaml"
@@ -60,7 +61,13 @@ def refuse_broken(squares, good, folder, change):
     change(copy)
     study = folder / "study.yaml"
     entry = {"backdoorbench": "record/broken", "data": squares.entry, "model": MODEL}
-    content = {"victims": [entry], "defenses": ["none"], "budgets": [{"spc": 2}], "seeds": [0]}
+    content = {
+        "victims": [entry],
+        "defenses": ["none"],
+        "budgets": [{"spc": 2}],
+        "seeds": [0],
+        "gate": {"run": "all"},
+    }
     study.write_text(yaml.safe_dump(content))
     with pytest.raises(UserError) as caught:
         load_study(study, None, default_cache())

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.plan.names import PlanStatus
-from harness.report.frame.gate import clean_acc, gate, verdict
 from harness.report.frame.labels import StudyLabels
 from harness.report.frame.metric_info import SCORES, with_changes
+from harness.store.gate import cell_status, clean_acc, gate, unplanted_victims, verdict
 from harness.store.record import CellRecord, numbers
 from harness.store.record_files import LatestRecords
 
@@ -90,9 +90,12 @@ def _cells(study: Study, latest: LatestRecords, labels: StudyLabels) -> Iterator
         key: {**_head(study, victim, labels), "gate": gates.get(key, NAN)}
         for key, victim in study.defended.items()
     }
+    unplanted = unplanted_victims(study, latest)
     for cell in study.cells:
+        head = {**heads[cell.victim.key], "status": str(cell_status(cell, latest, unplanted))}
+        reason = cell.skip or unplanted.get(cell.victim.key, "")
         defense = labels.of_defense(study, cell.defense)
-        yield _cell(heads[cell.victim.key], cell, latest.cell(cell.key), defense)
+        yield _cell(head, cell, latest.cell(cell.key), reason, defense)
 
 
 def build_victims(studies: Sequence[Study], latest: LatestRecords) -> pd.DataFrame:
@@ -134,15 +137,15 @@ def _victim(
 
 
 def _cell(
-    victim: dict[str, Any], cell: Cell, record: CellRecord | None, defense: str
+    head: dict[str, Any], cell: Cell, record: CellRecord | None, reason: str, defense: str
 ) -> dict[str, Any]:
+    """Return a cell's row; ``reason`` is why it has no record, where that is known."""
     result = None if record is None else record.result
     measured = numbers(result)
     inverse = numbers(result.companions.get("inverse") if result else None)
     triggers = list(result.triggers.values()) if result else []
-    status = PlanStatus.MISSING if record is None else record.status
     return {
-        **victim,
+        **head,
         "seed": cell.seed,  # an imported victim is defended with each of the study's seeds
         "defense": defense,
         "family": cell.defense.info.family,
@@ -150,14 +153,13 @@ def _cell(
         "budget": cell.budget.label(),
         "spc": NAN if cell.budget.spc is None else float(cell.budget.spc),
         "n_clean": sum(cell.budget.counts(cell.victim.data.train_counts)),
-        "status": str(status if cell.skip is None else PlanStatus.SKIP),
         **{name: measured.get(name, NAN) for name in MEASURED},
         **{f"{name}_inverse": inverse.get(name, NAN) for name in SCORES},
         "asr_triggers": _mean([scores.asr for scores in triggers]),
         "ra_triggers": _mean([scores.ra for scores in triggers]),
         "victim": cell.victim.key,
         "key": cell.key,
-        "error": cell.skip or ("" if record is None else record.error),
+        "error": reason if cell.skip or record is None else record.error,
     }
 
 

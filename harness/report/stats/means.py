@@ -32,7 +32,8 @@ from harness.report.stats.cluster_robust import ClusterIndex, Codes, index_clust
 from harness.store.record import FAILED, Status
 
 CONDITION = [*GROUP, "attack", "rate", "target", "defense", "budget"]
-REASONS = ["gate", *map(str, (PlanStatus.SKIP, *FAILED, PlanStatus.MISSING)), "undefined"]
+_STATUSES = (PlanStatus.SKIP, *FAILED, PlanStatus.NOT_PLANTED, PlanStatus.MISSING)
+REASONS = ["gate", *map(str, _STATUSES), "undefined"]
 """Why a mean leaves a cell out."""
 COUNTED = ["", *REASONS]
 """What a cell's ``reason`` can be; "" for a cell that counts."""

@@ -1,0 +1,97 @@
+"""Whether a victim counts: did its attack succeed, and at what cost in clean accuracy?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container
+from typing import TYPE_CHECKING
+
+from harness.plan.names import PlanStatus
+from harness.store.record import Status
+from harness.store.record_files import LatestRecords
+
+if TYPE_CHECKING:
+    from harness.plan.spec import Cell, Victim
+    from harness.plan.study import Study
+
+NAN = float("nan")
+
+
+def clean_acc(study: Study, victim: Victim, latest: LatestRecords) -> float:
+    """Return the ACC of the clean model that a victim is compared with; NaN without one."""
+    clean = study.clean.get(victim.key)
+    record = None if clean is None else latest.victim(clean.key)
+    return NAN if record is None or record.result is None else record.result.acc
+
+
+def gate(study: Study, victim: Victim, latest: LatestRecords) -> bool | float:
+    """Tell whether a victim counts in means; NaN if unknown yet. A clean model never counts."""
+    record = latest.victim(victim.key)
+    if record is None or record.status.failed:
+        return NAN
+    if victim.is_clean:
+        return False
+    reference = clean_acc(study, victim, latest)
+    if victim.key in study.clean and math.isnan(reference):
+        return NAN
+    return study.gate.passed(*_scores(study, victim, latest))
+
+
+def why_not_planted(study: Study, victim: Victim, latest: LatestRecords) -> str | None:
+    """Return why an attack is known to have failed the gate; None otherwise, or for a clean model.
+
+    One line: the score, the gate.
+    """
+    if victim.is_clean or gate(study, victim, latest) is not False:
+        return None
+    return study.gate.fault(*_scores(study, victim, latest))
+
+
+def _scores(
+    study: Study, victim: Victim, latest: LatestRecords
+) -> tuple[float, float, float | None]:
+    """Return a finished victim's ACC, its ASR, and the ACC of its clean model where it has one."""
+    record = latest.victim(victim.key)
+    assert record is not None
+    reference = clean_acc(study, victim, latest)
+    clean = None if math.isnan(reference) else reference
+    return record.ok_result.acc, record.ok_result.asr, clean
+
+
+def verdict(study: Study, victim: Victim, latest: LatestRecords) -> str:
+    """Return passed, not planted, clean, unknown, or the status of a victim without a model."""
+    status = latest.status(victim.key)
+    if status is not Status.OK:
+        return str(status or PlanStatus.MISSING)
+    if victim.is_clean:
+        return "clean"
+    passed = gate(study, victim, latest)
+    return (
+        "unknown"
+        if isinstance(passed, float)
+        else "passed"
+        if passed
+        else str(PlanStatus.NOT_PLANTED)
+    )
+
+
+def unplanted_victims(study: Study, latest: LatestRecords) -> dict[str, str]:
+    """Return the victims whose cells are not run, as their attacks failed the gate: why, by key."""
+    if study.gate.run == "all":
+        return {}
+    reasons = ((key, why_not_planted(study, x, latest)) for key, x in study.defended.items())
+    return {key: reason for key, reason in reasons if reason is not None}
+
+
+def cell_status(
+    cell: Cell, latest: LatestRecords, unplanted: Container[str]
+) -> Status | PlanStatus:
+    """Return the status of a cell's record, or why it has none.
+
+    ``unplanted``: the keys of the victims whose cells are not run.
+    """
+    if cell.skip is not None:
+        return PlanStatus.SKIP
+    if (status := latest.status(cell.key)) is not None:
+        return status
+    return PlanStatus.NOT_PLANTED if cell.victim.key in unplanted else PlanStatus.MISSING
