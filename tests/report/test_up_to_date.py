@@ -96,6 +96,7 @@ def test_a_record_or_a_study_that_changed_is_reported(finished, again):
     result = msgspec.structs.replace(record.result, acc=0.5)
     store.append(msgspec.structs.replace(record, finished="9", result=result))
     assert again(path, out) == "written"
-    path.write_text(path.read_text(encoding="utf-8") + "gate: {asr: 0.123}\n", encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("gate:\n", "gate:\n  asr: 0.123\n"), encoding="utf-8")
     assert again(path, out) == "written"
     assert again(path, out) == "left alone"

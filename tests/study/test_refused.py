@@ -82,7 +82,7 @@ def test_an_alias_bomb_is_not_expanded(tmp_path):
 
 def test_aliases_that_repeat_an_entry_stay_valid(tmp_path):
     path = tiny_study.write_study(tmp_path)
-    path.write_text(path.read_text() + "gate: &g {asr: 0.5}\nskip: []\nname: 2026-01-01\n")
+    path.write_text(path.read_text() + "rates: &g [0.5]\nskip: []\nname: 2026-01-01\n")
     assert tiny_study.load(path).name == "2026-01-01", "a date is a text"
 
 

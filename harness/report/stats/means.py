@@ -32,8 +32,7 @@ from harness.report.stats.cluster_robust import ClusterIndex, Codes, index_clust
 from harness.store.record import FAILED, Status
 
 CONDITION = [*GROUP, "attack", "rate", "target", "defense", "budget"]
-_STATUSES = (PlanStatus.SKIP, *FAILED, PlanStatus.NOT_PLANTED, PlanStatus.MISSING)
-REASONS = ["gate", *map(str, _STATUSES), "undefined"]
+REASONS = ["gate", *map(str, (PlanStatus.SKIP, *FAILED, PlanStatus.MISSING)), "undefined"]
 """Why a mean leaves a cell out."""
 COUNTED = ["", *REASONS]
 """What a cell's ``reason`` can be; "" for a cell that counts."""
@@ -91,10 +90,10 @@ def summarize(
 def exclusion_reason(frame: pd.DataFrame) -> pd.Series[str]:
     """Return, per cell, why every mean leaves it out: ``gate`` or its status; "" if it counts.
 
-    If a victim's attack failed the gate, all of its cells are left out; an unknown gate (NaN)
-    leaves none out. Raises ValueError for a status that is neither ok nor a known reason.
+    If a victim's attack failed the gate, all of its cells are left out, whether they were run or
+    not planted; an unknown gate (NaN) leaves none out. Raises ValueError for a status that is neither ok nor a known reason.
     """
-    unknown = set(frame["status"]) - {Status.OK, *REASONS}
+    unknown = set(frame["status"]) - {Status.OK, PlanStatus.NOT_PLANTED, *REASONS}
     if unknown:
         known = ", ".join([Status.OK, *REASONS])
         raise ValueError(f"unknown status {sorted(unknown)}; known: {known}")
