@@ -91,7 +91,8 @@ def exclusion_reason(frame: pd.DataFrame) -> pd.Series[str]:
     """Return, per cell, why every mean leaves it out: ``gate`` or its status; "" if it counts.
 
     If a victim's attack failed the gate, all of its cells are left out, whether they were run or
-    not planted; an unknown gate (NaN) leaves none out. Raises ValueError for a status that is neither ok nor a known reason.
+    not planted; an unknown gate (NaN) leaves none out. Raises ValueError for a status that is
+    neither ok nor a known reason.
     """
     unknown = set(frame["status"]) - {Status.OK, PlanStatus.NOT_PLANTED, *REASONS}
     if unknown:
