@@ -13,9 +13,9 @@ from collections import defaultdict, deque
 from multiprocessing.connection import wait
 
 from harness.errors import UserError
+from harness.execution.gpu_sharing import GpuSharing
 from harness.execution.schedule import Schedule
 from harness.execution.signals import InterruptGuard
-from harness.execution.slots import Slot
 from harness.execution.task import RunListener, StoreFailed, Task
 from harness.execution.worker_process import Serve, WorkerProcess
 from harness.store.record import Failure, Status, TaskRecord
@@ -29,14 +29,14 @@ MOST_FAILED_STARTS = 3
 
 
 def run_pool(
-    schedule: Schedule, store: Store, slots: list[Slot], serve: Serve, listener: RunListener
+    schedule: Schedule, store: Store, sharing: GpuSharing, serve: Serve, listener: RunListener
 ) -> None:
     """Run every task of a schedule in worker processes.
 
     Args:
         schedule: the open tasks.
         store: takes the records.
-        slots: where workers run.
+        sharing: where workers run, and how many at a time.
         serve: what a worker process runs.
         listener: is notified of every start and every record.
 
@@ -45,10 +45,10 @@ def run_pool(
             is kept.
         Interrupted: by Ctrl-C or SIGTERM; likewise.
     """
-    workers = [WorkerProcess(slot, store.folder, serve) for slot in slots]
+    workers = [WorkerProcess(slot, store.folder, serve) for slot in sharing.slots]
     with InterruptGuard() as guard:
         try:
-            _Pool(schedule, store, workers, listener, guard).run()
+            _Pool(schedule, store, workers, sharing, listener, guard).run()
         except StoreError as error:
             raise _unwritable(str(error)) from error
         finally:
@@ -68,12 +68,14 @@ class _Pool:
         schedule: Schedule,
         store: Store,
         workers: list[WorkerProcess],
+        sharing: GpuSharing,
         listener: RunListener,
         guard: InterruptGuard,
     ) -> None:
         self.schedule = schedule
         self.store = store
         self.workers = workers
+        self.sharing = sharing
         self.listener = listener
         self.guard = guard
         self.out_of_memory: defaultdict[str, deque[Task]] = defaultdict(deque)
@@ -107,6 +109,9 @@ class _Pool:
         peers = [other for other in self.workers if other.slot.device == device]
         running = [peer.task for peer in peers if peer.task is not None]
         to_retry = self.out_of_memory[device]
+        if not self.sharing.is_open(worker.slot):
+            worker.stop()
+            return None
         if any(task.key in self.exclusive for task in running) or (running and to_retry):
             return None
         if not to_retry:
@@ -168,4 +173,5 @@ class _Pool:
 
     def store_record(self, record: TaskRecord) -> None:
         self.store.append(record)
+        self.sharing.add(record)
         self.listener.on_finish(record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ class _Running(NamedTuple):
 class Progress:
     """Counts the victims and cells that start and finish, and estimates when all are done."""
 
-    def __init__(self, console: Console, schedule: Schedule, workers: int) -> None:
+    def __init__(self, console: Console, schedule: Schedule, workers: Callable[[], int]) -> None:
         self.console = console
         self.schedule = schedule
         self.forecast = schedule.forecast
@@ -51,7 +52,7 @@ class Progress:
             self.live.start()
         else:
             totals = ", ".join(f"{kind}s: {total}" for kind, total in self.totals.items())
-            self._print(Text(f"to do  {totals}, workers: {self.workers}{self._time_left()}"))
+            self._print(Text(f"to do  {totals}, workers: {self.workers()}{self._time_left()}"))
         return self
 
     @property
@@ -106,7 +107,7 @@ class Progress:
     def _eta(self) -> float | None:
         """Return the seconds until all is done; None if nothing is known."""
         seconds = self.forecast.remaining_seconds()
-        return None if seconds is None else seconds / self.workers
+        return None if seconds is None else seconds / self.workers()
 
     def _screen(self) -> Group:
         table = Table.grid(padding=(0, 2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from harness.execution.gpu_sharing import share_gpus
 from harness.execution.options import Options
 from harness.execution.pool import run_pool
 from harness.execution.progress import Progress
@@ -27,12 +28,13 @@ def run_study(study: Study, store: Store, options: Options, console: Console) ->
     tasks = schedule.total_victims + schedule.total_cells
     if tasks == 0:
         return latest
-    slots = slots_for(options.hardware, study, latest)[:tasks]
-    with Progress(console, schedule, len(slots)) as progress:
+    slots = slots_for(options.hardware)[:tasks]
+    sharing = share_gpus(options.hardware, slots, study, latest)
+    with Progress(console, schedule, sharing.workers) as progress:
         if options.inline:
             from harness.execution.inline import run_inline
 
             run_inline(schedule, store, slots[0], progress)
         else:
-            run_pool(schedule, store, slots, serve, progress)
+            run_pool(schedule, store, sharing, serve, progress)
     return latest

@@ -5,19 +5,10 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from msgspec import to_builtins
-
 from harness.errors import UserError
-from harness.plan.keys import canonical
-from harness.plan.study import Study
-from harness.store.record import CellRecord, Status, VictimRecord
-from harness.store.record_files import LatestRecords
 
-CONTEXT_MB = 600.0
-"""What a process needs on a GPU besides its tensors, in MiB."""
-SPARE = 1.25
-"""Factor for what the allocator reserves beyond the measured peak."""
 MOST_PER_GPU = 8
+"""Workers, unless the user says otherwise."""
 
 
 class Slot(NamedTuple):
@@ -26,6 +17,8 @@ class Slot(NamedTuple):
     device: str
     threads: int
     label: str
+    number: int = 0
+    """Counts the slots of a GPU."""
 
 
 class HardwareRequest(NamedTuple):
@@ -49,8 +42,8 @@ def cores() -> int:
     return min(usable, int(of_job)) if of_job.isdigit() else usable
 
 
-def slots_for(requested: HardwareRequest, study: Study, latest: LatestRecords) -> list[Slot]:
-    """Return the slots of a run: on CPUs one per core, with one thread; on a GPU as many as fit.
+def slots_for(requested: HardwareRequest) -> list[Slot]:
+    """Return the slots that a run may use: on CPUs one per core, with one thread; several per GPU.
 
     Raises:
         UserError: the device does not exist, or the options contradict each other.
@@ -64,42 +57,16 @@ def slots_for(requested: HardwareRequest, study: Study, latest: LatestRecords) -
         raise UserError(
             "--workers is for CPU workers; on GPUs use --per-gpu, or choose --device cpu"
         )
-    most = cores() // len(gpus)
-    peak = None if requested.per_gpu else measured_mb(study, latest)
-    counts = {gpu: requested.per_gpu or per_gpu(_memory_mb(gpu), peak, most) for gpu in gpus}
-    threads = max(1, cores() // sum(counts.values()))
+    sharing = gpus[0].startswith("cuda")
+    most = max(1, min(MOST_PER_GPU, cores() // len(gpus))) if sharing else 1
+    per_gpu = requested.per_gpu or most
+    threads = max(1, cores() // (per_gpu * len(gpus)))
     # first one slot on every GPU, so that few tasks spread over all GPUs
-    indices = [(i, gpu) for i in range(max(counts.values())) for gpu in gpus if i < counts[gpu]]
-    return [Slot(gpu, threads, f"{gpu}/{i}" if counts[gpu] > 1 else gpu) for i, gpu in indices]
-
-
-def per_gpu(memory_mb: float, peak_mb: float | None, most: int) -> int:
-    """Return how many workers share a GPU: one until their peak memory has been measured."""
-    if peak_mb is None:
-        return 1
-    return max(1, min(MOST_PER_GPU, most, int(memory_mb / (SPARE * peak_mb + CONTEXT_MB))))
-
-
-def measured_mb(study: Study, latest: LatestRecords) -> float | None:
-    """Return the largest peak memory on a GPU of the cells with a model of the study, in MiB."""
-    models = {canonical(victim.model.identity) for victim in study.victims().values()}
-    same: dict[str, bool] = {}
-    peaks = []
-    for record in (latest[key] for key in latest if latest.status(key) is Status.OK):
-        if not isinstance(record, CellRecord):
-            continue
-        peak, machine = record.ok_result.peak_mem_mb, record.environment
-        if peak is not None and machine is not None and machine.device == "cuda":
-            key = record.spec.victim
-            if key not in same:
-                victim = latest.victim(key)
-                same[key] = victim is not None and _model_text(victim) in models
-            peaks += [peak] if same[key] else []
-    return max(peaks, default=None)
-
-
-def _model_text(victim: VictimRecord) -> str:
-    return canonical(to_builtins(victim.spec.model))
+    return [
+        Slot(gpu, threads, f"{gpu}/{i}" if per_gpu > 1 else gpu, i)
+        for i in range(per_gpu)
+        for gpu in gpus
+    ]
 
 
 def _gpus(requested: HardwareRequest) -> list[str]:
@@ -121,11 +88,3 @@ def _gpus(requested: HardwareRequest) -> list[str]:
     from harness.training.device import select_device
 
     return [str(select_device(requested.device))]
-
-
-def _memory_mb(gpu: str) -> float:
-    import torch
-
-    if not gpu.startswith("cuda"):
-        return 0.0
-    return torch.cuda.get_device_properties(torch.device(gpu)).total_memory / 2**20

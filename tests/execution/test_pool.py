@@ -11,6 +11,7 @@ import time
 import pytest
 
 from harness.errors import UserError
+from harness.execution.gpu_sharing import GpuSharing
 from harness.execution.pool import run_pool
 from harness.execution.schedule import Schedule
 from harness.execution.selection import Selection
@@ -92,10 +93,11 @@ class Listener:
 def test_a_worker_that_cannot_start_is_no_fault_of_a_task(tmp_path):
     study = load_study(failing_defenses.study(tmp_path, bad=()))
     schedule = Schedule(study, LatestRecords(), Selection())
-    store, slots, listener = Store(tmp_path / "store"), [Slot("cuda:99", 1, "cuda:99")], Listener()
+    store, listener = Store(tmp_path / "store"), Listener()
+    sharing = GpuSharing([Slot("cuda:99", 1, "cuda:99")], {})
     message = r"workers on cuda:99 die before they start \(exit code 1\)"
     with pytest.raises(UserError, match=message):
-        run_pool(schedule, store, slots, serve, listener)
+        run_pool(schedule, store, sharing, serve, listener)
     assert listener.starts == 1
     assert store.record_files() == []
 

@@ -38,7 +38,7 @@ def shown(renderable):
 
 def test_plain_lines_when_piped(study):
     out, schedule = console(), Schedule(study, LatestRecords(), Selection())
-    with Progress(out, schedule, 2) as progress:
+    with Progress(out, schedule, lambda: 2) as progress:
         victim = schedule.next(None)
         progress.on_start(victim, SLOTS[0])
         schedule.finish(victim, ok(victim))
@@ -56,7 +56,7 @@ def test_plain_lines_when_piped(study):
 
 def test_a_terminal_shows_every_slot_and_what_fails(study):
     out, schedule = console(force_terminal=True), Schedule(study, LatestRecords(), Selection())
-    progress = Progress(out, schedule, 2)
+    progress = Progress(out, schedule, lambda: 2)
     victim = schedule.next(None)
     schedule.finish(victim, ok(victim))
     progress.on_finish(ok(victim))
