@@ -13,7 +13,8 @@ setup(
     package_dir={"harness": "harness", **INSIDE},
     package_data={
         "harness": ["py.typed"],
-        "harness.configs": ["*.yaml", "*/*.yaml"],
+        "harness.cli": ["templates/*"],
+        "harness.configs": ["*.yaml", "*/*.yaml", "study.schema.json"],
         "harness.report.page": ["*.html", "*.css", "*.js"],
     },
 )

@@ -5,9 +5,7 @@ Run it when what these files show is meant to change; read the diff and commit i
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
 import json
 import re
 import sys
@@ -22,6 +20,7 @@ from harness.plan.registry import Method, describe, names
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "report" / "golden"
 SCHEMA = ROOT / "tests" / "store" / "record_schema.json"
+STUDY_SCHEMA = ROOT / "configs" / "study.schema.json"
 CONFIGS = ROOT / "configs" / "README.md"
 TYPES = {
     "Numerics | None": "name",
@@ -63,15 +62,23 @@ def record_schema_file() -> dict[Path, str]:
     return {SCHEMA: json.dumps(record_schema(), indent=2) + "\n"}
 
 
+def study_schema_file() -> dict[Path, str]:
+    """Return the JSON Schema of a study, as ``defuse schema study`` prints it."""
+    from harness.study.json_schema import study_schema
+
+    return {STUDY_SCHEMA: json.dumps(study_schema(), indent=2) + "\n"}
+
+
 def study_keys() -> dict[Path, str]:
     """Return ``configs/README.md`` with the table of the keys of a study."""
     from harness.plan.gate import Gate
+    from harness.study.described import described_fields
     from harness.study.schema import Skip, StudyFile
 
     rows = [
         "| key | type | default | meaning |",
         "|--|--|--|--|",
-        *(_row(field, text) for field, text in _described(StudyFile)),
+        *(_row(field, text) for field, text in described_fields(StudyFile)),
     ]
     nested = [
         f"`{key}` takes {', '.join(_nested(kind))}."
@@ -81,20 +88,6 @@ def study_keys() -> dict[Path, str]:
     text = CONFIGS.read_text(encoding="utf-8")
     marked = r"(<!-- keys: [^\n]* -->\n\n).*?(\n\n<!-- end of keys -->)"
     return {CONFIGS: re.sub(marked, lambda m: m[1] + table + m[2], text, flags=re.DOTALL)}
-
-
-def _described(kind: type) -> list[tuple[dataclasses.Field[Any], str]]:
-    """Return the fields of a dataclass, each with the text below it in the source."""
-    (node,) = ast.parse(inspect.getsource(kind)).body
-    assert isinstance(node, ast.ClassDef)
-    texts = {
-        name.target.id: " ".join(ast.literal_eval(below.value).split())
-        for name, below in zip(node.body, node.body[1:], strict=False)
-        if isinstance(name, ast.AnnAssign)
-        and isinstance(name.target, ast.Name)
-        and isinstance(below, ast.Expr)
-    }
-    return [(field, texts[field.name]) for field in dataclasses.fields(kind)]
 
 
 def _default(field: dataclasses.Field[Any]) -> str | None:
@@ -180,6 +173,7 @@ GENERATED: dict[str, Callable[[], dict[Path, str]]] = {
     "study-keys": study_keys,
     "methods": method_tables,
     "record-schema": record_schema_file,
+    "study-schema": study_schema_file,
 }
 """Each name with the function that returns the files and their text."""
 

@@ -137,6 +137,8 @@ def test_the_command_line_is_frozen():
         "compact": where,
         "merge": ["--mixed-versions", "INTO", "OTHER"],
         "gc": ["--data-root", "--delete", "--out", "[STUDY...]"],
+        "init": ["FILE", "KIND"],
+        "check": ["--data-root", "FILE_OR_STUDY"],
         "schema": [],
         "import": [],
         "export": [],
@@ -147,7 +149,10 @@ def test_the_command_line_is_frozen():
         "export": sorted([*where, "--victim", "--to", "--device"]),
     }
     schemas = cli.commands["schema"].commands
-    assert {name: options_of(command) for name, command in schemas.items()} == {"record": []}
+    assert {name: options_of(command) for name, command in schemas.items()} == {
+        "study": [],
+        "record": [],
+    }
 
 
 def test_the_columns_of_records_csv_are_frozen():

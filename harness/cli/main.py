@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.check import check, check_own_methods
 from harness.cli.exporting import export
 from harness.cli.importing import import_
+from harness.cli.init import init
 from harness.cli.options import DATA_ROOT, OK, OUT, STUDY, console, echo
 from harness.cli.printing import print_plan, print_progress
 from harness.cli.report import compare, report, report_if_needed
@@ -39,7 +41,20 @@ def cli() -> None:
     """
 
 
-for command in (status, report, compare, show, compact, merge, gc, schema, export, import_):
+for command in (
+    init,
+    check,
+    status,
+    report,
+    compare,
+    show,
+    compact,
+    merge,
+    gc,
+    schema,
+    export,
+    import_,
+):
     cli.add_command(command)
 
 
@@ -63,7 +78,7 @@ def _gpu_numbers(
     show_default=True,
     help="run: what has no record; retry: failures too; force: all again; read-only: nothing.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the plan, try own methods, and stop.")
 @OUT
 @DATA_ROOT
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
@@ -107,7 +122,7 @@ def run(
     store, selection = store_of(out), Selection(mode=mode)
     if dry_run:
         print_plan(study, store.latest(), selection)
-        return OK
+        return check_own_methods(study)
     hardware = HardwareRequest(
         launch["device"], launch["workers"], launch["gpus"], launch["per_gpu"]
     )

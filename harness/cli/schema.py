@@ -15,6 +15,15 @@ def schema() -> None:
 
 
 @schema.command()
+def study() -> int:
+    """Print the JSON Schema of a study file, for an editor."""
+    from harness.study.json_schema import study_schema
+
+    echo(json.dumps(study_schema(), indent=2))
+    return OK
+
+
+@schema.command()
 def record() -> int:
     """Print the JSON Schema of a record: what a line of a record file can hold."""
     from harness.store.record_schema import record_schema

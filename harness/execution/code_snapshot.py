@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from harness.plan.own_imports import own_imports
 from harness.plan.registry import program_files
 from harness.plan.spec import MethodSpec, Victim
 from harness.plan.study import Study
@@ -83,8 +84,14 @@ def _with_own_file(method: MethodSpec[Any], folder: Path) -> MethodSpec[Any]:
         for name, value in method.hyper.items()
         if isinstance(value, str) and identity.get(name, value) != value
     }
-    ref = str(_copy_file(Path(method.ref), folder)) if method.ref.endswith(".py") else method.ref
+    ref = _copy_method(Path(method.ref), folder) if method.ref.endswith(".py") else method.ref
     return replace(method, ref=ref, hyper={**method.hyper, **copies})
+
+
+def _copy_method(path: Path, folder: Path) -> str:
+    """Copy a method file and what it imports from its folder; return the path of its copy."""
+    files = {Path(file.name): file for file in (path, *own_imports(path))}
+    return str(_copy_files(files, folder) / path.name)
 
 
 def _copy_file(path: Path, folder: Path) -> Path:

@@ -22,8 +22,8 @@ from harness.contract.attack_types import Poison, TrainingSet, trigger_only
 from harness.contract.declare import DECLARATION, AttackInfo, MethodInfo, ModelInfo, NoHyper
 from harness.contract.types import Kind
 from harness.errors import UserError, nearest
-from harness.plan.keys import file_digest
 from harness.plan.own_files import parameter_fault, require_importable, require_installed
+from harness.plan.own_imports import own_digest, own_import
 from harness.plan.own_layers import layers_of
 from harness.plan.paths import is_user_file, user_path
 
@@ -211,7 +211,7 @@ def _undecorated(kind: Kind, path: Path, module: ModuleType, name: str) -> Metho
         ref=f"{path}:{name}",
         info=AttackInfo(paper="", year=0, trigger=trigger)
         if attack
-        else _seen_in_network(path, name, file_digest(path)),
+        else _seen_in_network(path, name, own_digest(path)),
         hyper=NoHyper,
         presets={},
         version=_file_version(path),
@@ -233,7 +233,7 @@ def _seen_in_network(path: Path, function: str, digest: str) -> ModelInfo:
 
 
 def _file_version(path: Path) -> str:
-    return f"sha256:{file_digest(path)[:16]}"
+    return f"sha256:{own_digest(path)[:16]}"
 
 
 def _first_line(documented: object) -> str:
@@ -246,18 +246,21 @@ def _kind_of(value: object) -> Kind | None:
 
 
 def import_file(path: Path) -> ModuleType:
-    """Import one of the user's own files; the same contents are imported once.
+    """Import one of the user's own files, and what it imports from its folder.
+
+    The same contents are imported once.
 
     Raises:
         UserError: not a Python file.
     """
-    name = f"defuse_own_{path.stem}_{file_digest(path)[:12]}"
+    name = f"defuse_own_{path.stem}_{own_digest(path)[:12]}"
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UserError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
+    module.__dict__["__builtins__"] = {**vars(builtins), "__import__": _import_of_own}
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
@@ -267,6 +270,21 @@ def import_file(path: Path) -> ModuleType:
             raise UserError(f"{path}{_line_in(path, error)}: {_ended(error)}") from error
         raise
     return module
+
+
+def _import_of_own(
+    name: str, globals_: Any = None, locals_: Any = None, wanted: Any = (), level: int = 0
+) -> Any:
+    """Import for an own file: what lies beside it goes before what is installed."""
+    file = _own_file(globals_, name, level)
+    if file is not None:
+        return import_file(file)
+    return __import__(name, globals_, locals_, wanted, level)
+
+
+def _own_file(globals_: Any, name: str, level: int) -> Path | None:
+    own = (globals_ or {}).get("__file__")
+    return None if own is None or level else own_import(Path(own), name)
 
 
 class _ImportStub:
@@ -300,6 +318,8 @@ def _light_import_of_own(
     name: str, globals_: Any = None, locals_: Any = None, wanted: Any = (), level: int = 0
 ) -> Any:
     """Import as ``_light_import``; a module or a name that does not exist is an error here."""
+    if (file := _own_file(globals_, name, level)) is not None:
+        return _reading.get(file) or _read_light(file)
     if level == 0 and name.partition(".")[0] == "harness":
         require_importable(name, tuple(wanted or ()), _program_files())
     elif level == 0:
@@ -312,6 +332,10 @@ def _program_files() -> dict[Path, Path]:
     return program_files()
 
 
+_reading: dict[Path, ModuleType] = {}
+"""The files that are being read now: two may import each other."""
+
+
 def _read_light(path: Path) -> ModuleType:
     """Run a method file with stubs for all imports but the standard library and LIGHT."""
     module = ModuleType(f"defuse_declared_{path.stem}_{abs(hash(path))}")
@@ -321,6 +345,7 @@ def _read_light(path: Path) -> ModuleType:
     module.__file__ = str(path)
     # dataclasses and pydantic look up a class's module here
     sys.modules[module.__name__] = module
+    _reading[path] = module
     try:
         exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
     except BaseException as error:  # whatever the user's file raises becomes one readable line
@@ -328,6 +353,8 @@ def _read_light(path: Path) -> ModuleType:
             f"{path}{_line_in(path, error)}: {_ended(error)} "
             "(at module level a method file only declares; work belongs inside its functions)"
         ) from error
+    finally:
+        del _reading[path]
     return module
 
 

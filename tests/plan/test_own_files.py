@@ -1,8 +1,12 @@
 """What can only fail after training is found when an own file is read, in one line."""
 
+from pathlib import Path
+
 import pytest
 
 from harness.errors import UserError
+from harness.execution.code_snapshot import _copy_method
+from harness.plan import registry
 from harness.plan.entries import resolve_method
 
 HEAD = (
@@ -54,3 +58,59 @@ def test_an_optional_import_stays_optional(tmp_path):
         HEAD + "try:\n    import toch\nexcept ImportError:\n    toch = None\n" + DEFENSE
     )
     assert resolve_method("defense", str(path), path.parent).name == "own"
+
+
+HELPER = (
+    "import torch\nfrom constants import KEEP\n\n\ndef keep(model):\n    return torch.numel, KEEP\n"
+)
+USES_HELPER = (
+    "from dataclasses import dataclass\nfrom constants import KEEP\nfrom harness.contract import "
+    "defense\nfrom helper import keep\n\n\n"
+    f"{HYPER}    share: float = KEEP\n\n\n{DECLARED}def own(model, budget, hyper, ctx):\n"
+    "    import helper\n    return keep(model), helper.KEEP\n"
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "helper.py").write_text(HELPER)
+    (tmp_path / "constants.py").write_text("KEEP = 0.5\n")
+    (tmp_path / "own.py").write_text(USES_HELPER)
+    return tmp_path
+
+
+def resolved(folder):
+    registry._describe.cache_clear()
+    return resolve_method("defense", str(folder / "own.py"), folder)
+
+
+def test_files_beside_a_method_are_imported_when_it_is_planned_and_when_it_runs(folder):
+    method = resolved(folder)
+    assert method.hyper == {"share": 0.5}
+    function, _, _ = method.load()
+    (numel, share), again = function(None, None, None, None)
+    assert (numel.__name__, share, again) == ("numel", 0.5, 0.5)
+
+
+def test_the_version_has_what_a_method_imports_from_its_folder_and_no_other_file(folder):
+    before = resolved(folder)
+    (folder / "unrelated.py").write_text("")
+    assert resolved(folder).version == before.version
+    (folder / "constants.py").write_text("KEEP = 0.25\n")
+    after = resolved(folder)
+    assert after.version != before.version
+    function, _, _ = after.load()
+    assert function(None, None, None, None)[1] == 0.25
+
+
+def test_two_files_may_import_each_other_and_a_fault_in_one_has_its_line(folder):
+    (folder / "constants.py").write_text("KEEP = 0.5\nimport helper\n")
+    assert resolved(folder).hyper == {"share": 0.5}
+    (folder / "constants.py").write_text("KEEP = 0.5\n1 / 0\n")
+    with pytest.raises(UserError, match=r"constants\.py:2: ZeroDivisionError"):
+        resolved(folder)
+
+
+def test_a_copy_for_a_queued_job_has_the_files_beside_it(folder, tmp_path):
+    path = Path(_copy_method(folder / "own.py", tmp_path / "code"))
+    assert {file.name for file in path.parent.iterdir()} == {"own.py", "helper.py", "constants.py"}
