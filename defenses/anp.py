@@ -40,15 +40,18 @@ from harness.contract import (
     defense,
 )
 from harness.toolbox import (
+    GraphedStep,
     NoiseSearch,
     ScaleMasks,
     accuracy,
     forward_with_noise,
     forward_with_scales,
     hold_out,
+    optimiser_state,
     random_batch,
+    random_noise,
     unit_scale_masks,
-    worst_noise,
+    worsen_noise,
     zero_scales_,
 )
 
@@ -109,9 +112,9 @@ def train_masks(net: nn.Module, train: Budget, hyper: Hyper, ctx: Context) -> Sc
     masks = {name: mask.requires_grad_() for name, mask in unit_scale_masks(net).items()}
     optimiser = torch.optim.SGD(masks.values(), hyper.lr, hyper.momentum)
     search = NoiseSearch(hyper.eps, hyper.steps, hyper.clip_noise)
-    for step in range(hyper.iterations):
-        x, y = random_batch(train, hyper.batch, ctx)
-        noise = worst_noise(net, masks, (x, y), search, ctx)
+
+    def step(x: torch.Tensor, y: torch.Tensor, start: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        noise = worsen_noise(net, masks, (x, y), search, start)
         optimiser.zero_grad()
         robust = F.cross_entropy(forward_with_noise(net, masks, x, noise), y)
         ((1 - hyper.alpha) * robust).backward()  # one pass at a time: half the memory
@@ -121,9 +124,18 @@ def train_masks(net: nn.Module, train: Budget, hyper: Hyper, ctx: Context) -> Sc
         with torch.no_grad():
             for mask in masks.values():
                 mask.clamp_(0, 1)
+        return natural.detach(), robust.detach()
+
+    def changing() -> list[torch.Tensor]:
+        return [*masks.values(), *net.buffers(), *optimiser_state(optimiser)]
+
+    graphed = GraphedStep(step, ctx.device, changing)
+    for i in range(hyper.iterations):
+        batch = random_batch(train, hyper.batch, ctx)
+        natural, robust = graphed(*batch, random_noise(masks, search.eps, ctx))
         ctx.check()
-        if step % 50 == 0:
-            ctx.log(step, natural=natural.item(), robust=robust.item())
+        if i % 50 == 0:
+            ctx.log(i, natural=natural.item(), robust=robust.item())
     return {name: mask.detach() for name, mask in masks.items()}
 
 

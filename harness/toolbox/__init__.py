@@ -14,6 +14,7 @@ from harness.toolbox.attention import (
 )
 from harness.toolbox.fit import fit
 from harness.toolbox.grad_prune import prune_and_tune
+from harness.toolbox.graphed_step import GraphedStep, optimiser_state
 from harness.toolbox.head import classifier
 from harness.toolbox.holdout import accuracy, hold_out
 from harness.toolbox.image_files import image_or_noise, read_array, read_image
@@ -42,7 +43,13 @@ from harness.toolbox.masks.batchnorm import (
 )
 from harness.toolbox.masks.channel_gates import block_sites, convolution_sites, convolutions
 from harness.toolbox.masks.fold_batchnorm import inference_copy
-from harness.toolbox.masks.noise import NoiseSearch, forward_with_noise, worst_noise
+from harness.toolbox.masks.noise import (
+    NoiseSearch,
+    forward_with_noise,
+    random_noise,
+    worsen_noise,
+    worst_noise,
+)
 from harness.toolbox.mixup import mixup_loss
 from harness.toolbox.normalise import pixel_unit
 from harness.toolbox.poisoning.data_poisoning import (
@@ -85,6 +92,9 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "train_mode_",
     "Augment",
     "as_float",
+    # steps that a GPU runs as one graph
+    "GraphedStep",
+    "optimiser_state",
     # validation data out of the clean budget
     "hold_out",
     "accuracy",
@@ -109,6 +119,8 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "frozen_running_statistics",
     "NoiseSearch",
     "worst_noise",
+    "random_noise",
+    "worsen_noise",
     "forward_with_noise",
     # gates on convolutions or encoder blocks, and IMS
     "convolution_sites",

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from harness.contract import Context, Recipe, TrainingControl
 from harness.data.augment import Augment
+from harness.toolbox.graphed_step import GraphedStep, optimiser_state
 from harness.toolbox.numerics import WITHOUT_AUTOCAST, numerics, training_numerics
 from harness.toolbox.predict import as_float
 
@@ -45,34 +46,75 @@ def fit(
     batch = min(recipe.batch, len(labels))
     steps = len(labels) // batch
     model.train().to(memory_format=torch.channels_last)
-    optimiser = torch.optim.SGD(
-        model.parameters(), recipe.lr, recipe.momentum, 0, recipe.weight_decay, recipe.nesterov
-    )
+    optimiser = _sgd(model, recipe, ctx.device)
     lr_factor = _lr_schedule(recipe, recipe.epochs * steps)
     arithmetic = training_numerics(recipe, ctx.device)
+    augment = augment if recipe.augment else Augment()
+
+    def descend(x: torch.Tensor, y: torch.Tensor, penalty: torch.Tensor | None) -> torch.Tensor:
+        x = as_float(x).contiguous(memory_format=torch.channels_last)
+        with numerics(arithmetic, ctx.device):
+            loss = F.cross_entropy(model(x), y)
+        optimiser.zero_grad()
+        with numerics(WITHOUT_AUTOCAST[arithmetic], ctx.device):
+            (loss if penalty is None else loss + penalty).backward()
+        optimiser.step()
+        return loss.detach()
+
+    def step(chosen: torch.Tensor, drawn: torch.Tensor) -> tuple[torch.Tensor]:
+        return (descend(augment.apply(images[chosen], drawn), labels[chosen], None),)
+
+    def attacked_step(control: TrainingControl, chosen: torch.Tensor) -> torch.Tensor:
+        x, y, _, _, penalty = control.batch(images[chosen], labels[chosen])
+        loss = descend(augment(x, ctx.generator), y, penalty)
+        if control.step is not None:
+            control.step()
+        return loss
+
+    graphed = GraphedStep(step, ctx.device, lambda: _changing(model, optimiser))
     for epoch in range(recipe.epochs):
-        order = torch.randperm(len(labels), generator=ctx.generator).to(ctx.device)
+        order = torch.randperm(len(labels), generator=ctx.generator)[: steps * batch]
+        chosen = order.view(steps, batch).to(ctx.device)
+        if control is None:  # the draws of an epoch go to the device at once
+            draws = [augment.draw(batch, images.shape[2:], ctx.generator) for _ in range(steps)]
+            drawn = torch.stack(draws).to(ctx.device)
         total = torch.zeros((), device=ctx.device)
-        for step in range(steps):
-            chosen = order[step * batch : (step + 1) * batch]
-            x, y = images[chosen], labels[chosen]
-            penalty = None
-            if control is not None:
-                x, y, _, _, penalty = control.batch(x, y)
-            x = as_float(augment(x, ctx.generator) if recipe.augment else x)
-            optimiser.param_groups[0]["lr"] = recipe.lr * lr_factor(epoch * steps + step)
-            with numerics(arithmetic, ctx.device):
-                loss = F.cross_entropy(model(x.contiguous(memory_format=torch.channels_last)), y)
-            optimiser.zero_grad()
-            with numerics(WITHOUT_AUTOCAST[arithmetic], ctx.device):
-                (loss if penalty is None else loss + penalty).backward()
-            optimiser.step()
-            if control is not None and control.step is not None:
-                control.step()
-            total += loss.detach()
+        for i in range(steps):
+            _set_lr(optimiser, recipe.lr * lr_factor(epoch * steps + i))
+            if control is None:
+                total += graphed(chosen[i], drawn[i])[0]
+            else:
+                total += attacked_step(control, chosen[i])
             ctx.check()
         ctx.log(epoch, loss=float(total) / steps)
     return model.eval()
+
+
+def _sgd(model: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.SGD:
+    """Return the optimiser; on CUDA with its learning rate there, where a graph reads it."""
+    on_gpu = device.type == "cuda"
+    return torch.optim.SGD(
+        model.parameters(),
+        torch.tensor(recipe.lr, device=device) if on_gpu else recipe.lr,
+        recipe.momentum,
+        0,
+        recipe.weight_decay,
+        recipe.nesterov,
+        fused=on_gpu or None,
+    )
+
+
+def _set_lr(optimiser: torch.optim.Optimizer, lr: float) -> None:
+    group = optimiser.param_groups[0]
+    if isinstance(group["lr"], torch.Tensor):
+        group["lr"].fill_(lr)
+    else:
+        group["lr"] = lr
+
+
+def _changing(model: nn.Module, optimiser: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """Return what a step of training changes."""
+    return [*model.parameters(), *model.buffers(), *optimiser_state(optimiser)]
 
 
 def _lr_schedule(recipe: Recipe, total: int) -> Callable[[int], float]:

@@ -23,8 +23,8 @@ from harness.toolbox.ims.losses import (
     VictimBatch,
     outer_loss,
     probabilities,
-    search_perturbations,
 )
+from harness.toolbox.ims.search import PerturbationSearch
 from harness.toolbox.masks.channel_gates import convolution_sites
 from tests.benchmarks import machine_peak, workload
 from tests.benchmarks.side_by_side import Row, agreement, as_script, here, side_by_side
@@ -41,6 +41,7 @@ class Round(NamedTuple):
     masks: MaskPair
     batch: VictimBatch
     hyper: InvertibleMasks
+    search: PerturbationSearch
 
 
 def rows(*, tiny=False):
@@ -49,7 +50,7 @@ def rows(*, tiny=False):
     reference, repeats = as_script(_reference(given)), min(size.repeats, REPEATS)
     task = f"a round of IMS, search and masks' gradient, width {size.width}, SPC {spc}"
     full = side_by_side(reference, here(partial(ours, given)), repeats)
-    fast = given._replace(hyper=dataclasses.replace(given.hyper, bf16_search=True))
+    fast = in_bf16(given)
     half = side_by_side(reference, here(partial(ours, fast)), repeats)
     apart = float((half.reference - half.ours).abs().max())
     return [
@@ -96,13 +97,21 @@ def start(size, spc, hyper):
     masks = MaskPair((0.3 + 0.5 * a).requires_grad_(), (0.2 + 0.8 * s).requires_grad_(), hyper.k)
     with torch.no_grad():
         clean = probabilities(networks.reference(images))
-    return Round(networks, masks, VictimBatch(images, clean), hyper)
+    search = PerturbationSearch(networks, hyper, images.device)
+    return Round(networks, masks, VictimBatch(images, clean), hyper, search)
+
+
+def in_bf16(given):
+    """Return the same round with its search in bf16."""
+    hyper = dataclasses.replace(given.hyper, bf16_search=True)
+    search = PerturbationSearch(given.networks, hyper, given.batch.x.device)
+    return given._replace(hyper=hyper, search=search)
 
 
 def ours(given):
     """Search, and return the gradient of every a and every s, as shares of the largest."""
-    networks, masks, batch, hyper = given
-    shifted = search_perturbations(networks, masks, batch, hyper)
+    networks, masks, batch, _, search = given
+    shifted = search(masks, batch)
     loss = outer_loss(networks, masks, batch, shifted)
     return shares(torch.cat(torch.autograd.grad(loss, (masks.a, masks.s))))
 
@@ -112,7 +121,7 @@ def shares(gradient):
 
 
 def _reference(given):
-    networks, masks, batch, hyper = given
+    networks, masks, batch, hyper, _ = given
     gates = masks.a.detach(), masks.s.detach()
     return partial(_plain_round, networks.victim, gates, batch.x, hyper)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from harness.contract import Budget, Context, Defended
+from harness.data.augment import Augment
 from harness.plan.registry import describe, load, names
 from harness.toolbox.masks.channel_gates import block_sites, with_gated_blocks
 from harness.toolbox.numerics import numerics
@@ -172,16 +173,15 @@ class Watched(Budget):
         return super().__getattribute__(name)
 
 
-class Watch:
+class Watch(Augment):
     """An augmentation that notes whether it is shown anything but the budget's own images."""
 
     def __init__(self, images):
-        self.own = {image.numpy().tobytes() for image in images}
-        self.seen, self.strange = 0, 0
+        object.__setattr__(self, "own", {image.numpy().tobytes() for image in images})
+        object.__setattr__(self, "seen", [])
 
-    def __call__(self, images, generator):
-        self.seen += len(images)
-        self.strange += sum(image.numpy().tobytes() not in self.own for image in images)
+    def apply(self, images, drawn):
+        self.seen.extend(image.numpy().tobytes() in self.own for image in images)
         return images
 
 
@@ -193,8 +193,8 @@ def test_it_trains_on_its_budget_and_on_nothing_else(name):
     images, labels = pictures(4, seed=1)
     watch = Watch(images)
     run(name, planted(), Budget(images, labels, 4, watch))
-    assert watch.seen > 0
-    assert watch.strange == 0
+    assert watch.seen
+    assert all(watch.seen)
 
 
 CLEAN = [name for name in names("defense") if about(name).needs == "clean"]

@@ -15,8 +15,8 @@ from harness.toolbox.ims.losses import (
     agree,
     disagree,
     outer_loss,
-    search_perturbations,
 )
+from harness.toolbox.ims.search import PerturbationSearch
 from harness.toolbox.ims.solver import learn_invertible_masks
 from harness.toolbox.masks.channel_gates import block_sites, convolution_sites, with_folded_gates
 from tests.helpers.planted_models import clean_budget, cpu_context, planted, planted_transformer
@@ -66,7 +66,7 @@ def test_the_loss_of_ims_and_its_gradient_are_those_of_separate_passes_through_t
 def test_the_search_of_ims_lowers_its_loss_and_leaves_no_gradient_behind(bf16):
     net, networks, masks, batch = amid()
     hyper = InvertibleMasks(inner_lr=0.01, inner_steps=10, bf16_search=bf16)
-    shifted = search_perturbations(networks, masks, batch, hyper)
+    shifted = PerturbationSearch(networks, hyper, batch.x.device)(masks, batch)
     inverse = with_folded_gates(net, {"conv": masks.inverse()})
 
     def loss(images):

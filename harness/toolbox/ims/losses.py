@@ -20,18 +20,14 @@ every batch; x' is a constant of the outer step.
 from __future__ import annotations
 
 import copy
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from harness.contract import InvertibleMasks
 from harness.toolbox.masks.channel_gates import GatedNetwork, GateSites
 from harness.toolbox.masks.fold_batchnorm import fold_constants_, foldable_pairs
-from harness.toolbox.numerics import numerics
-from harness.toolbox.search.adversarial import minimise_perturbation
 
 EPS = 1e-8
 
@@ -79,7 +75,7 @@ class Networks:
         """Return a copy of f with gates, (gates,), as a part of it."""
         return self.sites.with_gates(self.victim, self.sites.split(flat.detach()))
 
-    def inverse(self, masks: MaskPair) -> nn.Module:
+    def folded_inverse(self, masks: MaskPair) -> nn.Module:
         """Return the inverse network, its gates and batch norms folded into its weights."""
         return fold_constants_(self.with_gates(masks.inverse()), self._pairs)
 
@@ -121,26 +117,6 @@ def outer_loss(
         + disagree(inverse_shifted, clean).mean()
         + disagree(inverse_x, clean).mean()
     )
-
-
-def search_perturbations(
-    networks: Networks, masks: MaskPair, batch: VictimBatch, hyper: InvertibleMasks
-) -> torch.Tensor:
-    """Return images x' that change the prediction of f and of the inverse network in the same way.
-
-    The perturbations are added to pixel values in [0, 1]; the sum is not clipped to that range.
-    """
-    x, inverse = batch.x, networks.inverse(masks)
-
-    def loss(delta: torch.Tensor) -> torch.Tensor:
-        shifted = probabilities(networks.reference(x + delta))
-        losses = agree(probabilities(inverse(x + delta)), shifted) + disagree(shifted, batch.clean)
-        return losses.mean()
-
-    delta = torch.zeros_like(x, requires_grad=True)
-    optimiser = torch.optim.AdamW([delta], lr=hyper.inner_lr)
-    with numerics("bf16", x.device) if hyper.bf16_search else nullcontext():
-        return x + minimise_perturbation(delta, loss, optimiser, hyper.inner_steps, hyper.bound)
 
 
 def selection_penalty(masks: MaskPair) -> torch.Tensor:

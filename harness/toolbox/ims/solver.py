@@ -15,9 +15,9 @@ from harness.toolbox.ims.losses import (
     initial_loss,
     outer_loss,
     probabilities,
-    search_perturbations,
     selection_penalty,
 )
+from harness.toolbox.ims.search import PerturbationSearch
 from harness.toolbox.loops import Patience
 from harness.toolbox.masks.channel_gates import Gates, GateSites
 
@@ -55,9 +55,10 @@ def learn_invertible_masks(
     images = budget.images.contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         clean = torch.cat([probabilities(networks.reference(x)) for x in images.split(hyper.batch)])
+    search = PerturbationSearch(networks, hyper, ctx.device)
     masks, after = _initial_masks(sites.count(), hyper, ctx), {}
     for stage in _stages(hyper):
-        learn_stage(stage, networks, masks, VictimBatch(images, clean), hyper, ctx)
+        learn_stage(stage, search, masks, VictimBatch(images, clean), hyper, ctx)
         after[stage.name] = masks.mask().detach()
     return _defended(networks, masks, after, hyper)
 
@@ -78,7 +79,7 @@ def _stages(hyper: InvertibleMasks) -> tuple[MaskStage, MaskStage, MaskStage]:
 
 def learn_stage(
     stage: MaskStage,
-    networks: Networks,
+    search: PerturbationSearch,
     masks: MaskPair,
     samples: VictimBatch,
     hyper: InvertibleMasks,
@@ -94,9 +95,8 @@ def learn_stage(
     for step in range(stage.most_rounds):
         order = torch.randperm(len(samples.x), generator=ctx.generator)
         chosen = order[: hyper.batch].to(ctx.device)
-        loss = _round_loss(
-            stage, networks, masks, VictimBatch(samples.x[chosen], samples.clean[chosen]), hyper
-        )
+        batch = VictimBatch(samples.x[chosen], samples.clean[chosen])
+        loss = _round_loss(stage, search, masks, batch)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -112,17 +112,15 @@ def learn_stage(
 
 def _round_loss(
     stage: MaskStage,
-    networks: Networks,
+    search: PerturbationSearch,
     masks: MaskPair,
     batch: VictimBatch,
-    hyper: InvertibleMasks,
 ) -> torch.Tensor:
     """Return the loss of a stage on a batch, a scalar, with its sparsity term."""
     if stage.name == "A":
-        loss = initial_loss(networks, masks, batch)
+        loss = initial_loss(search.networks, masks, batch)
     else:
-        shifted = search_perturbations(networks, masks, batch, hyper)
-        loss = outer_loss(networks, masks, batch, shifted)
+        loss = outer_loss(search.networks, masks, batch, search(masks, batch))
     return loss + stage.sparsity * selection_penalty(masks)
 
 

@@ -38,31 +38,42 @@ def worst_noise(
 
     The scales of ``net`` are those under ``masks``; neither gets a gradient.
     """
+    return worsen_noise(net, masks, batch, search, random_noise(masks, search.eps, ctx))
+
+
+def random_noise(masks: ScaleMasks, eps: float, ctx: Context) -> torch.Tensor:
+    """Return uniform noise within ``eps`` on all scales and then on all shifts, (2 * channels,)."""
+    sizes = [mask.shape for mask in masks.values()] * 2
+    drawn = torch.cat([torch.rand(size, generator=ctx.generator) for size in sizes])
+    return ((2 * drawn - 1) * eps).to(ctx.device)
+
+
+def worsen_noise(
+    net: nn.Module,
+    masks: ScaleMasks,
+    batch: tuple[torch.Tensor, torch.Tensor],
+    search: NoiseSearch,
+    start: torch.Tensor,
+) -> Noise:
+    """Return what the steps of the search make of the noise ``start``, (2 * channels,)."""
     x, y = batch
     fixed = {name: mask.detach() for name, mask in masks.items()}
-    scale, shift = (_uniform_noise(fixed, search.eps, ctx) for _ in range(2))
     largest = search.eps if search.clip else float("inf")
+    noise = start.detach()
     for _ in range(search.steps):
-        noise = [*scale.values(), *shift.values()]
-        for tensor in noise:
-            tensor.requires_grad_()
-        loss = F.cross_entropy(forward_with_noise(net, fixed, x, (scale, shift)), y)
-        gradients = torch.autograd.grad(loss, noise)
+        noise.requires_grad_()
+        loss = F.cross_entropy(forward_with_noise(net, fixed, x, _by_layer(noise, masks)), y)
+        (gradient,) = torch.autograd.grad(loss, noise)
         with torch.no_grad():
-            moved = [
-                (tensor + search.eps / search.steps * gradient.sign()).clamp(-largest, largest)
-                for tensor, gradient in zip(noise, gradients, strict=True)
-            ]
-        scale = dict(zip(scale, moved[: len(scale)], strict=True))
-        shift = dict(zip(shift, moved[len(scale) :], strict=True))
+            moved = noise + search.eps / search.steps * gradient.sign()
+            noise = moved.clamp(-largest, largest)
+    return _by_layer(noise, masks)
+
+
+def _by_layer(noise: torch.Tensor, masks: ScaleMasks) -> Noise:
+    sizes = [len(mask) for mask in masks.values()]
+    scale, shift = (dict(zip(masks, x.split(sizes), strict=True)) for x in noise.chunk(2))
     return scale, shift
-
-
-def _uniform_noise(like: ScaleMasks, eps: float, ctx: Context) -> ScaleMasks:
-    def draw(mask: torch.Tensor) -> torch.Tensor:
-        return ((2 * torch.rand(mask.shape, generator=ctx.generator) - 1) * eps).to(mask.device)
-
-    return {name: draw(mask) for name, mask in like.items()}
 
 
 def forward_with_noise(
