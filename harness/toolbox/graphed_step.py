@@ -12,17 +12,17 @@ from typing import Protocol
 
 import torch
 
-Tensors = tuple[torch.Tensor, ...]
-Step = Callable[..., Tensors]
+Results = tuple[torch.Tensor, ...]
+Step = Callable[..., Results]
 
 
 class Graphs(Protocol):
     """What records steps."""
 
-    def run_aside(self, step: Callable[[], Tensors]) -> Tensors:
+    def run_aside(self, step: Callable[[], Results]) -> Results:
         """Run a step in the way in which it is recorded afterwards; return its results."""
 
-    def record(self, step: Callable[[], Tensors]) -> tuple[Tensors, Callable[[], None]]:
+    def record(self, step: Callable[[], Results]) -> tuple[Results, Callable[[], None]]:
         """Record a step without running it.
 
         Returns:
@@ -42,7 +42,7 @@ class Graphs(Protocol):
 class CudaGraphs:
     """Records with CUDA graphs, on a stream of its own."""
 
-    def run_aside(self, step: Callable[[], Tensors]) -> Tensors:
+    def run_aside(self, step: Callable[[], Results]) -> Results:
         """Run a step on another stream than the usual one, and wait for it."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
@@ -51,7 +51,7 @@ class CudaGraphs:
         stream.synchronize()
         return results
 
-    def record(self, step: Callable[[], Tensors]) -> tuple[Tensors, Callable[[], None]]:
+    def record(self, step: Callable[[], Results]) -> tuple[Results, Callable[[], None]]:
         """Record a step without running it."""
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
@@ -100,7 +100,7 @@ class GraphedStep:
         self._is_first = True
         self._recording: _Recording | None = None
 
-    def __call__(self, *inputs: torch.Tensor) -> Tensors:
+    def __call__(self, *inputs: torch.Tensor) -> Results:
         """Run the step; return its results, which later calls leave as they are."""
         if self._recording is not None and self._recording.takes(inputs):
             return self._recording(inputs)
@@ -110,7 +110,7 @@ class GraphedStep:
         graphs, self._graphs = self._graphs, None
         return self._run_and_record(graphs, inputs)
 
-    def _run_and_record(self, graphs: Graphs, inputs: Tensors) -> Tensors:
+    def _run_and_record(self, graphs: Graphs, inputs: tuple[torch.Tensor, ...]) -> Results:
         state = list(self._state())
         before, random_before = _copies(state), graphs.random_state()
         own = _copies(inputs)
@@ -135,23 +135,25 @@ class GraphedStep:
 class _Recording:
     """A recorded step, with the tensors that it reads and writes."""
 
-    def __init__(self, inputs: Tensors, results: Tensors, run: Callable[[], None]) -> None:
+    def __init__(
+        self, inputs: tuple[torch.Tensor, ...], results: Results, run: Callable[[], None]
+    ) -> None:
         self._inputs = inputs
         self._results = results
         self._run = run
 
-    def takes(self, inputs: Tensors) -> bool:
+    def takes(self, inputs: tuple[torch.Tensor, ...]) -> bool:
         """Tell whether these are inputs of the recorded shapes."""
         return [x.shape for x in inputs] == [x.shape for x in self._inputs]
 
-    def __call__(self, inputs: Tensors) -> Tensors:
+    def __call__(self, inputs: tuple[torch.Tensor, ...]) -> Results:
         _write(self._inputs, inputs)
         self._run()
         return _copies(self._results)
 
 
 @torch.no_grad()
-def _copies(tensors: Sequence[torch.Tensor]) -> Tensors:
+def _copies(tensors: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
     return tuple(x.detach().clone() for x in tensors)
 
 

@@ -35,7 +35,7 @@ class PerturbationSearch:
         self._hyper = hyper
         self._device = device
         self._inverse: nn.Module | None = None
-        """The same network in every search, its weights written anew: a graph reads them there."""
+        """The same network in every search, with weights written in place: a graph reads them."""
         self._search: GraphedStep | None = None
 
     def __call__(self, masks: MaskPair, batch: VictimBatch) -> torch.Tensor:
