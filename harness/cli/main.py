@@ -81,7 +81,12 @@ def _gpu_numbers(
 @click.option("--dry-run", is_flag=True, help="Print the plan, try own methods, and stop.")
 @OUT
 @DATA_ROOT
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, ...")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="auto, cpu, cuda, cuda:1, ...; mps and xpu, which are untested.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="CPU workers [default: one per core].")
 @click.option("--gpus", callback=_gpu_numbers, metavar="0,1", help="GPUs to use [default: all].")
 @click.option(

@@ -28,7 +28,7 @@ from harness.store.record import CellArtifacts, CellResult, Companion, TriggerSc
 from harness.store.store import Store
 from harness.toolbox.numerics import WITHOUT_AUTOCAST, numerics
 from harness.toolbox.predict import as_float, to_uint8
-from harness.training.device import peak_memory_mb, reseed, reset_peak_memory
+from harness.training.device import peak_memory_mb, reseed, reset_peak_memory, wait_for
 
 if TYPE_CHECKING:
     from harness.training.victim import LoadedVictim
@@ -115,8 +115,7 @@ def _measure(
     reset_peak_memory(device)
     start = time.perf_counter()
     returned = defend()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    wait_for(device)
     seconds = time.perf_counter() - start
     return returned, Cost(seconds, peak_memory_mb(device) if memory else None)
 

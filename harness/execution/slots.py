@@ -9,6 +9,9 @@ from harness.errors import UserError
 
 MOST_PER_GPU = 8
 """Workers, unless the user says otherwise."""
+CPU_FALLBACK = {"mps": "PYTORCH_ENABLE_MPS_FALLBACK", "xpu": "PYTORCH_ENABLE_XPU_FALLBACK"}
+"""By kind of device: the variable with which torch runs on the CPU, after one warning each, what
+the device has no operation for. Read when torch is imported."""
 
 
 class Slot(NamedTuple):
@@ -75,6 +78,8 @@ def _gpus(requested: HardwareRequest) -> list[str]:
         raise UserError("--gpus and --device both choose devices; use one of them")
     if requested.device == "cpu":
         return []
+    if (variable := CPU_FALLBACK.get(requested.device.partition(":")[0])) is not None:
+        os.environ.setdefault(variable, "1")
     import torch
 
     count = torch.cuda.device_count()

@@ -377,7 +377,7 @@ class Environment(_Object, frozen=True):
     """The machine and the libraries."""
 
     device: str
-    """``cpu`` or ``cuda``."""
+    """``cpu``, ``cuda``, ``mps`` or ``xpu``."""
     hardware: str
     """Model of the processor or of the GPU."""
     threads: int

@@ -20,7 +20,7 @@ MALLOC_OPTIONS = {-3: 2**25, -1: 2**31 - 1, -2: 2**26}
 
 
 def select_device(name: str) -> torch.device:
-    """Return the device for "auto", "cpu", "cuda" or "cuda:1".
+    """Return the device for "auto", "cpu", "cuda", "cuda:1", "mps" or "xpu"; make a GPU current.
 
     Raises:
         UserError: the machine has no such device.
@@ -30,6 +30,8 @@ def select_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)
     except (RuntimeError, AssertionError) as error:
         raise UserError(
             f"device {name!r} is not available on this machine: {str(error).splitlines()[0]}"
@@ -65,7 +67,8 @@ def reseed(generator: torch.Generator, seed: int) -> None:
 
 def environment(device: torch.device) -> Environment:
     """Return the record's description of the machine."""
-    hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu_name()
+    named = device.type in {"cuda", "xpu"}
+    hardware = getattr(torch, device.type).get_device_name(device) if named else _cpu_name()
     return Environment(
         device=device.type,
         hardware=hardware,
@@ -82,6 +85,12 @@ def _cpu_name() -> str:
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     model = models[0] if models else platform.processor() or platform.machine()
     return f"{model}, {torch.backends.cpu.get_cpu_capability()}"
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done all that it was given."""
+    if device.type != "cpu":
+        getattr(torch, device.type).synchronize()
 
 
 def reset_peak_memory(device: torch.device) -> None:
