@@ -117,6 +117,8 @@ def test_the_command_line_is_frozen():
 
     where = ["--data-root", "--out", "STUDY"]
     run = [
+        "[KEY=VALUE...]",
+        "--only",
         "--mode",
         "--dry-run",
         "--device",
@@ -124,15 +126,18 @@ def test_the_command_line_is_frozen():
         "--gpus",
         "--per-gpu",
         "--inline",
+        "--pdb",
+        "--json",
         "--launcher",
         "--slurm",
     ]
     assert {name: options_of(command) for name, command in cli.commands.items()} == {
         "run": sorted([*where, *run]),
-        "status": sorted([*where, "--watch"]),
+        "status": sorted([*where, "--watch", "--json"]),
         "report": ["--against", "--data-root", "--out", "STUDY..."],
         "compare": ["A", "B"],
-        "show": sorted([*where, "CELL"]),
+        "show": sorted([*where, "CELL", "--json"]),
+        "logs": sorted([*where, "CELL"]),
         "list": ["--json", "KIND"],
         "compact": where,
         "merge": ["--mixed-versions", "INTO", "OTHER"],

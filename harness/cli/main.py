@@ -15,16 +15,16 @@ from harness.cli.exporting import export
 from harness.cli.importing import import_
 from harness.cli.init import init
 from harness.cli.options import DATA_ROOT, OK, OUT, STUDY, console, echo
-from harness.cli.printing import print_plan, print_progress
+from harness.cli.printing import exit_code, print_plan, print_progress, progress_json
 from harness.cli.report import compare, report, report_if_needed
 from harness.cli.schema import schema
-from harness.cli.status import show, status
+from harness.cli.show import logs, show
+from harness.cli.status import status
 from harness.cli.store import compact, gc, merge
 from harness.errors import UserError
 
 if TYPE_CHECKING:
     from harness.execution.options import Options
-    from harness.execution.selection import Mode
     from harness.plan.study import Study
     from harness.store.store import Store
 
@@ -48,6 +48,7 @@ for command in (
     report,
     compare,
     show,
+    logs,
     compact,
     merge,
     gc,
@@ -71,6 +72,14 @@ def _gpu_numbers(
 
 @cli.command()
 @STUDY
+@click.argument("settings", metavar="[KEY=VALUE...]", nargs=-1)
+@click.option(
+    "--only",
+    "choices",
+    multiple=True,
+    metavar="NAME=VALUE,...",
+    help="Only these cells, like 'defense=ims,spc=2'; several add up.",
+)
 @click.option(
     "--mode",
     type=click.Choice(["run", "retry", "force", "read-only"]),
@@ -97,6 +106,8 @@ def _gpu_numbers(
 @click.option(
     "--inline", is_flag=True, help="Run everything in this process, for debugging a method."
 )
+@click.option("--pdb", is_flag=True, help="Like --inline; a failure opens the debugger.")
+@click.option("--json", "as_json", is_flag=True, help="Print counts by status as JSON at the end.")
 @click.option(
     "--launcher",
     type=click.Choice(["local", "slurm"]),
@@ -107,12 +118,11 @@ def _gpu_numbers(
 @click.option(
     "--slurm", "sbatch", default="", metavar="NAME=VALUE,...", help="Parameters of sbatch."
 )
-def run(
-    study_path: Path, mode: Mode, dry_run: bool, out: Path, data_root: Path | None, **launch: Any
-) -> int:
+def run(study_path: Path, out: Path, data_root: Path | None, **given: Any) -> int:
     """Run what is open in STUDY, then write its report.
 
-    STUDY is a YAML file, or the name of a study that comes with Defuse, like quickstart.
+    STUDY is a YAML file, or the name of a study that comes with Defuse, like quickstart. KEY=VALUE
+    sets a key of the study for this run, like seeds='[0, 1]' or gate.asr=0.5.
     """
     from harness.execution.options import Options
     from harness.execution.run import run_study
@@ -122,18 +132,19 @@ def run(
     from harness.execution.slots import HardwareRequest
     from harness.store.store import store_of
     from harness.study.load import load_study
+    from harness.study.only import only
+    from harness.study.overrides import parse_overrides
 
-    study = load_study(study_path, data_root)
-    store, selection = store_of(out), Selection(mode=mode)
-    if dry_run:
+    whole = load_study(study_path, data_root, overrides=parse_overrides(given["settings"]))
+    study = only(whole, given["choices"])
+    store, selection = store_of(out), Selection(mode=given["mode"])
+    if given["dry_run"]:
         print_plan(study, store.latest(), selection)
         return check_own_methods(study)
-    hardware = HardwareRequest(
-        launch["device"], launch["workers"], launch["gpus"], launch["per_gpu"]
-    )
-    options = Options(selection, hardware, launch["inline"])
-    if launch["launcher"] == "slurm":
-        return _submit(study, store, options, launch["sbatch"], out)
+    hardware = HardwareRequest(given["device"], given["workers"], given["gpus"], given["per_gpu"])
+    options = Options(selection, hardware, given["inline"] or given["pdb"], given["pdb"])
+    if given["launcher"] == "slurm":
+        return _submit(study, store, options, given["sbatch"], out)
     try:
         with run_lock(study.path, store) as holder:
             if holder:
@@ -143,7 +154,10 @@ def run(
         print_progress(study, store.latest())
         click.echo(f"ended by {signal}; finished cells are kept, run again to go on", err=True)
         return signal.code
-    return report_if_needed(study, latest, out)
+    if given["as_json"]:
+        echo(json.dumps(progress_json(whole, latest), indent=2))
+        return exit_code(whole, latest)
+    return report_if_needed(whole, latest, out)
 
 
 def _submit(study: Study, store: Store, options: Options, sbatch: str, out: Path) -> int:

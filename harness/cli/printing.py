@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.cli.options import OK, SOME_FAILED, echo
 
@@ -30,6 +30,14 @@ def print_progress(study: Study, latest: LatestRecords) -> None:
     for kind, counts in zip(("cells", "victims"), progress, strict=True):
         by_status = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
         echo(f"{study.name}: {sum(counts.values())} {kind}: {by_status}")
+
+
+def progress_json(study: Study, latest: LatestRecords) -> dict[str, Any]:
+    """Return how many cells and victims have which status, as JSON values."""
+    from harness.execution.study_progress import study_progress
+
+    cells, victims = study_progress(study, latest)
+    return {"study": study.name, "cells": dict(cells), "victims": dict(victims)}
 
 
 def print_queue(study: Study, store: Store) -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import pdb
+import signal
+import sys
+import traceback
+
 from harness.execution.alarm import alarm
+from harness.execution.readable import readable_traceback
 from harness.execution.run_task import run_task
 from harness.execution.schedule import Schedule
 from harness.execution.slots import Slot
@@ -12,8 +18,13 @@ from harness.training.device import select_device, set_up_torch
 from harness.training.session import WorkerSession
 
 
-def run_inline(schedule: Schedule, store: Store, slot: Slot, listener: RunListener) -> None:
-    """Run every task of a schedule in order, on the device and threads of a slot."""
+def run_inline(
+    schedule: Schedule, store: Store, slot: Slot, listener: RunListener, *, debug: bool = False
+) -> None:
+    """Run every task of a schedule in order, on the device and threads of a slot.
+
+    ``debug``: whether a failure opens the debugger where it was raised.
+    """
     set_up_torch(slot.threads)
     store = Store(store.folder.absolute())
     session = WorkerSession(store, select_device(slot.device))
@@ -27,5 +38,17 @@ def run_inline(schedule: Schedule, store: Store, slot: Slot, listener: RunListen
             return
         listener.on_start(task, slot)
         with alarm(task.limit):
-            record = run_task(task, session)
+            record = run_task(task, session, _debug if debug else _show)
         current_victim, finished = task.victim.key, [record, *schedule.finish(task, record)]
+
+
+def _show(error: BaseException) -> None:
+    """Print the traceback of a failure, from the method's own call on."""
+    text = "".join(traceback.format_exception(error))
+    print(readable_traceback(text), file=sys.stderr)  # noqa: T201
+
+
+def _debug(error: BaseException) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    _show(error)
+    pdb.post_mortem(error.__traceback__)

@@ -15,3 +15,5 @@ class Options(NamedTuple):
     hardware: HardwareRequest = HardwareRequest()
     inline: bool = False
     """Whether everything is run in this process."""
+    debug: bool = False
+    """Whether a failure there opens the debugger."""

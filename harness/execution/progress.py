@@ -17,9 +17,12 @@ from rich.text import Text
 from harness.execution.schedule import Schedule, Unplanted
 from harness.execution.slots import Slot
 from harness.execution.task import Task
+from harness.plan.paths import shown_path
 from harness.store.record import TaskRecord, VictimRecord
 
 BAR_WIDTH = 30
+SHORT = 10
+"""Characters of a key that name it."""
 
 
 class _Running(NamedTuple):
@@ -91,7 +94,9 @@ class Progress:
         kind = "victim  " if isinstance(record, VictimRecord) else ""
         head = f"[{done:{len(str(total))}}/{total}] {kind}{record.name}  "
         if record.status.failed:
-            return Text(f"{head}{record.status}: {record.error}", style="red")
+            study = shown_path(self.schedule.study.path)
+            more = f"  (defuse logs {study} {record.key[:SHORT]})"
+            return Text(f"{head}{record.status}: {record.error}{more}", style="red")
         result = record.ok_result
         shares = {"ACC": result.acc, "ASR": result.asr, "RA": result.ra}
         scores = "  ".join(f"{name} {100 * share:5.1f}" for name, share in shares.items())

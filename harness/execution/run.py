@@ -34,7 +34,7 @@ def run_study(study: Study, store: Store, options: Options, console: Console) ->
         if options.inline:
             from harness.execution.inline import run_inline
 
-            run_inline(schedule, store, slots[0], progress)
+            run_inline(schedule, store, slots[0], progress, debug=options.debug)
         else:
             run_pool(schedule, store, sharing, serve, progress)
     return latest

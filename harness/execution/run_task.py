@@ -42,8 +42,12 @@ MOST_SCALARS = 400
 """The most logged steps that a record keeps: of a longer log, steps at even distances."""
 
 
-def run_task(task: Task, session: WorkerSession) -> TaskRecord:
+def run_task(
+    task: Task, session: WorkerSession, on_error: Callable[[BaseException], object] = lambda _: None
+) -> TaskRecord:
     """Run a task and return its record, to be stored; an exception makes it a failure.
+
+    ``on_error`` is called with the exception, where it was caught.
 
     Raises:
         StoreError: the artifacts can't be saved; a record could not be either.
@@ -51,7 +55,7 @@ def run_task(task: Task, session: WorkerSession) -> TaskRecord:
     ctx = Context(session.device, torch.Generator(), time.monotonic() + task.limit)
     state = ProcessState()
     start = time.perf_counter()
-    outcome = _outcome(lambda: _result(task, session, ctx, state))
+    outcome = _outcome(lambda: _result(task, session, ctx, state), on_error)
     state.restore(last=True)
     session.spoiled |= state.spoiled
     seconds, machine = time.perf_counter() - start, environment(session.device)
@@ -106,7 +110,9 @@ def _result(task: Task, session: WorkerSession, ctx: Context, state: ProcessStat
     return train_victim(task.victim, data, ctx, store, clean)
 
 
-def _outcome(work: Callable[[], Result]) -> Result | Failure:
+def _outcome(
+    work: Callable[[], Result], on_error: Callable[[BaseException], object]
+) -> Result | Failure:
     """Return the result of a method's work, or why it failed: exceptions belong in the record."""
     try:
         return work()
@@ -115,6 +121,7 @@ def _outcome(work: Callable[[], Result]) -> Result | Failure:
     except (Exception, SystemExit, OverdueAlarm) as error:  # whatever a method raises
         if isinstance(error, OverdueAlarm):
             signal.setitimer(signal.ITIMER_REAL, 0)
+        on_error(error)
         return failure_of(error)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
+import sys
 import threading
 from multiprocessing.connection import Connection
 from multiprocessing.process import parent_process
@@ -18,9 +20,13 @@ def serve(pipe: Connection, store_folder: Path, slot: Slot) -> None:
     """Run tasks until the pipe says None or closes. Only the supervisor ends a worker."""
     # a process group of its own: its children end with it, and Ctrl-C does not reach it
     os.setsid()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)  # the log of a worker that dies is whole
     signal.signal(signal.SIGTERM, lambda *_: None)  # a handler, which children do not inherit
     threading.Thread(target=_follow_parent, daemon=True).start()
     from harness.execution.run_task import run_task
+    from harness.execution.task_log import log_path, printed_to
     from harness.training.device import select_device, set_up_torch
     from harness.training.session import WorkerSession
 
@@ -29,7 +35,8 @@ def serve(pipe: Connection, store_folder: Path, slot: Slot) -> None:
     pipe.send(WorkerReady())
     while (task := pipe.recv()) is not None:
         try:
-            record = run_task(task, session)
+            with printed_to(log_path(session.store, task.key)):
+                record = run_task(task, session)
             pipe.send(LastRecord(record) if session.spoiled else record)
         except StoreError as error:
             pipe.send(StoreFailed(str(error)))

@@ -1,12 +1,16 @@
-"""Finds a cell of a study by its key, or by words of its name."""
+"""Finds a cell or a victim of a study by its key, or by words of its name."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 from harness.errors import UserError
-from harness.plan.spec import Cell
+from harness.plan.spec import Cell, Victim
 from harness.plan.study import Study
+
+VICTIM = "victim"
+"""The word before the words of a victim's name."""
 
 
 def matches_words(name: str, words: list[str]) -> bool:
@@ -18,22 +22,36 @@ def matches_words(name: str, words: list[str]) -> bool:
     return pairs.issuperset(numbers) and all(any(word in part for part in parts) for word in plain)
 
 
-def find_cell(study: Study, query: str) -> Cell:
-    """Return the one cell whose key starts with ``query``, or whose name has all of its words.
+def find_subject(study: Study, query: str) -> Cell | Victim:
+    """Return the one cell or victim that a query names.
+
+    A query is (the start of) a key, or words of a cell's name; for a victim, the word ``victim``
+    and words of its name.
 
     Raises:
         UserError: none, or several; names them.
     """
-    by_key = [cell for cell in study.cells if cell.key.startswith(query)]
-    cells = by_key or [
-        cell for cell in study.cells if matches_words(cell.name, query.lower().split())
-    ]
-    if len(cells) == 1:
-        return cells[0]
-    if not cells:
+    victims = list(study.victims().values())
+    planned: list[Cell | Victim] = [*study.cells, *victims]
+    by_key: Sequence[Cell | Victim] = [x for x in planned if query and x.key.startswith(query)]
+    first, *words = query.lower().split() or [""]
+    kind, named = (VICTIM, victims) if first == VICTIM else ("cell", study.cells)
+    subjects = by_key or _named(named, words if kind == VICTIM else [first, *words])
+    if len(subjects) == 1:
+        return subjects[0]
+    if not subjects:
         raise UserError(
-            f"no cell of {study.name} matches {query!r}; "
+            f"no {kind} of {study.name} matches {query!r}; "
             f"'defuse run {study.path} --dry-run' lists all"
         )
-    shown = "".join(f"\n  {cell.key}  {cell.name}" for cell in cells[:20])
-    raise UserError(f"{len(cells)} cells of {study.name} match {query!r}; be more specific:{shown}")
+    shown = "".join(f"\n  {x.key}  {x.name}" for x in subjects[:20])
+    raise UserError(
+        f"{len(subjects)} {kind}s of {study.name} match {query!r}; be more specific:{shown}"
+    )
+
+
+def _named(subjects: Sequence[Cell | Victim], words: list[str]) -> Sequence[Cell | Victim]:
+    """Return the subjects with all words in their names: as whole words, else as parts of words."""
+    found = [x for x in subjects if matches_words(x.name, words)]
+    whole = [x for x in found if set(words) <= set(x.name.lower().split())]
+    return whole or found

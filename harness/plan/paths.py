@@ -46,3 +46,11 @@ def is_user_file(path: Path) -> bool:
 def _shortened(text: str | Path) -> str:
     shown = repr(str(text))
     return shown if len(shown) <= 200 else f"{shown[:100]}... ({len(shown):,} characters)"
+
+
+def shown_path(path: str) -> str:
+    """Return a path as a user may type it here: relative where it lies in this folder."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path

@@ -83,6 +83,21 @@ def unplanted_victims(study: Study, latest: LatestRecords) -> dict[str, str]:
     return {key: reason for key, reason in reasons if reason is not None}
 
 
+def subject_status(
+    study: Study, subject: Cell | Victim, latest: LatestRecords
+) -> tuple[Status | PlanStatus, str]:
+    """Return the status of a cell or victim, and the reason where it is not ok; "" without one."""
+    if subject.key in latest:
+        record = latest[subject.key]
+        return record.status, str(getattr(record, "error", ""))
+    if subject.key in study.victims():
+        return PlanStatus.MISSING, ""
+    (cell,) = (cell for cell in study.cells if cell.key == subject.key)
+    unplanted = unplanted_victims(study, latest)
+    reason = cell.skip or unplanted.get(cell.victim.key, "")
+    return cell_status(cell, latest, unplanted), reason
+
+
 def cell_status(
     cell: Cell, latest: LatestRecords, unplanted: Container[str]
 ) -> Status | PlanStatus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -34,19 +35,25 @@ from harness.study.yamlfile import YamlFile
 MOST_CELLS = 100_000
 
 
-def load_study(study: str | Path, root: Path | None = None, cache: Path | None = None) -> Study:
+def load_study(
+    study: str | Path,
+    root: Path | None = None,
+    cache: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Study:
     """Read and validate a study file; a data set that it names is decoded if it never was.
 
     Args:
         study: the YAML file, or the name of a built-in study.
         root: the folder of local data sets; None looks at the hub alone.
         cache: the folder of decoded data sets; None takes the default.
+        overrides: values that replace those of the file, by key; a dot leads into a mapping.
 
     Raises:
         UserError: one line per fault in the file, with its location and the nearest valid name.
     """
     path = find_study(study)
-    faults = FaultCollector(YamlFile(path))
+    faults = FaultCollector(YamlFile(path, overrides))
     file = _read_schema(faults)
     resolver = Resolver(faults, root, default_cache() if cache is None else cache)
     data = resolver.data(file.data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import yaml
 
 from harness.errors import UserError
 from harness.plan.validation import INTEGERS, NOT_64_BITS, NOT_FINITE, Fault, Location
+from harness.study.overrides import COMMAND_LINE, overridden
 
 MOST_BYTES = 500_000
 MOST_VALUES = 50_000
@@ -26,8 +27,10 @@ class YamlFile:
         UserError: the file can't be read, is no YAML, or is larger than a study can be.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, overrides: Mapping[str, Any] | None = None) -> None:
+        """Read a file; ``overrides`` are values of the command line, by key."""
         self.path = path
+        self._overridden = {key.partition(".")[0] for key in overrides or {}}
         try:
             text = _read(path)
             loader = _Loader(text)
@@ -36,6 +39,7 @@ class YamlFile:
             self.content: Any = (
                 None if self._root is None else loader.construct_document(self._root)
             )
+            self.content = overridden(self.content, dict(overrides or {}))
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
@@ -50,6 +54,8 @@ class YamlFile:
 
     def where(self, location: Sequence[str | int]) -> str:
         """Return ``file:line: key[0].key`` of a value, or of the nearest value around it."""
+        if location and location[0] in self._overridden:
+            return f"{COMMAND_LINE}: {'.'.join(map(str, location))}"
         node, line, path = self._root, 1, ""
         for part in location:
             node = _child(node, part)

@@ -49,7 +49,7 @@ def test_run_status_report_show(defuse, tmp_path):
     code, said, _ = defuse("status", study, "--out", out)
     assert (code, said) == (0, "small: 2 cells: 2 ok\nsmall: 1 victims: 1 ok\n")
     assert defuse("report", study, "--out", out)[0] == 0
-    code, said, _ = defuse("show", study, "badnets ft SPC 2 seed 0", "--out", out)
+    code, said, _ = defuse("show", study, "badnets ft SPC 2 seed 0", "--json", "--out", out)
     assert json.loads(said)["spec"]["defense"]["hyper"]["epochs"] == 2
 
 

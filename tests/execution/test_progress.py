@@ -50,7 +50,7 @@ def test_plain_lines_when_piped(study):
     assert out.file.getvalue().splitlines() == [
         "to do  victims: 1, cells: 2, workers: 2",
         f"[1/3] victim  {name}  ACC  90.0  ASR  50.0  RA  25.0  60.0 s  (ETA 1:00, failed 0)",
-        f"[2/3] {name} / none / SPC 2  crash: it died",
+        f"[2/3] {name} / none / SPC 2  crash: it died  (defuse logs {study.path} {cell.key[:10]})",
     ]
 
 

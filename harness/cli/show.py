@@ -1,0 +1,170 @@
+"""Commands that explain one cell or victim: show, and logs for what its method printed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import DATA_ROOT, OK, OUT, STUDY, echo
+
+if TYPE_CHECKING:
+    from harness.plan.spec import Cell, Victim
+    from harness.plan.study import Study
+    from harness.store.record import CellResult, TaskRecord, VictimResult
+    from harness.store.store import Store
+
+SUBJECT = click.argument("subject", metavar="CELL", nargs=-1, required=True)
+WIDTH = 13
+"""Columns of a label."""
+
+
+@click.command()
+@STUDY
+@SUBJECT
+@click.option("--json", "as_json", is_flag=True, help="The whole record, as JSON.")
+@OUT
+@DATA_ROOT
+def show(
+    study_path: Path, subject: tuple[str, ...], as_json: bool, out: Path, data_root: Path | None
+) -> int:
+    """Show what is known of CELL: its scores or its failure, where its files are, how to rerun it.
+
+    CELL is (the start of) a key, or words of a name, like ims SPC 10 seed 0; victim badnets seed 0
+    is a victim.
+    """
+    from harness.plan.find import find_subject
+    from harness.plan.paths import shown_path
+    from harness.store.gate import subject_status
+    from harness.store.record import to_json
+    from harness.store.store import store_of
+    from harness.study.load import load_study
+
+    study, store = load_study(study_path, data_root), store_of(out)
+    planned = find_subject(study, " ".join(subject))
+    record: Any = store.newest(planned.key)
+    status, reason = subject_status(study, planned, store.latest())
+    if as_json:
+        head = {"key": planned.key, "name": planned.name, "spec": planned.spec}
+        missing = {**head, "status": status, "reason": reason}
+        echo(json.dumps(missing if record is None else to_json(record), indent=2))
+        return OK
+    lines = [("status", f"{status}{f': {reason}' if reason else ''}")]
+    if record is not None:
+        lines += _of_record(record, store, out)
+    file = shown_path(study.path)
+    lines += [
+        ("gate", _gate(study, planned, store)),
+        ("key", planned.key),
+        ("settings", _settings(planned)),
+        ("logs", f"defuse logs {file} {planned.key}"),
+        ("rerun", _rerun(file, planned, str(status))),
+    ]
+    echo(planned.name)
+    for label, text in lines:
+        if text:
+            echo(f"  {label:{WIDTH}}{text}")
+    return OK
+
+
+@click.command()
+@STUDY
+@SUBJECT
+@OUT
+@DATA_ROOT
+def logs(study_path: Path, subject: tuple[str, ...], out: Path, data_root: Path | None) -> int:
+    """Show what the method of CELL printed and warned, and the traceback if it failed.
+
+    CELL is as for show.
+    """
+    from harness.execution.readable import readable_traceback
+    from harness.execution.task_log import log_path
+    from harness.plan.find import find_subject
+    from harness.store.store import store_of
+    from harness.study.load import load_study
+
+    study, store = load_study(study_path, data_root), store_of(out)
+    planned = find_subject(study, " ".join(subject))
+    record: Any = store.newest(planned.key)
+    echo(planned.name)
+    path = log_path(store, planned.key)
+    if path.is_file():
+        echo(f"--- printed ({path})")
+        echo(path.read_text(encoding="utf-8", errors="replace").rstrip())
+    else:
+        echo("--- nothing was printed" if record is not None else "--- it has not run")
+    if record is not None and record.status.failed:
+        echo(f"--- {record.status}: {record.error}")
+        echo(readable_traceback(record.traceback))
+    return OK
+
+
+def _of_record(record: TaskRecord, store: Store, out: Path) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a record: scores, times, machine, files."""
+    from harness.store.record import CellRecord, artifact_names
+
+    if record.result is not None:
+        if isinstance(record, CellRecord):
+            yield from _cell_scores(record.ok_result)
+        else:
+            yield "scores", _scores(record.ok_result)
+    machine = record.environment
+    where = "" if machine is None else f", {machine.device} ({machine.hardware})"
+    yield "took", f"{record.wall_seconds:.1f} s{where}, ended {record.finished[:19]} UTC"
+    for role, name in artifact_names(record).items():
+        yield role, str(store.path_of(name))
+    if record.scalars:
+        names = sorted({name for row in record.scalars for name in row} - {"step"})
+        yield "logged", f"{len(record.scalars)} steps of {', '.join(names)} (--json prints them)"
+
+
+def _cell_scores(result: CellResult) -> Iterator[tuple[str, str]]:
+    before = (result.acc_before, result.asr_before, result.ra_before)
+    yield "before", _percent(*before)
+    yield "after", f"{_percent(result.acc, result.asr, result.ra)}  DER {100 * result.der:.1f}"
+    for name, other in result.companions.items():
+        yield name, _percent(other.acc, other.asr, other.ra)
+    memory = "" if result.peak_mem_mb is None else f", peak memory {result.peak_mem_mb:.0f} MiB"
+    yield "defense", f"{result.seconds:.1f} s on {result.n_clean} clean images{memory}"
+
+
+def _scores(result: VictimResult) -> str:
+    poisoned = "" if result.poisoned is None else f"  {result.poisoned} poisoned images"
+    return _percent(result.acc, result.asr, result.ra) + poisoned
+
+
+def _percent(acc: float, asr: float, ra: float) -> str:
+    return f"ACC {100 * acc:5.1f} %  ASR {100 * asr:5.1f} %  RA {100 * ra:5.1f} %"
+
+
+def _gate(study: Study, planned: Cell | Victim, store: Store) -> str:
+    from harness.plan.spec import Cell
+    from harness.store.gate import verdict, why_not_planted
+
+    victim = planned.victim if isinstance(planned, Cell) else planned
+    latest = store.latest()
+    reason = why_not_planted(study, victim, latest)
+    return f"{verdict(study, victim, latest)} ({reason or study.gate})"
+
+
+def _settings(planned: Cell | Victim) -> str:
+    from harness.plan.spec import Cell
+
+    if isinstance(planned, Cell):
+        values = planned.defense.hyper
+    else:
+        values = {**planned.attack.hyper, "recipe": planned.recipe_name}
+    return ", ".join(f"{name}={value}" for name, value in values.items())
+
+
+def _rerun(file: str, planned: Cell | Victim, status: str) -> str:
+    from harness.plan.spec import Cell
+
+    if not isinstance(planned, Cell) or status == "skip":
+        return ""
+    how = {"ok": " --mode force", "missing": "", "not planted": " gate.run=all"}
+    again = " (its victim is trained again too)" if status == "ok" else ""
+    return f"defuse run {file}{how.get(status, ' --mode retry')} --only key={planned.key}{again}"

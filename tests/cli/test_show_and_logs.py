@@ -1,0 +1,128 @@
+"""What a user sees of one cell or victim: scores, failure, what its method printed."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from harness.cli.main import cli
+from harness.errors import UserError
+from harness.execution.task_log import LONGEST, printed_to
+from harness.store.store import store_of
+from tests.helpers import tiny_study
+
+TALKS = '''"""Prints, warns, and fails in a function of its own."""
+import os, warnings
+from harness.contract import defense
+
+@defense(paper="", year=2026, family="control")
+def talks(model, budget, hyper, ctx):
+    print(len(budget), "images")
+    warnings.warn("look out")
+    os.system("echo from a child")
+    return repair(model)
+
+def repair(model):
+    return model.nothing
+'''
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """Run a study whose second defense fails and whose second attack is not planted."""
+    folder = tmp_path_factory.mktemp("ran")
+    (folder / "talks.py").write_text(TALKS)
+    path = tiny_study.write_study(
+        folder,
+        attacks=["badnets", {"blended": {"alpha": 0.001}}],
+        defenses=["none", "./talks.py"],
+        recipe={"fast": {"epochs": 8}},
+        models=[{"preactresnet18": {"width": 4}}],
+        gate={"asr": 0.5},
+    )
+    tiny_study.run(path, folder / "out", workers=1)
+    return path, folder / "out"
+
+
+@pytest.fixture
+def said(ran, monkeypatch):
+    """Run a command on the study, and return what it printed."""
+    path, out = ran
+    monkeypatch.chdir(path.parent)
+
+    def run(name, *words):
+        arguments = [name, "small.yaml", *words, "--out", str(out)]
+        result = CliRunner().invoke(cli, arguments, standalone_mode=False)
+        if result.exception is not None:
+            raise result.exception
+        return result.output
+
+    return run
+
+
+def test_logs_have_what_was_printed_and_the_traceback_from_the_method_on(said):
+    text = said("logs", "talks", "badnets")
+    assert "20 images\n" in text
+    assert "UserWarning: look out" in text
+    assert "from a child\n" in text
+    assert "error: AttributeError: 'Sequential' object has no attribute 'nothing'" in text
+    frames = [line for line in text.splitlines() if line.startswith("  File")]
+    assert ["talks.py" in frame for frame in frames[:2]] == [True, True]
+    assert "nothing was printed" in said("logs", "none badnets")
+    assert "it has not run" in said("logs", "none blended")
+
+
+def test_a_cell_is_shown_in_percent_with_its_gate_its_files_and_how_to_rerun_it(said, ran):
+    text = said("show", "none", "badnets")
+    scores = json.loads(said("show", "none", "badnets", "--json"))["result"]
+    assert f"ACC {100 * scores['acc']:5.1f} %  ASR {100 * scores['asr']:5.1f} %" in text
+    assert "gate         passed" in text
+    assert "rerun        defuse run small.yaml --mode force --only key=" in text
+    (file,) = [line.split()[1] for line in text.splitlines() if "predictions" in line]
+    assert store_of(ran[1]).folder.joinpath(file).is_file()
+
+
+def test_a_failure_and_an_unplanted_victim_say_why(said):
+    failed = said("show", "talks", "badnets")
+    assert "status       error: AttributeError" in failed
+    assert "defuse run small.yaml --mode retry --only key=" in failed
+    unplanted = said("show", "none", "blended")
+    assert "status       not planted: ASR is " in unplanted
+    assert "rerun        defuse run small.yaml gate.run=all --only key=" in unplanted
+
+
+def test_victims_are_shown(said):
+    text = said("show", "victim", "blended")
+    assert "not planted (ASR is " in text
+    assert "alpha=0.001" in text
+    assert json.loads(said("show", "victim", "badnets", "--json"))["kind"] == "victim"
+    with pytest.raises(UserError, match="no victim of small matches 'victim wanet'"):
+        said("show", "victim", "wanet")
+
+
+def test_counts_as_json(said):
+    counts = json.loads(said("status", "--json"))
+    assert counts["cells"] == {"ok": 1, "error": 1, "not planted": 2}
+    assert json.loads(said("run", "--mode", "read-only", "--json")) == counts
+
+
+def test_only_some_cells_and_other_values_of_keys(said):
+    plan = said("run", "--dry-run", "seeds=[0, 7]", "--only", "defense=none,seed=7")
+    assert "2 cells to run" in plan
+    assert plan.count("seed 7 / none") == 2
+    with pytest.raises(UserError, match=r"--only sed=7: name=value .*did you mean 'seed'"):
+        said("run", "--dry-run", "--only", "sed=7")
+    with pytest.raises(UserError, match="no cell of small matches"):
+        said("run", "--dry-run", "--only", "defense=ims")
+    with pytest.raises(UserError, match=r"^command line: gate.asr: "):
+        said("run", "--dry-run", "gate.asr=high")
+
+
+def test_a_long_log_keeps_its_ends(tmp_path):
+    path = tmp_path / "logs" / "key.txt"
+    with printed_to(path):
+        path.write_bytes(b"first" + b"." * 2 * LONGEST + b"last")
+    text = path.read_text()
+    assert text.startswith("first.")
+    assert text.endswith(".last")
+    assert len(text) < LONGEST + 100
