@@ -26,6 +26,8 @@ class FaultCollector:
         self.lines: list[str] = []
         self.keys: set[str | int] = set()
         """The keys of the file that have a fault."""
+        self.positions: dict[str, list[int]] = {}
+        """Where in its list each entry lies that ``resolve_list`` returned, by key."""
 
     def add(self, location: Sequence[str | int], message: str) -> None:
         """Note a fault at a location of the file."""
@@ -62,17 +64,21 @@ class FaultCollector:
     ) -> list[T]:
         """Resolve the entries of a list, without the faulty ones; no two may have one identity."""
         resolved: list[T] = []
+        self.positions[key] = []
         for i, entry in enumerate(entries):
             with self.catch(key, i):
                 resolved.append(resolve(entry))
-        if key not in self.keys:
-            self.require_distinct(key, [identity(x) for x in resolved])
+                self.positions[key].append(i)
+        self.require_distinct(key, [identity(x) for x in resolved], self.positions[key])
         return resolved
 
-    def require_distinct(self, key: str, values: list[Any]) -> None:
-        """Note every value of a list that is a repetition."""
+    def require_distinct(
+        self, key: str, values: list[Any], positions: Sequence[int] | None = None
+    ) -> None:
+        """Note every value of a list that is a repetition; ``positions`` are those in the file."""
         first: dict[object, int] = {}
-        for i, value in enumerate(map(_hashable, values)):
+        places = range(len(values)) if positions is None else positions
+        for i, value in zip(places, map(_hashable, values), strict=True):
             if first.setdefault(value, i) < i:
                 self.add((key, i), f"the same as {key}[{first[value]}]")
 

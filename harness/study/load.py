@@ -11,13 +11,14 @@ from typing import Any
 from harness.contract import Target
 from harness.data.cache import default_cache
 from harness.data.info import DataInfo
-from harness.errors import UserError
+from harness.errors import UserError, nearest
 from harness.plan.budget import BudgetSpec
+from harness.plan.entries import parse_entry
 from harness.plan.names import NO_DEFENSE
 from harness.plan.report_names import figure_names, table_names
 from harness.plan.spec import Cell, Victim
 from harness.plan.study import Study
-from harness.plan.validation import faults_of, validate
+from harness.plan.validation import Fault, faults_of, validate
 from harness.study.builtin import find_study
 from harness.study.cells import plan_cell
 from harness.study.faults import FaultCollector
@@ -69,8 +70,8 @@ def load_study(
     figures = resolver.outputs("figures", file.figures, figure_names())
     tables = resolver.outputs("tables", file.tables, table_names())
     target = resolver.target(file.target, data)
-    if not faults.keys & {"attacks", "rates", "target"}:
-        _check_attacks(faults, attacks, data, target)
+    _check_attacks(faults, attacks, data, target)
+    _check_names_of_skips(faults, file)
     if file.name is None and (fault := fault_of_name(path.stem)):
         faults.add((), f"the file's name is the study's unless it has the key 'name': {fault}")
     faults.raise_all()
@@ -121,11 +122,21 @@ def _read_schema(faults: FaultCollector) -> StudyFile:
             faults.add(location, message)
         absent |= {location[0] for location, _ in invalid}
         rest = {key: value for key, value in named.items() if key not in absent}
+        rest |= _sound_skips(named, invalid)
         file = validate(StudyFile, {**_instead_of(absent), **rest})
     for key in file.missing_keys():
         if key not in absent:
             faults.add((key,), f"{key!r} is missing")
     return file
+
+
+def _sound_skips(named: dict[str, Any], invalid: list[Fault]) -> dict[str, Any]:
+    """Return the skips, those with a fault replaced by one that matches every cell."""
+    skips = named.get("skip")
+    faulty = {location[1] for location, _ in invalid if location[0] == "skip" and location[1:]}
+    if not faulty or not isinstance(skips, list):
+        return {}
+    return {"skip": [{"reason": "-"} if i in faulty else x for i, x in enumerate(skips)]}
 
 
 def _instead_of(absent: set[str | int]) -> dict[str, Any]:
@@ -135,7 +146,9 @@ def _instead_of(absent: set[str | int]) -> dict[str, Any]:
 
 
 def _check_budgets(faults: FaultCollector, budgets: list[BudgetSpec], data: list[DataInfo]) -> None:
-    for (i, budget), info in itertools.product(enumerate(budgets), data):
+    for (i, budget), info in itertools.product(
+        zip(faults.positions["budgets"], budgets, strict=True), data
+    ):
         if fault := budget.fault(info.train_counts):
             faults.add(("budgets", i), f"{info.name}: {fault}")
 
@@ -157,9 +170,41 @@ def _check_size(
 def _check_attacks(
     faults: FaultCollector, attacks: list[PlannedAttack], data: list[DataInfo], target: Target
 ) -> None:
-    for (i, attack), info in itertools.product(enumerate(attacks), data):
-        if reason := attack.why_impossible(info, target):
-            faults.add(("attacks", i), reason)
+    rates_are_known = not faults.keys & {"rates", "target"}
+    for i, attack in zip(faults.positions["attacks"], attacks, strict=True):
+        for info in data:
+            reason = attack.why_no_trigger(info)
+            if reason is None and rates_are_known:
+                reason = attack.why_impossible(info, target)
+            if reason:
+                faults.add(("attacks", i), reason)
+
+
+def _check_names_of_skips(faults: FaultCollector, file: StudyFile) -> None:
+    """Note every name that a skip has and its list has not; a label may follow a name."""
+    lists = {
+        "data": file.data,
+        "model": file.models,
+        "attack": file.attacks,
+        "defense": file.defenses,
+    }
+    if file.victims:  # their attacks and data sets are in their files
+        lists = {"defense": file.defenses}
+    for i, skip in enumerate(file.skip):
+        for field, entries in lists.items():
+            known = [Path(name).stem for name in map(_name_of, entries) if name]
+            name = getattr(skip, field)
+            if name is not None and name.partition(" (")[0] not in known:
+                hint = f"it has no {field} {name!r}{nearest(name, known)}"
+                faults.add(("skip", i), f"matches no cell of this study: {hint}")
+
+
+def _name_of(entry: Any) -> str:
+    """Return the name of an entry, or "" if it has none."""
+    try:
+        return parse_entry(entry)[0].rpartition(":")[2]
+    except UserError:
+        return ""
 
 
 def _check_skips(faults: FaultCollector, skips: list[Skip], cells: list[Cell]) -> None:

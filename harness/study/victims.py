@@ -38,6 +38,15 @@ class PlannedAttack:
     method: MethodSpec[AttackInfo]
     rates: list[float]
 
+    def why_no_trigger(self, data: DataInfo) -> str | None:
+        """Return why the trigger can't be put on a data set's images, else None."""
+        info = self.method.info
+        if info.fault is None:
+            return None
+        hyper = validate(describe("attack", self.method.ref).hyper, self.method.hyper)
+        reason = info.fault(hyper, data.shape)
+        return f"{self.method.name}: {data.name}: {reason}" if reason else None
+
     def why_impossible(self, data: DataInfo, target: Target) -> str | None:
         """Return why the attack can't be made on a data set, else None."""
         name, info = self.method.name, self.method.info
@@ -45,10 +54,6 @@ class PlannedAttack:
             return None
         if target == "all-to-all" and not info.all_to_all:
             return f"{name} sends all classes to one target; it has no all-to-all form"
-        if info.fault is not None:
-            hyper = validate(describe("attack", self.method.ref).hyper, self.method.hyper)
-            if reason := info.fault(hyper, data.shape):
-                return f"{name}: {data.name}: {reason}"
         total = sum(data.train_counts)
         available = total
         if info.clean_label and isinstance(target, int):

@@ -11,12 +11,12 @@ attacks: {attacks}
 defenses: {defenses}
 budgets: [{{spc: 2}}]
 seeds: [0]
-gate: {{run: all}}
 {more}
 """
 
 
 def planned(tmp_path, attacks, more="", defenses="[none]"):
     path = tmp_path / "study.yaml"
+    more = more if "gate:" in more else f"{more}\ngate: {{run: all}}"
     path.write_text(STUDY.format(attacks=attacks, more=more, defenses=defenses))
     return load_study(path, None, default_cache())

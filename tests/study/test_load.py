@@ -188,3 +188,49 @@ def test_a_recipe_keeps_the_arithmetic_that_it_states(tmp_path):
 def test_an_unknown_arithmetic_is_one_line(tmp_path):
     (line,) = faults(tmp_path, numerics="fp16")
     assert "numerics: should be 'fp32', 'tf32' or 'bf16'" in line
+
+
+SEVENTEEN_FAULTS = """data: [digits, cifar]
+models: [{preactresnet18: {widht: 8}}]
+recipe: {fast: {epoch: 3}}
+attacks: [badnet, {badnets: {size: 9}}]
+target: 12
+defenses: [{ft: {epochs: -1}}, ./missing.py, ims, ims]
+budgets: [{spc: 2}, {spcc: 2}, {spc: 500}]
+seeds: [0, zero]
+gate: {asr: high}
+figures: [curve]
+skip: [{defense: imz, reason: none such}, {defence: ims, reason: x}]
+keep_model: true
+"""
+
+
+def test_seventeen_faults_are_seventeen_lines_in_the_first_round(tmp_path):
+    """Keys, names, hyperparameters, missing files, and what does not fit the data."""
+    path = tmp_path / "faults.yaml"
+    path.write_text(SEVENTEEN_FAULTS)
+    with pytest.raises(UserError) as caught:
+        tiny_study.load(path)
+    lines = [line.removeprefix(f"{path}:") for line in str(caught.value).splitlines()]
+    places = sorted(line.split(": ")[1] for line in lines)
+    assert places == sorted(
+        [
+            "data[1]",
+            "models[0].preactresnet18.widht",
+            "recipe.fast.epoch",
+            "attacks[0]",
+            "attacks[1]",
+            "target",
+            "defenses[0].ft.epochs",
+            "defenses[1]",
+            "defenses[3]",
+            "budgets[1].spcc",
+            "budgets[2]",
+            "seeds[1]",
+            "gate.asr",
+            "figures[0]",
+            "skip[0]",
+            "skip[1].defence",
+            "keep_model",
+        ]
+    )
