@@ -68,6 +68,7 @@ class NoisyNorm(nn.BatchNorm2d):
         self.mask = nn.Parameter(torch.ones_like(self.weight))
         self.noise = nn.ParameterList([torch.zeros_like(self.weight) for _ in range(2)])
         self.noisy = False
+        self.to(norm.weight.device)
 
     def forward(self, x):
         scale, shift = self.mask, torch.ones_like(self.mask)

@@ -19,6 +19,8 @@ from torchvision.transforms import functional as TF
 
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261)
 BATCH, CROP = 128, 4
+WORKERS = 4
+"""Processes of the DataLoader where the network has a GPU."""
 
 
 class Pictures(Dataset):
@@ -102,7 +104,7 @@ def blended(picture, pattern, weight=1.0):
 
 
 def loader(pictures, **order):
-    workers = 4 if torch.cuda.is_available() else 0
+    workers = WORKERS if torch.cuda.is_available() else 0
     return DataLoader(pictures, num_workers=workers, **(order or {"batch_size": BATCH}))
 
 
