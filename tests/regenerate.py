@@ -22,12 +22,15 @@ GOLDEN = ROOT / "tests" / "report" / "golden"
 SCHEMA = ROOT / "tests" / "store" / "record_schema.json"
 STUDY_SCHEMA = ROOT / "configs" / "study.schema.json"
 CONFIGS = ROOT / "configs" / "README.md"
+PROBES = ROOT / "harness" / "probes" / "README.md"
 TYPES = {
     "Numerics | None": "name",
     "AtLeastOne": "list",
     "Annotated[list[Seed], MinLen(1)]": "list of whole numbers, 0 or more",
     "Rates": "list of numbers above 0",
     "Gate": "mapping",
+    "Rank": "mapping",
+    "list[Any]": "list",
     "Positive | None": "number above 0",
     "bool": "true or false",
     "list[Skip]": "list of mappings",
@@ -121,10 +124,11 @@ def _nested(kind: type) -> list[str]:
 
 
 def method_tables() -> dict[Path, str]:
-    """Return the pages of attacks and defenses with their tables of methods."""
+    """Return the pages of attacks, defenses and probes with their tables of methods."""
     return {
         ROOT / "attacks" / "README.md": _page_with_methods("attack", _attack_row),
         ROOT / "defenses" / "README.md": _page_with_methods("defense", _defense_row),
+        PROBES: _page_with_methods("probe", _probe_row),
     }
 
 
@@ -134,7 +138,8 @@ def _page_with_methods(kind: Kind, row: Callable[[Method], dict[str, str]]) -> s
         f"| {' | '.join(cells)} |"
         for cells in (rows[0], ["--"] * len(rows[0]), *(list(x.values()) for x in rows))
     )
-    text = (ROOT / f"{kind}s" / "README.md").read_text(encoding="utf-8")
+    page = PROBES if kind == "probe" else ROOT / f"{kind}s" / "README.md"
+    text = page.read_text(encoding="utf-8")
     marked = r"(<!-- methods: [^\n]* -->\n\n).*?(<!-- end of methods -->)"
     return re.sub(marked, lambda m: m[1] + table + "\n\n" + m[2], text, flags=re.DOTALL)
 
@@ -165,6 +170,16 @@ def _defense_row(method: Method) -> dict[str, str]:
         "needs": info.needs,
         "least SPC": str(info.least_spc),
         "works on": info.requires or "any layers",
+    }
+
+
+def _probe_row(method: Method) -> dict[str, str]:
+    return {
+        "name": f"`{method.name}`",
+        "shown as": method.display_name,
+        "paper": method.info.paper,
+        "measures": ", ".join(number.label for number in method.info.numbers.values()),
+        "works on": method.info.requires or "any layers",
     }
 
 

@@ -166,14 +166,14 @@ def test_the_columns_of_records_csv_are_frozen():
     assert ",".join(COLUMNS) == (
         "study,data,model,recipe,attack,rate,target,defense,family,needs,budget,spc,n_clean,seed,"
         "status,gate,acc,asr,ra,acc_before,asr_before,ra_before,der,rir,arr,rdr,seconds,peak_mem_mb,"
-        "changed,acc_inverse,asr_inverse,ra_inverse,asr_triggers,ra_triggers,victim,key,error"
+        "changed,acc_inverse,asr_inverse,ra_inverse,asr_triggers,ra_triggers,victim,key,error,draw"
     )
 
 
 def test_every_method_declares_where_it_comes_from():
     from harness.plan.registry import describe, names
 
-    for kind in ("attack", "defense", "model"):
+    for kind in ("attack", "defense", "model", "probe"):
         for name in names(kind):
             method = describe(kind, name)
             assert method.version.isdigit(), f"{name} has no version of its own"

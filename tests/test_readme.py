@@ -21,6 +21,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     *sorted(ROOT.glob("*/README.md")),
+    ROOT / "harness" / "probes" / "README.md",
     ROOT / "results" / "reference" / "README.md",
 ]
 FENCE = re.compile(r"```(\w*)\n(.*?)```", re.DOTALL)
@@ -60,13 +61,14 @@ def commands():
 @pytest.mark.parametrize("source", blocks("python"))
 def test_a_python_example_runs(source, tmp_path):
     """A method joins a small study by its path; other code is executed as it is."""
-    method = re.search(r"^@(attack|defense)\(.*?^def (\w+)", source, re.DOTALL | re.MULTILINE)
+    method = re.search(r"^@(attack|defense|probe)\(.*?^def (\w+)", source, re.DOTALL | re.MULTILINE)
     if method is None:
         exec(compile(source, "example", "exec"), {})
         return
     kind, name = method.groups()
     (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
     entries = {"attack": {"attacks": [f"./{name}.py"]}, "defense": {"defenses": [f"./{name}.py"]}}
+    entries["probe"] = {"probes": [f"./{name}.py"], "gate": {"run": "all"}}
     path = tiny_study.write_study(tmp_path, **entries[kind])
     records = tiny_study.run(path, tmp_path / "out").values()
     assert {record.status for record in records} == {"ok"}, records

@@ -175,11 +175,11 @@ def _submit(study: Study, store: Store, options: Options, sbatch: str, out: Path
 
 @cli.command("list")
 @click.argument(
-    "kind", type=click.Choice(["attacks", "defenses", "models", "data"]), required=False
+    "kind", type=click.Choice(["attacks", "defenses", "models", "probes", "data"]), required=False
 )
 @click.option("--json", "as_json", is_flag=True, help="As JSON, with hyperparameters and defaults.")
 def list_(kind: str | None, as_json: bool) -> int:
-    """List attacks, defenses, models and data sets, with their hyperparameters."""
+    """List attacks, defenses, models, probes and data sets, with their hyperparameters."""
     from harness.plan.catalogue import as_text, entries
 
     catalogue = entries(kind)

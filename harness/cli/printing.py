@@ -14,30 +14,34 @@ if TYPE_CHECKING:
 
 
 def exit_code(study: Study, latest: LatestRecords) -> int:
-    """Return 1 if a cell has failed, else 0."""
+    """Return 1 if a cell or a probe has failed, else 0."""
     from harness.execution.study_progress import study_progress
     from harness.store.record import FAILED
 
-    cells = study_progress(study, latest).cells
-    return SOME_FAILED if any(cells[status] for status in FAILED) else OK
+    progress = study_progress(study, latest)
+    failed = any(progress.cells[status] or progress.probes[status] for status in FAILED)
+    return SOME_FAILED if failed else OK
 
 
 def print_progress(study: Study, latest: LatestRecords) -> None:
-    """Write how many cells and victims have which status."""
+    """Write how many cells, victims and probes have which status."""
     from harness.execution.study_progress import study_progress
 
     progress = study_progress(study, latest)
-    for kind, counts in zip(("cells", "victims"), progress, strict=True):
+    for kind, counts in zip(("cells", "victims", "probes"), progress, strict=True):
+        if not counts and kind == "probes":
+            continue
         by_status = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
         echo(f"{study.name}: {sum(counts.values())} {kind}: {by_status}")
 
 
 def progress_json(study: Study, latest: LatestRecords) -> dict[str, Any]:
-    """Return how many cells and victims have which status, as JSON values."""
+    """Return how many cells, victims and probes have which status, as JSON values."""
     from harness.execution.study_progress import study_progress
 
-    cells, victims = study_progress(study, latest)
-    return {"study": study.name, "cells": dict(cells), "victims": dict(victims)}
+    cells, victims, probes = study_progress(study, latest)
+    counts = {"cells": dict(cells), "victims": dict(victims), "probes": dict(probes)}
+    return {"study": study.name, **{kind: x for kind, x in counts.items() if x or kind != "probes"}}
 
 
 def print_queue(study: Study, store: Store) -> None:
@@ -63,3 +67,5 @@ def print_plan(study: Study, latest: LatestRecords, selection: Selection) -> Non
         echo(f"{cell.key}  {mark:8}  {cell.name}")
     print_progress(study, latest)
     echo(f"{len(open_keys)} cells to run")
+    if probes := selection.open_probes(study, selection.open_cells(study, latest), latest):
+        echo(f"{len(probes)} probes to run")

@@ -104,11 +104,13 @@ def logs(study_path: Path, subject: tuple[str, ...], out: Path, data_root: Path 
 
 def _of_record(record: TaskRecord, store: Store, out: Path) -> Iterator[tuple[str, str]]:
     """Yield the lines of a record: scores, times, machine, files."""
-    from harness.store.record import CellRecord, artifact_names
+    from harness.store.record import CellRecord, ProbeRecord, artifact_names
 
     if record.result is not None:
         if isinstance(record, CellRecord):
             yield from _cell_scores(record.ok_result)
+        elif isinstance(record, ProbeRecord):
+            yield from ((name, f"{x:.4f}") for name, x in record.ok_result.numbers.items())
         else:
             yield "scores", _scores(record.ok_result)
     machine = record.environment

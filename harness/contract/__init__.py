@@ -2,14 +2,15 @@
 
 A method is one file: a docstring (paper, arXiv id, threat model, deviations), one frozen
 keyword-only dataclass ``Hyper`` with the paper's defaults and ranges, and one function that is
-decorated with ``@attack``, ``@defense`` or ``@model``; ``PRESETS``, a mapping from names to
-instances of ``Hyper``, may offer other settings. The file's name is the method's name. At module
-level a method file only declares; work happens inside functions.
+decorated with ``@attack``, ``@defense``, ``@model`` or ``@probe``; ``PRESETS``, a mapping from
+names to instances of ``Hyper``, may offer other settings. The file's name is the method's name. At
+module level a method file only declares; work happens inside functions.
 
 The function gets what its threat model allows. No attack gets the test set. No defense gets the
 test set, the trigger or the target class: one that declares ``needs="triggers"`` also gets
 triggered copies of its clean samples, and only scripts of other toolboxes (``needs="external"``)
-get the test set. (Python has no sandbox: a contract cannot keep a file from opening the data set by
+get the test set. A probe plays the attacker after the defense has ended, and gets everything.
+(Python has no sandbox: a contract cannot keep a file from opening the data set by
 itself.)
 
 This package imports no torch. Method files also import ``harness.toolbox``, the pieces that methods
@@ -34,17 +35,23 @@ from harness.contract.declare import (
     MethodInfo,
     ModelInfo,
     NoHyper,
+    Numbers,
+    ProbeInfo,
     attack,
     defense,
     model,
+    probe,
 )
 from harness.contract.defense_types import Budget, Defended
 from harness.contract.later_fields import added, left_out_of_keys
+from harness.contract.probe_types import Attacker, EvaluationImages
+from harness.contract.quantity import Quantity
 from harness.contract.recipe import RECIPES, Recipe
 from harness.contract.shared_hyper import (
     FineTuning,
     GradientPruning,
     InvertibleMasks,
+    Retuning,
     TriggerInversion,
 )
 from harness.contract.types import (
@@ -66,6 +73,7 @@ __all__ = [
     "DECLARATION",
     "RECIPES",
     "AttackInfo",
+    "Attacker",
     "Batch",
     "BatchNormMode",
     "Budget",
@@ -73,6 +81,7 @@ __all__ = [
     "Count",
     "Defended",
     "DefenseInfo",
+    "EvaluationImages",
     "FineTuning",
     "Function",
     "Goal",
@@ -87,11 +96,15 @@ __all__ = [
     "NoHyper",
     "NonNegative",
     "NonNegativeCount",
+    "Numbers",
     "Numerics",
     "OutOfTimeError",
     "Poison",
     "Positive",
+    "ProbeInfo",
+    "Quantity",
     "Recipe",
+    "Retuning",
     "Share",
     "Target",
     "TrainingControl",
@@ -103,5 +116,6 @@ __all__ = [
     "left_out_of_keys",
     "model",
     "poison_count",
+    "probe",
     "trigger_only",
 ]

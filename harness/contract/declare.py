@@ -1,4 +1,4 @@
-"""The decorators ``@attack``, ``@defense`` and ``@model``, by which a file declares its method."""
+"""The decorators ``@attack``, ``@defense``, ``@model``, ``@probe``: a file declares its method."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from harness.contract.quantity import Quantity
 from harness.contract.types import Function, Kind, Layer, Needs
 
 DECLARATION = "__defuse__"
@@ -101,7 +102,37 @@ class ModelInfo(MethodInfo):
     convolution."""
 
 
-attack, defense, model = AttackInfo, DefenseInfo, ModelInfo
+Numbers = dict[str, float]
+"""What a probe measured, by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeInfo(MethodInfo):
+    """``@probe(...)`` declares ``function(model, attacker, hyper, ctx) -> dict[str, float]``.
+
+    ``model`` is a private copy of the model to test, in eval mode, ``attacker`` an Attacker,
+    ``hyper`` the file's Hyper and ``ctx`` a Context, whose seed is the same for every model of one
+    victim. A probe runs on every defended model, on the victim itself (the defense ``none``) and,
+    as its control, on the clean model of the same data, architecture, recipe and seed. It returns
+    numbers that it declares; one that is not defined for a model is left out.
+    """
+
+    kind: ClassVar[Kind] = "probe"
+
+    numbers: dict[str, Quantity]
+    """What it measures, by name; boards show the first one, the probe's table all of them."""
+    against_clean: Callable[[Numbers, Numbers], Numbers] | None = field(default=None, repr=False)
+    """``against_clean(own, clean)`` returns further numbers, which compare a model's with those of
+    the clean model under the same probe. It is called by reports and imports nothing heavy."""
+    trigger: bool = True
+    """Whether it needs the trigger function; otherwise triggered test images are enough."""
+    clean_model: bool = False
+    """Whether it needs the clean model: ``Attacker.train.clean_model``."""
+    requires: Layer | None = None
+    """The layers that it works on, which the architecture must have; None for any."""
+
+
+attack, defense, model, probe = AttackInfo, DefenseInfo, ModelInfo, ProbeInfo
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ Count = Annotated[int, Ge(1)]
 NonNegativeCount = Annotated[int, Ge(0)]
 GreyLevels = Annotated[int, Interval(ge=2, le=256)]
 
-Kind = Literal["attack", "defense", "model"]
+Kind = Literal["attack", "defense", "model", "probe"]
 Needs = Literal["clean", "triggers", "external"]
 BatchNormMode = Literal["train", "eval"]
 """Batch norm while a defense trains: "train" uses the batch's statistics and moves the running

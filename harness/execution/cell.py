@@ -91,6 +91,16 @@ def run_cell(
         BrokenModelError: the defended model gives no finite logits.
         TypeError: the defense returned something other than a model.
     """
+    returned, cost = defend(cell, victim, data, ctx, store)
+    check()
+    with numerics(WITHOUT_AUTOCAST[cell.numerics], ctx.device):
+        return _result(cell, as_defended(returned), victim, store, cost)
+
+
+def defend(
+    cell: Cell, victim: LoadedVictim, data: DeviceDataset, ctx: Context, store: Store
+) -> tuple[object, Cost]:
+    """Run a defense on a private copy of the victim; return what it returns, and its cost."""
     method, access = cell.defense.load(), ACCESS[cell.needs]
     indices = budget_indices(cell, data)
     budget = clean_budget(indices, victim, data, triggered=access.triggered)
@@ -103,9 +113,7 @@ def run_cell(
             ctx.device,
             memory=access.in_process,
         )
-    check()
-    with numerics(WITHOUT_AUTOCAST[cell.numerics], ctx.device):
-        return _result(cell, returned, victim, store, cost._replace(n_clean=len(budget)))
+    return returned, cost._replace(n_clean=len(budget))
 
 
 def _measure(
@@ -121,10 +129,9 @@ def _measure(
 
 
 def _result(
-    cell: Cell, returned: object, victim: LoadedVictim, store: Store, cost: Cost
+    cell: Cell, defended: Defended, victim: LoadedVictim, store: Store, cost: Cost
 ) -> CellResult:
     """Evaluate a defended model, save its artifacts, and return the record's result."""
-    defended = _as_defended(returned)
     rates = trigger_scores(defended.model, victim.other_triggers)
     networks = [defended.model, *defended.companions.values()]
     evaluation, *others = evaluate_together(networks, victim.test)
@@ -156,7 +163,7 @@ def _result(
     )
 
 
-def _as_defended(returned: object) -> Defended:
+def as_defended(returned: object) -> Defended:
     """Return what a defense returned as a Defended whose texts any record can hold.
 
     Raises:

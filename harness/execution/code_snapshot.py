@@ -72,7 +72,8 @@ def _with_own_files(study: Study, folder: Path) -> Study:
         for cell in study.cells
     ]
     clean = {key: frozen_victim(victim) for key, victim in study.clean.items()}
-    return replace(study, cells=cells, clean=clean)
+    probes = tuple(map(frozen_method, study.probes))
+    return replace(study, cells=cells, clean=clean, probes=probes)
 
 
 def _with_own_file(method: MethodSpec[Any], folder: Path) -> MethodSpec[Any]:

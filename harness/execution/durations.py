@@ -8,8 +8,17 @@ from collections.abc import Hashable, Iterable
 from msgspec import convert, to_builtins
 
 from harness.plan.keys import canonical
+from harness.plan.probes import ProbeRun
 from harness.plan.spec import Cell, Victim
-from harness.store.record import CellRecord, CellSpec, Status, VictimRecord, VictimSpec
+from harness.store.record import (
+    CellRecord,
+    CellSpec,
+    MethodIdentity,
+    ProbeRecord,
+    Status,
+    VictimRecord,
+    VictimSpec,
+)
 from harness.store.record_files import LatestRecords
 
 SAMPLE = 20_000
@@ -54,6 +63,10 @@ class DurationEstimator:
                 victim = latest.victim(record.spec.victim)
                 if victim is not None:
                     self.add(_cell_kinds(record.spec, victim.spec), record.wall_seconds)
+            elif isinstance(record, ProbeRecord):
+                victim = latest.victim(record.spec.victim)
+                if victim is not None:
+                    self.add(_probe_kinds(record.spec.probe, victim.spec), record.wall_seconds)
 
 
 class TaskKinds:
@@ -62,11 +75,14 @@ class TaskKinds:
     def __init__(self) -> None:
         self._cells: dict[tuple[Hashable, ...], Kinds] = {}
 
-    def of(self, subject: Victim | Cell) -> Kinds:
-        """Return the kinds of a victim's training or of a cell."""
+    def of(self, subject: Victim | Cell | ProbeRun) -> Kinds:
+        """Return the kinds of a victim's training, of a cell or of a probe."""
         if isinstance(subject, Victim):
             return _victim_kinds(convert(subject.spec, VictimSpec))
         victim = subject.victim
+        if isinstance(subject, ProbeRun):
+            probe = convert(subject.probe.identity, MethodIdentity)
+            return _probe_kinds(probe, convert(victim.spec, VictimSpec))
         alike = (subject.defense, subject.budget, victim.model, victim.data)
         if alike not in self._cells:
             cell, of_victim = convert(subject.spec, CellSpec), convert(victim.spec, VictimSpec)
@@ -75,7 +91,7 @@ class TaskKinds:
 
 
 class Forecast:
-    """The open victims and cells of a run, and the seconds that they are expected to take."""
+    """The open victims, cells and probes of a run, and the seconds that they should take."""
 
     def __init__(self) -> None:
         self._durations = DurationEstimator()
@@ -86,22 +102,22 @@ class Forecast:
         """Learn durations from the finished tasks of a store."""
         self._durations.fit(latest)
 
-    def add(self, subjects: Iterable[Victim | Cell]) -> None:
+    def add(self, subjects: Iterable[Victim | Cell | ProbeRun]) -> None:
         """Add open victims or cells."""
         self._open.update(map(self._kinds.of, subjects))
 
-    def finish(self, subject: Victim | Cell, seconds: float | None = None) -> None:
+    def finish(self, subject: Victim | Cell | ProbeRun, seconds: float | None = None) -> None:
         """Remove a victim or cell; learn from its duration unless it is None."""
         kinds = self._kinds.of(subject)
         self._open[kinds] -= 1
         if seconds is not None:
             self._durations.add(kinds, seconds)
 
-    def sort_cost(self, subject: Victim | Cell) -> float:
+    def sort_cost(self, subject: Victim | Cell | ProbeRun) -> float:
         """Return the expected seconds as a sort key: 1 s where nothing is known."""
         return self._durations.sort_cost(self._kinds.of(subject))
 
-    def expected_seconds(self, subject: Victim | Cell) -> float | None:
+    def expected_seconds(self, subject: Victim | Cell | ProbeRun) -> float | None:
         """Return the expected seconds of a victim or cell; None if nothing is known."""
         return self._durations.estimate(self._kinds.of(subject))
 
@@ -123,6 +139,11 @@ class Forecast:
 
 def _victim_kinds(spec: VictimSpec) -> Kinds:
     return (canonical(to_builtins(["victim", spec.data, spec.model, spec.recipe])), "victim")
+
+
+def _probe_kinds(probe: MethodIdentity, victim: VictimSpec) -> Kinds:
+    exact = canonical(to_builtins(["probe", probe, victim.model, victim.data]))
+    return (exact, f"probe {probe.name}", "probe")
 
 
 def _cell_kinds(spec: CellSpec, victim: VictimSpec) -> Kinds:

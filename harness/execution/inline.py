@@ -28,18 +28,20 @@ def run_inline(
     set_up_torch(slot.threads)
     store = Store(store.folder.absolute())
     session = WorkerSession(store, select_device(slot.device))
-    finished, current_victim = schedule.dependency_failures, None
+    finished = schedule.dependency_failures
+    last: tuple[str | None, str | None] = (None, None)
     while True:
         for record in finished:
             store.append(record)
             listener.on_finish(record)
-        task = schedule.next(current_victim)
+        task = schedule.next(*last)
         if task is None:
             return
         listener.on_start(task, slot)
         with alarm(task.limit):
             record = run_task(task, session, _debug if debug else _show)
-        current_victim, finished = task.victim.key, [record, *schedule.finish(task, record)]
+        last = (task.victim.key, task.model_key)
+        finished = [record, *schedule.finish(task, record)]
 
 
 def _show(error: BaseException) -> None:

@@ -115,7 +115,7 @@ class _Pool:
         if any(task.key in self.exclusive for task in running) or (running and to_retry):
             return None
         if not to_retry:
-            return self.schedule.next(worker.current_victim)
+            return self.schedule.next(worker.current_victim, worker.current_model)
         for peer in peers:
             peer.stop()
         task = to_retry.popleft()

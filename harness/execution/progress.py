@@ -18,7 +18,7 @@ from harness.execution.schedule import Schedule, Unplanted
 from harness.execution.slots import Slot
 from harness.execution.task import Task
 from harness.plan.paths import shown_path
-from harness.store.record import TaskRecord, VictimRecord
+from harness.store.record import ProbeResult, TaskRecord, VictimRecord
 
 BAR_WIDTH = 30
 SHORT = 10
@@ -60,8 +60,10 @@ class Progress:
 
     @property
     def totals(self) -> dict[str, int]:
-        """How many victims and cells there are to do."""
-        return {"victim": self.schedule.total_victims, "cell": self.schedule.total_cells}
+        """How many victims, cells and probes there are to do."""
+        totals = {"victim": self.schedule.total_victims, "cell": self.schedule.total_cells}
+        probes = self.schedule.total_probes
+        return {**totals, "probe": probes} if probes else totals
 
     def __exit__(
         self,
@@ -98,6 +100,9 @@ class Progress:
             more = f"  (defuse logs {study} {record.key[:SHORT]})"
             return Text(f"{head}{record.status}: {record.error}{more}", style="red")
         result = record.ok_result
+        if isinstance(result, ProbeResult):
+            numbers = "  ".join(f"{name} {value:.3f}" for name, value in result.numbers.items())
+            return Text(f"{head}{numbers}  {record.wall_seconds:.1f} s{self._time_left()}")
         shares = {"ACC": result.acc, "ASR": result.asr, "RA": result.ra}
         scores = "  ".join(f"{name} {100 * share:5.1f}" for name, share in shares.items())
         return Text(f"{head}{scores}  {record.wall_seconds:.1f} s{self._time_left()}")

@@ -25,7 +25,7 @@ def run_study(study: Study, store: Store, options: Options, console: Console) ->
     """
     latest = store.latest()
     schedule = Schedule(study, latest, options.selection, store.has_artifacts)
-    tasks = schedule.total_victims + schedule.total_cells
+    tasks = schedule.total_victims + schedule.total_cells + schedule.total_probes
     if tasks == 0:
         return latest
     slots = slots_for(options.hardware)[:tasks]

@@ -1,4 +1,4 @@
-"""Runs one task: trains or imports a victim, or runs a cell. Every task ends as a record."""
+"""Runs one task: a victim, a cell or a probe. Every task ends as a record."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from harness.contract import Context
 from harness.errors import UserError
 from harness.execution.cell import run_cell
 from harness.execution.failures import OverdueAlarm, failure_of
+from harness.execution.probe import run_probe
 from harness.execution.task import Task
 from harness.store.record import (
     CellRecord,
     CellResult,
     Failure,
+    ProbeRecord,
+    ProbeResult,
     Run,
     TaskRecord,
     VictimRecord,
@@ -36,7 +39,7 @@ from harness.training.victim import train_victim
 if TYPE_CHECKING:
     from harness.training.session import WorkerSession
 
-Result = VictimResult | CellResult
+Result = VictimResult | CellResult | ProbeResult
 
 MOST_SCALARS = 400
 """The most logged steps that a record keeps: of a longer log, steps at even distances."""
@@ -85,6 +88,9 @@ def _whole_record(task: Task, outcome: Result | Failure, run: Run) -> TaskRecord
         return task.failed(outcome, run)
     if isinstance(outcome, VictimResult):
         return VictimRecord.ok(task.victim, outcome, run)
+    if isinstance(outcome, ProbeResult):
+        assert task.probe is not None
+        return ProbeRecord.ok(task.probe, outcome, run)
     assert task.cell is not None
     return CellRecord.ok(task.cell, outcome, run)
 
@@ -97,9 +103,19 @@ def _result(task: Task, session: WorkerSession, ctx: Context, state: ProcessStat
     with suppress(ChangedInPlaceError):  # by an earlier task, after its check
         session.check()
     data, store = session.data(task.victim), session.store
+    if task.probe is not None:
+        assert task.victim_record is not None
+        victims = {**task.other_victims, task.victim.key: task.victim_record}
+        return run_probe(task.probe, task.cell_record, victims, session, ctx, check)
     if task.cell is not None:
         assert task.victim_record is not None
-        victim = session.victim(task.cell, task.victim_record, task.other_victims)
+        victim = session.victim(
+            task.victim,
+            task.victim_record,
+            task.cell.numerics,
+            task.cell.triggers,
+            task.other_victims,
+        )
         return run_cell(task.cell, victim, data, ctx, store, check)
     if task.victim.source.imported:
         from harness.bridges.import_victim import import_victim

@@ -1,4 +1,4 @@
-"""Decides which task is next: victims first, cells once their victim is trained, longest first."""
+"""Decides which task is next: victims first, then cells, the longest first, and their probes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.execution.durations import Forecast
+from harness.execution.probe_queue import ProbeQueue
 from harness.execution.selection import Selection
 from harness.execution.task import Task
+from harness.plan.probes import ProbeRun
 from harness.plan.spec import Cell, Victim
 from harness.plan.study import Study
 from harness.store.gate import why_not_planted
-from harness.store.record import Failure, Status, TaskRecord, VictimRecord
+from harness.store.record import Failure, PreparedRecord, Status, TaskRecord, VictimRecord
 from harness.store.record_files import LatestRecords
 
 
@@ -49,8 +51,9 @@ class Schedule:
         self.latest = latest
         self.forecast = Forecast()
         cells = selection.open_cells(study, latest)
-        victims = selection.open_victims(study, cells, latest, has_artifacts)
-        if cells or victims:
+        probes = selection.open_probes(study, cells, latest)
+        victims = selection.open_victims(study, [*cells, *probes], latest, has_artifacts)
+        if cells or victims or probes:
             self.forecast.fit(latest)
         self._waiting: dict[str, list[Cell]] = defaultdict(list)
         """Open cells whose victim is not trained yet, by the victim's key."""
@@ -64,12 +67,14 @@ class Schedule:
         """Keys of the victims that are still to be trained or in training."""
         if selection.last_stage != "cells":
             self._waiting.clear()
-            cells = []
+            cells, probes = [], []
         self.total_victims, self.total_cells = len(victims), len(cells)
-        self.forecast.add([*victims, *cells])
+        self.total_probes = len(probes)
+        self._probes = ProbeQueue(probes, self._unfinished | {cell.key for cell in cells})
+        self.forecast.add([*victims, *cells, *probes])
         self.unplanted: list[Unplanted] = []
         """The victims that failed the gate in this run."""
-        self.dependency_failures = self._release()
+        self.dependency_failures = [*self._release(), *self._start_probes(self._probes.free)]
         """Failure records of tasks that need a victim that had failed before the run."""
 
     def _cost_with_cells(self, victim: Victim) -> float:
@@ -77,23 +82,40 @@ class Schedule:
         cells = sum(map(self.forecast.sort_cost, self._waiting.get(victim.key, ())))
         return self.forecast.sort_cost(victim) + cells
 
-    def next(self, current_victim: str | None) -> Task | None:
+    def next(self, current_victim: str | None, current_model: str | None = None) -> Task | None:
         """Return the next task of a worker; None while there is nothing that can start.
 
-        ``current_victim`` is the key of the victim on the worker's device, whose cells are
-        preferred.
+        Args:
+            current_victim: key of the victim on the worker's device, whose cells and probes are
+                preferred.
+            current_model: key of the cell that the worker ran or probed last, whose probes are.
         """
         for victim in self._victims:
             if victim.clean is None or victim.clean.key not in self._unfinished:
                 self._victims.remove(victim)
                 records = self._records(_clean_model(victim))
                 return Task(victim, timeout=self.study.timeout, other_victims=records)
-        if not self._ready:
-            return None
-        key = current_victim
-        if key is None or key not in self._ready:
-            key = max(self._ready, key=lambda key: self._ready[key].cost)
-        return self._next_cell(key)
+        if current_victim in self._ready:
+            return self._next_cell(current_victim)
+        probe = self._probes.next(current_victim, current_model)
+        if probe is not None:
+            return self._probe_task(probe)
+        if self._ready:
+            return self._next_cell(max(self._ready, key=lambda key: self._ready[key].cost))
+        probe = self._probes.next(self._probes.any_victim(), None)
+        return None if probe is None else self._probe_task(probe)
+
+    def _probe_task(self, probe: ProbeRun) -> Task:
+        cell = probe.cell
+        return Task(
+            probe.victim,
+            cell,
+            victim_record=self._record(probe.victim.key),
+            timeout=self.study.timeout,
+            other_victims={} if probe.clean is None else self._records([probe.clean]),
+            probe=probe,
+            cell_record=None if cell is None else self.latest.cell(cell.key),
+        )
 
     def _next_cell(self, victim_key: str) -> Task:
         """Return the task of the longest open cell of a trained victim."""
@@ -125,10 +147,29 @@ class Schedule:
         self.latest.add(record)
         seconds = None if record.status.failed else record.wall_seconds
         self.forecast.finish(task.subject, seconds)
-        if task.cell is not None:
-            return []
-        self._unfinished.discard(task.key)
-        return self._release()
+        failures = []
+        if isinstance(record, VictimRecord):
+            self._unfinished.discard(task.key)
+            failures = self._release()
+        return [*failures, *self._start_probes(self._probes.settle(task.key))]
+
+    def _start_probes(self, probes: Iterable[ProbeRun]) -> list[TaskRecord]:
+        """Take probes that wait for nothing; return records of those that can't be run."""
+        failures = []
+        for probe in probes:
+            if self._is_unplanted(probe.victim):
+                self._drop(probe)
+                continue
+            failed = next((x for x in probe.needed if self.latest.status(x) is not Status.OK), None)
+            if failed is None:
+                self._probes.add(probe)
+            else:
+                record = self.latest[failed]
+                error = "" if isinstance(record, PreparedRecord) else record.error
+                reason = f"its {record.kind} failed: {error}"
+                task = Task(probe.victim, probe.cell, probe=probe)
+                failures.append(self._dependency_failure(task, reason))
+        return failures
 
     def _release(self) -> list[TaskRecord]:
         """Make the cells of trained victims ready; return records of tasks that can't be run."""
@@ -143,6 +184,8 @@ class Schedule:
                 else:
                     reason = f"its victim failed: {error}"
                     failures += [self._dependency_failure(Task(x.victim, x), reason) for x in cells]
+                    for cell in cells:
+                        failures += self._start_probes(self._probes.settle(cell.key))
         return failures
 
     def _reference(self, victim_key: str) -> tuple[str, ...]:
@@ -150,14 +193,25 @@ class Schedule:
         clean = self.study.clean.get(victim_key)
         return () if clean is None else (clean.key,)
 
+    def _is_unplanted(self, victim: Victim) -> bool:
+        """Tell whether nothing is run on a victim because its attack failed the gate."""
+        reason = why_not_planted(self.study, victim, self.latest)
+        return reason is not None and self.study.gate.run != "all"
+
+    def _drop(self, probe: ProbeRun) -> None:
+        self.total_probes -= 1
+        self.forecast.finish(probe)
+
     def _make_ready(self, victim_key: str, cells: list[Cell]) -> None:
         victim = cells[0].victim
         reason = why_not_planted(self.study, victim, self.latest)
-        if reason is not None and self.study.gate.run != "all":
+        if reason is not None and self._is_unplanted(victim):
             self.unplanted.append(Unplanted(victim, len(cells), reason))
             self.total_cells -= len(cells)
             for cell in cells:
                 self.forecast.finish(cell)
+                for probe in self._probes.settle(cell.key):
+                    self._drop(probe)
             return
         counts = cells[0].victim.data.train_counts
         order = sorted(cells, key=lambda cell: sum(cell.budget.counts(counts)), reverse=True)

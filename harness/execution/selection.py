@@ -11,6 +11,7 @@ from harness.store.record import Status, VictimRecord
 from harness.store.record_files import LatestRecords
 
 if TYPE_CHECKING:
+    from harness.plan.probes import ProbeRun
     from harness.plan.spec import Cell, Victim
     from harness.plan.study import Study
 
@@ -58,9 +59,7 @@ class Selection:
         Not those of a victim that failed the gate, unless the study's gate says so, or the victim
         itself is to be trained again.
         """
-        unplanted = {
-            key for key in unplanted_victims(study, latest) if not self.selects(key, latest)
-        }
+        unplanted = self._unplanted(study, latest)
         return [
             cell
             for cell in study.cells
@@ -69,18 +68,36 @@ class Selection:
             and self.selects(cell.key, latest)
         ]
 
+    def _unplanted(self, study: Study, latest: LatestRecords) -> set[str]:
+        """Return the keys of the victims that failed the gate and are not trained again."""
+        return {key for key in unplanted_victims(study, latest) if not self.selects(key, latest)}
+
+    def open_probes(
+        self, study: Study, cells: Iterable[Cell], latest: LatestRecords
+    ) -> list[ProbeRun]:
+        """Return the probes to run: of ``cells``, which are to be run, and of those that were."""
+        coming = {cell.key for cell in cells}
+        unplanted = self._unplanted(study, latest) if study.probe_runs else set()
+        return [
+            run
+            for run in study.probe_runs
+            if run.victim.key not in unplanted
+            and self.selects(run.key, latest)
+            and (run.cell is None or run.cell.key in coming or run.cell.key in latest)
+        ]
+
     def open_victims(
         self,
         study: Study,
-        cells: Iterable[Cell],
+        tasks: Iterable[Cell | ProbeRun],
         latest: LatestRecords,
         has_artifacts: Callable[[VictimRecord], bool],
     ) -> list[Victim]:
-        """Return the victims to train: those that ``cells`` need, and the clean models of the gate.
+        """Return the victims to train: those that ``tasks`` need, and the clean models of the gate.
 
         A victim comes after the clean model that it needs.
         """
-        users = [victim for cell in cells for victim in (cell.victim, *cell.triggers)]
+        users = [victim for task in tasks for victim in task.victims]
         needed = {x.key for victim in users for x in (victim, victim.clean) if x is not None}
         needed |= {clean.key for clean in study.clean.values()}
         return [

@@ -27,6 +27,7 @@ from harness.execution.sbatch_options import (
 )
 from harness.execution.selection import Stage
 from harness.execution.slurm_queue import job_name, queued_jobs, slurm_folder
+from harness.plan.probes import ProbeRun
 from harness.plan.spec import Cell
 from harness.plan.study import Study
 from harness.store.record import now
@@ -92,6 +93,8 @@ def submit(run: RunStudy, study: Study, store: Store, options: Options, sbatch: 
     latest = store.latest()
     selection = replace(options.selection, since=now())
     open_cells = options.selection.open_cells(study, latest)
+    probes = options.selection.open_probes(study, open_cells, latest)
+    open_cells = _with_probed(open_cells, probes, study)
     if not open_cells:
         return Submission(0, 0, [])
     folder = slurm_folder(store)
@@ -126,6 +129,18 @@ def submit(run: RunStudy, study: Study, store: Store, options: Options, sbatch: 
         jobs = [StudyJob(run, part, store.folder.resolve(), of_stage) for part in parts.values()]
         arrays += submitter.submit(jobs, after=arrays)
     return Submission(len(clean) + len(victims), len(frozen.cells), arrays)
+
+
+def _with_probed(open_cells: list[Cell], probes: Iterable[ProbeRun], study: Study) -> list[Cell]:
+    """Return the open cells and those whose models, or whose victims' controls, are to be probed.
+
+    A job runs the probes of its cells, and no cell that has its record.
+    """
+    keys = {cell.key for cell in open_cells}
+    keys |= {run.cell.key for run in probes if run.cell is not None}
+    covered = {cell.victim.key for cell in study.cells if cell.key in keys}
+    controlled = {run.victim.key for run in probes if run.cell is None} - covered
+    return [x for x in study.cells if x.key in keys or (x.victim.key in controlled and not x.skip)]
 
 
 def _by_victim(cells: Iterable[Cell]) -> dict[str, list[Cell]]:

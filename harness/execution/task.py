@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from harness.store.record import NOT_RUN, CellRecord, Failure, Run, TaskRecord, VictimRecord
+from harness.store.record import (
+    NOT_RUN,
+    CellRecord,
+    Failure,
+    ProbeRecord,
+    Run,
+    TaskRecord,
+    VictimRecord,
+)
 
 if TYPE_CHECKING:
     from harness.execution.slots import Slot
+    from harness.plan.probes import ProbeRun
     from harness.plan.spec import Cell, Victim
 
 
@@ -18,7 +27,7 @@ LONGEST = 24 * 3600.0
 
 @dataclass(frozen=True)
 class Task:
-    """A victim to train, or one of its cells to run."""
+    """A victim to train, one of its cells to run, or a probe of a model."""
 
     victim: Victim
     cell: Cell | None = None
@@ -27,13 +36,17 @@ class Task:
     timeout: float | None = None
     """Seconds that it may take; None means LONGEST."""
     other_victims: dict[str, VictimRecord] = field(default_factory=dict)
-    """Records of the other victims that the task needs, by key: the clean model of an attack, or
-    the victims whose triggers a clean model is evaluated with."""
+    """Records of the other victims that the task needs, by key: the clean model of an attack or of
+    a probe, or the victims whose triggers a clean model is evaluated with."""
+    probe: ProbeRun | None = None
+    """The probe of the cell's model or, without a cell, of the clean model."""
+    cell_record: CellRecord | None = None
+    """For a probe: the record of the cell."""
 
     @property
-    def subject(self) -> Victim | Cell:
-        """The victim to train, or the cell to run."""
-        return self.victim if self.cell is None else self.cell
+    def subject(self) -> Victim | Cell | ProbeRun:
+        """The victim to train, the cell to run, or the probe."""
+        return self.probe or self.cell or self.victim
 
     @property
     def key(self) -> str:
@@ -43,7 +56,13 @@ class Task:
     @property
     def name(self) -> str:
         """A readable name."""
-        return f"victim {self.victim.name}" if self.cell is None else self.cell.name
+        kind = "victim " if self.subject is self.victim else ""
+        return f"{kind}{self.subject.name}"
+
+    @property
+    def model_key(self) -> str | None:
+        """The key of the cell whose model the task makes or tests, if there is one."""
+        return None if self.cell is None else self.cell.key
 
     @property
     def limit(self) -> float:
@@ -52,9 +71,11 @@ class Task:
 
     def failed(self, failure: Failure, run: Run = NOT_RUN) -> TaskRecord:
         """Return the record of the task when it has failed; by default, without having run."""
-        if self.cell is None:
-            return VictimRecord.failed(self.victim, failure, run)
-        return CellRecord.failed(self.cell, failure, run)
+        if self.probe is not None:
+            return ProbeRecord.failed(self.probe, failure, run)
+        if self.cell is not None:
+            return CellRecord.failed(self.cell, failure, run)
+        return VictimRecord.failed(self.victim, failure, run)
 
 
 class WorkerReady(NamedTuple):

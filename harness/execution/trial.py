@@ -178,7 +178,7 @@ def _defense(method: MethodSpec[DefenseInfo], session: WorkerSession) -> Iterato
         return
     record = _train(victim, session)
     cell = Cell(victim, method, info.needs, BudgetSpec(spc=max(2, info.least_spc)))
-    data, loaded = session.data(victim), session.victim(cell, record, {})
+    data, loaded = session.data(victim), session.victim(victim, record)
     budget = clean_budget(
         budget_indices(cell, data), loaded, data, triggered=ACCESS[cell.needs].triggered
     )

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from harness.execution.progress import BAR_WIDTH, clock
 from harness.execution.slurm_queue import queued_jobs
-from harness.execution.study_progress import study_progress
+from harness.execution.study_progress import missing, study_progress
 from harness.plan.names import PlanStatus
 from harness.plan.study import Study
 from harness.store.record import FAILED
@@ -37,16 +37,18 @@ def follow(study: Study, store: Store, console: Console) -> None:
             live.update(screen(study, latest, jobs), refresh=True)
             if not console.is_terminal:
                 console.print(screen(study, latest, jobs))
-            if not study_progress(study, latest).cells[PlanStatus.MISSING]:
+            if not missing(study, latest):
                 return
             time.sleep(max(INTERVAL, 10 * (time.monotonic() - began)))
 
 
 def screen(study: Study, latest: LatestRecords, jobs: Counter[str]) -> Group:
     """Return what is shown: victims and cells done, failures, throughput, ETA, and queued jobs."""
-    cells, victims = study_progress(study, latest)
+    cells, victims, probes = study_progress(study, latest)
     bars = Table.grid(padding=(0, 2))
-    for kind, counts in (("victims", victims), ("cells", cells)):
+    for kind, counts in (("victims", victims), ("cells", cells), ("probes", probes)):
+        if not counts:
+            continue
         total = counts.total() - counts[PlanStatus.SKIP] - counts[PlanStatus.NOT_PLANTED]
         done = total - counts[PlanStatus.MISSING]
         bar = ProgressBar(total=max(1, total), completed=done, width=BAR_WIDTH)

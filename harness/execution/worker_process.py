@@ -37,6 +37,8 @@ class WorkerProcess:
         """The task that the worker is busy with."""
         self.current_victim: str | None = None
         """Key of the victim that the worker keeps on its device."""
+        self.current_model: str | None = None
+        """Key of the cell that the worker ran or probed last."""
         self.ready = False
         """Whether the process has started its first task."""
         self._store_folder = store_folder
@@ -50,7 +52,8 @@ class WorkerProcess:
         if self._process is None or not self._process.is_alive():
             self.stop()
             self._start()
-        self.task, self.current_victim, self._since = task, task.victim.key, time.monotonic()
+        self.task, self._since = task, time.monotonic()
+        self.current_victim, self.current_model = task.victim.key, task.model_key
         assert self._pipe is not None
         with suppress(ConnectionError):  # it has just died, which its sentinel will report
             self._pipe.send(task)
@@ -107,7 +110,7 @@ class WorkerProcess:
         self._process.join()
         self._pipe.close()
         code = self._process.exitcode or 0
-        self._process, self._pipe, self.current_victim = None, None, None
+        self._process = self._pipe = self.current_victim = self.current_model = None
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def _kill(self) -> None:

@@ -9,7 +9,12 @@ from typing import Any
 from harness.contract import Kind, Layer
 from harness.plan.registry import describe, names
 
-KINDS: dict[str, Kind] = {"attacks": "attack", "defenses": "defense", "models": "model"}
+KINDS: dict[str, Kind] = {
+    "attacks": "attack",
+    "defenses": "defense",
+    "models": "model",
+    "probes": "probe",
+}
 
 
 def entries(kind: str | None) -> dict[str, list[dict[str, Any]]]:
@@ -38,6 +43,8 @@ def _method(kind: Kind, name: str) -> dict[str, Any]:
             "least_spc": method.info.least_spc,
             "architectures": _architectures(method.info.requires),
         }
+    if kind == "probe":
+        entry["numbers"] = {name: number.label for name, number in method.info.numbers.items()}
     if kind == "model":
         entry["layers"] = list(method.info.layers)
     defaults = {field.name: _default(field) for field in fields(method.hyper)}
@@ -89,6 +96,8 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
             lines.append(f"  {'':{width}}  {row['paper']} ({row['year']})")
         if "family" in row:
             lines.append(f"  {'':{width}}  {_requirements(row)}")
+        if "numbers" in row:
+            lines.append(f"  {'':{width}}  measures {', '.join(row['numbers'].values())}")
         if row.get("hyper"):
             lines.append(f"  {'':{width}}  {_values(row['hyper'])}")
         for name, differing in row.get("presets", {}).items():

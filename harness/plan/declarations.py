@@ -7,7 +7,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.contract.declare import AttackInfo, DefenseInfo, MethodInfo
+from harness.contract.declare import AttackInfo, DefenseInfo, MethodInfo, ProbeInfo
 from harness.errors import UserError
 from harness.plan.keys import canonical
 from harness.plan.own_files import parameter_fault
@@ -18,9 +18,11 @@ PARAMETERS = {
     "attack": ("train", "goal", "hyper", "ctx"),
     "defense": ("model", "budget", "hyper", "ctx"),
     "model": ("channels", "classes", "hyper"),
+    "probe": ("model", "attacker", "hyper", "ctx"),
     "trigger": ("images", "state"),
     "prepare": ("train", "goal", "hyper", "ctx"),
     "fault": ("hyper", "shape"),
+    "against_clean": ("own", "clean"),
 }
 """What the harness calls each function of a method with, by position."""
 
@@ -51,6 +53,8 @@ def declaration_faults(info: MethodInfo, function: Callable[..., Any]) -> Iterat
         functions |= {"trigger": info.trigger, "prepare": info.prepare, "fault": info.fault}
     if isinstance(info, DefenseInfo) and info.needs == "external":  # it also gets the test set
         del functions["defense"]
+    if isinstance(info, ProbeInfo):
+        functions |= {"against_clean": info.against_clean}
     for role, each in functions.items():
         if fault := parameter_fault(each, PARAMETERS[role]):
             yield fault

@@ -33,6 +33,7 @@ PACKAGES: dict[Kind, str] = {
     "attack": "harness.attacks",
     "defense": "harness.defenses",
     "model": "harness.models",
+    "probe": "harness.probes",
 }
 
 
@@ -44,7 +45,7 @@ class Method:
     ref: str
     """What ``describe`` and ``load`` find it by: a built-in name, or a file's absolute path."""
     info: Any
-    """Its declaration: an AttackInfo, DefenseInfo or ModelInfo, as ``kind`` says."""
+    """Its declaration: an AttackInfo, DefenseInfo, ModelInfo or ProbeInfo, as ``kind`` says."""
     hyper: type
     """Its dataclass ``Hyper``; NoHyper if it has none."""
     presets: dict[str, Any]
@@ -183,7 +184,7 @@ def _method(kind: Kind, path: Path, module: ModuleType, function: str | None) ->
 
 def _undecorated(kind: Kind, path: Path, module: ModuleType, name: str) -> Method:
     """Return the method of a plain function: an architecture, or an imported victim's trigger."""
-    if kind == "defense":
+    if kind not in {"attack", "model"}:
         raise UserError(
             f"{path}:{name}: only an architecture or a trigger can be a plain function; "
             f"drop ':{name}'"

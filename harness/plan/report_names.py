@@ -25,6 +25,7 @@ _TABLE_ORDER = (
     "resources",
     "victims",
     "clean",
+    "probes",
     "ranks",
     "comparisons",
 )

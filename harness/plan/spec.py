@@ -239,6 +239,13 @@ class Cell:
     """Whether the defended model's weights are kept."""
     numerics: Numerics = "fp32"
     """The arithmetic of the defense, and of the evaluation of its model."""
+    draw: int = 0
+    """Which of the clean budgets of this size the defense gets."""
+
+    @property
+    def victims(self) -> tuple[Victim, ...]:
+        """Its victim, and those whose triggers are used."""
+        return (self.victim, *self.triggers)
 
     @property
     def seed(self) -> int:
@@ -254,12 +261,14 @@ class Cell:
 
     @property
     def _defense_spec(self) -> dict[str, Any]:
+        draw = {"draw": self.draw} if self.draw else {}
         return {
             "victim": self.victim.key,
             "defense": self.defense.identity,
             "budget": dict(vars(self.budget)),
             "evaluation": EVALUATION,
             "seed": self.seed,
+            **draw,
         }
 
     @cached_property
@@ -276,12 +285,14 @@ class Cell:
     def budget_seed(self) -> int:
         """The seed of the clean samples.
 
-        It is the same for every defense on one data set and seed, and smaller budgets are subsets
-        of larger ones.
+        It is the same for every defense on one data set, seed and draw, and smaller budgets are
+        subsets of larger ones.
         """
-        return seed("budget", self.victim.data.digest, self.seed)
+        draw = (self.draw,) if self.draw else ()
+        return seed("budget", self.victim.data.digest, self.seed, *draw)
 
     @property
     def name(self) -> str:
         """A readable name, unique within its study."""
-        return f"{self.victim.name} / {self.defense.label} / {self.budget.label()}"
+        draw = f", draw {self.draw}" if self.draw else ""
+        return f"{self.victim.name} / {self.defense.label} / {self.budget.label()}{draw}"

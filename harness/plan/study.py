@@ -1,13 +1,16 @@
-"""A study: its cells, the gate of its victims, and what its report shows."""
+"""A study: its cells and their probes, the gate of its victims, and what its report shows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from harness.contract.declare import ProbeInfo
 from harness.plan.gate import Gate
+from harness.plan.probes import ProbeRun, plan_probes
+from harness.plan.rank import Rank
 from harness.plan.report_names import figure_names, table_names
-from harness.plan.spec import Cell, Victim
+from harness.plan.spec import Cell, MethodSpec, Victim
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,10 @@ class Study:
     clean: dict[str, Victim] = field(default_factory=dict)
     """The clean model that a victim is compared with, by the victim's key, where the study trains
     one."""
+    rank: Rank = field(default_factory=Rank)
+    """How its boards are sorted."""
+    probes: tuple[MethodSpec[ProbeInfo], ...] = ()
+    """The probes of every defended model."""
     figures: tuple[str, ...] = field(default_factory=figure_names)
     """The figures of its report, in order: names, and paths of the user's own files."""
     tables: tuple[str, ...] = field(default_factory=table_names)
@@ -35,16 +42,22 @@ class Study:
         """The victim of every cell, skipped ones included, by key."""
         return {cell.victim.key: cell.victim for cell in self.cells}
 
+    @cached_property
+    def probe_runs(self) -> list[ProbeRun]:
+        """The probes of all cells and their controls."""
+        return list(plan_probes(self.cells, self.probes, self.clean)) if self.probes else []
+
     def keys(self) -> set[str]:
-        """Return the keys of all cells and of the victims that they need."""
-        return {cell.key for cell in self.cells} | set(self.victims())
+        """Return the keys of all cells, of their probes and of the victims that they need."""
+        probes = {run.key for run in self.probe_runs}
+        return {cell.key for cell in self.cells} | probes | set(self.victims())
 
     def victims(self) -> dict[str, Victim]:
         """Return the victims that the cells need, by key; a clean model before its users."""
         needed: dict[str, Victim] = {}
         for cell in self.cells:
             if cell.skip is None:
-                for victim in (cell.victim, *cell.triggers):
+                for victim in cell.victims:
                     for each in (victim.clean, self.clean.get(victim.key), victim):
                         if each is not None:
                             needed.setdefault(each.key, each)

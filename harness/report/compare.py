@@ -79,10 +79,10 @@ def differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """Return ``Compared.numbers`` from the finished cells of both stores, in the same order."""
     metrics = list(SHOWN)
     gap = deduplicate(b.assign(**{name: b[name] - a[name] for name in metrics}))
-    numbers = summarize(gap, BY, metrics)
+    numbers = summarize(gap, BY, metrics, quantities={})
     compared = numbers["metric"].isin(COMPARED)
     n_tests = int((compared & numbers["low"].notna()).sum())
-    strict = summarize(gap, BY, metrics, level=1 - LEVEL / max(1, n_tests))
+    strict = summarize(gap, BY, metrics, level=1 - LEVEL / max(1, n_tests), quantities={})
     numbers["before"] = summarize(deduplicate(a), BY, metrics)["mean"]
     numbers["after"] = summarize(deduplicate(b), BY, metrics)["mean"]
     better = numbers["metric"].map(lambda name: QUANTITIES[name].better)

@@ -63,6 +63,7 @@ def comparison_key(cell: CellSpec, victim: VictimSpec) -> str:
         "rate": victim.rate,
         "target": victim.target,
         "seed": cell.seed,
+        "draw": cell.draw or 0,
         "source": "" if victim.source is None else to_builtins(victim.source),
     }
     methods = {"model": _without_version(victim.model), "attack": _without_version(victim.attack)}
@@ -88,8 +89,9 @@ def _row(record: CellRecord, victim: VictimRecord) -> dict[str, Any]:
         "rate": spec.rate,
         "target": spec.target,
         "defense": defense,
-        "budget": budget,
+        "budget": budget.partition(", draw ")[0],
         "seed": record.spec.seed,
+        "draw": record.spec.draw or 0,
         "status": str(record.status),
         "gate": NAN,
         "key": record.key,

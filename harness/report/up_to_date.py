@@ -52,7 +52,8 @@ def _study_inputs(study: Study, records: LatestRecords) -> Iterator[bytes]:
         yield repr(method.info).encode()
     for ref in (*study.figures, *study.tables):
         yield Path(ref).read_bytes() if ref.endswith(".py") else ref.encode()
-    for key in (*study.victims(), *(cell.key for cell in study.cells)):
+    cells, probes = (x.key for x in study.cells), (x.key for x in study.probe_runs)
+    for key in (*study.victims(), *cells, *probes):
         line = records.line(key)
         yield b"" if line is None else line.text
 

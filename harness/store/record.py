@@ -2,9 +2,9 @@
 
 There is one class per kind of task: ``VictimRecord`` for a trained or imported model,
 ``CellRecord`` for one defense on one victim at one clean budget, ``PreparedRecord`` for the state
-that an attack prepares once for several victims. Field names and nesting are the JSON of the
-record files; a field at its default is left out there, and fields that this version does not know
-are ignored. ``defuse schema record`` prints the JSON Schema.
+that an attack prepares once for several victims, ``ProbeRecord`` for a probe of one model. Field
+names and nesting are the JSON of the record files; a field at its default is left out there, and
+fields that this version does not know are ignored. ``defuse schema record`` prints the JSON Schema.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Failure(NamedTuple):
 
 
 class Planned(Protocol):
-    """What a record is about: a victim or a cell of a study."""
+    """What a record is about: a victim, a cell or a probe of a study."""
 
     @property
     def key(self) -> str:
@@ -255,6 +255,8 @@ class CellSpec(_Object, frozen=True):
     """Version of the evaluation."""
     seed: int
     """Seed of the clean samples and of the defense."""
+    draw: int | None = None
+    """Which of the clean budgets of this size it is; absent for the first."""
     triggers: list[str] | None = None
     """Keys of the victims whose triggers a clean model is evaluated with."""
     numerics: str | None = None
@@ -371,6 +373,36 @@ class PreparedResult(_Object, frozen=True):
     """Time of the preparation, in seconds."""
     artifacts: PreparedArtifacts
     """Its files in the store."""
+
+
+class ProbeSpec(_Object, frozen=True, kw_only=True):
+    """Everything that decides a probe's numbers; its digest is the record's key."""
+
+    probing: int
+    """Version of what a probe is handed."""
+    probe: MethodIdentity
+    """The probe."""
+    victim: str
+    """Key of the victim whose trigger it uses."""
+    cell: str | None = None
+    """Key of the cell whose defended model it tests; absent for a control on the clean model."""
+    clean: str | None = None
+    """Key of the clean model, where the probe needs it or tests it."""
+    seed: int | None = None
+    """The study's seed, for a control; otherwise that of the cell."""
+
+
+class ProbeResult(_Object, frozen=True, kw_only=True):
+    """What a probe measured on one model."""
+
+    numbers: dict[str, float]
+    """By name, as the probe declares them; shares are in [0, 1]."""
+    notes: dict[str, Any] = {}
+    """What the probe changed in its process, if anything."""
+    repeated: bool = False
+    """Whether the defense was run again to get the model, because it was not kept."""
+    seconds: float
+    """Time of the probe alone, in seconds."""
 
 
 class Environment(_Object, frozen=True):
@@ -506,6 +538,17 @@ class CellRecord(_TaskRecord[CellSpec, CellResult], frozen=True, tag="cell"):
         return _versions(("evaluation", self.spec.evaluation), defense=self.spec.defense)
 
 
+class ProbeRecord(_TaskRecord[ProbeSpec, ProbeResult], frozen=True, tag="probe"):
+    """The record of a probe: of one defended model or, as a control, of a clean model."""
+
+    kind: ClassVar = "probe"
+    spec_class: ClassVar[Any] = ProbeSpec
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions that the numbers depend on beside those of the cell."""
+        return _versions(("probing", self.spec.probing), probe=self.spec.probe)
+
+
 class PreparedRecord(_Record, frozen=True, tag="byproduct", kw_only=True):
     """The record of a state that an attack prepared once, for several victims."""
 
@@ -540,8 +583,8 @@ class PreparedRecord(_Record, frozen=True, tag="byproduct", kw_only=True):
         return _versions(("byproduct", self.spec.byproduct), attack=self.spec.attack)
 
 
-Record = VictimRecord | CellRecord | PreparedRecord
-TaskRecord = VictimRecord | CellRecord
+Record = VictimRecord | CellRecord | ProbeRecord | PreparedRecord
+TaskRecord = VictimRecord | CellRecord | ProbeRecord
 
 
 def _versions(loop: tuple[str, int | None], **methods: MethodIdentity) -> dict[str, str]:
@@ -560,7 +603,7 @@ Role = Literal["model", "trigger", "predictions", "samples", "poison", "triggere
 
 def artifact_names(record: Record) -> dict[str, str]:
     """Return the names of a record's artifacts by role."""
-    if record.result is None:
+    if record.result is None or isinstance(record, ProbeRecord):
         return {}
     names = msgspec.structs.asdict(record.result.artifacts)
     return {role: name for role, name in names.items() if name is not None}

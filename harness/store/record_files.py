@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from harness.errors import UserError
-from harness.store.record import CellRecord, Record, Status, VictimRecord, to_json
+from harness.store.record import CellRecord, ProbeRecord, Record, Status, VictimRecord, to_json
 
 GROUP = 4096
 """Records of a parquet file that are in memory at a time."""
@@ -201,6 +201,12 @@ class LatestRecords(Mapping[str, Record]):
         """Return the record of a cell; None when it has none."""
         record = self.get(key)
         assert record is None or isinstance(record, CellRecord)
+        return record
+
+    def probe(self, key: str) -> ProbeRecord | None:
+        """Return the record of a probe; None when it has none."""
+        record = self.get(key)
+        assert record is None or isinstance(record, ProbeRecord)
         return record
 
     def line(self, key: str) -> RecordLine | None:

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from harness.bridges.backdoorbench.names import why_unsupported
-from harness.contract import DefenseInfo, Needs
-from harness.plan.budget import BudgetSpec
-from harness.plan.spec import Cell, MethodSpec, Victim
+from harness.contract import Needs
+from harness.plan.spec import Cell, Victim
 from harness.study.schema import StudyFile
 
 
-def plan_cell(
-    victim: Victim,
-    defense: MethodSpec[DefenseInfo],
-    budget: BudgetSpec,
-    file: StudyFile,
-    triggers: tuple[Victim, ...],
-) -> Cell:
-    """Return a cell, with the reason if it is skipped.
+def plan_cell(cell: Cell, file: StudyFile, triggers: Mapping[str, tuple[Victim, ...]]) -> Cell:
+    """Return a cell as it is run, with the reason if it is skipped.
 
     Args:
-        victim: the model to defend.
-        defense: the defense with its hyperparameters.
-        budget: its clean samples.
+        cell: one defense on one victim at one budget.
         file: the study file, for what it skips and keeps.
-        triggers: for a clean model, the victims whose triggers it is evaluated with.
+        triggers: by the key of a clean model, the victims whose triggers it is evaluated with.
     """
-    needs = defense.info.needs
-    cell = Cell(victim, defense, needs, budget, triggers=triggers, keep=file.keep_models)
-    cell = replace(cell, numerics=file.numerics or "fp32")
+    cell = replace(
+        cell,
+        triggers=triggers.get(cell.victim.key, ()),
+        keep=file.keep_models or bool(file.probes),
+        numerics=file.numerics or "fp32",
+    )
     reason = next((skip.reason for skip in file.skip if skip.matches(cell)), None)
-    reason = reason or next(filter(None, (check(cell) for check in CHECKS[needs])), None)
+    reason = reason or next(filter(None, (check(cell) for check in CHECKS[cell.needs])), None)
     return cell if reason is None else replace(cell, skip=reason)
 
 

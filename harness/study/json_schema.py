@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from harness.data.catalog import CATALOG
 from harness.plan.gate import Gate
+from harness.plan.rank import Rank
 from harness.plan.registry import names
 from harness.study.described import described_fields
 from harness.study.schema import Skip, StudyFile
@@ -23,7 +24,7 @@ def study_schema() -> dict[str, Any]:
     checks those.
     """
     schema = TypeAdapter(StudyFile).json_schema()
-    described = {"Gate": Gate, "Skip": Skip}
+    described = {"Gate": Gate, "Rank": Rank, "Skip": Skip}
     for name, definition in schema["$defs"].items():
         _describe(definition, described[name])
     _describe(schema, StudyFile)
@@ -32,6 +33,7 @@ def study_schema() -> dict[str, Any]:
         "models": _entry(names("model"), own=True),
         "attacks": _entry(names("attack"), own=True),
         "defenses": _entry(names("defense"), own=True),
+        "probes": _entry(names("probe"), own=True),
     }
     for key, entry in entries.items():
         schema["properties"][key]["items"] = entry

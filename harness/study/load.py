@@ -61,10 +61,12 @@ def load_study(
     models = resolver.models(file.models)
     attacks = resolver.attacks(file.attacks, file.rates)
     defenses = resolver.defenses(file.defenses)
+    probes = resolver.probes(file.probes)
     recipe_name, recipe = resolver.recipe(file.recipe, file.numerics)
     budgets = resolver.budgets(file.budgets)
     faults.require_distinct("rates", file.rates)
     faults.require_distinct("seeds", file.seeds)
+    faults.require_distinct("draws", file.draws)
     imported = resolver.imported_victims(file.victims, data, file.seeds)
     _check_budgets(faults, budgets, data + [victim.data for victim in imported])
     figures = resolver.outputs("figures", file.figures, figure_names())
@@ -83,8 +85,10 @@ def load_study(
     victims = all_victims(setups, attacks, target)
     triggers = triggers_by_clean_model(victims)
     cells = [
-        plan_cell(victim, defense, budget, file, triggers.get(victim.key, ()))
-        for victim, budget, defense in itertools.product(victims + imported, budgets, defenses)
+        plan_cell(Cell(victim, defense, defense.info.needs, budget, draw=draw), file, triggers)
+        for victim, budget, draw, defense in itertools.product(
+            victims + imported, budgets, file.draws, defenses
+        )
     ]
     _check_skips(faults, file.skip, cells)
     faults.raise_all()
@@ -93,8 +97,10 @@ def load_study(
         path=str(path.resolve()),
         cells=cells,
         gate=file.gate,
+        rank=file.rank,
         timeout=file.timeout,
-        clean=clean_models(victims, file.gate),
+        clean=clean_models(victims, file.gate, wanted=bool(probes)),
+        probes=tuple(probes),
         figures=figures,
         tables=tables,
     )
@@ -161,7 +167,8 @@ def _check_size(
     imported: list[Victim],
 ) -> None:
     trained = len(setups) * len(file.seeds) * sum(len(attack.rates) for attack in attacks)
-    cells = (trained + len(imported)) * len(file.budgets) * len(file.defenses)
+    per_victim = len(file.budgets) * len(file.draws) * len(file.defenses)
+    cells = (trained + len(imported)) * per_victim
     if cells > MOST_CELLS:
         faults.add((), f"{cells:,} cells; a study has at most {MOST_CELLS:,}")
         faults.raise_all()

@@ -11,7 +11,16 @@ from typing import Any, TypeVar
 from harness.bridges.context import ImportContext
 from harness.bridges.imported_victims import once_per_seed, resolve_victims
 from harness.bridges.script.entry import resolve_defense
-from harness.contract import RECIPES, DefenseInfo, MethodInfo, ModelInfo, Numerics, Recipe, Target
+from harness.contract import (
+    RECIPES,
+    DefenseInfo,
+    MethodInfo,
+    ModelInfo,
+    Numerics,
+    ProbeInfo,
+    Recipe,
+    Target,
+)
 from harness.data.cache import prepare
 from harness.data.info import DataInfo, open_arrays
 from harness.data.options import DataOptions
@@ -59,6 +68,12 @@ class Resolver:
         """Return the defenses, scripts of BackdoorBench included."""
         resolve = partial(resolve_defense, base=self.base)
         specs = self.faults.resolve_list("defenses", entries, resolve, _identity)
+        return self._labelled(specs, entries)
+
+    def probes(self, entries: list[Any]) -> list[MethodSpec[ProbeInfo]]:
+        """Return the probes."""
+        resolve = partial(resolve_method, "probe", base=self.base)
+        specs = self.faults.resolve_list("probes", entries, resolve, _identity)
         return self._labelled(specs, entries)
 
     def attacks(self, entries: list[Any], shared_rates: list[float]) -> list[PlannedAttack]:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from harness.contract import Numerics, Positive
 from harness.plan.gate import Gate
+from harness.plan.rank import Rank
 from harness.plan.report_names import figure_names, table_names
 from harness.plan.spec import Cell
 
@@ -78,6 +79,7 @@ class Skip:
     spc: int | None = None
     ratio: float | None = None
     seed: int | None = None
+    draw: int | None = None
 
     def matches(self, cell: Cell) -> bool:
         """Tell whether a cell is one of those to leave out."""
@@ -91,6 +93,7 @@ class Skip:
             (self.spc, {budget.spc}),
             (self.ratio, {budget.ratio}),
             (self.seed, {cell.seed}),
+            (self.draw, {cell.draw}),
         )
         return all(value in own for value, own in requested_and_own if value is not None)
 
@@ -111,6 +114,9 @@ class StudyFile:
     """Clean budgets: ``{spc: 10}`` images per class, or ``{ratio: 0.05}`` of each class."""
     seeds: Annotated[list[Seed], MinLen(1)]
     """One victim is trained per seed; the same seed draws the clean samples."""
+    draws: Annotated[list[Seed], MinLen(1)] = field(default_factory=lambda: [0])
+    """Numbers of clean budgets of each size: every defense runs once per draw on the same victim,
+    each time with other clean samples."""
     victims: AtLeastOne = field(default_factory=list)
     """Models that were trained elsewhere; a study of these alone needs no data, models and
     attacks."""
@@ -129,6 +135,11 @@ class StudyFile:
     gate: Gate = field(default_factory=Gate)
     """What a victim must reach for its cells to be run and to count in a mean; ``{run: all}`` runs
     the others too."""
+    rank: Rank = field(default_factory=Rank)
+    """What boards are sorted by: ``{by: rir}``, or der, acc, asr, ra, solved, worst_asr."""
+    probes: list[Any] = field(default_factory=list)
+    """Probes of every repaired model: what is left of the backdoor. The study then trains clean
+    models, which are their controls."""
     timeout: Positive | None = None
     """The most seconds that one victim or one cell may take; by default 24 hours."""
     keep_models: bool = False

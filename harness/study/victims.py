@@ -141,11 +141,11 @@ def _no_attack() -> MethodSpec[AttackInfo]:
     return resolve_method("attack", NO_ATTACK, Path())
 
 
-def clean_models(victims: list[Victim], gate: Gate) -> dict[str, Victim]:
+def clean_models(victims: list[Victim], gate: Gate, *, wanted: bool = False) -> dict[str, Victim]:
     """Return the clean model that each victim is compared with, by the victim's key.
 
-    There is one if the study lists the attack ``none``, if an attack needs it, or if the gate
-    states a margin.
+    There is one if the study lists the attack ``none``, if an attack needs it, if the gate states a
+    margin, or if it is ``wanted``.
     """
     trained = {
         model.key
@@ -154,7 +154,7 @@ def clean_models(victims: list[Victim], gate: Gate) -> dict[str, Victim]:
         if model is not None and model.is_clean
     }
     clean = {victim.key: clean_model_of(victim) for victim in victims if not victim.is_clean}
-    if gate.acc_margin is not None:
+    if wanted or gate.acc_margin is not None:
         return clean
     return {key: model for key, model in clean.items() if model.key in trained}
 

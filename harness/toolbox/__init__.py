@@ -6,6 +6,7 @@ methods are handed is in ``harness.contract``, and architectures are in ``harnes
 """
 
 from harness.data.augment import Augment
+from harness.toolbox.activations import activation_changes, channel_outputs
 from harness.toolbox.attention import (
     FeatureMaps,
     attention_distance,
@@ -13,6 +14,7 @@ from harness.toolbox.attention import (
     last_map_modules,
 )
 from harness.toolbox.fit import fit
+from harness.toolbox.folded_gates import folded_gates
 from harness.toolbox.grad_prune import prune_and_tune
 from harness.toolbox.graphed_step import GraphedStep, optimiser_state
 from harness.toolbox.head import classifier
@@ -66,7 +68,15 @@ from harness.toolbox.predict import (
     apply_trigger,
     as_float,
     predict_logits,
+    thinned,
     to_uint8,
+)
+from harness.toolbox.retuning import (
+    attackable_indices,
+    retune_,
+    retuning_samples,
+    share_predicted,
+    triggered_images,
 )
 from harness.toolbox.search.adversarial import minimise_perturbation, sign_sgd
 from harness.toolbox.search.double_backward import twice_differentiable
@@ -159,6 +169,16 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "Quota",
     "random_images",
     "EncoderDecoder",
+    # probes: what the attacker does to a defended model
+    "retuning_samples",
+    "retune_",
+    "folded_gates",
+    "attackable_indices",
+    "triggered_images",
+    "share_predicted",
+    "thinned",
+    "activation_changes",
+    "channel_outputs",
     # image files of the user
     "read_image",
     "read_array",

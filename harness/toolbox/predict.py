@@ -53,6 +53,11 @@ def _split(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
     return torch.split(images, CHUNK.get(images.device.type, CHUNK["cuda"]))
 
 
+def thinned(n: int, most: int) -> slice:
+    """Return at most ``most`` of ``n`` images at even distances."""
+    return slice(None, None, -(-n // most) or 1)
+
+
 def as_float(images: torch.Tensor) -> torch.Tensor:
     """Return images as float in [0, 1], whether they come as uint8 or as float."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images

@@ -1,16 +1,18 @@
-"""A worker's state between its tasks: the data set and the victim that it used last."""
+"""A worker's state between its tasks: the data set, the victim and the models it used last."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
 from harness.contract import Numerics
 from harness.data.device_dataset import DeviceDataset, load_to_device
 from harness.evaluation.evaluate import evaluate
-from harness.plan.spec import Cell, Victim
+from harness.plan.spec import Victim
 from harness.store.record import VictimRecord
 from harness.store.store import Store
 from harness.toolbox.numerics import WITHOUT_AUTOCAST, numerics
@@ -34,6 +36,11 @@ class WorkerSession:
     """Whether a task left something in the process that can't be put back."""
     _data: DeviceDataset | None = None
     _victim: tuple[tuple[str, Numerics], LoadedVictim] | None = None
+    _clean: tuple[str, nn.Module] | None = None
+    """The clean model that probes used last, by its key."""
+    _defended: tuple[str, nn.Module, bool] | None = None
+    """The defended model that was probed last, by its cell's key, and whether its defense was
+    repeated."""
     _checksum: int = 0
     """The checksum of everything that is held, as it was loaded."""
 
@@ -45,29 +52,49 @@ class WorkerSession:
         return self._data
 
     def victim(
-        self, cell: Cell, record: VictimRecord, others: Mapping[str, VictimRecord]
+        self,
+        victim: Victim,
+        record: VictimRecord,
+        arithmetic: Numerics = "fp32",
+        triggers: Iterable[Victim] = (),
+        others: Mapping[str, VictimRecord] | None = None,
     ) -> LoadedVictim:
-        """Return the cell's victim; load and verify it unless it is cached.
+        """Return a victim; load and verify it unless it is cached.
 
-        ``record`` is the victim's own, ``others`` those of the victims whose triggers the cell's
-        models are scored with, by key.
+        ``record`` is the victim's own, ``arithmetic`` that of its evaluation; ``triggers`` are the
+        victims whose triggers a clean model is scored with, ``others`` their records by key.
         """
-        loaded_as = (cell.victim.key, cell.numerics)
+        loaded_as = (victim.key, arithmetic)
         if self._victim is None or self._victim[0] != loaded_as:
             self._victim = None
             self._checksum = self._sum()
-            loaded = self.load(cell.victim, record)
-            data = self.data(cell.victim)
-            triggers = {
-                other.attack.label: load_trigger(other, others[other.key], data, self.store)
-                for other in cell.triggers
+            loaded = self.load(victim, record)
+            data = self.data(victim)
+            tests = {
+                other.attack.label: load_trigger(other, (others or {})[other.key], data, self.store)
+                for other in triggers
             }
-            if cell.numerics != "fp32":
-                with numerics(WITHOUT_AUTOCAST[cell.numerics], self.device):
+            if arithmetic != "fp32":
+                with numerics(WITHOUT_AUTOCAST[arithmetic], self.device):
                     loaded = replace(loaded, before=evaluate(loaded.model, loaded.test))
-            self._victim = (loaded_as, replace(loaded, other_triggers=triggers))
+            self._victim = (loaded_as, replace(loaded, other_triggers=tests))
             self._checksum = self._sum()
         return self._victim[1]
+
+    def clean_model(self, clean: Victim, record: VictimRecord) -> nn.Module:
+        """Return a copy of a clean model for probes; it is loaded unless it is cached."""
+        if self._clean is None or self._clean[0] != clean.key:
+            self._clean = (clean.key, self.load(clean, record).model)
+        return copy.deepcopy(self._clean[1])
+
+    def defended(
+        self, key: str, make: Callable[[], tuple[nn.Module, bool]]
+    ) -> tuple[nn.Module, bool]:
+        """Return a copy of the defended model of the cell with this key; make it if need be."""
+        if self._defended is None or self._defended[0] != key:
+            self._defended = (key, *make())
+        _, model, repeated = self._defended
+        return copy.deepcopy(model), repeated
 
     def load(self, victim: Victim, record: VictimRecord) -> LoadedVictim:
         """Load a victim and verify it; nothing is cached."""

@@ -251,12 +251,19 @@ def verify(loaded: LoadedVictim, saved: dict[str, Any]) -> None:
     for split, out in (("clean", loaded.before.clean), ("triggered", loaded.before.triggered)):
         expected = torch.from_numpy(saved[split].astype("int64"))
         changed = out.argmax(1) != expected
-        if len(expected) != len(out) or _margin(out, expected)[changed].gt(LOGIT_TOLERANCE).any():
+        if len(expected) != len(out) or differing_predictions(out, saved[split]):
             raise VictimRefusedError(
                 f"the loaded victim predicts {int(changed.sum())} of {len(out)} {split} images "
                 "otherwise than its record says: its weights, normalisation, trigger or data "
                 "have changed"
             )
+
+
+def differing_predictions(out: torch.Tensor, saved: Any) -> int:
+    """Count the logits (n, classes) whose class is not the saved one, by more than rounding."""
+    expected = torch.from_numpy(saved.astype("int64"))
+    changed = out.argmax(1) != expected
+    return int(_margin(out, expected)[changed].gt(LOGIT_TOLERANCE).sum())
 
 
 def _margin(out: torch.Tensor, expected: torch.Tensor) -> torch.Tensor:

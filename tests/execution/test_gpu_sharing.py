@@ -104,7 +104,7 @@ def test_one_worker_is_always_open():
 class _Worker:
     """An idle worker process."""
 
-    task = current_victim = None
+    task = current_victim = current_model = None
     stops = 0
 
     def __init__(self, slot):

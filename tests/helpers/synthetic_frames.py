@@ -30,6 +30,7 @@ COLUMNS = [
     "spc",
     "n_clean",
     "seed",
+    "draw",
     "status",
     "gate",
     *METRICS,
@@ -39,7 +40,7 @@ COLUMNS = [
     "key",
     "error",
 ]
-CHANGES = ["acc_change", "asr_change", "ra_change"]
+CHANGES = ["acc_change", "asr_change", "ra_change", "solved"]
 NAMES = DisplayNames(
     {
         ("defense", "ft"): "FT",
@@ -109,6 +110,7 @@ def _row(data, model, attack, seed, spc, defense):
         "spc": float(spc),
         "n_clean": 10 * spc,
         "seed": seed,
+        "draw": 0,
         "status": "ok",
         "gate": True,
         "acc": acc,

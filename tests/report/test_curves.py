@@ -35,7 +35,7 @@ def test_three_panels_with_one_line_per_defense_and_a_reference():
 
 
 def test_lines_are_the_statistics_in_percent():
-    cells = frame(("none", "ims"), (2, 10))
+    cells = frame(("none", "ims"), (2, 10), (0, 1, 2))
     data, figure = drawn(cells)
     table = summarize(deduplicate(cells), ["defense", "budget"], list(PANELS)).set_index(
         ["defense", "budget", "metric"]
@@ -52,15 +52,23 @@ def test_lines_are_the_statistics_in_percent():
     pd.testing.assert_frame_equal(rows[numbers], table.loc[rows.index, numbers], check_exact=True)
 
 
-def test_bands_stay_within_0_and_100_though_the_data_keep_the_interval():
+def test_bands_and_their_data_stay_within_0_and_100():
     data, figure = drawn(
-        frame(("none", "ims"), (2, 10)).assign(asr=lambda cells: cells["seed"] * 0.9)
+        frame(("none", "ims"), (2, 10), (0, 1, 2)).assign(asr=lambda cells: cells["seed"] * 0.45)
     )
-    assert data.loc[data["metric"].eq("asr"), "low"].min() < 0
+    asr = data[data["metric"].eq("asr")]
+    assert (asr["low"].min(), asr["high"].max()) == (0, 1)
+    assert len(figure.axes[1].collections) == 1
     for collection in figure.axes[1].collections:
         heights = np.concatenate([path.vertices[:, 1] for path in collection.get_paths()])
         assert heights.min() >= 0
         assert heights.max() <= 100
+
+
+def test_two_seeds_draw_no_band_since_their_interval_says_nothing():
+    data, _ = drawn(frame(("none", "ims"), (2, 10)))
+    assert data["low"].isna().all()
+    assert data["lowest"].notna().all()
 
 
 def test_one_seed_draws_lines_without_bands_worth_seeing():

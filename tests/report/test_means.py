@@ -56,7 +56,7 @@ def test_a_seed_that_lacks_a_hard_attack_does_not_move_the_mean():
 def test_incomplete_seeds_by_hand():
     cells = with_acc({"a": [0.7, 0.8, 0.9], "b": [0.2, 0.4, np.nan]})
     cells = fail(cells, cells["acc"].isna(), "timeout")
-    row = one(cells)
+    row = one(cells.assign(seconds=cells["acc"]), "seconds")  # whose interval has no upper end
     # a: mean .8, deviations -.1 0 .1, factor sqrt(3/2)/(2*3)
     # b: mean .3, deviations -.1 .1, factor sqrt(2)/(2*2)
     a, b = np.sqrt(1.5) / 6, np.sqrt(2) / 4
@@ -74,6 +74,32 @@ def test_one_seed_has_a_mean_and_no_interval():
     assert np.isnan(row["low"])
     assert np.isnan(row["high"])
     assert row["n_seeds"] == 1
+
+
+def test_the_interval_of_a_share_ends_where_the_share_does():
+    row = one(with_acc({"badnets": [0.1, 0.9, 0.9]}))
+    assert row["mean"] == pytest.approx(0.633, abs=1e-3)
+    assert (row["low"], row["high"], row["n_repeats"]) == (0.0, 1.0, 3)
+
+
+def test_the_range_is_that_of_the_means_of_the_repeats():
+    row = one(with_acc({"badnets": [0.90, 0.94], "blended": [0.80, 0.70]}))
+    assert (row["lowest"], row["highest"]) == pytest.approx((0.82, 0.85))
+    assert row["n_repeats"] == 2
+
+
+def test_draws_of_one_seed_are_its_repeats_and_count_once_beside_other_seeds():
+    draws = pd.concat(
+        with_acc({"a": [acc]}).assign(draw=draw, key=lambda x, d=draw: x["key"] + str(d))
+        for draw, acc in enumerate([0.6, 0.7, 0.8])
+    )
+    row = one(draws)
+    low, high = stats.t.interval(0.95, 2, loc=0.7, scale=stats.sem([0.6, 0.7, 0.8]))
+    assert (row["mean"], row["low"], row["high"]) == pytest.approx((0.7, low, high))
+    other = with_acc({"a": [0.7, 0.2]})
+    both = one(pd.concat([draws, other[other["seed"].eq(1)]]))
+    assert both["mean"] == pytest.approx((0.7 + 0.2) / 2)
+    assert (both["n_seeds"], both["n_cells"]) == (2, 4)
 
 
 def test_a_condition_met_once_leaves_the_spread_unknown():

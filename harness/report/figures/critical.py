@@ -17,11 +17,11 @@ from matplotlib.figure import Figure
 from harness.report import Drawing, figure
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import BoardGroup
+from harness.report.frame.metric_info import QUANTITIES
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.style import RC
 from harness.report.stats.paired_tests import SIGNIFICANT, comparisons, competitors, ranks
 
-METRIC = "der"
 WIDTH = 5.0
 """Inches, as is LINE_HEIGHT."""
 LINE_HEIGHT = 0.17
@@ -36,16 +36,16 @@ def _everything(report: ReportData) -> list[BoardGroup]:
 @figure(title="Critical differences", groups=_everything)
 def critical(group: BoardGroup, report: ReportData) -> Drawing | None:
     """Draw one diagram of all data sets, models and attacks, if two defenses are ranked."""
-    cells = competitors(group.frame)
-    data = ranks(cells, METRIC)
+    cells, metric = competitors(group.frame), report.ranked_metric
+    data = ranks(cells, metric)
     if len(data) < 2:
         return None
-    joined = cliques(data["defense"].tolist(), comparisons(cells, METRIC))
+    joined = cliques(data["defense"].tolist(), comparisons(cells, metric))
     caption = (
-        f"Mean ranks by DER on {data['n_victims'].iloc[0]} victims on which every defense here "
-        "finished; 1 is best. A bar joins defenses of which no two differ significantly (Wilcoxon "
-        f"signed-rank over victims, Holm's correction, level {SIGNIFICANT:g}). Oracle methods take "
-        "no part."
+        f"Mean ranks by {QUANTITIES[metric].label} on {data['n_victims'].iloc[0]} victims on which "
+        "every defense here finished; 1 is best. A bar joins defenses of which no two differ "
+        "significantly (Wilcoxon signed-rank over victims, Holm's correction, level "
+        f"{SIGNIFICANT:g}). Oracle methods take no part."
     )
     return Drawing(data=data, figure=draw(data, joined, group.names), caption=caption)
 

@@ -19,7 +19,7 @@ from harness.report.plotting.style import (
     legend_below,
     method_styles,
 )
-from harness.report.stats.means import summarize
+from harness.report.stats.means import summarize_bands
 
 
 @figure(
@@ -47,10 +47,12 @@ def curve_data(group: BoardGroup) -> pd.DataFrame:
     cells = group.frame.assign(spc=group.frame["budget"].map(samples_per_class(group.frame)))
     columns = [*GROUP, "defense"]
     undefended = cells["defense"].eq(NO_DEFENSE)
-    reference = summarize(cells[undefended].assign(spc=np.nan), [*columns, "spc"], list(PANELS))
+    reference = summarize_bands(
+        cells[undefended].assign(spc=np.nan), [*columns, "spc"], list(PANELS)
+    )
     reference.insert(4, "budget", "all")
     placed = cells[~undefended & cells["spc"].notna()]
-    lines = summarize(placed, [*columns, "budget", "spc"], list(PANELS))
+    lines = summarize_bands(placed, [*columns, "budget", "spc"], list(PANELS))
     lines = lines.sort_values(["defense", "metric", "spc", "budget"])
     tables = [table for table in (reference, lines) if len(table)]
     return pd.concat(tables or [lines], ignore_index=True)

@@ -19,7 +19,7 @@ from harness.report.plotting.style import (
     legend_below,
     method_styles,
 )
-from harness.report.stats.means import summarize
+from harness.report.stats.means import summarize_bands
 
 
 @figure(
@@ -43,7 +43,7 @@ def rates(group: BoardGroup, report: ReportData) -> Drawing | None:
 def rate_data(group: BoardGroup) -> pd.DataFrame:
     """Return the statistics (shares) per budget, poison rate, defense and metric."""
     by = [*GROUP, "defense", "budget", "rate"]
-    summary = summarize(group.frame, by, list(PANELS))
+    summary = summarize_bands(group.frame, by, list(PANELS))
     return summary.sort_values(["defense", "metric", "budget", "rate"])
 
 

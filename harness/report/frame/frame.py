@@ -10,6 +10,7 @@ import pandas as pd
 from harness.plan.names import PlanStatus
 from harness.report.frame.labels import StudyLabels
 from harness.report.frame.metric_info import SCORES, with_changes
+from harness.report.frame.probes import ProbeNumbers, probe_columns
 from harness.store.gate import cell_status, clean_acc, gate, unplanted_victims, verdict
 from harness.store.record import CellRecord, numbers
 from harness.store.record_files import LatestRecords
@@ -55,6 +56,7 @@ COLUMNS = (
     "victim",
     "key",
     "error",
+    "draw",
 )
 STEALTH = ("psnr", "ssim", "linf")
 VICTIM_COLUMNS = (
@@ -78,10 +80,14 @@ NAN = float("nan")
 
 
 def build_frame(studies: Sequence[Study], latest: LatestRecords) -> pd.DataFrame:
-    """Return one row per planned cell: COLUMNS and the changes; no metrics unless status is ok."""
+    """Return one row per planned cell: COLUMNS, the numbers of probes, and what follows from them.
+
+    There are no metrics unless the status is ok.
+    """
     labels = StudyLabels(studies)
     rows = [row for study in studies for row in _cells(study, latest, labels)]
-    return with_changes(pd.DataFrame(rows, columns=list(COLUMNS)))
+    probes = [column.name for column in probe_columns(studies, labels)]
+    return with_changes(pd.DataFrame(rows, columns=[*COLUMNS, *probes]))
 
 
 def _cells(study: Study, latest: LatestRecords, labels: StudyLabels) -> Iterator[dict[str, Any]]:
@@ -91,11 +97,28 @@ def _cells(study: Study, latest: LatestRecords, labels: StudyLabels) -> Iterator
         for key, victim in study.defended.items()
     }
     unplanted = unplanted_victims(study, latest)
+    probes = ProbeNumbers(study, latest, labels).by_cell
     for cell in study.cells:
         head = {**heads[cell.victim.key], "status": str(cell_status(cell, latest, unplanted))}
         reason = cell.skip or unplanted.get(cell.victim.key, "")
         defense = labels.of_defense(study, cell.defense)
-        yield _cell(head, cell, latest.cell(cell.key), reason, defense)
+        row = _cell(head, cell, latest.cell(cell.key), reason, defense)
+        yield row | probes.get(cell.key, {})
+
+
+def build_controls(studies: Sequence[Study], latest: LatestRecords) -> pd.DataFrame:
+    """Return one row per victim and seed: what probes measured on its clean model."""
+    labels = StudyLabels(studies)
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for study in studies:
+        for run, measured in ProbeNumbers(study, latest, labels).controls():
+            row = rows.setdefault(
+                (run.victim.key, run.victim.seed),
+                {**_head(study, run.victim, labels), "victim": run.victim.key},
+            )
+            row.update(measured)
+    columns = [column.name for column in probe_columns(studies, labels)]
+    return pd.DataFrame(rows.values(), columns=[*CONDITION_OF_VICTIM, "seed", "victim", *columns])
 
 
 def build_victims(studies: Sequence[Study], latest: LatestRecords) -> pd.DataFrame:
@@ -147,6 +170,7 @@ def _cell(
     return {
         **head,
         "seed": cell.seed,  # an imported victim is defended with each of the study's seeds
+        "draw": cell.draw,
         "defense": defense,
         "family": cell.defense.info.family,
         "needs": cell.needs,

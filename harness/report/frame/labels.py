@@ -53,6 +53,10 @@ class StudyLabels:
         """Return the label of a defense."""
         return defense.label + self._suffix(study, "defense", defense.label)
 
+    def of_probe(self, study: Study, probe: MethodSpec[Any]) -> str:
+        """Return the label of a probe."""
+        return probe.label + self._suffix(study, "probe", probe.label)
+
     def display_names(self) -> DisplayNames:
         """Return what readers see for each label.
 
@@ -76,12 +80,13 @@ class StudyLabels:
 
 
 def methods_of(study: Study) -> list[MethodSpec[Any]]:
-    """Return every defense, attack and architecture of a study's cells, each once."""
+    """Return every defense, attack, architecture and probe of a study, each once."""
     victims = study.defended.values()
     return [
         *dict.fromkeys(cell.defense for cell in study.cells),
         *dict.fromkeys(victim.attack for victim in victims),
         *dict.fromkeys(victim.model for victim in victims),
+        *study.probes,
     ]
 
 

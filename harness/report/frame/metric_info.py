@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pandas as pd
+
+from harness.contract import Quantity
 
 SCORES = ("acc", "asr", "ra")
 """Clean accuracy, attack success rate, robust accuracy: the fields of ``evaluation.Scores``."""
-
-
-class Quantity(NamedTuple):
-    """One column of numbers."""
-
-    label: str
-    better: int
-    """1 if higher is better, -1 if lower is."""
-    share: bool = True
-    """A share in 0..1, written in percent; otherwise written in its own unit."""
 
 
 QUANTITIES = {
@@ -26,23 +16,31 @@ QUANTITIES = {
     "ra": Quantity("RA", 1),
     "der": Quantity("DER", 1),
     "rir": Quantity("RIR", 1),
-    "arr": Quantity("ARR", -1),
-    "rdr": Quantity("RDR", -1),
-    "acc_change": Quantity("ΔACC", 1),
-    "asr_change": Quantity("ΔASR", -1),
-    "ra_change": Quantity("ΔRA", 1),
-    "seconds": Quantity("sec", -1, share=False),
-    "peak_mem_mb": Quantity("MB", -1, share=False),
+    "arr": Quantity("ARR", -1, least=None),
+    "rdr": Quantity("RDR", -1, least=None),
+    "solved": Quantity("solved", 1),
+    "acc_change": Quantity("ΔACC", 1, least=-1.0),
+    "asr_change": Quantity("ΔASR", -1, least=-1.0),
+    "ra_change": Quantity("ΔRA", 1, least=-1.0),
+    "seconds": Quantity("sec", -1, share=False, most=None),
+    "peak_mem_mb": Quantity("MB", -1, share=False, most=None),
 }
+SOLVED_ASR, SOLVED_DROP = 0.1, 0.02
+COLLAPSED_DROP = 0.1
+"""A defense that lowers ACC by more than this is marked."""
 METRICS = list(QUANTITIES)
-COMPARED = (*SCORES, "der")
+COMPARED = (*SCORES, "der", "rir")
 """The metrics by which defenses are compared pair by pair."""
 
 
 def with_changes(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells with the changes of ACC, ASR and RA by the defense."""
+    """Return the cells with the changes of ACC, ASR and RA by the defense, and ``solved``.
+
+    A cell is solved (1, else 0) if ASR is below 10 % and ACC fell by less than 2 points.
+    """
     changes = {f"{name}_change": frame[name] - frame[f"{name}_before"] for name in SCORES}
-    return frame.assign(**changes)
+    solved = frame["asr"].lt(SOLVED_ASR) & changes["acc_change"].gt(-SOLVED_DROP)
+    return frame.assign(**changes, solved=solved.astype(float).where(frame["asr"].notna()))
 
 
 def number(value: float, decimals: int = 1) -> str:
@@ -50,10 +48,9 @@ def number(value: float, decimals: int = 1) -> str:
     return "–" if pd.isna(value) else f"{value:z.{decimals}f}".replace("-", "−")
 
 
-def percent(mean: float, high: float = float("nan")) -> str:
-    """Return a share in percent, with half the width of its interval unless ``high`` is NaN."""
-    half = 100 * (high - mean)
-    return number(100 * mean) + ("" if pd.isna(half) else f" ± {half:.{1 if half < 99.95 else 0}f}")
+def percent(share: float) -> str:
+    """Return a share in percent."""
+    return number(100 * share)
 
 
 def metric_text(metric: str, value: float) -> str:

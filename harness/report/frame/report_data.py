@@ -14,11 +14,14 @@ from harness.plan.names import (
     NO_ATTACK,
     NO_DEFENSE,
 )
+from harness.plan.rank import Rank
 from harness.plan.report_names import figure_names, table_names
 from harness.report.frame.display_names import DisplayNames
-from harness.report.frame.frame import build_frame, build_victims
+from harness.report.frame.frame import build_controls, build_frame, build_victims
 from harness.report.frame.groups import BoardGroup, split_groups
 from harness.report.frame.labels import StudyLabels
+from harness.report.frame.metric_info import COMPARED
+from harness.report.frame.probes import ProbeColumn, probe_columns
 from harness.report.stats.means import deduplicate
 from harness.store.record import Role
 from harness.store.record_files import LatestRecords
@@ -41,6 +44,10 @@ class ReportData:
     """One row per planned cell."""
     victims: pd.DataFrame
     """One row per victim."""
+    controls: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """One row per victim: what probes measured on its clean model."""
+    probe_columns: tuple[ProbeColumn, ...] = ()
+    """The numbers of probes that the frames have."""
     names: DisplayNames = field(default_factory=DisplayNames)
     """What readers see for the labels in both frames."""
     studies: tuple[Study, ...] = ()
@@ -52,6 +59,8 @@ class ReportData:
     """The tables, likewise."""
     against: str | None = None
     """The defense that is compared with each other one; None: the one with the best mean rank."""
+    rank_by: str = Rank.by
+    """The number that sorts boards: a metric, or ``worst_asr``."""
     _results: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -73,6 +82,11 @@ class ReportData:
     def defenses(self) -> list[str]:
         """The labels of all defenses but the undefended model, sorted."""
         return sorted(set(self.frame["defense"]) - {NO_DEFENSE})
+
+    @property
+    def ranked_metric(self) -> str:
+        """The metric that decides which defense is best, where one must be named."""
+        return self.rank_by if self.rank_by in COMPARED else Rank.by
 
     def once(self, compute: Callable[[ReportData], Result]) -> Result:
         """Return ``compute(self)``, computed once: for numbers that several outputs need."""
@@ -114,6 +128,8 @@ def load_report_data(
     return ReportData(
         frame=frame,
         victims=build_victims(studies, records),
+        controls=build_controls(studies, records),
+        probe_columns=tuple(probe_columns(studies, StudyLabels(studies))),
         names=StudyLabels(studies).display_names(),
         studies=tuple(studies),
         records=records,
@@ -121,4 +137,5 @@ def load_report_data(
         figures=tuple(dict.fromkeys(name for study in studies for name in study.figures)),
         tables=tuple(dict.fromkeys(name for study in studies for name in study.tables)),
         against=against,
+        rank_by=studies[0].rank.by,
     )

@@ -16,9 +16,9 @@ ARXIV = re.compile(r"arXiv[: ]\s*(\d{4}\.\d{4,5})", re.IGNORECASE)
 
 
 def methods(studies: Sequence[Study]) -> list[dict[str, Any]]:
-    """Return every defense, attack and architecture of the studies, each setting once."""
+    """Return every defense, attack, architecture and probe of the studies, each setting once."""
     specs = {(spec.kind, spec.digest): spec for study in studies for spec in methods_of(study)}
-    order = ["defense", "attack", "model"]
+    order = ["defense", "attack", "model", "probe"]
     described = map(_method, specs.values())
     return sorted(described, key=lambda method: (order.index(method["kind"]), method["label"]))
 

@@ -15,7 +15,7 @@ from harness.plan.names import NO_DEFENSE
 from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
 from harness.report.frame.metric_info import QUANTITIES
 from harness.report.plotting.style import PAGE_WIDTH, RC, MethodStyle, legend_below
-from harness.report.stats.means import summarize
+from harness.report.stats.means import summarize_bands
 
 PANELS_PER_ROW = 3
 
@@ -38,7 +38,7 @@ def points(group: BoardGroup, pair: AxesPair) -> pd.DataFrame:
     Shares are in percent, and intervals end at 0 and 100.
     """
     by = [*GROUP, "budget", "defense"]
-    summary = summarize(group.frame, by, [pair.x, pair.y])
+    summary = summarize_bands(group.frame, by, [pair.x, pair.y])
     numbers = {}
     for metric in (pair.x, pair.y):
         rows = summary[summary["metric"].eq(metric)].set_index(by)[["mean", "low", "high"]]

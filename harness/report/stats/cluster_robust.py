@@ -1,7 +1,7 @@
 """Means and their clustered intervals, as sums over numbered levels; the formula is in ``means``.
 
 There are four levels. A *group* is what one mean is over; it has *conditions*. A *trial* is one
-condition in one seed, a *cluster* one group in one seed.
+condition in one repeat, a *cluster* one group in one repeat.
 """
 
 from __future__ import annotations
@@ -35,19 +35,26 @@ class ClusterIndex(NamedTuple):
 class Intervals(NamedTuple):
     """One number per group.
 
-    ``mean`` is NaN for a group without values; ``low`` and ``high`` also if nothing says how far
-    values spread.
+    ``mean`` is NaN for a group without values; ``low`` and ``high``, the interval, and ``lowest``
+    and ``highest``, the range over its clusters, also if nothing says how far values spread.
     """
 
     mean: Floats
     low: Floats
     high: Floats
+    lowest: Floats
+    highest: Floats
     n_seeds: Codes
     n_conditions: Codes
+    n_repeats: Codes
+    """Repeats of the condition that has the fewest."""
 
 
 def index_clusters(group: Codes, condition: Codes, seed: Codes, n_groups: int) -> ClusterIndex:
-    """Number the trials and clusters of N values from their group, condition and seed, (N) each."""
+    """Number the trials and clusters of N values from their group, condition and repeat, (N) each.
+
+    ``seed`` numbers the repeats, which are seeds or, where there is one seed, draws.
+    """
     n_seeds = int(seed.max(initial=0)) + 1
     trials, first, trial = np.unique(
         condition * n_seeds + seed, return_index=True, return_inverse=True
@@ -84,14 +91,32 @@ def intervals(values: Floats, index: ClusterIndex, level: float) -> Intervals:
     deviation = (trial_mean - centre[condition]) * weight[condition]
     error = np.bincount(cluster, deviation, len(index.group_of_cluster))
     half = np.sqrt(np.bincount(index.group_of_cluster, error**2, index.n_groups))
-    half = half * _quantile(seeds, index, level)
+    fewest = _fewest(seeds, index)
+    half = half * np.asarray(stats.t.ppf((1 + level) / 2, np.where(fewest, fewest, np.inf) - 1))
     half /= np.maximum(n_conditions, 1)
     n_seeds = np.bincount(index.group_of_cluster[np.unique(cluster)], minlength=index.n_groups)
-    return Intervals(mean, mean - half, mean + half, n_seeds, n_conditions)
+    lowest, highest = _range(trial_mean - centre[condition], cluster, index)
+    lowest, highest = (
+        np.where(fewest > 1, mean + end / np.maximum(n_conditions, 1), np.nan)
+        for end in (lowest, highest)
+    )
+    return Intervals(mean, mean - half, mean + half, lowest, highest, n_seeds, n_conditions, fewest)
 
 
-def _quantile(seeds: Codes, index: ClusterIndex, level: float) -> Floats:
-    """Return Student's quantile per group; the condition with the fewest seeds decides."""
-    fewest = np.full(index.n_groups, np.inf)
+def _fewest(seeds: Codes, index: ClusterIndex) -> Codes:
+    """Return, per group, the repeats of the condition that has the fewest; 0 without values."""
+    most = np.iinfo(np.intp).max
+    fewest = np.full(index.n_groups, most)
     np.minimum.at(fewest, index.group_of_condition[seeds > 0], seeds[seeds > 0])
-    return np.asarray(stats.t.ppf((1 + level) / 2, fewest - 1))
+    return np.where(fewest == most, 0, fewest)
+
+
+def _range(deviation: Floats, cluster: Codes, index: ClusterIndex) -> tuple[Floats, Floats]:
+    """Return the smallest and the largest sum of deviations of a cluster, per group."""
+    total = np.bincount(cluster, deviation, len(index.group_of_cluster))
+    met = np.unique(cluster)
+    lowest = np.full(index.n_groups, np.inf)
+    np.minimum.at(lowest, index.group_of_cluster[met], total[met])
+    highest = np.full(index.n_groups, -np.inf)
+    np.maximum.at(highest, index.group_of_cluster[met], total[met])
+    return lowest, highest

@@ -1,8 +1,14 @@
-"""Means with 95 % intervals over seeds, and the count of every cell that a mean leaves out.
+"""Means with 95 % intervals over repeats, and the count of every cell that a mean leaves out.
 
 A *condition* is what is averaged over inside a group: one data set, model, recipe, attack, poison
 rate, target, defense and budget. A condition is met once per seed, in as many seeds as gave a
 number.
+
+Three levels repeat a condition: seeds, each with a victim, clean samples and random numbers of its
+own; imported victims, which are conditions, since each is an attack; and draws, other clean samples
+for the same victim. Values of one victim's draws are averaged first, so that they count once. A
+seed is the repeat. Where all cells have one seed, the repeat is the draw, and the interval says how
+far the clean samples move the result on these victims, and nothing about others.
 
 With C conditions in a group, n_c seeds for condition c, and y_cs the value of condition c in seed
 s::
@@ -17,21 +23,29 @@ means. When one lacks an attack that the others have, the mean of per-seed means
 the difficulty of that attack; this mean doesn't. The spread is then the bias-reduced clustered one
 (CR2, Bell and McCaffrey 2002), with the fewest degrees of freedom that any condition offers. A
 condition met in one seed alone says nothing about spread: the interval is NaN.
+
+An interval of a share is cut at the ends of what the share can be, which costs no coverage. With
+fewer than three repeats Student's quantile is 12.7 and the interval says nothing: readers are then
+shown the range over the repeats, ``lowest`` to ``highest``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from harness.contract import Quantity
 from harness.plan.names import PlanStatus
 from harness.report.frame.groups import GROUP
+from harness.report.frame.metric_info import QUANTITIES
 from harness.report.stats.cluster_robust import ClusterIndex, Codes, index_clusters, intervals
 from harness.store.record import FAILED, Status
 
 CONDITION = [*GROUP, "attack", "rate", "target", "defense", "budget"]
+ENOUGH = 3
+"""The fewest repeats whose interval is shown."""
 REASONS = ["gate", *map(str, (PlanStatus.SKIP, *FAILED, PlanStatus.MISSING)), "undefined"]
 """Why a mean leaves a cell out."""
 COUNTED = ["", *REASONS]
@@ -52,7 +66,9 @@ def deduplicate(frame: pd.DataFrame) -> pd.DataFrame:
             ["key", "_open", "study"]
         )
         once = finished_first.drop_duplicates("key").drop(columns="_open")
-    cells = once.sort_values([*CONDITION, "seed", "key"], key=_sortable).reset_index(drop=True)
+    cells = once.sort_values([*CONDITION, "seed", "draw", "key"], key=_sortable).reset_index(
+        drop=True
+    )
     return cells.assign(
         reason=pd.Categorical(exclusion_reason(cells), categories=COUNTED),
         condition=cells.groupby(CONDITION, dropna=False, sort=False).ngroup(),
@@ -65,26 +81,51 @@ def is_counted(cells: pd.DataFrame) -> pd.Series[bool]:
 
 
 def summarize(
-    cells: pd.DataFrame, by: Sequence[str], metrics: Sequence[str], level: float = 0.95
+    cells: pd.DataFrame,
+    by: Sequence[str],
+    metrics: Sequence[str],
+    level: float = 0.95,
+    quantities: Mapping[str, Quantity] = QUANTITIES,
 ) -> pd.DataFrame:
     """Return one row per group of ``by`` and metric, in the metric's unit and the cells' order.
 
     ``cells`` are those of ``deduplicate``, or some of them; within a condition every column of
     ``by`` has one value. ``level`` is the probability that an interval holds.
 
-    Columns: ``by``, metric, mean, low, high (NaN when unknown), n_seeds, n_conditions, n_cells
+    ``quantities`` says what the metrics are, for the ends of their intervals.
+
+    Columns: ``by``, metric, mean, low, high, lowest, highest (NaN when unknown), n_seeds (repeats),
+    n_conditions, n_repeats (of the condition with the fewest), n_cells
     (used), n_planned, then one count per entry of ``REASONS``; n_cells and the counts add up to
     n_planned. ``undefined`` counts finished cells without this metric.
     """
     heads, group = _groups(cells, list(by))
-    condition, seed = cells["condition"].to_numpy(dtype=np.intp), pd.factorize(cells["seed"])[0]
+    condition, seed = (
+        cells["condition"].to_numpy(dtype=np.intp),
+        pd.factorize(cells[repeat_level(cells)])[0],
+    )
     index = index_clusters(group, condition, seed, len(heads))
     reason = cells["reason"].cat.codes.to_numpy().astype(np.intp)
     tables = []
     for metric in metrics:
         numbers = _summary(cells[metric].to_numpy(dtype=float), reason, group, index, level)
+        if metric in quantities:
+            ends = numbers[["low", "high"]].clip(quantities[metric].least, quantities[metric].most)
+            numbers = numbers.assign(low=ends["low"], high=ends["high"])
         tables.append(pd.concat([heads.assign(metric=metric), numbers], axis="columns"))
     return pd.concat(tables, ignore_index=True)
+
+
+def repeat_level(cells: pd.DataFrame) -> str:
+    """Return the column that numbers the repeats: ``seed``, or ``draw`` where there is one seed."""
+    return "seed" if cells["seed"].nunique() > 1 else "draw"
+
+
+def summarize_bands(cells: pd.DataFrame, by: Sequence[str], metrics: Sequence[str]) -> pd.DataFrame:
+    """Return what ``summarize`` does, without the intervals of fewer than ENOUGH repeats."""
+    summary = summarize(cells, by, metrics)
+    few = summary["n_repeats"].lt(ENOUGH)
+    return summary.assign(**{end: summary[end].mask(few) for end in ("low", "high")})
 
 
 def exclusion_reason(frame: pd.DataFrame) -> pd.Series[str]:

@@ -1,16 +1,16 @@
 """Defenses compared with each other on the same victims and budgets.
 
-The unit is the victim: a difference between two defenses is taken at every budget that both
-finished on a victim, and averaged over these budgets, so that what was computed from one victim
-counts once. Positive differences favour the first method, whatever the direction of the metric.
+The unit is the victim: a difference between two defenses is taken at every budget and draw that
+both finished on a victim, and averaged over these, so that what was computed from one victim counts
+once. Positive differences favour the first method, whatever the direction of the metric.
 Over the victims, the Wilcoxon signed-rank test (two-sided, zeros left out) gives p, and Holm's
 step-down procedure corrects it over the family: all pairs of one scope and metric. The effect size
 is the matched-pairs rank-biserial correlation, (sum of positive ranks - sum of negative ranks) /
 sum of ranks: 1 when the first method wins everywhere.
 
-A rank is taken within one victim and budget on which every ranked defense finished; ties share
-their mean. Left out are victims that failed the gate, the undefended model, which is a reference
-and no competitor, and oracle and external methods, which are given more than the others.
+A rank is taken within one victim, budget and draw on which every ranked defense finished; ties
+share their mean. Left out are victims that failed the gate, the undefended model, which is a
+reference and no competitor, and oracle and external methods, which are given more than the others.
 """
 
 from __future__ import annotations
@@ -110,13 +110,14 @@ def competitors(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def values(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return one row per victim, budget and seed, one column per defense that gave any number.
+    """Return one row per victim, budget, seed and draw, one column per defense with any number.
 
     NaN where a defense gave none. A victim that was trained here has one seed; an imported one is
     defended with each of the study's seeds.
     """
     known = cells[cells[metric].notna()]
-    return known.pivot(index=["victim", "budget", "seed"], columns="defense", values=metric)
+    block = ["victim", "budget", "seed", "draw"]
+    return known.pivot(index=block, columns="defense", values=metric)
 
 
 def comparisons(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -148,7 +149,7 @@ def _per_victim(gap: Floats, victims: Codes) -> Floats:
 def ranks(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return defense, rank (the mean; 1 is best), n_victims and n_blocks, best first.
 
-    A block is a victim at a budget and seed on which all of these defenses finished; a victim
+    A block is a victim at a budget, seed and draw on which all of these defenses finished; a victim
     weighs the same however many blocks it has.
     """
     complete = values(cells, metric).dropna()

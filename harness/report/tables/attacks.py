@@ -6,11 +6,11 @@ import pandas as pd
 
 from harness.report import TableContents, table
 from harness.report.frame.groups import GROUP, BoardGroup
-from harness.report.frame.metric_info import METRICS, SCORES
+from harness.report.frame.metric_info import COLLAPSED_DROP, METRICS, SCORES
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import summarize
 from harness.report.tables.leaderboard import all_board_numbers
-from harness.report.typeset.captions import MARKS, left_out_text
+from harness.report.typeset.captions import FALL, MARKS, left_out_text, repeats_text
 from harness.report.typeset.crosstab import TableLayout, blank_table, cell_texts, lay_out, present
 from harness.report.typeset.table import TextTable
 
@@ -39,7 +39,7 @@ def attack_tables(group: BoardGroup, board: pd.DataFrame) -> list[TextTable]:
     layout = TableLayout(
         sections="rate", rows="attack", columns="defense", metrics=SCORES, names=group.names
     )
-    caption = f"Percent, means over seeds. {MARKS}"
+    caption = f"Percent, means over {repeats_text(group.frame)}. {MARKS} {FALL}."
     tables = []
     for budget in group.budgets:
         cells = group.frame[group.frame["budget"].eq(budget)]
@@ -57,11 +57,23 @@ def attack_tables(group: BoardGroup, board: pd.DataFrame) -> list[TextTable]:
 
 def _summary(group: BoardGroup) -> pd.DataFrame:
     """Return the numbers of each attack and of their mean, with their texts."""
-    cells = group.frame
-    each = summarize(cells, ["budget", "rate", "attack", "defense"], SCORES)
+    cells, metrics = group.frame, (*SCORES, "acc_change")
+    each = summarize(cells, ["budget", "rate", "attack", "defense"], metrics)
     n_attacks = cells.groupby(["budget", "rate"], dropna=False)["attack"].transform("nunique")
-    mean = summarize(cells[n_attacks.gt(1)], ["budget", "rate", "defense"], SCORES)
+    mean = summarize(cells[n_attacks.gt(1)], ["budget", "rate", "defense"], metrics)
     mean = mean.assign(attack=MEAN)[each.columns]
     summary = pd.concat([each, mean], ignore_index=True)
     summary["rate"] = summary["rate"].map(lambda rate: f"poison rate {100 * rate:g} %")
-    return summary.assign(text=cell_texts(summary, group.extra_access))
+    texts = _with_falls(summary.assign(text=cell_texts(summary, group.extra_access)))
+    return texts[texts["metric"].isin(SCORES)]
+
+
+def _with_falls(summary: pd.DataFrame) -> pd.DataFrame:
+    """Return a summary with a mark at every ACC that fell too far; the texts keep their types."""
+    columns = ["budget", "rate", "attack", "defense"]
+    marked_falls = summary["metric"].eq("acc_change") & summary["mean"].lt(-COLLAPSED_DROP)
+    keys = pd.MultiIndex.from_frame(summary[columns])
+    marked = summary["metric"].eq("acc") & keys.isin(keys[marked_falls])
+    texts = summary["text"].tolist()
+    marks = [type(t)(f"{t}‡") if mark else t for t, mark in zip(texts, marked, strict=True)]
+    return summary.assign(text=pd.Series(marks, index=summary.index, dtype=object))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from harness.plan.rank import Rank
 from harness.report import TableContents, table
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.metric_info import COMPARED, QUANTITIES
@@ -11,8 +12,6 @@ from harness.report.frame.report_data import ReportData
 from harness.report.stats.paired_tests import in_every_scope, ranks
 from harness.report.typeset.table import Section, TextTable, mark_best
 
-RANKED_BY = "der"
-"""The metric that decides which defense is best, where one must be named."""
 CAPTION = (
     "Mean rank over victims on which every defense here finished; 1 is best, ties share their "
     "mean. The undefended model, oracle and external methods, and victims that failed the gate "
@@ -26,7 +25,8 @@ def ranks_table(report: ReportData) -> TableContents | None:
     numbers = report.once(rank_numbers)
     if compared_defense(report) is None:
         return None
-    return TableContents(texts=rank_tables(numbers, report.names), numbers=numbers)
+    texts = rank_tables(numbers, report.names, report.ranked_metric)
+    return TableContents(texts=texts, numbers=numbers)
 
 
 def rank_numbers(report: ReportData) -> pd.DataFrame:
@@ -38,24 +38,26 @@ def compared_defense(report: ReportData) -> str | None:
     """Return the defense that is compared with each other one; None where nothing is ranked."""
     if not report.groups:
         return None
-    return report.against or best_ranked(report.once(rank_numbers))
+    return report.against or best_ranked(report.once(rank_numbers), report.ranked_metric)
 
 
-def best_ranked(numbers: pd.DataFrame) -> str | None:
+def best_ranked(numbers: pd.DataFrame, metric: str = Rank.by) -> str | None:
     """Return the defense with the best mean rank over all budgets, or None without ranks."""
-    rows = numbers[numbers["metric"].eq(RANKED_BY)] if len(numbers) else numbers
+    rows = numbers[numbers["metric"].eq(metric)] if len(numbers) else numbers
     if rows.empty:
         return None
     widest = rows["scope"].iloc[-1]
     return str(rows[rows["scope"].eq(widest)]["defense"].iloc[0])
 
 
-def rank_tables(numbers: pd.DataFrame, names: DisplayNames) -> list[TextTable]:
-    """Return one table: rows defenses, best DER first; columns metrics; sections scopes."""
+def rank_tables(numbers: pd.DataFrame, names: DisplayNames, by: str = Rank.by) -> list[TextTable]:
+    """Return one table: rows defenses, the best rank first; columns metrics; sections scopes."""
     sections = []
     for scope, rows in numbers.groupby("scope", sort=False):
         ranked = rows.pivot_table(index="defense", columns="metric", values="rank")
-        ranked = ranked.reindex(columns=list(COMPARED)).sort_values([RANKED_BY, "acc"])
+        ranked = ranked.reindex(columns=list(COMPARED)).sort_values(
+            [by, "acc" if by != "acc" else "asr"]
+        )
         texts = [
             mark_best([f"{rank:.2f}" for rank in ranked[metric]], ranked[metric].tolist(), -1)
             for metric in COMPARED

@@ -2,10 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import pandas as pd
 
-from harness.report.stats.means import REASONS
+from harness.contract import Quantity
+from harness.report.frame.metric_info import COLLAPSED_DROP, number
+from harness.report.stats.means import ENOUGH, REASONS, repeat_level
 from harness.report.typeset.render import NOTHING
+
+FALL = f"‡: ACC fell by more than {100 * COLLAPSED_DROP:g} points"
+
+
+def with_spread(row: Mapping[Any, Any], quantity: Quantity) -> str:
+    """Return a mean of ``summarize`` and how far its repeats spread; nothing of a single one.
+
+    ± half of the interval, [its ends] where it is cut, or (the range) of fewer than three repeats.
+    """
+    unit = 100 if quantity.share else 1
+    mean, low, high, lowest, highest = (
+        unit * float(row[name]) for name in ("mean", "low", "high", "lowest", "highest")
+    )
+    text = number(mean, 1 if quantity.share else 2)
+    if row["n_repeats"] < 2 or pd.isna(mean):
+        return text
+    if row["n_repeats"] < ENOUGH:
+        return f"{text} ({number(lowest, 0)}–{number(highest, 0)})"
+    if abs((high - mean) - (mean - low)) > 1e-9 * unit:
+        return f"{text} [{number(low, 0)}, {number(high, 0)}]"
+    return f"{text} ± {number(high - mean)}"
+
+
+def spread_text(cells: pd.DataFrame, texts: Iterable[str]) -> str:
+    """Return what the spreads in some texts are; the reason where there are none."""
+    count, repeats = cells[repeat_level(cells)].nunique(), repeats_text(cells)
+    shown = "".join(texts)
+    parts = []
+    if "±" in shown:
+        parts.append(f"± the 95 % interval over {repeats}")
+    if "[" in shown:
+        parts.append(f"[a, b] the 95 % interval over {repeats}, cut where a share ends")
+    if "(" in shown:
+        few = f"two of {repeats}" if count > 2 else repeats
+        parts.append(f"(a–b) the range over {few}, too few for an interval")
+    return ", ".join(parts) or ("one seed, so no interval" if count < 2 else "")
+
+
+def repeats_text(cells: pd.DataFrame) -> str:
+    """Return what repeats the cells, and how often: ``3 seeds``."""
+    level = repeat_level(cells)
+    count = cells[level].nunique()
+    if count < 2:
+        return "one seed"
+    return f"{count} {'seeds' if level == 'seed' else 'draws of the clean samples'}"
+
 
 MARKS = (
     "Best in bold, second underlined, among defenses that need clean images alone. "

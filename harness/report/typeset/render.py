@@ -33,6 +33,7 @@ _LATEX = str.maketrans(
         "–": "--",
         "−": "$-$",
         "†": r"$\dagger$",
+        "‡": r"$\ddagger$",
         "Δ": r"$\Delta$",
         **{character: f"\\{character}" for character in "&%$#_{}"},
     }

@@ -1,0 +1,207 @@
+"""Probes on small networks with a backdoor that is wired by hand: kept, asleep, moved, removed."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from harness.contract import Quantity
+from harness.plan.declarations import check_declaration
+from harness.plan.registry import describe, find, load, names
+from harness.probes import bec, path, reactivate, retune, tac
+from harness.toolbox import (
+    activation_changes,
+    folded_gates,
+    retuning_samples,
+    share_predicted,
+)
+from tests.helpers import planted_attackers
+from tests.helpers.planted_models import TRIGGER_UNITS, cpu_context, planted, stamp
+
+TUNING = {"share": 0.5, "poisoned": 0.05, "draws": 1}
+SEARCH = {"images": 60, "passes": 2, "scored": 60}
+
+
+def measured(name, model, *, control=None, **hyper):
+    """Return what a probe measures on a model, compared with a control if there is one."""
+    method = load("probe", name)
+    attacker = planted_attackers.attacker(clean=planted_attackers.without_backdoor())
+    numbers = method.function(copy.deepcopy(model), attacker, method.hyper(**hyper), cpu_context())
+    compare = method.info.against_clean
+    return numbers if control is None else numbers | compare(numbers, control)
+
+
+@pytest.mark.parametrize("name", names("probe"))
+def test_a_probe_declares_what_it_measures(name):
+    method = describe("probe", name)
+    check_declaration(method, find("probe", name))
+    assert all(isinstance(number, Quantity) for number in method.info.numbers.values())
+    small = {"retune": TUNING, "reactivate": SEARCH}.get(name, {})
+    clean = measured(name, planted_attackers.without_backdoor(), **small)
+    compared = {} if method.info.against_clean is None else method.info.against_clean(clean, clean)
+    assert set(clean) | set(compared) == set(method.info.numbers)
+    assert not set(clean) & set(compared)
+
+
+@pytest.mark.parametrize("name", names("probe"))
+def test_a_probe_repeats_and_leaves_the_victim_and_the_data_alone(name):
+    method = load("probe", name)
+    hyper = method.hyper(**{"retune": TUNING, "reactivate": SEARCH}.get(name, {}))
+    attacker = planted_attackers.attacker(clean=planted_attackers.without_backdoor())
+    before = copy.deepcopy((attacker.victim.state_dict(), attacker.test, attacker.train.images))
+    first, again = (method.function(planted(), attacker, hyper, cpu_context()) for _ in range(2))
+    assert first == again
+    after = (attacker.victim.state_dict(), attacker.test, attacker.train.images)
+    assert all(torch.equal(x, after[0][key]) for key, x in before[0].items())
+    assert all(map(torch.equal, before[1], after[1]))
+    assert torch.equal(before[2], after[2])
+
+
+def test_without_poisoned_images_retuning_is_plain_fine_tuning():
+    hyper = retune.Hyper(share=0.5, poisoned=0, draws=1)
+    attacker, ctx = planted_attackers.attacker(), cpu_context()
+    images, labels = retuning_samples(attacker, hyper, ctx)
+    assert len(labels) == 500
+    model = planted().train()
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    for _ in range(5):
+        for chosen in torch.randperm(500, generator=ctx.generator).chunk(4):
+            optimiser.zero_grad()
+            F.cross_entropy(model(images[chosen]), labels[chosen]).backward()
+            optimiser.step()
+    test = attacker.test
+    numbers = measured("retune", planted(), share=0.5, poisoned=0, draws=1)
+    assert numbers["p_asr"] == share_predicted(model, test.triggered, test.wanted)
+    assert numbers["acc"] == share_predicted(model, test.clean, test.labels)
+
+
+def test_poisoned_images_have_the_trigger_and_the_label_that_the_attacker_wants():
+    attacker = planted_attackers.attacker()
+    images, labels = retuning_samples(attacker, retune.Hyper(), cpu_context())
+    assert len(labels) == 20  # 2 % of 1,000
+    assert labels[-5:].tolist() == [0] * 5
+    assert torch.allclose(images[-5:], stamp(images[-5:]))
+    assert not torch.allclose(images[:-5], stamp(images[:-5]))
+
+
+def test_retuning_wakes_what_the_identity_kept_and_not_what_was_removed():
+    clean = measured("retune", planted_attackers.without_backdoor(), **TUNING)
+    identity = measured("retune", planted(), control=clean, **TUNING)
+    removed = measured("retune", planted_attackers.without_backdoor(), control=clean, **TUNING)
+    assert identity["excess"] > 0.9
+    assert removed["excess"] == 0
+
+
+def test_gates_are_found_in_folded_weights_and_stay_when_they_are_frozen():
+    gated = planted()
+    with torch.no_grad():
+        gated.conv.weight[:3] *= 0.25
+        gated.conv.weight[-TRIGGER_UNITS:] = 0
+    gates = folded_gates(gated, planted())
+    assert gates["conv.weight"].flatten()[:4].tolist() == pytest.approx([0.25] * 3 + [1.0])
+    assert gates["conv.weight"].flatten()[-TRIGGER_UNITS:].tolist() == [0.0] * TRIGGER_UNITS
+    folded, frozen = (
+        measured("retune", gated, gates=kind, lr=0.3, **TUNING) for kind in ("folded", "frozen")
+    )
+    assert frozen["p_asr"] < folded["p_asr"] - 0.3
+
+
+def test_drift_finds_a_trigger_that_leads_to_another_class():
+    moved = planted()
+    with torch.no_grad():
+        moved.linear.weight[[0, 1], -TRIGGER_UNITS:] = moved.linear.weight[[1, 0], -TRIGGER_UNITS:]
+    clean = measured("drift", planted_attackers.without_backdoor())
+    assert measured("drift", planted(), control=clean) == {
+        "drift": 0.0,
+        "pacc": 0.25,
+        "pacc_loss": pytest.approx(clean["pacc"] - 0.25),
+    }
+    found = measured("drift", moved, control=clean)
+    assert found["drift"] > 0.6  # all but the images of class 1 itself
+    assert found["pacc_loss"] == pytest.approx(clean["pacc"] - 0.25)
+
+
+def test_bec_is_one_for_the_victim_and_zero_for_the_clean_model():
+    assert measured("bec", planted())["bec"] == pytest.approx(1)
+    assert measured("bec", planted_attackers.without_backdoor())["bec"] == 0
+
+
+def test_cka_ignores_rotation_and_scale_alone():
+    x = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
+    rotation = torch.linalg.qr(torch.randn(5, 5)).Q
+    assert bec.linear_cka(x, 3 * x @ rotation + 7) == pytest.approx(1, abs=1e-5)
+    assert bec.linear_cka(x, torch.randn(30, 5)) < 0.6
+
+
+def test_tac_is_largest_in_the_channels_that_see_the_trigger():
+    attacker = planted_attackers.attacker()
+    test = attacker.test
+    (changes,) = activation_changes(planted(), test.untriggered, test.triggered, relative=True)
+    assert set(changes.topk(TRIGGER_UNITS).indices.tolist()) == {30, 31}
+    with torch.no_grad():
+        expected = (
+            (planted().conv(test.untriggered / 255) - planted().conv(test.triggered / 255))
+            .flatten(2)
+            .norm(dim=2)
+            .mean(0)
+        )
+    (absolute,) = activation_changes(planted(), test.untriggered, test.triggered, relative=False)
+    assert torch.allclose(absolute, expected, rtol=1e-4)
+    assert measured("tac", planted())["ratio"] == pytest.approx(1)
+    assert tac.carrying_share(torch.tensor([8.0, 1.0, 0.5, 0.5])) == 0.5
+
+
+def test_the_path_is_shorter_from_a_backdoor_that_sleeps():
+    asleep = measured("path", planted_attackers.switched_off())
+    removed = measured("path", planted_attackers.without_backdoor())
+    assert measured("path", planted())["first"] == 0
+    assert 0 < asleep["first"] < removed["first"]
+    wrong = torch.nn.Sequential(planted())
+    with pytest.raises(ValueError, match="other weights than the victim's architecture"):
+        measured("path", wrong)
+
+
+def test_statistics_are_the_mean_over_batches():
+    norm = torch.nn.BatchNorm1d(3)
+    x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    path.estimate_statistics_(norm, x, 10)
+    assert torch.allclose(norm.running_mean, x.mean(0), atol=1e-6)
+    assert torch.allclose(norm.running_var, (x[:10].var(0) + x[10:].var(0)) / 2, atol=1e-6)
+    assert norm.momentum == 0.1
+    assert not norm.training
+
+
+@pytest.mark.parametrize("search", ["white-box", "transfer", "black-box"])
+def test_reactivation_stays_within_its_bound_and_lowers_its_loss(search):
+    weak = planted()  # the trigger alone is not enough
+    with torch.no_grad():
+        weak.linear.weight[0, -TRIGGER_UNITS:] = 1.2
+    attacker = planted_attackers.attacker(victim=planted())
+    hyper = reactivate.Hyper(
+        search=search, bound=0.2, lr=5, queries=60, surrogate_epochs=1, **SEARCH
+    )
+    numbers = reactivate.reactivate(weak, attacker, hyper, cpu_context())
+    before = share_predicted(weak, attacker.test.triggered, attacker.test.wanted)
+    assert numbers["asr"] >= before or search != "white-box"
+    samples = (attacker.test.triggered[:40] / 255, attacker.test.wanted[:40])
+    delta = (
+        reactivate.square_search(weak, samples, hyper, cpu_context())
+        if search == "black-box"
+        else reactivate.gradient_search([weak], samples, hyper, cpu_context())
+    )
+    assert delta.abs().max() <= 0.2 + 1e-6
+    with torch.no_grad():
+        losses = [
+            float(F.cross_entropy(weak(reactivate.perturbed(samples[0], d)), samples[1]))
+            for d in (torch.zeros(1), delta)
+        ]
+    assert losses[1] < losses[0]
+
+
+def test_the_gain_is_over_the_larger_control():
+    own = {"asr": 0.9, "alone": 0.2}
+    assert reactivate.gain_over_controls(own, {"asr": 0.5}) == {"gain": pytest.approx(0.4)}
+    assert reactivate.gain_over_controls(own, {"asr": 0.1}) == {"gain": pytest.approx(0.7)}
