@@ -1,10 +1,10 @@
-# Each with all of its own set-up: make quickstart, make test, make bench.
+# Each with all of its own set-up: make quickstart, make test, make bench, make gpu.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: quickstart test bench lint clean
+.PHONY: quickstart test bench gpu lint clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -20,6 +20,9 @@ test: lint
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks
+
+gpu: $(STAMP)
+	$(BIN)/python -m tests.gpu
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
