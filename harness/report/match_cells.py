@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from msgspec import to_builtins
 
+from harness.errors import UserError
 from harness.plan.keys import canonical, digest
 from harness.report.frame.frame import MEASURED, NAN
 from harness.store.record import (
@@ -21,6 +22,8 @@ from harness.store.record import (
 )
 from harness.store.record_files import LatestRecords
 
+LABELS = 5
+"""The fewest parts of a cell's name."""
 Versions = dict[str, set[str]]
 
 
@@ -73,7 +76,10 @@ def comparison_key(cell: CellSpec, victim: VictimSpec) -> str:
 def _row(record: CellRecord, victim: VictimRecord) -> dict[str, Any]:
     """Return one cell; labels are parts of the record's name, with digests to make them unique."""
     spec, measured = victim.spec, numbers(record.result)
-    data, model, attack, *_, defense, budget = record.name.split(" / ")
+    labels = record.name.split(" / ")
+    if len(labels) < LABELS:
+        raise UserError(f"record {record.key}: {record.name[:80]!r} is not the name of a cell")
+    data, model, attack, *_, defense, budget = labels
     setting = [
         spec.data,
         _without_version(spec.model),

@@ -107,7 +107,7 @@ def _is_closed(path: Path) -> bool:
         return time.time() - path.stat().st_mtime > IDLE
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError, ValueError):
         return True
     except PermissionError:
         return False

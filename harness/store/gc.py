@@ -50,7 +50,7 @@ def find_garbage(store: Store, data_cache: Path, needed: Needed | None = None) -
 def delete_garbage(garbage: list[Garbage]) -> None:
     """Delete what ``find_garbage`` found."""
     for item in garbage:
-        if item.path.is_dir():
+        if item.path.is_dir() and not item.path.is_symlink():
             shutil.rmtree(item.path)
         else:
             item.path.unlink(missing_ok=True)
@@ -68,7 +68,7 @@ def _artifacts(store: Store, needed: Needed | None) -> Iterator[Garbage]:
     keys = [key for key in latest if needed is None or key in needed.keys]
     kept = {name for key in keys for name in latest.artifacts(key).values()}
     kinds = _kinds(latest)
-    for path in sorted(store.artifacts_folder.glob("*/[!.]*")):
+    for path in store.artifact_files():
         if path.name not in kept:
             yield from _old(kinds.get(path.name, "unreferenced"), [path])
 
@@ -95,6 +95,5 @@ def _old(kind: str, paths: Iterable[Path]) -> Iterator[Garbage]:
 
 
 def _size(path: Path) -> int:
-    if not path.is_dir():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    files = path.rglob("*") if path.is_dir() and not path.is_symlink() else [path]
+    return sum(file.lstat().st_size for file in files)

@@ -34,8 +34,7 @@ def merge(into: Store, other: Store, *, mixed: bool = False) -> MergeResult:
         raise UserError(f"{other.folder}: no store with records")
     if not mixed:
         _check_versions(into, other)
-    artifacts = [path for path in other.artifacts_folder.glob("*/*") if path.name[0] != "."]
-    missing = [path for path in artifacts if not into.path_of(path.name).exists()]
+    missing = [path for path in other.artifact_files() if not into.path_of(path.name).exists()]
     for path in missing:
         other.get(path.name)  # raises where it is damaged
         _copy(path, into.path_of(path.name))

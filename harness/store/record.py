@@ -9,12 +9,14 @@ fields that this version does not know are ignored. ``defuse schema record`` pri
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 SCHEMA = 1
 """Version of the layout: raised when a reader of the previous one would misread a record."""
@@ -44,6 +46,16 @@ class Status(StrEnum):
 FAILED = tuple(status for status in Status if status.failed)
 """Every status but ok."""
 
+
+Fraction = Annotated[float, Meta(ge=0, le=1)]
+"""A fraction in [0, 1]."""
+Number = Annotated[float, Meta(ge=-1e12, le=1e12)]
+"""A measured number, of a size that can be summed and drawn."""
+Seconds = Annotated[float, Meta(ge=0, le=1e10)]
+"""A time, below 300 years."""
+ARTIFACT = re.compile(r"^[0-9a-f]{32}\.safetensors(\.gz)?$")
+ArtifactName = Annotated[str, Meta(pattern=ARTIFACT.pattern)]
+"""The name of an artifact in the store: a digest, so that it is no path out of it."""
 
 LONGEST_TEXT = 20_000
 """The most characters of a text that a method wrote, such as an error's; the middle is cut."""
@@ -162,20 +174,20 @@ class Source(_Object, frozen=True):
 class ReportedScores(_Object, frozen=True):
     """Scores in [0, 1] in the files of an imported victim; absent where they have none."""
 
-    acc: float | None = None
+    acc: Fraction | None = None
     """Accuracy on clean test images."""
-    asr: float | None = None
+    asr: Fraction | None = None
     """Attack success rate."""
-    ra: float | None = None
+    ra: Fraction | None = None
     """Robust accuracy."""
-    cross: float | None = None
+    cross: Fraction | None = None
     """Accuracy on the cross test set."""
 
 
 class CrossTest(_Object, frozen=True):
     """Test images with another trigger than the victim's (BackdoorBench's cross test set)."""
 
-    acc: float
+    acc: Fraction
     """Accuracy on them, against their true labels."""
     images: int
     """How many there are."""
@@ -184,17 +196,17 @@ class CrossTest(_Object, frozen=True):
 class VictimArtifacts(_Object, frozen=True):
     """Names of a victim's files in the store."""
 
-    model: str
+    model: ArtifactName
     """State dict of the trained model."""
-    trigger: str
+    trigger: ArtifactName
     """State of the trigger function."""
-    predictions: str
+    predictions: ArtifactName
     """Predicted classes and true labels of the clean and the triggered test images, uint16."""
-    samples: str
+    samples: ArtifactName
     """A few test images with and without the trigger, uint8 (n, C, H, W), and their labels."""
-    poison: str | None = None
+    poison: ArtifactName | None = None
     """Indices of the poisoned training samples, int64; absent where they are unknown."""
-    triggered: str | None = None
+    triggered: ArtifactName | None = None
     """Triggered test images, uint8 (n, C, H, W), where no trigger function can make them."""
 
 
@@ -217,17 +229,17 @@ class VictimResult(_Object, frozen=True, kw_only=True):
     """Scores that the imported files report."""
     cross: CrossTest | None = None
     """Result on the cross test set of the imported files."""
-    acc: float
+    acc: Fraction
     """Accuracy on clean test images."""
-    asr: float
+    asr: Fraction
     """Attack success rate on triggered test images whose true class is not the target."""
-    ra: float
+    ra: Fraction
     """Robust accuracy: triggered test images classified as their true class."""
-    psnr: float | None
+    psnr: Number | None
     """Peak signal-to-noise ratio of triggered test images in dB; null where no pixel differs."""
-    ssim: float
+    ssim: Number
     """Structural similarity of clean and triggered test images, mean."""
-    linf: float
+    linf: Number
     """Largest change of a pixel in 8-bit steps, mean over triggered test images."""
     artifacts: VictimArtifacts
     """Its files in the store."""
@@ -266,64 +278,64 @@ class CellSpec(_Object, frozen=True):
 class TriggerScores(_Object, frozen=True):
     """Scores of a model under another victim's trigger, fractions in [0, 1]."""
 
-    asr: float
+    asr: Fraction
     """Attack success rate."""
-    ra: float
+    ra: Fraction
     """Robust accuracy."""
 
 
 class Companion(_Object, frozen=True):
     """Scores of a network that a defense returned beside the defended model, in [0, 1]."""
 
-    acc: float
+    acc: Fraction
     """Accuracy on clean test images."""
-    asr: float
+    asr: Fraction
     """Attack success rate."""
-    ra: float
+    ra: Fraction
     """Robust accuracy."""
-    auroc: float
+    auroc: Fraction
     """AUROC of its disagreement with the defended model as a detector of triggered images."""
-    auroc_victim: float
+    auroc_victim: Fraction
     """AUROC of its agreement with the victim as a detector of triggered images."""
 
 
 class CellArtifacts(_Object, frozen=True):
     """Names of a cell's files in the store."""
 
-    predictions: str
+    predictions: ArtifactName
     """Classes that the defended model predicts on clean and triggered test images, uint16."""
-    model: str | None = None
+    model: ArtifactName | None = None
     """State dict of the defended model, where the study keeps it."""
-    method: str | None = None
+    method: ArtifactName | None = None
     """Arrays that the defense keeps, such as masks."""
 
 
 class CellResult(_Object, frozen=True, kw_only=True):
     """What a defense did to its victim; accuracies and rates are fractions in [0, 1]."""
 
-    acc: float
+    acc: Fraction
     """Accuracy of the defended model on clean test images."""
-    asr: float
+    asr: Fraction
     """Its attack success rate."""
-    ra: float
+    ra: Fraction
     """Its robust accuracy."""
-    der: float
+    der: Fraction
     """Defense effectiveness rating; 0.5 is no change, higher is better."""
-    rir: float
+    rir: Fraction
     """Robust improvement rate; 0.5 is no change, higher is better."""
-    arr: float
+    arr: Number
     """How far ACC is below the victim's ACC, relative to it; lower is better."""
-    rdr: float
+    rdr: Number
     """How far RA is below the victim's ACC, relative to it; lower is better."""
-    acc_before: float
+    acc_before: Fraction
     """The victim's ACC."""
-    asr_before: float
+    asr_before: Fraction
     """The victim's ASR."""
-    ra_before: float
+    ra_before: Fraction
     """The victim's RA."""
     notes: dict[str, Any] = {}
     """Facts that the defense adds, such as the commit of an external script; JSON values."""
-    changed: float | None = None
+    changed: Fraction | None = None
     """Fraction of clean test images whose predicted class changed."""
     triggers: dict[str, TriggerScores]
     """Scores of a clean model under the triggers of attacks, by the attack's label."""
@@ -331,11 +343,11 @@ class CellResult(_Object, frozen=True, kw_only=True):
     """Scores of further networks that the defense returned, by name."""
     artifacts: CellArtifacts
     """Its files in the store."""
-    seconds: float
+    seconds: Seconds
     """Time of the defense alone, in seconds."""
     cohort: int | None = None
     """Only in old records, where it is 1."""
-    peak_mem_mb: float | None = None
+    peak_mem_mb: Number | None = None
     """Peak memory in MiB: allocated on a GPU, on a CPU the process's resident set; absent for an
     external script."""
     n_clean: int
@@ -362,14 +374,14 @@ class PreparedSpec(_Object, frozen=True):
 class PreparedArtifacts(_Object, frozen=True):
     """Names of a prepared state's files in the store."""
 
-    byproduct: str
+    byproduct: ArtifactName
     """The arrays that the attack prepared."""
 
 
 class PreparedResult(_Object, frozen=True):
     """What an attack prepared."""
 
-    seconds: float
+    seconds: Seconds
     """Time of the preparation, in seconds."""
     artifacts: PreparedArtifacts
     """Its files in the store."""
@@ -401,7 +413,7 @@ class ProbeResult(_Object, frozen=True, kw_only=True):
     """What the probe changed in its process, if anything."""
     repeated: bool = False
     """Whether the defense was run again to get the model, because it was not kept."""
-    seconds: float
+    seconds: Seconds
     """Time of the probe alone, in seconds."""
 
 
@@ -462,7 +474,7 @@ class _TaskRecord(_Record, Generic[Spec, Result], frozen=True, kw_only=True):
     """Everything that decides the result."""
     result: Result | None = None
     """Present where the status is ok."""
-    wall_seconds: float
+    wall_seconds: Seconds
     """Time of the task from start to end, in seconds; 0 where it never ran."""
     environment: Environment | None = None
     """Absent where the task did not end by itself."""
@@ -471,6 +483,12 @@ class _TaskRecord(_Record, Generic[Spec, Result], frozen=True, kw_only=True):
     traceback: str = ""
     """Python traceback of an exception."""
     spec_class: ClassVar[Any]
+
+    def __post_init__(self) -> None:
+        if self.schema > SCHEMA:
+            raise ValueError(f"schema {self.schema}, but this version reads up to {SCHEMA}")
+        if self.status is Status.OK and self.result is None:
+            raise ValueError("status ok, but no result")
 
     @classmethod
     def ok(cls, planned: Planned, result: Result, run: Run) -> Self:

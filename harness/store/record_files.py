@@ -1,36 +1,44 @@
 """Record files: JSON lines, one file per writer, and the parquet files that they are packed into.
 
 A line ends with the record's scalars, most of its bytes, so that they are cut off without being
-parsed. Of every line only the head is decoded (key, kind, status, finished), the rest on demand.
-An incomplete last line, left by a writer that was killed, is skipped.
+parsed. Every line is checked against the record's type when it is read, and decoded for good on
+demand. An incomplete last line, left by a writer that was killed, is skipped; any other damage is
+for the user to fix, because the results that it hides would be computed again without a word.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from harness.errors import UserError
-from harness.store.record import CellRecord, ProbeRecord, Record, Status, VictimRecord, to_json
+from harness.store.record import (
+    SCHEMA,
+    CellRecord,
+    ProbeRecord,
+    Record,
+    Status,
+    VictimRecord,
+    to_json,
+)
 
 GROUP = 4096
 """Records of a parquet file that are in memory at a time."""
+SHOWN = 5
+"""Damaged lines of a file that a message names."""
+BROKEN = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""The exceptions that decoding a broken line can raise."""
+REMEDY = {
+    ".jsonl": "; restore the line, or delete it, and a run computes its result again",
+    ".parquet": "; copy the file again, or move it away, and a run computes its results again",
+}
+"""What a user can do, by the kind of file."""
 _SCALARS = b', "scalars": '
-
-
-class _Head(msgspec.Struct):
-    """What of a line is decoded at once."""
-
-    key: str
-    kind: str
-    status: Status
-    finished: str
-    scalars: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Artifacts(msgspec.Struct):
@@ -41,8 +49,14 @@ class _Result(msgspec.Struct):
     result: _Artifacts | None = None
 
 
-_HEAD = msgspec.json.Decoder(_Head)
+class _Layout(msgspec.Struct):
+    schema: int = SCHEMA
+
+
+Kind = TypeVar("Kind", VictimRecord, CellRecord, ProbeRecord)
+
 _RECORD: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
+_LOG = msgspec.json.Decoder(list[dict[str, float]])
 _RESULT = msgspec.json.Decoder(_Result)
 
 
@@ -75,7 +89,7 @@ class RecordLine(NamedTuple):
 
     def encoded(self) -> bytes:
         """Return the line of a record file, without its newline."""
-        return self.text[:-1] + _SCALARS + self.scalars + b"}"
+        return _joined(self.text, self.scalars)
 
 
 def to_line(record: Record) -> RecordLine:
@@ -90,55 +104,130 @@ def to_line(record: Record) -> RecordLine:
     return RecordLine(record.key, values["kind"], record.status, record.finished, text, scalars)
 
 
-def parse_line(line: bytes) -> RecordLine:
-    """Return the line of a record file.
+def parse_line(line: bytes, *, scalars: bool = True) -> RecordLine:
+    """Return the line of a record file; ``scalars`` tells whether they are checked and kept.
 
     Raises:
         msgspec.MsgspecError: not a record.
     """
-    head = _HEAD.decode(line)
-    scalars = bytes(head.scalars)
-    end = _SCALARS + scalars + b"}"
-    if line.endswith(end):
-        text = line.removesuffix(end) + b"}"
-    else:  # fields in another order
-        rest = json.loads(line)
-        rest.pop("scalars", None)
-        text = json.dumps(rest).encode()
-    return RecordLine(head.key, head.kind, head.status, head.finished, text, scalars)
+    text, log = _parted(line)
+    record = _RECORD.decode(text)
+    if scalars:
+        _LOG.decode(log)
+    kept = log if scalars else b"[]"
+    return RecordLine(record.key, record.kind, record.status, record.finished, text, kept)
+
+
+def _parted(line: bytes) -> tuple[bytes, bytes]:
+    """Return a line without its scalars, and its scalars.
+
+    Where they are the line's end, as they are written, they are found without being parsed.
+
+    Raises:
+        msgspec.MsgspecError: not a JSON object.
+    """
+    end = line.find(_SCALARS)
+    start = end + len(_SCALARS)
+    if line.startswith(b"[", start) and line.find(b"]", start) == len(line) - len(b"]}"):
+        return line[:end] + b"}", line[start:-1]
+    values = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+    log = bytes(values.pop("scalars", b"[]"))
+    fields = (json.dumps(name).encode() + b": " + bytes(x) for name, x in values.items())
+    return b"{" + b", ".join(fields) + b"}", log
 
 
 def read_lines(path: Path, *, scalars: bool = True) -> Iterator[RecordLine]:
-    """Yield every complete line of a record file, JSON lines or parquet.
+    """Yield every complete line of a record file, JSON lines or parquet; then raise its faults.
 
-    ``scalars``: whether they are read from a parquet file.
+    ``scalars``: whether they are read.
 
     Raises:
         FileNotFoundError: the file is gone.
-        UserError: a line that is broken without being its file's last.
+        UserError: it can't be read, or a line is no record; all others have been yielded.
     """
-    if path.suffix == ".parquet":
-        yield from _read_packed(path, scalars)
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.endswith(b"\n"):
-                return  # its writer was killed while writing it
-            try:
-                yield parse_line(line[:-1])
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise UserError(f"{path}:{number}: not a record: {error}") from error
+    faults: list[str] = []
+    for where, line in _numbered_lines(path, scalars):
+        try:
+            yield parse_line(line, scalars=scalars)
+        except BROKEN as error:
+            faults.append(f"{path}:{where}: {_fault(line, error)}{REMEDY[path.suffix]}")
+    if faults:
+        more = [f"{path}: and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
+        raise UserError("\n".join([*faults[:SHOWN], *more]))
 
 
-def _read_packed(path: Path, scalars: bool) -> Iterator[RecordLine]:
+def _fault(line: bytes, error: Exception) -> str:
+    """Return why a line is no record of this version."""
+    try:
+        schema = msgspec.json.decode(line, type=_Layout).schema
+    except BROKEN:
+        schema = SCHEMA
+    if schema > SCHEMA:
+        return f"a record of a later version (schema {schema}, not {SCHEMA}): update Defuse"
+    return f"not a record: {str(error)[:200]}"
+
+
+def _numbered_lines(path: Path, scalars: bool) -> Iterator[tuple[int, bytes]]:
+    """Yield the number and the text of every line, one that its writer has not finished left out.
+
+    Raises:
+        FileNotFoundError: the file is gone.
+        UserError: it can't be read.
+    """
+    check_regular(path)
+    try:
+        if path.suffix == ".parquet":
+            yield from _packed_lines(path, scalars)
+            return
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if line.endswith(b"\n") or _is_json(line):
+                    yield number, line.removesuffix(b"\n")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+
+
+def _packed_lines(path: Path, scalars: bool) -> Iterator[tuple[int, bytes]]:
+    import pyarrow
     import pyarrow.parquet
 
-    names = list(RecordLine._fields if scalars else RecordLine._fields[:-1])
-    with pyarrow.parquet.ParquetFile(path) as file:
-        for batch in file.iter_batches(GROUP, columns=names):
-            columns = {name: batch.column(name).to_pylist() for name in names}
-            columns["status"] = map(Status, columns["status"])
-            yield from map(RecordLine, *columns.values())
+    columns, numbers = ["text", "scalars"] if scalars else ["text"], count(1)
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(GROUP, columns=columns):
+                kept = [batch.column(name).cast(pyarrow.binary()).to_pylist() for name in columns]
+                for number, text, *log in zip(numbers, *kept, strict=False):
+                    yield number, _joined(text or b"", log[0] or b"" if log else b"[]")
+    except (pyarrow.ArrowException, KeyError, OSError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise UserError(f"{path}: damaged ({reason}){REMEDY[path.suffix]}") from error
+
+
+def _joined(text: bytes, scalars: bytes) -> bytes:
+    return text[:-1] + _SCALARS + scalars + b"}"
+
+
+def _is_json(line: bytes) -> bool:
+    """Tell whether a last line without its newline is whole nevertheless."""
+    try:
+        msgspec.json.decode(line)
+    except BROKEN:
+        return False
+    return True
+
+
+def check_regular(path: Path) -> None:
+    """Check that a path is a file that can be read to its end.
+
+    Raises:
+        FileNotFoundError: there is nothing.
+        UserError: it is a folder, a pipe, or a link to nothing or to itself.
+    """
+    if not path.is_file():
+        path.lstat()
+        raise UserError(f"{path}: not a file but a folder, a pipe or a dead link; move it away")
 
 
 def write_packed(lines: Iterable[RecordLine], path: Path) -> int:
@@ -193,21 +282,21 @@ class LatestRecords(Mapping[str, Record]):
 
     def victim(self, key: str) -> VictimRecord | None:
         """Return the record of a victim; None when it has none."""
-        record = self.get(key)
-        assert record is None or isinstance(record, VictimRecord)
-        return record
+        return self._of_kind(VictimRecord, key)
 
     def cell(self, key: str) -> CellRecord | None:
         """Return the record of a cell; None when it has none."""
+        return self._of_kind(CellRecord, key)
+
+    def _of_kind(self, kind: type[Kind], key: str) -> Kind | None:
         record = self.get(key)
-        assert record is None or isinstance(record, CellRecord)
+        if record is not None and not isinstance(record, kind):
+            raise UserError(f"record {key}: of a {record.kind}, where one of a {kind.kind} belongs")
         return record
 
     def probe(self, key: str) -> ProbeRecord | None:
         """Return the record of a probe; None when it has none."""
-        record = self.get(key)
-        assert record is None or isinstance(record, ProbeRecord)
-        return record
+        return self._of_kind(ProbeRecord, key)
 
     def line(self, key: str) -> RecordLine | None:
         """Return a key's record as it is on disk; None when it has none."""

@@ -13,18 +13,27 @@ import hashlib
 import os
 import socket
 import uuid
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
 import safetensors.numpy
 
 from harness.errors import UserError
-from harness.store.record import Record, artifact_names
-from harness.store.record_files import LatestRecords, RecordLine, read_lines, to_line
+from harness.store.record import ARTIFACT, Record, artifact_names
+from harness.store.record_files import (
+    LatestRecords,
+    RecordLine,
+    check_regular,
+    read_lines,
+    to_line,
+)
 
+RESTORE = "; copy it from where it is whole, or make it again with defuse run --mode force"
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
@@ -69,8 +78,17 @@ class Store:
         return self._own
 
     def record_files(self) -> list[Path]:
-        """Return all record files, sorted by name."""
-        found = self.records_folder.glob("*")
+        """Return all record files, sorted by name.
+
+        Raises:
+            UserError: there is something else than a folder.
+        """
+        try:
+            found = list(self.records_folder.iterdir())
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UserError(f"{self.records_folder}: no folder of records: {error}") from error
         return sorted(
             path for path in found if path.suffix in {".jsonl", ".parquet"} and path.name[0] != "."
         )
@@ -82,9 +100,10 @@ class Store:
         into.
 
         Raises:
-            UserError: a broken line that is not the last of its file.
+            UserError: files or lines that are damaged, all of them; the others have been yielded.
         """
         read: set[Path] = set()
+        faults: list[str] = []
         while fresh := [path for path in self.record_files() if path not in read]:
             for path in fresh:
                 read.add(path)
@@ -92,6 +111,10 @@ class Store:
                     yield from read_lines(path, scalars=scalars)
                 except FileNotFoundError:
                     continue
+                except UserError as error:
+                    faults.append(str(error))
+        if faults:
+            raise UserError("\n".join(faults))
 
     def records(self) -> Iterator[Record]:
         """Yield every record, decoded, file by file; raises what ``lines`` raises."""
@@ -133,17 +156,26 @@ class Store:
         """
         path = self.path_of(name)
         try:
+            check_regular(path)
             data = path.read_bytes()
             data = gzip.decompress(data) if name.endswith(".gz") else data
-        except (OSError, EOFError) as error:
-            raise UserError(f"{path}: cannot be read: {error}") from error
+        except (OSError, EOFError, zlib.error) as error:
+            raise UserError(f"{path}: cannot be read: {error}{RESTORE}") from error
         if not name.startswith(hashlib.sha256(data).hexdigest()[:32]):
-            raise UserError(f"{path}: damaged: its content is not what its name says; delete it")
-        return safetensors.numpy.load(data)
+            raise UserError(f"{path}: damaged: its content is not what its name says{RESTORE}")
+        try:
+            return safetensors.numpy.load(data)
+        except (safetensors.SafetensorError, KeyError, ValueError) as error:
+            raise UserError(f"{path}: not an artifact: {error}{RESTORE}") from error
 
     def has_artifacts(self, record: Record) -> bool:
         """Tell whether every artifact that a record names is in the store."""
         return all(self.path_of(name).exists() for name in artifact_names(record).values())
+
+    def artifact_files(self) -> list[Path]:
+        """Return all artifacts, sorted by name; other files among them are left out."""
+        found = self.artifacts_folder.glob("*/*")
+        return sorted(path for path in found if ARTIFACT.match(path.name))
 
     def path_of(self, name: str) -> Path:
         """Return the path of an artifact, whether it exists or not."""

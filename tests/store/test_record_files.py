@@ -75,6 +75,63 @@ def test_an_unfinished_last_line_is_left_out_and_a_broken_one_is_told(tmp_path):
         list(store.lines())
 
 
+def test_a_whole_last_line_counts_without_its_end(tmp_path):
+    store = Store(tmp_path)
+    store.append(cell())
+    path = store.record_files()[0]
+    path.write_bytes(path.read_bytes().rstrip())
+    assert [line.key for line in store.lines()] == ["a"]
+
+
+def test_all_damaged_lines_are_named_at_once(tmp_path):
+    store = Store(tmp_path)
+    store.append(cell())
+    first = store.record_files()[0]
+    first.write_bytes(b"{oh\n" * 7 + first.read_bytes())
+    (tmp_path / "records" / "z.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError) as caught:
+        store.latest()
+    lines = str(caught.value).splitlines()
+    assert [line.partition(": ")[0] for line in lines[:5]] == [f"{first}:{i}" for i in range(1, 6)]
+    assert "delete it, and a run computes its result again" in lines[0]
+    assert lines[5] == f"{first}: and 2 more"
+    assert lines[6].startswith(f"{tmp_path / 'records' / 'z.parquet'}: damaged (")
+    assert len(lines) == 7
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        (b'"schema": 1', b'"schema": 99', "a record of a later version"),
+        (b'"schema": 1', b'"schema": 99, "spec": 5', "a record of a later version"),
+        (b'"acc": 0.9', b'"acc": NaN', "not a record: JSON is malformed"),
+        (b'"acc": 0.9', b'"acc": 1e999', "Number out of range"),
+        (b'"acc": 0.9', b'"acc": 7', "<= 1.0"),
+        (b'"seconds": 1.0', b'"seconds": 1e300', "<= 10000000000.0"),
+        (b"1" * 32, b"/etc/passwd", "matching regex"),
+        (b"1" * 32, b"../../../x", "matching regex"),
+        (b'"result": ', b'"outcome": ', "status ok, but no result"),
+        (b'"loss": 1.5', b'"loss": "x"', "Expected `float`, got `str`"),
+        (b'"name": "', b'"name": "\\ud800', "surrogate"),
+        (b'"name": ', b'"z": ' + b"[" * 5000 + b"]" * 5000 + b', "name": ', "recursion"),
+    ],
+)
+def test_no_damaged_record_is_taken(tmp_path, old, new, fault):
+    store = Store(tmp_path)
+    store.append(cell())
+    path = store.record_files()[0]
+    assert old in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(old, new, 1))
+    with pytest.raises(UserError, match=rf"\.jsonl:1: .*{fault}"):
+        list(store.lines())
+
+
+def test_a_record_of_the_other_kind_is_refused():
+    latest = LatestRecords([to_line(cell())])
+    with pytest.raises(UserError, match="record a: of a cell, where one of a victim belongs"):
+        latest.victim("a")
+
+
 def test_the_newest_record_of_a_key_counts():
     lines = [to_line(cell(finished=f"2026-01-0{day}", wall_seconds=day)) for day in (2, 3, 1)]
     latest = LatestRecords(lines)

@@ -79,10 +79,20 @@ def _masked_cells(cells: pd.DataFrame, report: ReportData) -> list[MaskedCell]:
     masked = []
     for _, rows in cells.groupby("attack"):
         cell = rows.iloc[0].to_dict()
-        gates = report.artifact(str(cell["key"]), "method") or {}
+        gates = _gates(report.artifact(str(cell["key"]), "method") or {})
         if any(name.startswith("mask.") for name in gates):
             masked.append(MaskedCell(cell, gates))
     return masked
+
+
+def _gates(arrays: Arrays) -> Arrays:
+    """Return the gates of a method's arrays: those of a layer's mask, and others of its size."""
+    sizes = {name: x.size for name, x in arrays.items() if name.startswith("mask.") and x.size}
+    return {
+        name: x
+        for name, x in arrays.items()
+        if x.size == sizes.get(f"mask.{name.partition('.')[2]}")
+    }
 
 
 def layers(gates: Arrays, kind: str) -> dict[str, np.ndarray[Any, Any]]:

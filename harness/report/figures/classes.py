@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from harness.errors import UserError
 from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import GROUP, BoardGroup
@@ -71,8 +72,11 @@ def _cell_rows(
     """Return one cell's ASR per true class; nothing if predictions or true labels were not kept."""
     if labels is None or predictions is None or "truth_triggered" not in labels:
         return []
-    truth = labels["truth_triggered"].astype(int)
-    hits = np.bincount(truth, predictions["triggered"] == labels["truth_wanted"])
+    truth, wanted = labels["truth_triggered"].astype(int), labels.get("truth_wanted")
+    predicted = predictions.get("triggered")
+    if wanted is None or predicted is None or not truth.shape == wanted.shape == predicted.shape:
+        raise UserError(f"cell {cell['key']}: its predictions are not of its victim's test images")
+    hits = np.bincount(truth, predicted == wanted)
     sizes = np.bincount(truth)
     keys = {name: cell[name] for name in KEYS}
     return [{**keys, "class": int(c), "asr": hits[c] / sizes[c]} for c in np.flatnonzero(sizes)]

@@ -30,6 +30,8 @@ from harness.store.store import Arrays, Store
 if TYPE_CHECKING:
     from harness.plan.study import Study
 
+AXES: dict[Role, dict[str, int]] = {"samples": {"clean": 4, "triggered": 4}}
+"""The arrays of an artifact that figures read, and how many axes each has."""
 LARGE = 10_000
 """With more cells than this, the page holds no records (a browser could not open it), and a second
 process saves the figures."""
@@ -99,12 +101,21 @@ class ReportData:
         """Return an artifact of a record; None without such a record, or if it keeps none.
 
         Raises:
-            UserError: the record names it, but its file is missing or damaged.
+            UserError: the record names it, but its file is missing or damaged, or holds other
+                arrays.
         """
         if self.store is None or key not in self.records:
             return None
         name = self.records.artifacts(key).get(role)
-        return None if name is None else self.store.get(name)
+        if name is None:
+            return None
+        arrays = self.store.get(name)
+        for array, axes in AXES.get(role, {}).items():
+            if array not in arrays or arrays[array].ndim != axes or not arrays[array].size:
+                raise UserError(
+                    f"{self.store.path_of(name)}: not the {role} of a record: no {array} in it"
+                )
+        return arrays
 
 
 def has_details(studies: Sequence[Study]) -> bool:

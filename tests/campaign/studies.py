@@ -1,14 +1,12 @@
 """Malformed studies, made from a valid one: each must be refused in clear lines within seconds.
 
-``python -m tests.campaign [number]`` plans them all, prints what became of them, and ends with 1 if
-one gave a traceback or took too long. ``tests/study/test_campaign.py`` is its short form.
+``python -m tests.campaign`` plans them all.
 """
 
 from __future__ import annotations
 
 import copy
 import random
-import sys
 import tempfile
 import time
 import traceback
@@ -233,7 +231,3 @@ def main(number: int = 320) -> int:
         f"{max(outcome.seconds for outcome in found):.1f} s"
     )
     return int(bool(counts["traceback"] or slow or vague))
-
-
-if __name__ == "__main__":
-    sys.exit(main(*map(int, sys.argv[1:])))
