@@ -19,7 +19,8 @@ from tests.benchmarks.side_by_side import Row, agreement, as_script, here, side_
 
 
 def rows(*, tiny=False):
-    size, given = workload.size(tiny), workload.images(64 if tiny else 1024)
+    size = workload.size(tiny)
+    given = workload.images(size.evaluated)
     task = f"clean and triggered evaluation, width {size.width}"
     with TemporaryDirectory() as folder:
         files = plain_sets(*given, Path(folder))

@@ -29,7 +29,6 @@ from harness.toolbox.masks.channel_gates import convolution_sites
 from tests.benchmarks import machine_peak, workload
 from tests.benchmarks.side_by_side import Row, agreement, as_script, here, side_by_side
 
-SPC = 10
 REPEATS = 3
 TOLERANCE = 5e-3
 """Of every gate's gradient, as a share of the largest: rounding sends a few pixels the other
@@ -45,23 +44,25 @@ class Round(NamedTuple):
 
 
 def rows(*, tiny=False):
-    size, spc = workload.size(tiny), 1 if tiny else SPC
-    given = start(size, spc, InvertibleMasks(inner_steps=2 if tiny else 20))
+    size = workload.size(tiny)
+    return [row for spc in size.spcs for row in _rows(size, spc, 2 if tiny else 20)]
+
+
+def _rows(size, spc, steps):
+    given = start(size, spc, InvertibleMasks(inner_steps=steps))
     reference, repeats = as_script(_reference(given)), min(size.repeats, REPEATS)
     task = f"a round of IMS, search and masks' gradient, width {size.width}, SPC {spc}"
     full = side_by_side(reference, here(partial(ours, given)), repeats)
-    fast = in_bf16(given)
-    half = side_by_side(reference, here(partial(ours, fast)), repeats)
+    half = side_by_side(reference, here(partial(ours, in_bf16(given))), repeats)
     apart = float((half.reference - half.ours).abs().max())
+    work = machine_peak.operations(lambda: ours(with_new_search(given)))
     return [
         Row(
             task=f"{task}, fp32",
             reference=full.reference_s,
             ours=full.ours_s,
             least=2,
-            share=machine_peak.operations(lambda: ours(given))
-            / full.ours_s
-            / machine_peak.convolutions(),
+            share=work / full.ours_s / machine_peak.convolutions(),
             agreement=agreement(full.reference, full.ours, TOLERANCE),
         ),
         Row(
@@ -104,8 +105,13 @@ def start(size, spc, hyper):
 def in_bf16(given):
     """Return the same round with its search in bf16."""
     hyper = dataclasses.replace(given.hyper, bf16_search=True)
-    search = PerturbationSearch(given.networks, hyper, given.batch.x.device)
-    return given._replace(hyper=hyper, search=search)
+    return with_new_search(given._replace(hyper=hyper))
+
+
+def with_new_search(given):
+    """Return the same round with a search that has no graph yet."""
+    search = PerturbationSearch(given.networks, given.hyper, given.batch.x.device)
+    return given._replace(search=search)
 
 
 def ours(given):
@@ -122,12 +128,15 @@ def shares(gradient):
 
 def _reference(given):
     networks, masks, batch, hyper, _ = given
-    gates = masks.a.detach(), masks.s.detach()
-    return partial(_plain_round, networks.victim, gates, batch.x, hyper)
+    victim = copy.deepcopy(networks.victim).cpu()
+    gates = masks.a.detach().cpu(), masks.s.detach().cpu()
+    return partial(_plain_round, victim, gates, batch.x.cpu(), hyper)
 
 
-def _plain_round(*given):
-    return Plain(*given).round()
+def _plain_round(victim, gates, images, hyper):
+    device = machine_peak.device()
+    gates = tuple(x.to(device) for x in gates)
+    return Plain(victim.to(device), gates, images.to(device), hyper).round()
 
 
 class Plain:

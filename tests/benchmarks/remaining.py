@@ -44,14 +44,14 @@ def tasks(size):
         partial(training._ours, size, default),
     )
     yield f"evaluation, width {size.width}, fp32", partial(predict_logits, net, images)
-    given = frozen_ims.start(size, frozen_ims.SPC, InvertibleMasks())
+    given = frozen_ims.start(size, size.spcs[0], InvertibleMasks())
     yield f"a round of IMS, width {size.width}, fp32", partial(frozen_ims.ours, given)
 
 
 def main():
     """Profile and print."""
     set_up_torch(1)
-    for name, work in tasks(workload.Size()):
+    for name, work in tasks(workload.size(tiny=False)):
         found = list(shares(work).items())[:TOP]
         sys.stdout.write(f"{name}: " + ", ".join(f"{op} {share:.0%}" for op, share in found) + "\n")
 

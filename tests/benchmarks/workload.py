@@ -1,4 +1,7 @@
-"""What the tasks share: random images of CIFAR-10's shape, and PreActResNet18 of width 16."""
+"""What the tasks share: random images of CIFAR-10's shape, and a PreActResNet18.
+
+On a CPU it has width 16 and sees a few images; on a GPU width 64 and a whole epoch.
+"""
 
 from __future__ import annotations
 
@@ -23,19 +26,28 @@ CLASSES, TARGET = 10, 0
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: training and test images (5 to 1, as in CIFAR-10), width, repeats."""
+    """How much is measured: training and test images (5 to 1, as in CIFAR-10), and so on."""
 
     train: int = 1280
     test: int = 256
     width: int = 16
     repeats: int = 5
+    evaluated: int = 1024
+    """Clean test images that are evaluated."""
+    spcs: tuple[int, ...] = (10,)
+    """Images per class that IMS has."""
+    iterations: int = 2
+    """Of ANP."""
 
 
-TINY = Size(128, 32, 2, 1)
+TINY = Size(128, 32, 2, 1, 64, (1,))
+ON_GPU = Size(50_000, 10_000, 64, 3, 10_000, (2, 100), 10)
 
 
 def size(tiny):
-    return TINY if tiny else Size()
+    if tiny:
+        return TINY
+    return ON_GPU if machine_peak.device().type == "cuda" else Size()
 
 
 def images(n, seed=0):

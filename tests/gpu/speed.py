@@ -20,7 +20,6 @@ from harness.toolbox.numerics import numerics
 from tests.benchmarks import frozen_ims, machine_peak, workload
 from tests.gpu.step import Checks, Outcome, Setting
 
-FULL = workload.Size(train=50_000, test=10_000, width=64, repeats=3)
 BARS = {
     "epoch of training, bf16": 2.0,
     "evaluation of 19,000 images, fp32": 1.5,
@@ -33,7 +32,7 @@ CALLS = 3
 
 def measure(setting: Setting) -> Outcome:
     """Time training, ANP, IMS and evaluation."""
-    size, device = workload.TINY if setting.tiny else FULL, setting.torch_device
+    size, device = workload.TINY if setting.tiny else workload.ON_GPU, setting.torch_device
     checks = Checks()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")

@@ -6,6 +6,7 @@ import tarfile
 import pytest
 
 from tests.gpu.__main__ import STEPS, main
+from tests.helpers.pretended_gpu import PretendedGpu
 
 CPU = ["--device", "cpu", "--tiny"]
 
@@ -62,3 +63,12 @@ def test_a_step_in_a_process_of_its_own_says_what_it_found(tmp_path, capfd):
     assert main([*CPU, "--only", "machine", "--out", str(tmp_path)]) == 0
     assert json.loads((tmp_path / "gpu.json").read_text())["machine"]["values"]["torch"]
     assert capfd.readouterr().out.startswith("PASS machine (")
+
+
+def test_steps_meet_the_rules_of_cuda(tmp_path):
+    with PretendedGpu():
+        device = ["--device", "cuda", "--tiny", "--here", "--out", str(tmp_path)]
+        assert main([*device, "--only", "machine", "methods", "speed"]) == 0
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    assert found["machine"]["values"]["hardware"] == "Pretended GPU"
+    assert found["speed"]["values"]["graphs that were left alone"] == []
