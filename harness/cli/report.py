@@ -13,6 +13,7 @@ from harness.cli.printing import exit_code
 from harness.study.builtin import find_study
 
 if TYPE_CHECKING:
+    from harness.plan.paper import Paper
     from harness.plan.study import Study
     from harness.store.record_files import LatestRecords
 
@@ -22,15 +23,30 @@ if TYPE_CHECKING:
 @click.option(
     "--against", metavar="DEFENSE", help="Count wins against it [default: the best ranked]."
 )
+@click.option(
+    "--paper",
+    "paper_text",
+    metavar="FORMAT",
+    help="ieee, acm, usenix or neurips, or '{format: ieee, ours: ims}' with the keys of a study's "
+    "'paper'.",
+)
 @OUT
 @DATA_ROOT
 def report(
-    study_paths: tuple[Path, ...], against: str | None, out: Path, data_root: Path | None
+    study_paths: tuple[Path, ...],
+    against: str | None,
+    paper_text: str | None,
+    out: Path,
+    data_root: Path | None,
 ) -> int:
     """Write tables, figures and the page of one or several studies from their records."""
     from harness.study.load import load_study
+    from harness.study.paper import read_paper
 
-    return write_new_report([load_study(path, data_root) for path in study_paths], out, against)
+    studies = [load_study(path, data_root) for path in study_paths]
+    cells = [cell for study in studies for cell in study.cells]
+    paper = None if paper_text is None else read_paper(paper_text, cells)
+    return write_new_report(studies, out, against, paper)
 
 
 @click.command()
@@ -61,7 +77,9 @@ def report_if_needed(study: Study, latest: LatestRecords, out: Path) -> int:
     return exit_code(study, latest)
 
 
-def write_new_report(studies: list[Study], out: Path, against: str | None = None) -> int:
+def write_new_report(
+    studies: list[Study], out: Path, against: str | None = None, paper: Paper | None = None
+) -> int:
     """Write the report of one or several studies, and return the exit code."""
     from harness.report.frame.report_data import load_report_data
     from harness.report.up_to_date import input_digest, write_stamp
@@ -71,11 +89,11 @@ def write_new_report(studies: list[Study], out: Path, against: str | None = None
     folder = out / "+".join(study.name for study in studies)
     gc.disable()  # the records of 122,400 cells stay: collections would search them again and again
     try:
-        source = load_report_data(studies, store_of(out), against)
+        source = load_report_data(studies, store_of(out), against, paper)
         written = write_report(source, folder)
     finally:
         gc.enable()
-    write_stamp(folder, input_digest(studies, source.records, against), written.paths)
+    write_stamp(folder, input_digest(studies, source.records, against, paper), written.paths)
     console().print(written.terminal)
     for path in written.first:
         echo(str(path))

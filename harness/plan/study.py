@@ -7,6 +7,7 @@ from functools import cached_property
 
 from harness.contract.declare import ProbeInfo
 from harness.plan.gate import Gate
+from harness.plan.paper import Paper
 from harness.plan.probes import ProbeRun, plan_probes
 from harness.plan.rank import Rank
 from harness.plan.report_names import figure_names, table_names
@@ -36,6 +37,8 @@ class Study:
     """The figures of its report, in order: names, and paths of the user's own files."""
     tables: tuple[str, ...] = field(default_factory=table_names)
     """The tables of its report, likewise."""
+    paper: Paper = field(default_factory=Paper)
+    """The page that they are made for, and what they show."""
 
     @cached_property
     def defended(self) -> dict[str, Victim]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, TypeVar
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -23,6 +24,7 @@ from harness.report.declare import (
     TableInfo,
 )
 from harness.report.frame.report_data import ReportData
+from harness.report.plotting.style import rc
 
 Info = TypeVar("Info")
 
@@ -73,7 +75,8 @@ def make_figures(report: ReportData) -> Iterator[ReportFigure]:
             raise UserError(f"figure {ref}: another output is called {name!r}; rename the file")
         draw, info = load_figure(ref)
         for group in info.groups(report):
-            drawing = draw(group, report)
+            with mpl.rc_context(rc(report.paper)):
+                drawing = draw(group, report)
             if drawing is not None:
                 stem = "_".join(filter(None, (name, group.slug)))
                 yield ReportFigure(

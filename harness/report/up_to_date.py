@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from harness.plan.keys import canonical
+from harness.plan.paper import Paper
 from harness.plan.registry import program_files
 from harness.plan.study import Study
 from harness.report.frame.labels import methods_of
@@ -25,10 +27,14 @@ SOURCES = {".py", ".html", ".css", ".js"}
 
 
 def input_digest(
-    studies: Sequence[Study], records: LatestRecords, against: str | None = None
+    studies: Sequence[Study],
+    records: LatestRecords,
+    against: str | None = None,
+    paper: Paper | None = None,
 ) -> str:
     """Return the digest of what a report of these studies is made from."""
-    whole = hashlib.sha256(canonical(against).encode())
+    options = [against, None if paper is None else asdict(paper)]
+    whole = hashlib.sha256(canonical(options).encode())
     inputs = chain(_program(), *(_study_inputs(study, records) for study in studies))
     for content in inputs:
         whole.update(len(content).to_bytes(8, "big") + content)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from harness.plan.paper import Paper
 from harness.plan.report_names import BOARD, PAGE, figure_names, table_names
 from harness.report.declare import TableContents
 from harness.report.frame.groups import GROUP
@@ -25,6 +27,8 @@ from harness.report.outputs import ReportFigure, make_figures, make_tables
 from harness.report.page import write_page
 from harness.report.plotting.style import save
 from harness.report.typeset import render
+from harness.report.typeset.document import DOCUMENT, document
+from harness.report.typeset.latex import latex
 from harness.report.up_to_date import stamped_files
 
 RECORD_ORDER = [
@@ -70,14 +74,16 @@ def write_report(report: ReportData, folder: Path) -> Written:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as name:
         stage = Path(name)
-        with _figure_saver(len(report.frame)) as save_figure:
+        with _figure_saver(report) as save_figure:
             figures = list(make_figures(report))
             for figure in figures:
                 _write_figure(figure, stage, save_figure)
             tables = make_tables(report)
             for table, contents in tables.items():
-                _write_table(table, contents, stage)
+                _write_table(table, contents, stage, report.paper)
             _write_records(report.frame, stage / "records.csv")
+            text = document(tables, figures, report.paper)
+            (stage / DOCUMENT).write_text(text, encoding="utf-8")
         write_page(report, tables, figures, stage / PAGE)
         paths = _publish(stage, folder)
     drawn = [folder / f"{figure.stem}.pdf" for figure in figures if figure.figure is not None]
@@ -91,14 +97,15 @@ def write_report(report: ReportData, folder: Path) -> Written:
 
 
 @contextmanager
-def _figure_saver(n_cells: int) -> Iterator[Save]:
+def _figure_saver(report: ReportData) -> Iterator[Save]:
     """Yield what saves a figure; for a large report, a second process that works in parallel."""
-    if n_cells <= LARGE:
-        yield save
+    save_one = partial(save, paper=report.paper)
+    if len(report.frame) <= LARGE:
+        yield save_one
         return
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         jobs = [pool.submit(_import_this_module)]  # while the first figure is drawn
-        yield lambda figure, stem: jobs.append(pool.submit(save, figure, stem))
+        yield lambda figure, stem: jobs.append(pool.submit(save_one, figure, stem))
         for job in jobs:
             job.result()
 
@@ -114,11 +121,11 @@ def _write_records(frame: pd.DataFrame, path: Path) -> None:
     pyarrow.csv.write_csv(table, path)
 
 
-def _write_table(name: str, contents: TableContents, folder: Path) -> None:
+def _write_table(name: str, contents: TableContents, folder: Path, paper: Paper) -> None:
     if contents.numbers is not None:
         _write_numbers(contents.numbers, folder / f"{name}.csv")
     (folder / f"{name}.md").write_text(render.markdown(contents.texts), encoding="utf-8")
-    (folder / f"{name}.tex").write_text(render.latex(contents.texts), encoding="utf-8")
+    (folder / f"{name}.tex").write_text(latex(contents.texts, name, paper), encoding="utf-8")
 
 
 def _write_figure(figure: ReportFigure, folder: Path, save_figure: Save) -> None:

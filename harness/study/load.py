@@ -22,6 +22,7 @@ from harness.plan.validation import Fault, faults_of, validate
 from harness.study.builtin import find_study
 from harness.study.cells import plan_cell
 from harness.study.faults import FaultCollector
+from harness.study.paper import paper_faults
 from harness.study.resolve import Resolver
 from harness.study.schema import Skip, StudyFile, fault_of_name
 from harness.study.victims import (
@@ -91,6 +92,8 @@ def load_study(
         )
     ]
     _check_skips(faults, file.skip, cells)
+    for location, message in paper_faults(file.paper, cells):
+        faults.add(("paper", *location), message)
     faults.raise_all()
     return Study(
         name=file.name or path.stem,
@@ -103,6 +106,7 @@ def load_study(
         probes=tuple(probes),
         figures=figures,
         tables=tables,
+        paper=file.paper,
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from harness.contract import Numerics, Positive
 from harness.plan.gate import Gate
+from harness.plan.paper import Paper
 from harness.plan.rank import Rank
 from harness.plan.report_names import figure_names, table_names
 from harness.plan.spec import Cell
@@ -152,6 +153,8 @@ class StudyFile:
     tables: list[str] = field(default_factory=lambda: list(table_names()))
     """Which tables a report has after the leaderboard, in this order: names, or files of your own
     as ``./mine.py``."""
+    paper: Paper = field(default_factory=Paper)
+    """The paper that tables and figures are for: ``{format: ieee, ours: ims}``."""
 
     def missing_keys(self) -> list[str]:
         """Return the keys that are missing; a study of imported victims alone needs none."""

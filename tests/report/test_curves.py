@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import re
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
+from harness.plan.paper import Paper
+from harness.plan.registry import names
 from harness.report.figures.curves import curve_data, draw, samples_per_class, unplaced
 from harness.report.frame.groups import split_groups
 from harness.report.plotting.curves import PANELS
-from harness.report.plotting.style import method_styles, save
+from harness.report.plotting.style import DRAWN_LIKE, OURS, method_styles, rc, save
 from harness.report.stats.means import deduplicate, summarize
 from tests.helpers.synthetic_frames import fail, frame
 
@@ -19,7 +22,8 @@ def drawn(cells):
     (group,) = split_groups(deduplicate(cells))
     data = curve_data(group)
     methods = sorted(set(cells["defense"]) - {"none"})
-    return data, draw(data, group, method_styles(methods, set()))
+    with mpl.rc_context(rc(group.paper)):
+        return data, draw(data, group, method_styles(methods, set()))
 
 
 def test_three_panels_with_one_line_per_defense_and_a_reference():
@@ -104,7 +108,7 @@ def test_nothing_finished_draws_nothing():
     assert figure is None
 
 
-def test_twenty_methods_all_look_different_and_keep_their_look():
+def test_twenty_methods_all_look_different():
     names = [f"d{number:02}" for number in range(20)]
     look = method_styles(names, {"d03"})
     assert len(set(look.values())) == 20
@@ -115,9 +119,31 @@ def test_twenty_methods_all_look_different_and_keep_their_look():
     assert all(to_hex(colours[name]).upper() == look[name].color for name in names)
 
 
+def test_a_method_looks_the_same_in_every_report_and_all_look_different():
+    built_in = [name for name in names("defense") if name != "none"]
+    assert set(built_in) == set(DRAWN_LIKE)
+    assert len(set(DRAWN_LIKE)) == len(DRAWN_LIKE)
+    variants = ["ims (k=5)", "ims (k=10)", "nad (authors)"]
+    own = ["my_method", "shrink"]
+    everything = method_styles([*built_in, *variants, *own], set())
+    assert len({(one.color, one.marker) for one in everything.values()}) == len(everything)
+    for some in (["ims", "anp"], ["ft", "shrink", "ims"], ["oracle", "ims (k=5)", *own], built_in):
+        assert method_styles(some, set()) == {name: everything[name] for name in some}
+    assert everything["ims (k=5)"].color == everything["ims"].color
+
+
+def test_the_papers_own_method_has_its_own_look():
+    look = method_styles(["anp", "ims"], set(), "ims")
+    assert look["ims"] == OURS
+    assert look["anp"] == method_styles(["anp"], set())["anp"]
+    assert OURS.color not in {
+        style.color for style in method_styles(list(DRAWN_LIKE), set()).values()
+    }
+
+
 def test_the_legend_lies_below_the_panels(tmp_path):
     _, figure = drawn(frame(("none", *[f"method_{number}" for number in range(20)])))
-    save(figure, tmp_path / "curves")
+    save(figure, tmp_path / "curves", Paper())
     (legend,) = figure.legends
     top = legend.get_window_extent().y1
     assert all(axes.get_tightbbox().y0 > top for axes in figure.axes)
@@ -126,7 +152,7 @@ def test_the_legend_lies_below_the_panels(tmp_path):
 
 def test_files_are_equal_for_equal_data_and_embed_truetype(tmp_path):
     for name in ("a", "b"):
-        save(drawn(frame())[1], tmp_path / name)
+        save(drawn(frame())[1], tmp_path / name, Paper())
     pdf, png, pdf2, png2 = (tmp_path / name for name in ("a.pdf", "a.png", "b.pdf", "b.png"))
     assert pdf.read_bytes() == pdf2.read_bytes()
     assert png.read_bytes() == png2.read_bytes()

@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from harness.plan.paper import Paper
 from harness.plan.report_names import figure_names
 from harness.report.figures import anatomy, classes
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import legend_label, panel_budgets
 from harness.report.frame.report_data import load_report_data
 from harness.report.outputs import load_figure, make_figures
-from harness.report.plotting.style import PAGE_WIDTH
 from tests.helpers.synthetic_frames import fail, frame, report_of
 from tests.helpers.synthetic_store import LAYERS, fabricate
 
@@ -45,7 +45,7 @@ def test_every_figure_is_drawn_with_its_data(drawn):
 
 def test_no_figure_is_wider_than_a_page_nor_higher(drawn):
     for figure in drawn[2].values():
-        assert figure.figure.get_figwidth() <= PAGE_WIDTH
+        assert figure.figure.get_figwidth() <= Paper().page_inches
         assert figure.figure.get_figheight() <= 10
 
 

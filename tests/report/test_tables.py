@@ -9,15 +9,15 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from harness.plan.report_names import table_names
+from harness.plan.paper import Paper
 from harness.report.frame.groups import split_groups
-from harness.report.outputs import make_tables
 from harness.report.stats.means import deduplicate
 from harness.report.tables.attacks import attack_tables
 from harness.report.tables.leaderboard import HEADER, board_numbers, board_table
-from harness.report.typeset.render import escape, latex, markdown, terminal
+from harness.report.typeset.latex import escape, latex
+from harness.report.typeset.render import markdown, terminal
 from harness.report.write import write_report
-from tests.helpers.synthetic_frames import frame, golden_frame, golden_report, report_of
+from tests.helpers.synthetic_frames import frame, golden_frame, golden_report
 
 GOLDEN = Path(__file__).parent / "golden"
 # Debian has booktabs in another package than texlive-latex-base
@@ -102,7 +102,15 @@ def test_a_section_of_one_attack_has_no_mean_row():
     extra["key"] += "wanet"
     (group,) = split_groups(deduplicate(pd.concat([cells, extra])))
     table = attack_tables(group, board_numbers(group))[0]
-    assert {section.label: [row[0] for row in section.rows] for section in table.sections} == {
+    attacks = [name for name, _ in table.spans[1:]]
+    assert attacks == ["badnets", "blended", "wanet", "mean"]
+    filled = {
+        section.label: [
+            name for name, acc in zip(attacks, section.rows[0][1::3], strict=True) if acc
+        ]
+        for section in table.sections
+    }
+    assert filled == {
         "poison rate 1 %": ["blended"],
         "poison rate 10 %": ["badnets", "wanet", "mean"],
     }
@@ -153,8 +161,8 @@ def test_labels_are_text_in_every_format():
 
 def test_a_long_board_is_split_into_floats_that_fit_a_page():
     names = tuple(f"d{number}" for number in range(20))
-    text = latex(boards(frame(("none", *names), (2, 10, 100))))
-    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 2
+    text = latex(boards(frame(("none", *names), (2, 10, 100))), "leaderboard", Paper())
+    assert text.count(r"\begin{table") == text.count(r"\end{table") == 2
     assert text.count("(continued)") == 1
     assert text.count(r"\textit{SPC") == 3
 
@@ -164,17 +172,7 @@ def test_a_long_board_is_split_into_floats_that_fit_a_page():
 )
 def test_latex_compiles(tmp_path, defense, model, fits):
     cells = pd.concat([frame(("none", defense), models=(model,)), golden_frame()])
-    compiled(tmp_path, latex(boards(cells)), fits=fits)
-
-
-def test_every_table_of_a_report_compiles_and_fits_the_page(tmp_path):
-    names = tuple(f"method_{number:02}" for number in range(9))
-    cells = frame(("none", *names), (2, 10, 100), models=("preactresnet18", "vgg19_bn"))
-    tables = make_tables(report_of(cells))
-    assert list(tables) == [name for name in table_names() if name not in {"clean", "probes"}]
-    del tables["leaderboard"]
-    text = "\n".join(latex(contents.texts) for contents in tables.values())
-    compiled(tmp_path, text, fits=True)
+    compiled(tmp_path, latex(boards(cells), "board", Paper()), fits=fits)
 
 
 def compiled(tmp_path, text, *, fits):

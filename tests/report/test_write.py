@@ -8,12 +8,14 @@ import pytest
 from rich.console import Console
 
 from harness.report import write
-from harness.report.typeset import render
 from harness.report.write import write_report
 from tests.helpers.synthetic_frames import CHANGES, COLUMNS, fail, frame, report_of
 
 CURVES = ["curves.csv", "curves.pdf", "curves.png"]
-BOARD = ["leaderboard.csv", "leaderboard.md", "leaderboard.tex", "records.csv", "report.html"]
+BOARD = [
+    *("leaderboard.csv", "leaderboard.md", "leaderboard.tex"),
+    *("paper.tex", "records.csv", "report.html"),
+]
 TABLES = [
     "attacks.csv",
     "attacks.md",
@@ -115,10 +117,10 @@ def test_a_report_that_fails_leaves_the_old_one_whole(tmp_path, monkeypatch):
     write_report(report_of(frame()), tmp_path)
     before = contents(tmp_path)
 
-    def broken(boards):
+    def broken(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(render, "latex", broken)
+    monkeypatch.setattr(write, "latex", broken)
     with pytest.raises(OSError, match="disk full"):
         write_report(report_of(frame(seeds=(0,))), tmp_path)
     assert contents(tmp_path) == before

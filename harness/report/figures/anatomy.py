@@ -12,18 +12,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.plan.keys import slug
+from harness.plan.paper import LEAST_FONT_SIZE
 from harness.report import Drawing, figure
-from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.style import PAGE_WIDTH, RC
+from harness.report.plotting.style import print_width
 from harness.store.record import Status
 from harness.store.store import Arrays
 
@@ -71,7 +70,7 @@ def anatomy(group: BoardGroup, report: ReportData) -> Drawing | None:
         "channel; dark is cut, bright is kept. A layer's channels have the same order in both "
         "panels, from what the mask cuts to what it keeps. The numbers count gates below 0.5."
     )
-    return Drawing(data=anatomy_data(cells), figure=draw(drawn, group.names), caption=caption)
+    return Drawing(data=anatomy_data(cells), figure=draw(drawn, group), caption=caption)
 
 
 def _masked_cells(cells: pd.DataFrame, report: ReportData) -> list[MaskedCell]:
@@ -139,22 +138,21 @@ def anatomy_data(cells: list[MaskedCell]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(cells: list[MaskedCell], names: DisplayNames) -> Figure:
+def draw(cells: list[MaskedCell], group: BoardGroup) -> Figure:
     """Return the figure: one row of panels per attack, one column per kind of gates."""
     kinds = [kind for kind in KINDS if any(layers(one.gates, kind) for one in cells)]
     n_layers = len(layers(cells[0].gates, "mask"))
-    with mpl.rc_context(RC):
-        width = PAGE_WIDTH if len(kinds) > 1 else 0.6 * PAGE_WIDTH
-        height = len(cells) * (0.35 + max(0.8, 0.095 * n_layers))
-        fig = Figure(figsize=(width, 0.3 + height), layout="constrained")
-        grid = fig.subplots(len(cells), len(kinds), squeeze=False)
-        for one, row in zip(cells, grid, strict=True):
-            for kind, axes in zip(kinds, row, strict=True):
-                attack = names.of("attack", one.cell["attack"])
-                image = _draw_panel(axes, one, kind, attack, named=axes is row[0])
-        bar = fig.colorbar(image, ax=grid, label="gate", fraction=0.02, pad=0.01, aspect=30)
-        bar.outline.set_visible(False)
-        bar.ax.grid(visible=False)
+    width = print_width(group.paper, 0, wide=len(kinds) > 1)
+    height = len(cells) * (0.35 + max(0.8, 0.1 * n_layers))
+    fig = Figure(figsize=(width, 0.3 + height), layout="constrained")
+    grid = fig.subplots(len(cells), len(kinds), squeeze=False)
+    for one, row in zip(cells, grid, strict=True):
+        for kind, axes in zip(kinds, row, strict=True):
+            attack = group.names.of("attack", one.cell["attack"])
+            image = _draw_panel(axes, one, kind, attack, named=axes is row[0])
+    bar = fig.colorbar(image, ax=grid, label="gate", fraction=0.02, pad=0.01, aspect=30)
+    bar.outline.set_visible(False)
+    bar.ax.grid(visible=False)
     return fig
 
 
@@ -166,7 +164,7 @@ def _draw_panel(axes: Axes, one: MaskedCell, kind: str, attack: str, *, named: b
     )
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, labelsize=5.5)
+    axes.tick_params(length=0, labelsize=LEAST_FONT_SIZE)
     axes.set_xticks([])
     axes.set_yticks(
         range(len(gates)), [name.removeprefix("net.") if named else "" for name in gates]
@@ -177,7 +175,7 @@ def _draw_panel(axes: Axes, one: MaskedCell, kind: str, attack: str, *, named: b
             (1, row),
             xycoords=("axes fraction", "data"),
             xytext=(2, 0),
-            fontsize=5.5,
+            fontsize=LEAST_FONT_SIZE,
             textcoords="offset points",
             va="center",
         )

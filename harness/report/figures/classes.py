@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -15,10 +14,12 @@ from harness.report import Drawing, figure
 from harness.report.frame.groups import GROUP, BoardGroup
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.heatmap import ROW_HEIGHT, colour_bar, draw_heat
-from harness.report.plotting.style import PAGE_WIDTH, RC
+from harness.report.plotting.style import print_width
 from harness.report.stats.means import is_counted
 from harness.store.store import Arrays
 
+LABEL_WIDTH, COLUMN_WIDTH = 1.6, 0.18
+"""Inches at the side of a row, and of one class."""
 MAX_CELLS = 2000
 """The most cells that are read, since each is a file; of more, evenly spread ones."""
 KEYS = [*GROUP, "budget", "defense"]
@@ -91,11 +92,11 @@ def draw(data: pd.DataFrame, group: BoardGroup) -> Figure:
         return defense != NO_DEFENSE, defense in group.extra_access, mean[defense], defense
 
     table = table.loc[sorted(table.index, key=order)].rename(index=group.legend_label)
-    with mpl.rc_context(RC):
-        width = max(3.4, min(PAGE_WIDTH, 1.9 + 0.26 * len(table.columns)))
-        fig = Figure(figsize=(width, 0.55 + ROW_HEIGHT * len(table)), layout="constrained")
-        axes = fig.subplots()
-        image = draw_heat(axes, table, upright=True)
-        axes.set_xlabel("true class")
-        colour_bar(fig, image, axes, "ASR (%)")
+    needed = LABEL_WIDTH + COLUMN_WIDTH * len(table.columns)
+    width = print_width(group.paper, 0, wide=needed > group.paper.column_inches)
+    fig = Figure(figsize=(width, 0.55 + ROW_HEIGHT * len(table)), layout="constrained")
+    axes = fig.subplots()
+    image = draw_heat(axes, table, upright=True)
+    axes.set_xlabel("true class")
+    colour_bar(fig, image, axes, "ASR (%)")
     return fig

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import StrMethodFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
@@ -24,12 +25,17 @@ def cost(group: BoardGroup, report: ReportData) -> Drawing:
     pair = AxesPair(x="seconds", y="der", finish=_finish)
     data = points(group, pair)
     data = data[data["defense"].ne(NO_DEFENSE)]
-    styles = method_styles(report.defenses, group.extra_access)
+    styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
     return Drawing(data=data, figure=draw_scatter(data, group, styles, pair))
 
 
 def _finish(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    decades = np.log10(high / low)
+    steps = (1, 2, 5) if decades < 1 else (1, 3) if decades < 2 else (1,)
+    axes.xaxis.set_major_locator(LogLocator(subs=steps))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="seconds", ylabel="DER (%)")
     axes.set_ylim(max(0, min(axes.get_ylim()[0], 48)), 101.5)

@@ -8,29 +8,26 @@ verdict on a pair then depends on the other defenses only through the size of th
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.report import Drawing, figure
-from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.metric_info import QUANTITIES
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.style import RC
+from harness.report.plotting.style import print_width
 from harness.report.stats.paired_tests import SIGNIFICANT, comparisons, competitors, ranks
 
-WIDTH = 5.0
-"""Inches, as is LINE_HEIGHT."""
 LINE_HEIGHT = 0.17
+"""Inches."""
 Cliques = list[tuple[int, int]]
 """Index of the first and of the last defense of each, in the order of the ranking."""
 
 
 def _everything(report: ReportData) -> list[BoardGroup]:
-    return [BoardGroup("", "", report.attacked, report.names)]
+    return [BoardGroup("", "", report.attacked, report.names, report.paper)]
 
 
 @figure(title="Critical differences", groups=_everything)
@@ -47,7 +44,7 @@ def critical(group: BoardGroup, report: ReportData) -> Drawing | None:
         "significantly (Wilcoxon signed-rank over victims, Holm's correction, level "
         f"{SIGNIFICANT:g}). Oracle methods take no part."
     )
-    return Drawing(data=data, figure=draw(data, joined, group.names), caption=caption)
+    return Drawing(data=data, figure=draw(data, joined, group), caption=caption)
 
 
 def cliques(order: list[str], pairs: pd.DataFrame) -> Cliques:
@@ -66,25 +63,25 @@ def cliques(order: list[str], pairs: pd.DataFrame) -> Cliques:
     return runs
 
 
-def draw(data: pd.DataFrame, joined: Cliques, names: DisplayNames) -> Figure:
+def draw(data: pd.DataFrame, joined: Cliques, group: BoardGroup) -> Figure:
     """Return the diagram: rank axis on top, names on both sides, bars below the axis."""
-    defenses = [names.of("defense", label) for label in data["defense"]]
+    defenses = [group.names.of("defense", label) for label in data["defense"]]
     rank = data["rank"].to_numpy()
     n_left = -(-len(defenses) // 2)
     depths = bar_depths(joined)
     top = 0.5 * (1 + max(depths, default=0)) + 0.7
-    with mpl.rc_context(RC):
-        n_lines = top + n_left
-        fig = Figure(figsize=(WIDTH, 0.42 + LINE_HEIGHT * n_lines), layout="constrained")
-        axes = fig.subplots()
-        _draw_axis(axes, max(2.0, float(np.ceil(rank[-1]))), n_lines)
-        for depth, (first, last) in zip(depths, joined, strict=True):
-            _draw_bar(axes, rank[first], rank[last], 0.6 + 0.5 * depth)
-        for i, name in enumerate(defenses):
-            left = i < n_left
-            line = top + (i if left else len(defenses) - 1 - i)
-            text = f"{name} {rank[i]:.2f}" if left else f"{rank[i]:.2f} {name}"
-            _draw_name(axes, text, rank[i], line, left=left)
+    n_lines = top + n_left
+    width = print_width(group.paper, len(defenses), wide=False)
+    fig = Figure(figsize=(width, 0.42 + LINE_HEIGHT * n_lines), layout="constrained")
+    axes = fig.subplots()
+    _draw_axis(axes, max(2.0, float(np.ceil(rank[-1]))), n_lines)
+    for depth, (first, last) in zip(depths, joined, strict=True):
+        _draw_bar(axes, rank[first], rank[last], 0.6 + 0.5 * depth)
+    for i, name in enumerate(defenses):
+        left = i < n_left
+        line = top + (i if left else len(defenses) - 1 - i)
+        text = f"{name} {rank[i]:.2f}" if left else f"{rank[i]:.2f} {name}"
+        _draw_name(axes, text, rank[i], line, left=left, size=group.paper.small_size)
     return fig
 
 
@@ -121,7 +118,9 @@ def _draw_bar(axes: Axes, first: float, last: float, depth: float) -> None:
     )
 
 
-def _draw_name(axes: Axes, text: str, rank: float, depth: float, *, left: bool) -> None:
+def _draw_name(
+    axes: Axes, text: str, rank: float, depth: float, *, left: bool, size: float
+) -> None:
     """Draw the elbow from the axis to a name at the side."""
     edge = axes.get_xlim()[0 if left else 1]
     axes.plot([rank, rank, edge], [0, depth, depth], color="0.55", linewidth=0.6, clip_on=False)
@@ -132,6 +131,6 @@ def _draw_name(axes: Axes, text: str, rank: float, depth: float, *, left: bool) 
         textcoords="offset points",
         ha="right" if left else "left",
         va="center",
-        fontsize=7,
+        fontsize=size,
         annotation_clip=False,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,8 +12,6 @@ from harness.report.frame.groups import GROUP, BoardGroup
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.curves import PANELS, axis_start, draw_curves
 from harness.report.plotting.style import (
-    PAGE_WIDTH,
-    RC,
     MethodStyle,
     legend_below,
     method_styles,
@@ -33,7 +30,9 @@ def curves(group: BoardGroup, report: ReportData) -> Drawing:
     missing = unplaced(group)
     return Drawing(
         data=data,
-        figure=draw(data, group, method_styles(report.defenses, group.extra_access)),
+        figure=draw(
+            data, group, method_styles(report.defenses, group.extra_access, group.paper.ours)
+        ),
         note=f"{', '.join(missing)} left out, samples per class unknown." if missing else "",
     )
 
@@ -80,15 +79,14 @@ def draw(data: pd.DataFrame, group: BoardGroup, styles: dict[str, MethodStyle]) 
     lines = data[data["spc"].notna() & data["mean"].notna()]
     if lines.empty:
         return None
-    with mpl.rc_context(RC):
-        fig = Figure(figsize=(PAGE_WIDTH, 2.15), layout="constrained")
-        for axes, (metric, name) in zip(fig.subplots(1, 3), PANELS.items(), strict=True):
-            rows = data[data["metric"].eq(metric)].rename(columns={"spc": "x"})
-            draw_curves(axes, rows, styles, group)
-            axes.set(
-                title=f"{name} (%)",
-                xlabel="clean samples per class",
-                ylim=(axis_start(data, metric), 100),
-            )
-        legend_below(fig)
+    fig = Figure(figsize=(group.paper.page_inches, 2.15), layout="constrained")
+    for axes, (metric, name) in zip(fig.subplots(1, 3), PANELS.items(), strict=True):
+        rows = data[data["metric"].eq(metric)].rename(columns={"spc": "x"})
+        draw_curves(axes, rows, styles, group)
+        axes.set(
+            title=f"{name} (%)",
+            xlabel="clean samples per class",
+            ylim=(axis_start(data, metric), 100),
+        )
+    legend_below(fig)
     return fig

@@ -6,7 +6,6 @@ from itertools import cycle
 from textwrap import fill
 from typing import Any, NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,10 +14,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from harness.plan.names import NO_ATTACK
 from harness.report import Drawing, figure
-from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.style import PAGE_WIDTH, RC
 from harness.store.record import Status
 
 MAX_IMAGES = 3
@@ -42,7 +39,7 @@ def _data_sets(report: ReportData) -> list[BoardGroup]:
     trained = victims[victims["attack"].ne(NO_ATTACK) & victims["status"].eq(Status.OK)]
     several = trained["data"].nunique() > 1
     return [
-        BoardGroup(str(data), str(data) if several else "", rows, report.names)
+        BoardGroup(str(data), str(data) if several else "", rows, report.names, report.paper)
         for data, rows in trained.groupby("data")
     ]
 
@@ -58,7 +55,7 @@ def gallery(group: BoardGroup, report: ReportData) -> Drawing | None:
     samples = _samples(group.frame, report)
     if not samples:
         return None
-    return Drawing(data=gallery_data(samples), figure=draw(samples, group.names))
+    return Drawing(data=gallery_data(samples), figure=draw(samples, group))
 
 
 def _samples(victims: pd.DataFrame, report: ReportData) -> list[AttackSamples]:
@@ -90,20 +87,20 @@ def gallery_data(samples: list[AttackSamples]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def draw(samples: list[AttackSamples], names: DisplayNames) -> Figure:
+def draw(samples: list[AttackSamples], group: BoardGroup) -> Figure:
     """Return the figure: a row per attack, with clean, triggered and change of some images."""
     n_images = min(MAX_IMAGES, *(len(sample.clean) for sample in samples))
     n_columns = len(VIEWS) * n_images
-    with mpl.rc_context(RC):
-        size = (PAGE_WIDTH - LABEL_WIDTH) / n_columns
-        fig = Figure(figsize=(PAGE_WIDTH, len(samples) * size + 0.25))
-        layout = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
-        fig.set_layout_engine(layout)
-        grid = fig.subplots(len(samples), n_columns, squeeze=False)
-        for row, sample in zip(grid, samples, strict=True):
-            _draw_row(row, sample, n_images, names.of("attack", sample.attack))
-        for axes, view in zip(grid[0], cycle(VIEWS), strict=False):
-            axes.set_title(view, fontsize=7)
+    width = group.paper.page_inches
+    size = (width - LABEL_WIDTH) / n_columns
+    fig = Figure(figsize=(width, len(samples) * size + 0.25))
+    layout = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    fig.set_layout_engine(layout)
+    grid = fig.subplots(len(samples), n_columns, squeeze=False)
+    for row, sample in zip(grid, samples, strict=True):
+        _draw_row(row, sample, n_images, group.names.of("attack", sample.attack))
+    for axes, view in zip(grid[0], cycle(VIEWS), strict=False):
+        axes.set_title(view)
     return fig
 
 
@@ -112,8 +109,8 @@ def _draw_row(row: Any, sample: AttackSamples, n_images: int, name: str) -> None
     for axes, pixels in zip(row, images, strict=True):
         axes.set_axis_off()
         _draw_image(axes, pixels)
-    label, left = fill(name, 20), row[0]
-    left.text(-0.1, 0.5, label, transform=left.transAxes, ha="right", va="center", fontsize=7)
+    label, left = fill(name, 16), row[0]
+    left.text(-0.1, 0.5, label, transform=left.transAxes, ha="right", va="center")
 
 
 def _views(sample: AttackSamples, index: int) -> tuple[np.ndarray[Any, Any], ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -11,7 +10,7 @@ from harness.report import Drawing, figure
 from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.heatmap import ROW_HEIGHT, colour_bar, draw_heat
-from harness.report.plotting.style import PAGE_WIDTH, RC
+from harness.report.plotting.style import print_width
 from harness.report.stats.means import summarize
 
 
@@ -41,19 +40,18 @@ def draw(data: pd.DataFrame, group: BoardGroup) -> Figure:
     placed = data.assign(row=attack + rate, percent=100 * data["mean"])
     columns = _columns(placed, group)
     budgets = panel_budgets(group.budgets)
-    width = 1.3 + 0.3 * len(columns) if len(columns) < 15 else PAGE_WIDTH
-    with mpl.rc_context(RC):
-        height = 0.75 + len(budgets) * (0.3 + ROW_HEIGHT * placed["row"].nunique())
-        fig = Figure(figsize=(max(3.4, width), height), layout="constrained")
-        grid = fig.subplots(len(budgets), 1, squeeze=False, sharex=True)[:, 0]
-        for axes, budget in zip(grid, budgets, strict=True):
-            table = placed[placed["budget"].eq(budget)].pivot_table(
-                index="row", columns="defense", values="percent", dropna=False, sort=False
-            )
-            table = table.reindex(columns=columns).rename(columns=group.legend_label)
-            image = draw_heat(axes, table)
-            axes.set(title=budget)
-        colour_bar(fig, image, list(grid), "ASR (%)")
+    width = print_width(group.paper, len(columns), wide=False)
+    height = 0.75 + len(budgets) * (0.3 + ROW_HEIGHT * placed["row"].nunique())
+    fig = Figure(figsize=(width, height), layout="constrained")
+    grid = fig.subplots(len(budgets), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, budget in zip(grid, budgets, strict=True):
+        table = placed[placed["budget"].eq(budget)].pivot_table(
+            index="row", columns="defense", values="percent", dropna=False, sort=False
+        )
+        table = table.reindex(columns=columns).rename(columns=group.legend_label)
+        image = draw_heat(axes, table)
+        axes.set(title=budget)
+    colour_bar(fig, image, list(grid), "ASR (%)")
     return fig
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -13,8 +12,6 @@ from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.curves import PANELS, axis_start, draw_curves
 from harness.report.plotting.style import (
-    PAGE_WIDTH,
-    RC,
     MethodStyle,
     legend_below,
     method_styles,
@@ -36,7 +33,7 @@ def rates(group: BoardGroup, report: ReportData) -> Drawing | None:
     if group.frame["rate"].nunique() < 2:
         return None
     data = rate_data(group)
-    styles = method_styles(report.defenses, group.extra_access)
+    styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
     return Drawing(data=data, figure=draw(data, group, styles))
 
 
@@ -53,15 +50,14 @@ def draw(data: pd.DataFrame, group: BoardGroup, styles: dict[str, MethodStyle]) 
     budgets = panel_budgets([label for label in group.budgets if known["budget"].eq(label).any()])
     if not budgets:
         return None
-    with mpl.rc_context(RC):
-        fig = Figure(figsize=(PAGE_WIDTH, 0.3 + 1.75 * len(budgets)), layout="constrained")
-        grid = fig.subplots(len(budgets), 3, squeeze=False, sharex=True)
-        for budget, row in zip(budgets, grid, strict=True):
-            for axes, (metric, name) in zip(row, PANELS.items(), strict=True):
-                rows = data[data["budget"].eq(budget) & data["metric"].eq(metric)]
-                draw_curves(axes, rows.assign(x=100 * rows["rate"]), styles, group)
-                axes.set(title=f"{name} (%), {budget}", ylim=(axis_start(data, metric), 100))
-        for axes in grid[-1]:
-            axes.set_xlabel("poison rate (%)")
-        legend_below(fig)
+    fig = Figure(figsize=(group.paper.page_inches, 0.3 + 1.75 * len(budgets)), layout="constrained")
+    grid = fig.subplots(len(budgets), 3, squeeze=False, sharex=True)
+    for budget, row in zip(budgets, grid, strict=True):
+        for axes, (metric, name) in zip(row, PANELS.items(), strict=True):
+            rows = data[data["budget"].eq(budget) & data["metric"].eq(metric)]
+            draw_curves(axes, rows.assign(x=100 * rows["rate"]), styles, group)
+            axes.set(title=f"{name} (%), {budget}", ylim=(axis_start(data, metric), 100))
+    for axes in grid[-1]:
+        axes.set_xlabel("poison rate (%)")
+    legend_below(fig)
     return fig

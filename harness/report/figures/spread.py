@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,7 +13,7 @@ from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup, panel_budgets
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.curves import PANELS
-from harness.report.plotting.style import PAGE_WIDTH, RC, SHADES, legend_below
+from harness.report.plotting.style import SHADES, legend_below
 from harness.report.stats.means import CONDITION, is_counted
 
 
@@ -41,27 +40,26 @@ def draw(data: pd.DataFrame, group: BoardGroup) -> Figure:
     defenses = _order(data)
     budgets = panel_budgets([label for label in group.budgets if data["budget"].eq(label).any()])
     colours = [SHADES(0.1 + 0.7 * i / max(1, len(budgets) - 1)) for i in range(len(budgets))]
-    with mpl.rc_context(RC):
-        height = 0.45 + len(defenses) * max(0.17, 0.1 * len(budgets))
-        fig = Figure(figsize=(PAGE_WIDTH, height), layout="constrained")
-        grid = fig.subplots(1, 3, sharey=True)
-        for axes, (metric, name) in zip(grid, PANELS.items(), strict=True):
-            for i, (budget, colour) in enumerate(zip(budgets, colours, strict=True)):
-                rows = data[data["budget"].eq(budget)]
-                shift = 0.8 * ((i + 0.5) / len(budgets) - 0.5)
-                boxes = [
-                    (defenses.index(str(defense)) + shift, 100 * values)
-                    for defense, values in rows.groupby("defense")[metric]
-                ]
-                _draw_boxes(axes, boxes, 0.5 / len(budgets), colour)
-            axes.set(title=f"{name} (%)", ylim=(len(defenses) - 0.5, -0.5))
-            axes.set_yticks(range(len(defenses)), [group.legend_label(name) for name in defenses])
-            axes.tick_params(axis="y", length=0)
-        handles = [
-            Patch(facecolor=colour, label=budget)
-            for budget, colour in zip(budgets, colours, strict=True)
-        ]
-        legend_below(fig, handles)
+    height = 0.45 + len(defenses) * max(0.17, 0.1 * len(budgets))
+    fig = Figure(figsize=(group.paper.page_inches, height), layout="constrained")
+    grid = fig.subplots(1, 3, sharey=True)
+    for axes, (metric, name) in zip(grid, PANELS.items(), strict=True):
+        for i, (budget, colour) in enumerate(zip(budgets, colours, strict=True)):
+            rows = data[data["budget"].eq(budget)]
+            shift = 0.8 * ((i + 0.5) / len(budgets) - 0.5)
+            boxes = [
+                (defenses.index(str(defense)) + shift, 100 * values)
+                for defense, values in rows.groupby("defense")[metric]
+            ]
+            _draw_boxes(axes, boxes, 0.5 / len(budgets), colour)
+        axes.set(title=f"{name} (%)", ylim=(len(defenses) - 0.5, -0.5))
+        axes.set_yticks(range(len(defenses)), [group.legend_label(name) for name in defenses])
+        axes.tick_params(axis="y", length=0)
+    handles = [
+        Patch(facecolor=colour, label=budget)
+        for budget, colour in zip(budgets, colours, strict=True)
+    ]
+    legend_below(fig, handles)
     return fig
 
 

@@ -21,7 +21,7 @@ def tradeoff(group: BoardGroup, report: ReportData) -> Drawing:
     """Draw the defenses of a group."""
     pair = AxesPair(x="asr", y="acc", finish=_finish)
     data = points(group, pair)
-    styles = method_styles(report.defenses, group.extra_access)
+    styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
     return Drawing(data=data, figure=draw_scatter(data, group, styles, pair))
 
 

@@ -18,8 +18,13 @@ class DisplayNames:
     names: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """By column of the frame ("defense", "attack", "model") and label."""
 
+    def renamed(self, names: Mapping[str, str]) -> DisplayNames:
+        """Return these names with others for some labels, in whatever column they are."""
+        columns = ("defense", "attack", "model")
+        given = {(column, label): name for label, name in names.items() for column in columns}
+        return DisplayNames({**self.names, **given})
+
     def of(self, column: str, label: str) -> str:
         """Return the name of a label in a column of the frame."""
-        if column == "defense" and label == NO_DEFENSE:
-            return "no defense"
-        return self.names.get((column, label), label)
+        unnamed = "no defense" if (column, label) == ("defense", NO_DEFENSE) else label
+        return self.names.get((column, label), unnamed)

@@ -9,6 +9,7 @@ from functools import cached_property
 import pandas as pd
 
 from harness.plan.keys import slug
+from harness.plan.paper import Paper
 from harness.report.frame.display_names import DisplayNames
 
 GROUP = ["data", "model", "recipe"]
@@ -31,6 +32,8 @@ class BoardGroup:
     """For file names: "cifar10_preactresnet18"; empty when there is only one group."""
     frame: pd.DataFrame
     names: DisplayNames = field(default_factory=DisplayNames)
+    paper: Paper = field(default_factory=Paper)
+    """The page that its tables and figures are made for."""
 
     @cached_property
     def budgets(self) -> list[str]:
@@ -47,16 +50,18 @@ class BoardGroup:
         return legend_label(defense, self.extra_access, self.names)
 
 
-def split_groups(frame: pd.DataFrame, names: DisplayNames | None = None) -> list[BoardGroup]:
+def split_groups(
+    frame: pd.DataFrame, names: DisplayNames | None = None, paper: Paper | None = None
+) -> list[BoardGroup]:
     """Return the groups in order of their labels; recipes are named only if there are several."""
-    names = names or DisplayNames()
+    names, paper = names or DisplayNames(), paper or Paper()
     columns = GROUP if frame["recipe"].nunique() > 1 else GROUP[:2]
     groups = []
     for labels, cells in frame.groupby(GROUP, dropna=False):
         named = dict(zip(columns, map(str, labels), strict=False))
         title = " · ".join(names.of(column, label) for column, label in named.items())
         file_name = "_".join(slug(label, "-") for label in named.values())
-        groups.append(BoardGroup(title, file_name, cells, names))
+        groups.append(BoardGroup(title, file_name, cells, names, paper))
     return [replace(group, slug="") for group in groups] if len(groups) == 1 else groups
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UserError
 from harness.plan.keys import canonical
+from harness.plan.names import NO_DEFENSE
 from harness.report.frame.display_names import DisplayNames
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ class StudyLabels:
         names: dict[tuple[str, str], str] = {}
         for study in self._studies:
             for method in methods_of(study):
+                if (method.kind, method.name) == ("defense", NO_DEFENSE):
+                    continue
                 suffix = self._suffix(study, method.kind, method.label)
                 names[method.kind, method.label + suffix] = method.display + suffix
         uses = Counter((column, name) for (column, _), name in names.items())

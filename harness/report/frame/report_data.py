@@ -14,6 +14,7 @@ from harness.plan.names import (
     NO_ATTACK,
     NO_DEFENSE,
 )
+from harness.plan.paper import Paper
 from harness.plan.rank import Rank
 from harness.plan.report_names import figure_names, table_names
 from harness.report.frame.display_names import DisplayNames
@@ -59,6 +60,8 @@ class ReportData:
     """The figures, in order: names, and paths of the user's own files."""
     tables: tuple[str, ...] = field(default_factory=table_names)
     """The tables, likewise."""
+    paper: Paper = field(default_factory=Paper)
+    """The page that tables and figures are made for, and what they show."""
     against: str | None = None
     """The defense that is compared with each other one; None: the one with the best mean rank."""
     rank_by: str = Rank.by
@@ -78,7 +81,7 @@ class ReportData:
     @cached_property
     def groups(self) -> list[BoardGroup]:
         """What may be averaged together."""
-        return split_groups(self.attacked, self.names)
+        return split_groups(self.attacked, self.names, self.paper)
 
     @cached_property
     def defenses(self) -> list[str]:
@@ -124,15 +127,25 @@ def has_details(studies: Sequence[Study]) -> bool:
 
 
 def load_report_data(
-    studies: Sequence[Study], store: Store, against: str | None = None
+    studies: Sequence[Study],
+    store: Store,
+    against: str | None = None,
+    paper: Paper | None = None,
 ) -> ReportData:
     """Join studies with the records of a store.
+
+    Args:
+        studies: what is reported.
+        store: where their records are.
+        against: the defense that others are compared with.
+        paper: in place of that of the first study.
 
     Raises:
         UserError: two studies have one name; ``against`` is none of their defenses.
     """
     records = store.latest(scalars=has_details(studies))
-    frame = build_frame(studies, records)
+    paper = studies[0].paper if paper is None else paper
+    frame = shown(build_frame(studies, records), paper)
     defenses = set(frame["defense"]) - {NO_DEFENSE}
     if against is not None and against not in defenses:
         raise UserError(f"--against: no defense {against!r} here{nearest(against, defenses)}")
@@ -141,12 +154,20 @@ def load_report_data(
         victims=build_victims(studies, records),
         controls=build_controls(studies, records),
         probe_columns=tuple(probe_columns(studies, StudyLabels(studies))),
-        names=StudyLabels(studies).display_names(),
+        names=StudyLabels(studies).display_names().renamed(paper.names),
         studies=tuple(studies),
         records=records,
         store=store,
         figures=tuple(dict.fromkeys(name for study in studies for name in study.figures)),
         tables=tuple(dict.fromkeys(name for study in studies for name in study.tables)),
+        paper=paper,
         against=against,
         rank_by=studies[0].rank.by,
     )
+
+
+def shown(frame: pd.DataFrame, paper: Paper) -> pd.DataFrame:
+    """Return the cells of the defenses that the paper shows, and of the undefended model."""
+    if not paper.defenses:
+        return frame
+    return frame[frame["defense"].isin([NO_DEFENSE, *paper.defenses])]

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from harness.plan.paper import LEAST_FONT_SIZE
 from harness.report.plotting.style import SHADES
 
 ROW_HEIGHT = 0.17
@@ -42,7 +43,7 @@ def draw_heat(axes: Axes, table: pd.DataFrame, *, upright: bool = False) -> Any:
 
 
 def _draw_numbers(axes: Axes, values: Any) -> None:
-    size = 6.5 if values.shape[1] <= 16 else 5.5
+    size = 6.5 if values.shape[1] <= 16 else LEAST_FONT_SIZE
     for (row, column), value in np.ndenumerate(values):
         text = "–" if np.isnan(value) else f"{value:.0f}"
         colour = "black" if np.isnan(value) or value > 55 else "white"

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +13,7 @@ from matplotlib.figure import Figure
 from harness.plan.names import NO_DEFENSE
 from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
 from harness.report.frame.metric_info import QUANTITIES
-from harness.report.plotting.style import PAGE_WIDTH, RC, MethodStyle, legend_below
+from harness.report.plotting.style import MethodStyle, legend_below, print_width
 from harness.report.stats.means import summarize_bands
 
 PANELS_PER_ROW = 3
@@ -62,20 +61,19 @@ def draw_scatter(
     if not budgets:
         return None
     rows, columns = -(-len(budgets) // PANELS_PER_ROW), min(PANELS_PER_ROW, len(budgets))
-    with mpl.rc_context(RC):
-        width = PAGE_WIDTH * (columns + 0.5 * (columns == 1)) / PANELS_PER_ROW
-        fig = Figure(figsize=(max(width, 4.2), 2.2 * rows), layout="constrained")
-        grid = fig.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-        for axes, budget in zip(grid.flat, budgets, strict=False):
-            _draw_panel(axes, known[known["budget"].eq(budget)], group, styles, pair)
-            axes.set(title=budget)
-        for index, axes in enumerate(grid.flat):
-            lowest = index + columns >= len(budgets)
-            axes.set_visible(index < len(budgets))
-            axes.yaxis.label.set_visible(index % columns == 0)
-            axes.xaxis.set_tick_params(labelbottom=lowest)
-            axes.xaxis.label.set_visible(lowest)
-        legend_below(fig)
+    width = print_width(group.paper, known["defense"].nunique(), wide=columns > 1)
+    fig = Figure(figsize=(width, 2.2 * rows), layout="constrained")
+    grid = fig.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for axes, budget in zip(grid.flat, budgets, strict=False):
+        _draw_panel(axes, known[known["budget"].eq(budget)], group, styles, pair)
+        axes.set(title=budget)
+    for index, axes in enumerate(grid.flat):
+        lowest = index + columns >= len(budgets)
+        axes.set_visible(index < len(budgets))
+        axes.yaxis.label.set_visible(index % columns == 0)
+        axes.xaxis.set_tick_params(labelbottom=lowest)
+        axes.xaxis.label.set_visible(lowest)
+    legend_below(fig)
     return fig
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Sequence
-from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,44 +13,92 @@ from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 
-PAGE_WIDTH = 7.0
-"""Inches: both columns of a two-column paper."""
+from harness.plan.paper import Paper
+
 PNG_DPI = 200
+MOST_IN_A_COLUMN = 12
+"""The most methods whose legend is readable at the width of a column."""
 
-RC: Any = {
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
-    "legend.fontsize": 7,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "0.92",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.1,
-    "lines.markersize": 3.8,
-    "pdf.fonttype": 42,  # TrueType, as publishers ask
-}
+# The serif that comes with matplotlib and fits to Times, in which most papers are set.
+_FONTS = {"sans": "DejaVu Sans", "serif": "STIXGeneral"}
+
+
+def rc(paper: Paper) -> Any:
+    """Return matplotlib's settings for the figures of a paper: no text is below 6 points."""
+    small = paper.small_size
+    return {
+        "font.family": _FONTS[paper.font],
+        "mathtext.fontset": "stix" if paper.font == "serif" else "dejavusans",
+        "font.size": paper.font_size,
+        "axes.titlesize": paper.font_size,
+        "axes.labelsize": paper.font_size,
+        "xtick.labelsize": small,
+        "ytick.labelsize": small,
+        "legend.fontsize": small,
+        "legend.frameon": False,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.linewidth": 0.6,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": "0.92",
+        "grid.linewidth": 0.6,
+        "lines.linewidth": 1.1,
+        "lines.markersize": 3.8,
+        "pdf.fonttype": 42,  # TrueType, as publishers ask
+    }
+
 
 REFERENCE: dict[str, Any] = {"color": "0.35", "linestyle": (0, (4, 2)), "linewidth": 1.0}
 """The line of the undefended model."""
 SHADES = mpl.colormaps["cividis"]
 """The colour map for shares: readable with any colour vision, and in grey."""
 
-_LEGEND_ROW = 0.16  # height in inches
-_LEGEND_WIDTH = 130  # characters that fit in a page's width
-_LEGEND_HANDLE = 9  # width in characters of a line sample and its margins
+_LEGEND_ROW = 1.65  # height, as a multiple of the type size
+_LEGEND_LETTER = 0.56  # width, likewise
+_LEGEND_HANDLE = 9  # width in letters of a line sample and its margins
 
-# Okabe and Ito's palette without black and yellow: distinct with any colour vision.
-_COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
+# Okabe and Ito's palette without black and yellow, and two of Tol's: distinct with any colour
+# vision.
+_COLOURS = [
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#56B4E9",
+    "#E69F00",
+    "#882255",
+    "#999933",
+]
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h"]
 _DASHES = ["-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1))]
+_LOOKS = len(_COLOURS) * len(_MARKERS)
+
+DRAWN_LIKE = (
+    "ims",
+    "anp",
+    "rnp",
+    "fp",
+    "ft",
+    "grad_prune",
+    "clp",
+    "bnp",
+    "ft_sam",
+    "nad",
+    "i_bau",
+    "sau",
+    "fst",
+    "tsbd",
+    "nc",
+    "grad_prune_synthetic",
+    "random_prune",
+    "ft_step",
+    "oracle",
+    "ims_vit",
+)
+"""The built-in defenses. A place in this list is a colour and a marker for ever: only append."""
 
 
 class MethodStyle(NamedTuple):
@@ -73,17 +121,64 @@ class MethodStyle(NamedTuple):
         }
 
 
-def method_styles(methods: Sequence[str], hollow: Collection[str]) -> dict[str, MethodStyle]:
-    """Return a style per method, no two alike: colour, marker and dash cycle at different periods.
+OURS = MethodStyle("#C4002B", "*", "-", hollow=False)
+"""The look of the method that a paper is about."""
 
-    Markers of the methods in ``hollow`` are not filled.
+
+def method_styles(
+    methods: Sequence[str], hollow: Collection[str], ours: str | None = None
+) -> dict[str, MethodStyle]:
+    """Return a style per method, no two alike, whichever other methods there are.
+
+    A built-in method has the look of its place in ``DRAWN_LIKE``, one of the user's own one that
+    follows from its name; ``name (preset)`` has the colour of ``name``. Only where two looks
+    coincide does one move on that is not of a built-in method's defaults.
+
+    Args:
+        methods: the labels.
+        hollow: those whose markers are not filled.
+        ours: the label that looks like ``OURS``.
     """
-    dashes = [dash for dash in _DASHES for _ in _COLOURS]
-    styles = zip(sorted(methods), cycle(_COLOURS), cycle(_MARKERS), cycle(dashes), strict=False)
-    return {
-        method: MethodStyle(colour, marker, dash, method in hollow)
-        for method, colour, marker, dash in styles
-    }
+    styles: dict[str, MethodStyle] = {}
+    taken: set[int] = set()
+    for method in sorted(methods, key=lambda label: (label not in DRAWN_LIKE, label)):
+        look = _look(method)
+        while look in taken and len(taken) < _LOOKS:
+            look = (look + (len(_COLOURS) if len(taken) % len(_MARKERS) else 1)) % _LOOKS
+        taken.add(look)
+        styles[method] = MethodStyle(
+            _COLOURS[look % len(_COLOURS)],
+            _MARKERS[look % len(_MARKERS)],
+            _DASHES[look // len(_COLOURS) % len(_DASHES)],
+            method in hollow,
+        )
+    return {**styles, ours: OURS} if ours in styles else styles
+
+
+def _look(label: str) -> int:
+    """Return which of the pairs of colour and marker a method has, in ``range(_LOOKS)``."""
+    name, _, variant = label.partition(" ")
+    if name in DRAWN_LIKE:
+        look = DRAWN_LIKE.index(name)
+    else:
+        look = len(DRAWN_LIKE) + zlib.crc32(name.encode()) % (_LOOKS - len(DRAWN_LIKE))
+    if variant:  # another marker of the same colour
+        step = 1 + zlib.crc32(variant.encode()) % (len(_MARKERS) - 1)
+        look += len(_COLOURS) * step
+    return look % _LOOKS
+
+
+def print_width(paper: Paper, n_methods: int, *, wide: bool) -> float:
+    """Return the width in inches at which a figure is drawn and printed: a column's or a page's.
+
+    Args:
+        paper: what the figure is for.
+        n_methods: how many methods its legend or its axis names.
+        wide: whether its panels need a page.
+    """
+    if wide or n_methods > MOST_IN_A_COLUMN:
+        return paper.page_inches
+    return paper.column_inches
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> None:
@@ -98,27 +193,29 @@ def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> Non
         for axes in figure.axes:
             artists, labels = axes.get_legend_handles_labels()
             entries.update(zip(labels, artists, strict=True))
-    columns = _columns(list(entries), figure.get_figwidth() / PAGE_WIDTH)
-    figure.set_figheight(figure.get_figheight() + _LEGEND_ROW * -(-len(entries) // columns))
+    size = FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points() / 72
+    columns = _columns(list(entries), figure.get_figwidth() / (_LEGEND_LETTER * size))
+    rows = -(-len(entries) // columns)
+    figure.set_figheight(figure.get_figheight() + _LEGEND_ROW * size * rows)
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
 
 
 def _columns(labels: list[str], width: float) -> int:
     """Return how many columns fit: as many as possible, six at most, by their longest labels.
 
-    ``width`` is the figure's width as a fraction of a page's.
+    ``width`` is the figure's width in letters.
     """
     for columns in range(min(6, len(labels)), 1, -1):
         longest = [max(map(len, column)) for column in np.array_split(labels, columns)]
-        if sum(longest) + _LEGEND_HANDLE * columns <= _LEGEND_WIDTH * width:
+        if sum(longest) + _LEGEND_HANDLE * columns <= width:
             return columns
     return 1
 
 
-def save(figure: Figure, stem: Path) -> None:
+def save(figure: Figure, stem: Path, paper: Paper) -> None:
     """Write ``stem``.pdf and ``stem``.png; without dates, so that equal data give equal files."""
     pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
-    with mpl.rc_context(RC):
+    with mpl.rc_context(rc(paper)):
         if (engine := figure.get_layout_engine()) is not None:
             engine.execute(figure)  # once for both files
             figure.set_layout_engine("none")

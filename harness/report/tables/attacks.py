@@ -1,4 +1,4 @@
-"""Attacks by defenses, one table per budget: the layout of the IMS paper (arXiv 2509.15497)."""
+"""Defenses by attacks, one table per budget: the numbers of the IMS paper (arXiv 2509.15497)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import pandas as pd
 
 from harness.report import TableContents, table
 from harness.report.frame.groups import GROUP, BoardGroup
-from harness.report.frame.metric_info import COLLAPSED_DROP, METRICS, SCORES
+from harness.report.frame.metric_info import COLLAPSED_DROP, METRICS
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import summarize
 from harness.report.tables.leaderboard import all_board_numbers
-from harness.report.typeset.captions import FALL, MARKS, left_out_text, repeats_text
+from harness.report.typeset.captions import FALL, left_out_text, marks_text, repeats_text
 from harness.report.typeset.crosstab import TableLayout, blank_table, cell_texts, lay_out, present
 from harness.report.typeset.table import TextTable
 
 MEAN = "mean"
-"""The last row of a section."""
+"""The last attack of a section: the mean over all of them."""
 
 
 @table
@@ -30,16 +30,20 @@ def attacks(report: ReportData) -> TableContents | None:
 
 
 def attack_tables(group: BoardGroup, board: pd.DataFrame) -> list[TextTable]:
-    """Return one table per budget: a section per poison rate, rows attacks, columns defenses.
+    """Return one table per budget: a section per poison rate, rows defenses, columns attacks.
 
-    ``board`` has the numbers of the group's leaderboard, for the order of the defenses. The row
-    ``mean`` weighs every attack of its section the same; a section of one attack has none.
+    Where the paper asks for it, rows are attacks and columns defenses. ``board`` has the numbers of
+    the group's leaderboard, for the order of the defenses. ``mean`` weighs every attack of its
+    section the same; a section of one attack has none.
     """
+    paper = group.paper
     summary = _summary(group)
+    rows, columns = ("defense", "attack") if paper.rows == "defenses" else ("attack", "defense")
     layout = TableLayout(
-        sections="rate", rows="attack", columns="defense", metrics=SCORES, names=group.names
+        sections="rate", rows=rows, columns=columns, metrics=paper.metrics, names=group.names
     )
-    caption = f"Percent, means over {repeats_text(group.frame)}. {MARKS} {FALL}."
+    repeats = repeats_text(group.frame)
+    caption = f"Percent, means over {repeats}. {marks_text(paper.margin)} {FALL}."
     tables = []
     for budget in group.budgets:
         cells = group.frame[group.frame["budget"].eq(budget)]
@@ -47,25 +51,27 @@ def attack_tables(group: BoardGroup, board: pd.DataFrame) -> list[TextTable]:
         board_order = board.loc[board["budget"].eq(budget), "defense"].tolist()
         orders = {
             "rate": list(dict.fromkeys(numbers["rate"])),
-            "attack": [*sorted(set(cells["attack"])), MEAN],
+            "attack": present([*sorted(set(cells["attack"])), MEAN], numbers, "attack"),
             "defense": present(board_order, numbers, "defense"),
         }
-        blank = blank_table(f"{group.title}, {budget}", "attack", caption, left_out_text(cells))
-        tables += lay_out(numbers, layout, orders, blank)
+        blank = blank_table(f"{group.title}, {budget}", rows, caption, left_out_text(cells))
+        tables.append(lay_out(numbers, layout, orders, blank))
     return tables
 
 
 def _summary(group: BoardGroup) -> pd.DataFrame:
     """Return the numbers of each attack and of their mean, with their texts."""
-    cells, metrics = group.frame, (*SCORES, "acc_change")
+    cells, shown = group.frame, group.paper.metrics
+    metrics = list(dict.fromkeys(("acc", *shown, "acc_change")))
     each = summarize(cells, ["budget", "rate", "attack", "defense"], metrics)
     n_attacks = cells.groupby(["budget", "rate"], dropna=False)["attack"].transform("nunique")
     mean = summarize(cells[n_attacks.gt(1)], ["budget", "rate", "defense"], metrics)
     mean = mean.assign(attack=MEAN)[each.columns]
     summary = pd.concat([each, mean], ignore_index=True)
     summary["rate"] = summary["rate"].map(lambda rate: f"poison rate {100 * rate:g} %")
-    texts = _with_falls(summary.assign(text=cell_texts(summary, group.extra_access)))
-    return texts[texts["metric"].isin(SCORES)]
+    texts = cell_texts(summary, group.extra_access, group.paper.margin)
+    marked = _with_falls(summary.assign(text=texts))
+    return marked[marked["metric"].isin(shown)]
 
 
 def _with_falls(summary: pd.DataFrame) -> pd.DataFrame:

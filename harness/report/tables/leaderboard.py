@@ -12,7 +12,6 @@ from harness.report.frame.groups import (
     EXTRA_ACCESS,
     GROUP,
     BoardGroup,
-    budgets,
 )
 from harness.report.frame.metric_info import (
     COLLAPSED_DROP,
@@ -57,11 +56,17 @@ def all_board_numbers(report: ReportData) -> list[pd.DataFrame]:
     return [board_numbers(group, report.rank_by) for group in report.groups]
 
 
+def board_order(report: ReportData) -> list[str]:
+    """Return the labels of the defenses in the order of the first board, then of the others."""
+    boards = report.once(all_board_numbers)
+    return list(dict.fromkeys(label for numbers in boards for label in numbers["defense"]))
+
+
 def board_numbers(group: BoardGroup, rank_by: str = Rank.by) -> pd.DataFrame:
     """Return one row per budget, defense and metric, shares in 0..1, in the board's order.
 
-    Within a budget: no defense first, then by the mean of ``rank_by``, best first; then oracle and
-    external methods.
+    Within a budget: no defense first, then in the paper's order or by the mean of ``rank_by``, best
+    first; then oracle and external methods.
     """
     frame = group.frame
     numbers = pd.concat([summarize(frame, BY, METRICS), worst_asr(frame)], ignore_index=True)
@@ -70,7 +75,7 @@ def board_numbers(group: BoardGroup, rank_by: str = Rank.by) -> pd.DataFrame:
     numbers.insert(5, "needs", numbers["defense"].map(needs))
     numbers.insert(4, "n_clean", numbers["budget"].map(sizes["n_clean"]))
     numbers.insert(4, "spc", numbers["budget"].map(sizes["spc"]))
-    return _ordered(numbers, budgets(frame), rank_by)
+    return _ordered(numbers, group, rank_by)
 
 
 def worst_asr(cells: pd.DataFrame) -> pd.DataFrame:
@@ -80,16 +85,18 @@ def worst_asr(cells: pd.DataFrame) -> pd.DataFrame:
     return rows.drop(columns=["attack", "rate", "target"]).assign(metric=WORST)
 
 
-def _ordered(numbers: pd.DataFrame, labels: list[str], rank_by: str) -> pd.DataFrame:
+def _ordered(numbers: pd.DataFrame, group: BoardGroup, rank_by: str) -> pd.DataFrame:
+    chosen = group.paper.defenses
     better = QUANTITIES["asr" if rank_by == WORST else rank_by].better
     ranked = numbers[numbers["metric"].eq(rank_by)].set_index(["budget", "defense"])["mean"]
     defenses = pd.MultiIndex.from_frame(numbers[["budget", "defense"]])
     access = numbers["needs"].map(lambda needs: EXTRA_ACCESS.get(needs, ""))
     order = pd.DataFrame(
         {
-            "budget": numbers["budget"].map(labels.index),
+            "budget": numbers["budget"].map(group.budgets.index),
             "section": access.map(BOARD_SECTIONS.index),
             "defended": numbers["defense"].ne(NO_DEFENSE),
+            "chosen": numbers["defense"].map(lambda x: chosen.index(x) if x in chosen else 0),
             "worst_first": -better * ranked.reindex(defenses).to_numpy(),
             "defense": numbers["defense"],
             "metric": numbers["metric"].map([*METRICS, WORST].index),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from harness.report import TableContents, table
 from harness.report.frame.groups import BoardGroup
+from harness.report.frame.metric_info import metric_text
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import summarize
-from harness.report.typeset.captions import MARKS, left_out_text
-from harness.report.typeset.crosstab import TableLayout, blank_table, cell_texts, lay_out
+from harness.report.tables.leaderboard import all_board_numbers
+from harness.report.typeset.captions import MISSING, left_out_text
+from harness.report.typeset.crosstab import TableLayout, blank_table, lay_out, with_missing
 from harness.report.typeset.table import TextTable
 
 COSTS = ("seconds", "peak_mem_mb")
@@ -18,21 +22,22 @@ def resources(report: ReportData) -> TableContents | None:
     """Return every group's table; the numbers are in the leaderboard's file."""
     if not report.groups:
         return None
-    return TableContents(texts=[text for group in report.groups for text in _tables(group)])
+    return TableContents(texts=list(map(_table, report.groups, report.once(all_board_numbers))))
 
 
-def _tables(group: BoardGroup) -> list[TextTable]:
+def _table(group: BoardGroup, board: pd.DataFrame) -> TextTable:
     numbers = summarize(group.frame, ["budget", "defense"], COSTS)
     numbers.insert(0, "all", "")
-    numbers["text"] = cell_texts(numbers, group.extra_access)
+    texts = map(metric_text, numbers["metric"], numbers["mean"])
+    numbers["text"] = with_missing(list(texts), numbers)
     orders = {
         "all": [""],
-        "defense": sorted(set(numbers["defense"])),
+        "defense": list(dict.fromkeys(board["defense"])),
         "budget": group.budgets,
     }
     layout = TableLayout(
         sections="all", rows="defense", columns="budget", metrics=COSTS, names=group.names
     )
-    caption = f"Seconds of the defense, and its peak memory in MB. {MARKS}"
+    caption = f"Seconds of the defense, and its peak memory in MB. {MISSING}"
     blank = blank_table(group.title, "defense", caption, left_out_text(group.frame))
     return lay_out(numbers, layout, orders, blank)

@@ -9,7 +9,8 @@ from harness.report.frame.groups import budgets, extra_access
 from harness.report.frame.metric_info import SCORES
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import summarize
-from harness.report.typeset.captions import MARKS, left_out_text
+from harness.report.tables.leaderboard import board_order
+from harness.report.typeset.captions import left_out_text, marks_text
 from harness.report.typeset.crosstab import TableLayout, blank_table, cell_texts, lay_out
 
 
@@ -25,15 +26,17 @@ def splits(report: ReportData) -> TableContents | None:
         summary.insert(0, "group", group.title)
         summaries.append(summary)
     numbers = pd.concat(summaries, ignore_index=True)
-    numbers["text"] = cell_texts(numbers, extra_access(cells))
+    numbers["text"] = cell_texts(numbers, extra_access(cells), report.paper.margin)
     orders = {
         "budget": budgets(cells),
-        "defense": sorted(set(numbers["defense"])),
+        "defense": board_order(report),
         "group": [group.title for group in report.groups],
     }
     layout = TableLayout(
         sections="budget", rows="defense", columns="group", metrics=SCORES, names=report.names
     )
-    caption = f"Percent, means over attacks, poison rates and seeds. {MARKS}"
+    caption = (
+        f"Percent, means over attacks, poison rates and seeds. {marks_text(report.paper.margin)}"
+    )
     blank = blank_table("By data and model", "defense", caption, left_out_text(cells))
-    return TableContents(texts=lay_out(numbers, layout, orders, blank))
+    return TableContents(texts=[lay_out(numbers, layout, orders, blank)])

@@ -58,10 +58,15 @@ def repeats_text(cells: pd.DataFrame) -> str:
     return f"{count} {'seeds' if level == 'seed' else 'draws of the clean samples'}"
 
 
-MARKS = (
-    "Best in bold, second underlined, among defenses that need clean images alone. "
-    "†: fewer cells than planned; a word instead of a number: why there is none."
-)
+MISSING = "†: fewer cells than planned; a word instead of a number: why there is none."
+
+
+def marks_text(margin: float) -> str:
+    """Return the sentences that say what is bold and underlined, and what marks mean."""
+    return (
+        "Best in bold, second underlined, among defenses that need clean images alone and lose at "
+        f"most {100 * margin:g} points of ACC. {MISSING}"
+    )
 
 
 def left_out_text(cells: pd.DataFrame) -> str:

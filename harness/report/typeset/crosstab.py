@@ -15,9 +15,6 @@ from harness.report.frame.metric_info import QUANTITIES, metric_text
 from harness.report.stats.means import REASONS
 from harness.report.typeset.table import Row, Section, TextTable, mark_best
 
-MAX_COLUMNS = 12
-"""The most columns of numbers that fit on a page."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class TableLayout:
@@ -30,28 +27,39 @@ class TableLayout:
     names: DisplayNames
 
 
-def cell_texts(table: pd.DataFrame, extra_access: Collection[str]) -> pd.Series[str]:
+def cell_texts(table: pd.DataFrame, extra_access: Collection[str], margin: float) -> pd.Series[str]:
     """Return each number of a summary as text, with the best and second best defenses marked.
 
-    ``table`` has one row per defense, metric and combination of the columns before ``metric``.
-    Within such a combination the defenses are ranked, but for those with ``extra_access`` and the
-    undefended model.
+    ``table`` has one row per defense, metric and combination of the columns before ``metric``; ACC
+    is among the metrics. Within such a combination the defenses are ranked, but for those with
+    ``extra_access``, those whose ACC is more than ``margin`` below the undefended model's, and
+    that model itself.
     """
     columns = table.columns[: table.columns.get_loc("metric")]
     keys = [name for name in columns if name != "defense"]
     groups = table.groupby([*keys, "metric"], sort=False, dropna=False).ngroup()
     mean, metrics = table["mean"].to_numpy(dtype=float), table["metric"].tolist()
-    unranked = table["defense"].isin([NO_DEFENSE, *extra_access])
+    unranked = table["defense"].isin([NO_DEFENSE, *extra_access]) | _collapsed(table, keys, margin)
     ranked = table["mean"].mask(unranked).to_numpy(dtype=float)
     texts = np.empty(len(table), dtype=object)
     for rows in table.groupby(groups.to_numpy()).indices.values():
         metric = metrics[rows[0]]
         plain = [metric_text(metric, value) for value in mean[rows]]
         texts[rows] = mark_best(plain, ranked[rows].tolist(), QUANTITIES[metric].better)
-    return pd.Series(_with_missing(texts, table), index=table.index, dtype=object)
+    return pd.Series(with_missing(list(texts), table), index=table.index, dtype=object)
 
 
-def _with_missing(texts: np.ndarray[Any, Any], table: pd.DataFrame) -> list[str]:
+def _collapsed(table: pd.DataFrame, keys: list[str], margin: float) -> pd.Series[bool]:
+    """Tell of each row whether its defense's ACC is more than the margin below the victim's."""
+    columns = [*keys, "defense"]
+    acc = table[table["metric"].eq("acc")].set_index(columns)["mean"]
+    own = acc.reindex(pd.MultiIndex.from_frame(table[columns])).to_numpy(dtype=float)
+    undefended = pd.MultiIndex.from_frame(table[columns].assign(defense=NO_DEFENSE))
+    before = acc.reindex(undefended).to_numpy(dtype=float)
+    return pd.Series(own < before - margin - 1e-12, index=table.index)
+
+
+def with_missing(texts: Sequence[Any], table: pd.DataFrame) -> list[str]:
     """Return the texts with a mark if cells are missing, or the reason if there is no number."""
     used, planned = table["n_cells"].tolist(), table["n_planned"].tolist()
     main_reason = table[REASONS].to_numpy().argmax(axis=1)
@@ -63,30 +71,14 @@ def _with_missing(texts: np.ndarray[Any, Any], table: pd.DataFrame) -> list[str]
 
 def lay_out(
     summary: pd.DataFrame, layout: TableLayout, orders: dict[str, list[str]], blank: TextTable
-) -> list[TextTable]:
-    """Lay out a summary with the column ``text``; as many tables as its columns need.
+) -> TextTable:
+    """Lay out a summary with the column ``text``.
 
     ``orders`` gives the values of the layout's columns in order; ``blank`` gives title, caption,
     what is left out, and the heading of the first column as its header.
     """
     keys = [layout.sections, layout.rows, layout.columns, "metric"]
     texts = {tuple(key): text for *key, text in summary[[*keys, "text"]].itertuples(index=False)}
-    columns = orders[layout.columns]
-    n_tables = -(-len(columns) * len(layout.metrics) // MAX_COLUMNS)
-    tables = []
-    for i, block in enumerate(np.array_split(columns, n_tables), start=1):
-        title = f"{blank.title}, part {i} of {n_tables}" if n_tables > 1 else blank.title
-        own = {**orders, layout.columns: list(map(str, block))}
-        tables.append(_table(texts, layout, own, replace(blank, title=title)))
-    return tables
-
-
-def _table(
-    texts: dict[tuple[str, ...], str],
-    layout: TableLayout,
-    orders: dict[str, list[str]],
-    blank: TextTable,
-) -> TextTable:
     columns = orders[layout.columns]
 
     def row(section: str, label: str) -> Row | None:

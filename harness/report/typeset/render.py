@@ -1,8 +1,8 @@
-"""Formats of a table: Markdown, LaTeX (booktabs) and the terminal."""
+"""Formats of a table that any program shows: Markdown and the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain
 
 from rich import box
@@ -10,49 +10,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.typeset.table import BestText, Row, SecondText, Section, TextTable
+from harness.report.typeset.table import BestText, Row, SecondText, TextTable, split_columns
 
 NOTHING = "Nothing to average yet."
-PAGE_ROWS = 45
-"""The most rows of a LaTeX float, which cannot break across pages."""
-NARROW = 10
-"""The most columns that fit on a page with the usual space between them."""
-
-_LATEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}",
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "<": r"\textless{}",
-        ">": r"\textgreater{}",
-        "|": r"\textbar{}",
-        "[": "{[}",  # bare at the start of a row, it would be an option of the row before
-        "]": "{]}",
-        "±": r"$\pm$",
-        "·": r"$\cdot$",
-        "–": "--",
-        "−": "$-$",
-        "†": r"$\dagger$",
-        "‡": r"$\ddagger$",
-        "Δ": r"$\Delta$",
-        **{character: f"\\{character}" for character in "&%$#_{}"},
-    }
-)
+MOST_COLUMNS = 25
+"""The most columns of a Markdown table; one with more is split."""
 
 
 def markdown(tables: Sequence[TextTable]) -> str:
     """Return the tables as Markdown, columns padded so that the source is readable too."""
-    return "\n".join(map(_markdown_table, tables)) if tables else f"{NOTHING}\n"
-
-
-def latex(tables: Sequence[TextTable]) -> str:
-    r"""Return ``table`` floats that need ``\usepackage{booktabs}`` and nothing else."""
-    floats = [
-        _float(table, sections, page)
-        for table in tables
-        for page, sections in enumerate(_pages(table))
-    ]
-    return "\n".join(floats) if floats else f"{NOTHING}\n"
+    parts = [part for table in tables for part in split_columns(table, _is_readable)]
+    return "\n".join(map(_markdown_table, parts)) if parts else f"{NOTHING}\n"
 
 
 def terminal(tables: Sequence[TextTable]) -> RenderableType:
@@ -60,9 +28,8 @@ def terminal(tables: Sequence[TextTable]) -> RenderableType:
     return Group(*chain.from_iterable(map(_terminal_table, tables))) if tables else Text(NOTHING)
 
 
-def escape(text: str) -> str:
-    """Return the text with LaTeX's special characters escaped."""
-    return text.translate(_LATEX)
+def _is_readable(table: TextTable) -> bool:
+    return len(table.header) <= MOST_COLUMNS
 
 
 def _markdown_table(table: TextTable) -> str:
@@ -93,64 +60,6 @@ def _markdown_row(row: Row, widths: list[int]) -> str:
     first, *others = zip(row, widths, strict=True)
     texts = [first[0].ljust(first[1]), *[text.rjust(width) for text, width in others]]
     return f"| {' | '.join(texts)} |"
-
-
-def _pages(table: TextTable) -> Iterator[list[Section]]:
-    """Yield runs of sections that fit on a page each; a section that is too long is cut."""
-    page: list[Section] = []
-    for section in chain.from_iterable(map(_cut, table.sections)):
-        if page and sum(len(other.rows) + 1 for other in [*page, section]) > PAGE_ROWS:
-            yield page
-            page = []
-        page.append(section)
-    yield page
-
-
-def _cut(section: Section) -> list[Section]:
-    size = PAGE_ROWS - 1
-    starts = range(0, len(section.rows), size)
-    return [Section(label=section.label, rows=section.rows[at : at + size]) for at in starts]
-
-
-def _float(table: TextTable, sections: list[Section], page: int) -> str:
-    columns = len(table.header)
-    continued = " (continued)" if page else ""
-    notes = " ".join(escape(note) for note in (table.caption, table.left_out) if note)
-    lines = [r"\begin{table}[tp]", r"\centering\footnotesize"]
-    if table.spans or columns > NARROW:
-        lines.append(r"\setlength{\tabcolsep}{3pt}")
-    lines.append(rf"\caption{{{escape(table.title)}{continued}. {notes}}}")
-    lines.append(rf"\begin{{tabular}}{{l{'r' * (columns - 1)}}}")
-    lines += [r"\toprule", *_latex_spans(table), _latex_row(table.header)]
-    for section in sections:
-        lines.append(r"\midrule")
-        if section.label:
-            label = rf"\textit{{{escape(section.label)}}}"
-            lines.append(rf"\multicolumn{{{columns}}}{{l}}{{{label}}} \\")
-        lines += map(_latex_row, section.rows)
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
-
-
-def _latex_spans(table: TextTable) -> list[str]:
-    """Return the row of headings above the header, and the rules below them."""
-    cells, rules, at = [], [], 1
-    for text, width in table.spans:
-        cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(text)}}}")
-        if text:
-            rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
-        at += width
-    return [" & ".join(cells) + r" \\", "".join(rules)] if cells else []
-
-
-def _latex_row(row: Row) -> str:
-    return " & ".join(map(_latex_text, row)) + r" \\"
-
-
-def _latex_text(text: str) -> str:
-    escaped = escape(text)
-    if isinstance(text, BestText):
-        return rf"\textbf{{{escaped}}}"
-    return rf"\underline{{{escaped}}}" if isinstance(text, SecondText) else escaped
 
 
 def _terminal_table(table: TextTable) -> list[RenderableType]:

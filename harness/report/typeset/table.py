@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain, pairwise
 from math import isnan
 
 
@@ -53,6 +54,61 @@ class TextTable:
         return tuple(
             f"{span} {name}".strip() for span, name in zip(spans, self.header, strict=True)
         )
+
+
+def split_columns(table: TextTable, fits: Callable[[TextTable], bool]) -> list[TextTable]:
+    """Split a table between its headings into as few parts of equal size as fit.
+
+    Every part has the first column. A table without headings, or a single block of columns that
+    does not fit, stays whole.
+    """
+    blocks = _blocks(table)
+    for n_parts in range(1, len(blocks) + 1):
+        parts = [
+            _part(table, [0, *chain.from_iterable(blocks[at : at + size])], number, n_parts)
+            for number, (at, size) in enumerate(_runs(len(blocks), n_parts), start=1)
+        ]
+        if all(map(fits, parts)):
+            break
+    return parts
+
+
+def _blocks(table: TextTable) -> list[range]:
+    """Return the columns below each heading; all but the first are one block without headings."""
+    if not table.spans:
+        return [range(1, len(table.header))]
+    ends = list(accumulate(width for _, width in table.spans))
+    return [range(start, end) for start, end in pairwise(ends)]
+
+
+def _runs(n_blocks: int, n_parts: int) -> Iterator[tuple[int, int]]:
+    """Yield where each part begins, and how many blocks it has; the first parts have one more."""
+    at = 0
+    for number in range(n_parts):
+        size = n_blocks // n_parts + (number < n_blocks % n_parts)
+        yield at, size
+        at += size
+
+
+def _part(table: TextTable, columns: list[int], number: int, n_parts: int) -> TextTable:
+    if n_parts == 1:
+        return table
+    ends = list(accumulate(width for _, width in table.spans))
+    spans = [span for span, end in zip(table.spans, ends, strict=True) if end - 1 in columns]
+
+    def take(row: Row) -> Row:
+        return tuple(row[column] for column in columns)
+
+    sections = [
+        replace(section, rows=[take(row) for row in section.rows]) for section in table.sections
+    ]
+    return replace(
+        table,
+        title=f"{table.title}, part {number} of {n_parts}",
+        header=take(table.header),
+        sections=sections,
+        spans=tuple(spans),
+    )
 
 
 def mark_best(texts: Sequence[str], numbers: Sequence[float], better: int) -> list[str]:

@@ -1,0 +1,165 @@
+"""Tables as LaTeX floats (booktabs) that fit the columns or the page of a paper."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import accumulate, chain
+
+from harness.plan.paper import Paper
+from harness.report.typeset.render import NOTHING
+from harness.report.typeset.table import (
+    BestText,
+    Row,
+    SecondText,
+    Section,
+    TextTable,
+    split_columns,
+)
+
+PAGE_ROWS = 45
+"""The most rows of a float, which cannot break across pages."""
+GAP = 5.0
+"""Points between two columns."""
+
+_ESCAPES = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "[": "{[}",  # bare at the start of a row, it would be an option of the row before
+        "]": "{]}",
+        "±": r"$\pm$",
+        "·": r"$\cdot$",
+        "–": "--",
+        "−": "$-$",
+        "†": r"$\dagger$",
+        "‡": r"$\ddagger$",
+        "Δ": r"$\Delta$",
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+    }
+)
+# Widths of letters as shares of the type size: upper bounds for Computer Modern and Times.
+_NARROW, _WIDE = set("iljtfI.,;:!'|()[] -"), set("mwMW@%±−")
+
+
+def latex(tables: Sequence[TextTable], name: str, paper: Paper) -> str:
+    r"""Return floats that need ``\usepackage{booktabs}`` and nothing else.
+
+    A table that is wider than a column becomes a ``table*`` over the page; one that is wider than
+    the page is split where its columns have a heading, one that is higher between its rows.
+
+    Args:
+        tables: what is set.
+        name: the labels are ``tab:name``, ``tab:name-2`` and so on.
+        paper: the page.
+    """
+    fits = partial(_fits, width=paper.page_points, size=paper.font_size)
+    parts = [part for table in tables for part in split_columns(table, fits)]
+    pages = [(part, page, sections) for part in parts for page, sections in _pages(part)]
+    floats = [
+        _float(part, sections, paper, name if number == 1 else f"{name}-{number}", page)
+        for number, (part, page, sections) in enumerate(pages, start=1)
+    ]
+    return "\n".join(floats) if floats else f"{NOTHING}\n"
+
+
+def escape(text: str) -> str:
+    """Return the text with LaTeX's special characters escaped."""
+    return text.translate(_ESCAPES)
+
+
+def table_width(table: TextTable, size: float) -> float:
+    """Return an upper bound of a table's width in points, set at ``size`` points."""
+    rows = [table.header, *(row for section in table.sections for row in section.rows)]
+    columns = [
+        max(_text_width(text, size) for text in column) for column in zip(*rows, strict=True)
+    ]
+    starts = [0, *accumulate(width for _, width in table.spans)]
+    for (heading, n_columns), start in zip(table.spans, starts, strict=False):
+        covered = slice(start, start + n_columns)
+        gaps = GAP * (n_columns - 1)
+        missing = _text_width(heading, size) - sum(columns[covered]) - gaps
+        columns[start + n_columns - 1] += max(0.0, missing)
+    return sum(columns) + GAP * (len(columns) - 1)
+
+
+def _fits(table: TextTable, width: float, size: float) -> bool:
+    return table_width(table, size) <= width
+
+
+def _text_width(text: str, size: float) -> float:
+    letters = sum(0.33 if x in _NARROW else 0.9 if x in _WIDE else _usual(x) for x in text)
+    return letters * size * (1.15 if isinstance(text, BestText) else 1)
+
+
+def _usual(letter: str) -> float:
+    return 0.77 if letter.isupper() else 0.56
+
+
+def _pages(table: TextTable) -> Iterator[tuple[int, list[Section]]]:
+    """Yield runs of sections that fit on a page each, numbered; a section too long is cut."""
+    number, page = 0, list[Section]()
+    for section in chain.from_iterable(map(_cut, table.sections)):
+        if page and sum(len(other.rows) + 1 for other in [*page, section]) > PAGE_ROWS:
+            yield number, page
+            number, page = number + 1, []
+        page.append(section)
+    yield number, page
+
+
+def _cut(section: Section) -> list[Section]:
+    size = PAGE_ROWS - 1
+    starts = range(0, len(section.rows), size)
+    return [Section(label=section.label, rows=section.rows[at : at + size]) for at in starts]
+
+
+def _float(table: TextTable, sections: list[Section], paper: Paper, label: str, page: int) -> str:
+    columns, size = len(table.header), paper.font_size
+    star = "*" if table_width(table, size) > paper.column_points else ""
+    title = escape(table.title) + (" (continued)" if page else "")
+    notes = " ".join(escape(note) for note in (table.caption, table.left_out) if note)
+    lines = [
+        rf"\begin{{table{star}}}[tp]",
+        r"\centering\emergencystretch=3em",
+        rf"\caption{{{title}. {notes}}}",
+        rf"\label{{tab:{label}}}",
+        rf"\fontsize{{{size:g}}}{{{1.2 * size:g}}}\selectfont",
+        rf"\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}",
+        rf"\begin{{tabular}}{{@{{}}l{'r' * (columns - 1)}@{{}}}}",
+        r"\toprule",
+        *_spans(table),
+        _row(table.header),
+    ]
+    for section in sections:
+        lines.append(r"\midrule")
+        if section.label:
+            heading = rf"\textit{{{escape(section.label)}}}"
+            lines.append(rf"\multicolumn{{{columns}}}{{@{{}}l}}{{{heading}}} \\")
+        lines += map(_row, section.rows)
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", rf"\end{{table{star}}}", ""])
+
+
+def _spans(table: TextTable) -> list[str]:
+    """Return the row of headings above the header, and the rules below them."""
+    cells, rules, at = [], [], 1
+    for text, width in table.spans:
+        cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(text)}}}")
+        if text:
+            rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
+        at += width
+    return [" & ".join(cells) + r" \\", "".join(rules)] if cells else []
+
+
+def _row(row: Row) -> str:
+    return " & ".join(map(_text, row)) + r" \\"
+
+
+def _text(text: str) -> str:
+    escaped = escape(text)
+    if isinstance(text, BestText):
+        return rf"\textbf{{{escaped}}}"
+    return rf"\underline{{{escaped}}}" if isinstance(text, SecondText) else escaped

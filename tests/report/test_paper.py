@@ -1,0 +1,132 @@
+"""Reports for a paper: every table and figure fits the page, in type that can be read."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import matplotlib as mpl
+import pytest
+
+from harness.errors import UserError
+from harness.plan.paper import LEAST_FONT_SIZE, WIDTHS, Paper
+from harness.report.frame.report_data import load_report_data
+from harness.report.outputs import make_figures, make_tables
+from harness.report.typeset.table import BestText
+from harness.report.write import write_report
+from harness.study.paper import read_paper
+from tests.helpers.synthetic_frames import frame, report_of
+from tests.helpers.synthetic_store import fabricate
+
+
+def made_up(folder, defenses, paper, **options):
+    """Return a study, its records and its report for a paper."""
+    study, store = fabricate(folder, defenses, seeds=(0,), **options)
+    return load_report_data([study], store, paper=paper)
+
+
+@pytest.mark.parametrize(("name", "defenses"), [("ieee", 40), ("neurips", 20)], ids="{}".format)
+def test_every_table_and_figure_fits_the_page_in_readable_type(tmp_path, name, defenses):
+    paper = Paper(format=name, font="serif", font_size=7, ours="method_02")
+    report = made_up(tmp_path, defenses, paper, attacks=3, rates=(0.01, 0.1))
+    with mpl.rc_context({"pdf.compression": 0}):
+        write_report(report, tmp_path)
+    drawings = sorted(tmp_path.glob("*.pdf"))
+    assert len(drawings) == 10
+    for drawing in drawings:
+        content = drawing.read_bytes()
+        sizes = [float(size) for size in re.findall(rb"/F\S+ ([\d.]+) Tf", content)]
+        assert min(sizes, default=99) >= LEAST_FONT_SIZE, drawing.name
+        descriptors = content.count(b"/Type /FontDescriptor")
+        assert descriptors == len(re.findall(rb"/FontFile[23]? \d+", content)) > 0, drawing.name
+    log = compile_latex(tmp_path, "paper.tex")
+    assert overfull(log) == []
+    assert "undefined" not in log
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_figures_are_drawn_as_wide_as_a_column_or_a_page(tmp_path, name):
+    paper = Paper(format=name)
+    for figure in make_figures(made_up(tmp_path, 5, paper, rates=(0.01, 0.1))):
+        width = figure.figure.get_figwidth()
+        assert width in {paper.column_inches, paper.page_inches}, figure.stem
+
+
+def test_a_paper_shows_its_methods_in_its_order_under_its_names(tmp_path):
+    paper = Paper(
+        defenses=["method_03", "method_00"],
+        names={"method_03": "Ours", "attack_0": "First attack"},
+        ours="method_03",
+        metrics=("acc", "der"),
+    )
+    tables = make_tables(made_up(tmp_path, 5, paper))
+    (board,) = tables["leaderboard"].texts
+    shown = [[row[0] for row in section.rows] for section in board.sections]
+    assert shown == [["no defense", "Ours", "method_00"]] * 2
+    attacks = tables["attacks"].texts[0]
+    assert attacks.spans == (("", 1), ("First attack", 2), ("attack_1", 2), ("mean", 2))
+    assert attacks.header == ("defense", *["ACC", "DER"] * 3)
+
+
+def test_attacks_can_be_the_rows(tmp_path):
+    tables = make_tables(made_up(tmp_path, 3, Paper(rows="attacks")))
+    attacks = tables["attacks"].texts[0]
+    assert [row[0] for row in attacks.sections[0].rows] == ["attack_0", "attack_1", "mean"]
+    assert attacks.spans[1] == ("no defense", 3)
+
+
+def test_a_collapsed_network_is_never_the_best(tmp_path):
+    cells = frame(("none", "ft", "anp", "ims"), attacks=("badnets",))
+    collapsed = cells["defense"].eq("ft")
+    cells.loc[collapsed, ["acc", "asr"]] = [0.1, 0.0]
+    for margin, best in ((0.1, "ims"), (1.0, "ft")):
+        report = replace(report_of(cells), paper=Paper(margin=margin))
+        table = make_tables(report)["attacks"].texts[0]
+        asr = table.header.index("ASR")
+        marked = [row[0] for row in table.sections[0].rows if isinstance(row[asr], BestText)]
+        assert marked == [best]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("iee", "--paper format: should be 'report', 'ieee', 'acm', 'usenix' or 'neurips'"),
+        ("{ours: metod_00}", "--paper ours: no defense 'metod_00' here; did you mean 'method_00'"),
+        ("{names: {attak_0: X}}", "--paper names.attak_0: nothing is called 'attak_0' here; did"),
+        ("{formt: ieee}", "--paper formt: unknown key 'formt'; did you mean 'format'"),
+        ("{format: ieee", "--paper: not YAML"),
+    ],
+)
+def test_a_wrong_paper_is_one_line(tmp_path, text, line):
+    study, _ = fabricate(tmp_path)
+    with pytest.raises(UserError, match=re.escape(line)) as caught:
+        read_paper(text, study.cells)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_study_with_a_wrong_paper_is_refused_with_its_line(tmp_path):
+    with pytest.raises(UserError, match=r"made_up.yaml:8.*no defense 'nobody' here"):
+        fabricate(tmp_path, extra="paper: {ours: nobody}")
+
+
+def overfull(log):
+    """Return by how many points boxes are too wide, where it is more than one point."""
+    widths = [float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)]
+    return [width for width in widths if width > 1]
+
+
+def compile_latex(folder, name):
+    """Compile a document, and return what pdflatex printed."""
+    if shutil.which("pdflatex") is None:
+        assert "CI" not in os.environ, "pdflatex is missing: install texlive-latex-base"
+        pytest.skip("pdflatex is not installed")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", name]
+    for _ in range(2):
+        done = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stdout[-2000:]
+    return done.stdout
