@@ -31,6 +31,7 @@ TYPES = {
     "Gate": "mapping",
     "Rank": "mapping",
     "list[Any]": "list",
+    "Paper": "mapping",
     "Positive | None": "number above 0",
     "bool": "true or false",
     "list[Skip]": "list of mappings",
@@ -41,6 +42,8 @@ TYPES = {
 """What the annotations of a study file mean to its author."""
 MIXED = {"recipe": "name or mapping", "target": "class number or name"}
 """Keys that are annotated with Any, because they take several types."""
+LONGEST_DEFAULT = 150
+"""Letters of a default that stands in the table."""
 REQUIRED = {"data", "models", "attacks"}
 """Keys that are required unless a study has ``victims``; the dataclass gives them a default."""
 
@@ -75,6 +78,7 @@ def study_schema_file() -> dict[Path, str]:
 def study_keys() -> dict[Path, str]:
     """Return ``configs/README.md`` with the table of the keys of a study."""
     from harness.plan.gate import Gate
+    from harness.plan.paper import Paper
     from harness.study.described import described_fields
     from harness.study.schema import Skip, StudyFile
 
@@ -85,7 +89,7 @@ def study_keys() -> dict[Path, str]:
     ]
     nested = [
         f"`{key}` takes {', '.join(_nested(kind))}."
-        for key, kind in (("gate", Gate), ("skip", Skip))
+        for key, kind in (("gate", Gate), ("skip", Skip), ("paper", Paper))
     ]
     table = "\n".join([*rows, "", *nested])
     text = CONFIGS.read_text(encoding="utf-8")
@@ -111,6 +115,8 @@ def _row(field: dataclasses.Field[Any], text: str) -> str:
     default = _default(field)
     if field.name in REQUIRED or default is None:
         shown = "required"
+    elif len(default) > LONGEST_DEFAULT:
+        shown = "below"
     else:
         shown = f"`{default}`" if default else "none"
     return f"| `{field.name}` | {kind} | {shown} | {text.replace('``', '`')} |"

@@ -38,7 +38,7 @@ class Paper:
     font: Literal["sans", "serif"] = "sans"
     """The type of the figures."""
     font_size: Annotated[float, Ge(7), Le(14)] = 8
-    """Of figures and tables, in points; ticks and legends are one point smaller."""
+    """The type size of figures and tables in points; ticks and legends are one point smaller."""
     rows: Literal["defenses", "attacks"] = "defenses"
     """What the rows of the attack tables are; the other one makes their columns."""
     metrics: Annotated[tuple[Metric, ...], MinLen(1)] = ("acc", "asr", "ra")

@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from harness.data.catalog import CATALOG
 from harness.plan.gate import Gate
+from harness.plan.paper import Paper
 from harness.plan.rank import Rank
 from harness.plan.registry import names
 from harness.study.described import described_fields
@@ -24,7 +25,7 @@ def study_schema() -> dict[str, Any]:
     checks those.
     """
     schema = TypeAdapter(StudyFile).json_schema()
-    described = {"Gate": Gate, "Rank": Rank, "Skip": Skip}
+    described = {"Gate": Gate, "Paper": Paper, "Rank": Rank, "Skip": Skip}
     for name, definition in schema["$defs"].items():
         _describe(definition, described[name])
     _describe(schema, StudyFile)

@@ -1,4 +1,4 @@
-"""The ``paper`` of a study or of ``--paper``: read, and held against what the studies have."""
+"""The ``paper`` of a study or of ``--paper``: read, and compared with what the studies have."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,6 +75,7 @@ _COLOURS = [
 _MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h"]
 _DASHES = ["-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1))]
 _LOOKS = len(_COLOURS) * len(_MARKERS)
+_RESERVED = 60  # looks for built-in methods; the others are for variants and users' own methods
 
 DRAWN_LIKE = (
     "ims",
@@ -97,8 +98,23 @@ DRAWN_LIKE = (
     "ft_step",
     "oracle",
     "ims_vit",
+    "d3",
+    "nft",
+    "aft",
+    "ban",
+    "awm",
+    "unit",
+    "mm_bm",
+    "lmr",
+    "mcr",
+    "tac_qp",
+    "bti_dbf",
+    "pam",
+    "npd",
+    "cnp",
+    "fmp",
 )
-"""The built-in defenses. A place in this list is a colour and a marker for ever: only append."""
+"""The built-in defenses. A place in this list is a colour and a marker: only append."""
 
 
 class MethodStyle(NamedTuple):
@@ -132,7 +148,7 @@ def method_styles(
 
     A built-in method has the look of its place in ``DRAWN_LIKE``, one of the user's own one that
     follows from its name; ``name (preset)`` has the colour of ``name``. Only where two looks
-    coincide does one move on that is not of a built-in method's defaults.
+    would coincide does one move on, never that of a built-in method.
 
     Args:
         methods: the labels.
@@ -142,9 +158,7 @@ def method_styles(
     styles: dict[str, MethodStyle] = {}
     taken: set[int] = set()
     for method in sorted(methods, key=lambda label: (label not in DRAWN_LIKE, label)):
-        look = _look(method)
-        while look in taken and len(taken) < _LOOKS:
-            look = (look + (len(_COLOURS) if len(taken) % len(_MARKERS) else 1)) % _LOOKS
+        look = next((look for look in _looks(method) if look not in taken), len(taken) % _LOOKS)
         taken.add(look)
         styles[method] = MethodStyle(
             _COLOURS[look % len(_COLOURS)],
@@ -155,17 +169,23 @@ def method_styles(
     return {**styles, ours: OURS} if ours in styles else styles
 
 
-def _look(label: str) -> int:
-    """Return which of the pairs of colour and marker a method has, in ``range(_LOOKS)``."""
+def _looks(label: str) -> Iterator[int]:
+    """Yield the pairs of colour and marker that a method may have, in ``range(_LOOKS)``."""
     name, _, variant = label.partition(" ")
+    number = zlib.crc32(label.encode())
     if name in DRAWN_LIKE:
-        look = DRAWN_LIKE.index(name)
-    else:
-        look = len(DRAWN_LIKE) + zlib.crc32(name.encode()) % (_LOOKS - len(DRAWN_LIKE))
-    if variant:  # another marker of the same colour
-        step = 1 + zlib.crc32(variant.encode()) % (len(_MARKERS) - 1)
-        look += len(_COLOURS) * step
-    return look % _LOOKS
+        own = DRAWN_LIKE.index(name)
+        first = _RESERVED + (own - _RESERVED) % len(_COLOURS)
+        yield from [] if variant else [own]
+        yield from _rotated(range(first, _LOOKS, len(_COLOURS)), number)
+    yield from _rotated(range(_RESERVED, _LOOKS), number)
+    yield from range(_LOOKS)
+
+
+def _rotated(values: Sequence[int], number: int) -> Iterator[int]:
+    """Yield all values in their order, beginning with the one that a number leads to."""
+    start = number % len(values)
+    yield from (*values[start:], *values[:start])
 
 
 def print_width(paper: Paper, n_methods: int, *, wide: bool) -> float:
