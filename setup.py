@@ -14,6 +14,7 @@ setup(
     package_data={
         "harness": ["py.typed"],
         "harness.cli": ["templates/*"],
+        "harness.execution": ["costs.json"],
         "harness.configs": ["*.yaml", "*/*.yaml", "study.schema.json"],
         "harness.report.page": ["*.html", "*.css", "*.js"],
     },

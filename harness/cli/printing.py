@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.options import OK, SOME_FAILED, echo
 
 if TYPE_CHECKING:
     from harness.execution.selection import Selection
+    from harness.plan.spec import Cell, Victim
     from harness.plan.study import Study
     from harness.store.record_files import LatestRecords
     from harness.store.store import Store
@@ -69,3 +71,33 @@ def print_plan(study: Study, latest: LatestRecords, selection: Selection) -> Non
     echo(f"{len(open_keys)} cells to run")
     if probes := selection.open_probes(study, selection.open_cells(study, latest), latest):
         echo(f"{len(probes)} probes to run")
+    for line in _expected(study, latest, selection):
+        echo(line)
+
+
+def _expected(study: Study, latest: LatestRecords, selection: Selection) -> Iterator[str]:
+    """Yield how long a run is expected to take on one worker: in all, and by axis."""
+    from harness.execution.durations import forecast_of
+    from harness.execution.progress import clock
+
+    cells = selection.open_cells(study, latest)
+    probes = selection.open_probes(study, cells, latest)
+    victims = selection.open_victims(study, [*cells, *probes], latest, lambda _: True)
+    forecast = forecast_of(study, [*victims, *cells, *probes], latest)
+    if not (cells or victims or probes):
+        return
+    seconds = forecast.remaining_seconds()
+    yield f"about {clock(seconds)} on one worker, {clock(seconds / 2)} on two (h:mm:ss or m:ss)"
+    axes: dict[str, dict[str, float]] = {"victims": {}, "defenses": {}, "budgets": {}}
+
+    def add(axis: str, name: str, subject: Victim | Cell) -> None:
+        axes[axis][name] = axes[axis].get(name, 0.0) + forecast.expected_seconds(subject)
+
+    for victim in victims:
+        add("victims", victim.attack.label, victim)
+    for cell in cells:
+        add("defenses", cell.defense.label, cell)
+        add("budgets", cell.budget.label(), cell)
+    for axis, totals in axes.items():
+        longest = sorted(totals.items(), key=lambda item: -item[1])
+        yield f"  {axis}: {', '.join(f'{name} {clock(total)}' for name, total in longest)}"

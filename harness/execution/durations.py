@@ -1,12 +1,20 @@
-"""Estimates task durations from finished tasks: for the order of tasks, and for the time left."""
+"""Estimates task durations from finished tasks: for the order of tasks, and for the time left.
+
+Every task has a cost that is known before anything has run (``costs``). Finished tasks say by which
+factor such costs are wrong on this machine: those of the same kind, else of the same method, else
+of all.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import convert, to_builtins
 
+from harness.data.info import DataInfo
+from harness.execution.costs import cell_seconds, probe_seconds, victim_seconds
 from harness.plan.keys import canonical
 from harness.plan.probes import ProbeRun
 from harness.plan.spec import Cell, Victim
@@ -21,52 +29,63 @@ from harness.store.record import (
 )
 from harness.store.record_files import LatestRecords
 
+if TYPE_CHECKING:
+    from harness.plan.study import Study
+
 SAMPLE = 20_000
 """The most records that are read: of a larger store, a sample at even distances."""
-Kinds = tuple[str, ...]
-"""Descriptions of a task, from the narrowest to the widest."""
+ANY = "any"
+"""The widest kind: the factor of this machine."""
+
+
+class Kinds(NamedTuple):
+    """What a task is alike, and its cost if nothing is known."""
+
+    names: tuple[str, ...]
+    """Descriptions, from the narrowest to the widest."""
+    cost: float
+    """Seconds, as ``costs`` has them."""
 
 
 class DurationEstimator:
-    """Mean seconds of finished tasks by kind."""
+    """Seconds of finished tasks, and what their costs were, by kind."""
 
     def __init__(self) -> None:
-        self._spent: dict[str, tuple[float, int]] = {}
+        self._spent: dict[str, tuple[float, float]] = {}
 
     def add(self, kinds: Kinds, seconds: float) -> None:
         """Count a finished task."""
-        for kind in kinds:
-            total, count = self._spent.get(kind, (0.0, 0))
-            self._spent[kind] = (total + seconds, count + 1)
+        for name in kinds.names:
+            total, costs = self._spent.get(name, (0.0, 0.0))
+            self._spent[name] = (total + seconds, costs + kinds.cost)
 
-    def estimate(self, kinds: Kinds) -> float | None:
-        """Return the mean of the narrowest kind that has finished tasks; None if none has."""
-        for kind in kinds:
-            if kind in self._spent:
-                total, count = self._spent[kind]
-                return total / count
-        return None
+    def estimate(self, kinds: Kinds) -> float:
+        """Return the cost, corrected by the narrowest kind that has finished tasks."""
+        for name in kinds.names:
+            if name in self._spent:
+                total, costs = self._spent[name]
+                return kinds.cost * total / costs
+        return kinds.cost
 
-    def sort_cost(self, kinds: Kinds) -> float:
-        """Return the estimate as a sort key: 1 s where nothing is known."""
-        seconds = self.estimate(kinds)
-        return 1.0 if seconds is None else seconds
+    def fit(self, latest: LatestRecords, datasets: dict[str, DataInfo]) -> None:
+        """Count the finished tasks of a store on known data sets, those of other studies included.
 
-    def fit(self, latest: LatestRecords) -> None:
-        """Count the finished tasks of a store, those of other studies included."""
+        ``datasets`` are found by their digests.
+        """
         ok = [key for key in latest if latest.status(key) is Status.OK]
         for key in ok[:: -(-len(ok) // SAMPLE) or 1]:
             record = latest[key]
-            if isinstance(record, VictimRecord):
-                self.add(_victim_kinds(record.spec), record.wall_seconds)
+            if isinstance(record, VictimRecord) and (data := _data_of(record.spec, datasets)):
+                self.add(_victim_kinds(record.spec, data), record.wall_seconds)
             elif isinstance(record, CellRecord):
                 victim = latest.victim(record.spec.victim)
-                if victim is not None:
-                    self.add(_cell_kinds(record.spec, victim.spec), record.wall_seconds)
+                if victim is not None and (data := _data_of(victim.spec, datasets)):
+                    self.add(_cell_kinds(record.spec, victim.spec, data), record.wall_seconds)
             elif isinstance(record, ProbeRecord):
                 victim = latest.victim(record.spec.victim)
-                if victim is not None:
-                    self.add(_probe_kinds(record.spec.probe, victim.spec), record.wall_seconds)
+                if victim is not None and (data := _data_of(victim.spec, datasets)):
+                    kinds = _probe_kinds(record.spec.probe, victim.spec, data)
+                    self.add(kinds, record.wall_seconds)
 
 
 class TaskKinds:
@@ -78,15 +97,15 @@ class TaskKinds:
     def of(self, subject: Victim | Cell | ProbeRun) -> Kinds:
         """Return the kinds of a victim's training, of a cell or of a probe."""
         if isinstance(subject, Victim):
-            return _victim_kinds(convert(subject.spec, VictimSpec))
+            return _victim_kinds(convert(subject.spec, VictimSpec), subject.data)
         victim = subject.victim
         if isinstance(subject, ProbeRun):
             probe = convert(subject.probe.identity, MethodIdentity)
-            return _probe_kinds(probe, convert(victim.spec, VictimSpec))
+            return _probe_kinds(probe, convert(victim.spec, VictimSpec), victim.data)
         alike = (subject.defense, subject.budget, victim.model, victim.data)
         if alike not in self._cells:
             cell, of_victim = convert(subject.spec, CellSpec), convert(victim.spec, VictimSpec)
-            self._cells[alike] = _cell_kinds(cell, of_victim)
+            self._cells[alike] = _cell_kinds(cell, of_victim, victim.data)
         return self._cells[alike]
 
 
@@ -98,9 +117,9 @@ class Forecast:
         self._kinds = TaskKinds()
         self._open: Counter[Kinds] = Counter()
 
-    def fit(self, latest: LatestRecords) -> None:
-        """Learn durations from the finished tasks of a store."""
-        self._durations.fit(latest)
+    def fit(self, latest: LatestRecords, datasets: Iterable[DataInfo]) -> None:
+        """Learn durations from the finished tasks of a store on some data sets."""
+        self._durations.fit(latest, {data.digest: data for data in datasets})
 
     def add(self, subjects: Iterable[Victim | Cell | ProbeRun]) -> None:
         """Add open victims or cells."""
@@ -113,39 +132,42 @@ class Forecast:
         if seconds is not None:
             self._durations.add(kinds, seconds)
 
-    def sort_cost(self, subject: Victim | Cell | ProbeRun) -> float:
-        """Return the expected seconds as a sort key: 1 s where nothing is known."""
-        return self._durations.sort_cost(self._kinds.of(subject))
-
-    def expected_seconds(self, subject: Victim | Cell | ProbeRun) -> float | None:
-        """Return the expected seconds of a victim or cell; None if nothing is known."""
+    def expected_seconds(self, subject: Victim | Cell | ProbeRun) -> float:
+        """Return the expected seconds of a victim, a cell or a probe."""
         return self._durations.estimate(self._kinds.of(subject))
 
-    def remaining_seconds(self) -> float | None:
-        """Return the seconds that all that is open takes on one worker; None if nothing is known.
-
-        A kind without an estimate counts as much as the others do on average.
-        """
-        estimates = {kinds: self._durations.estimate(kinds) for kinds in self._open}
-        known = [seconds for seconds in estimates.values() if seconds is not None]
-        if not known:
-            return None
-        mean = sum(known) / len(known)
-        return sum(
-            n * (mean if estimates[kinds] is None else estimates[kinds] or 0.0)
-            for kinds, n in self._open.items()
-        )
+    def remaining_seconds(self) -> float:
+        """Return the seconds that all that is open takes on one worker."""
+        return sum(n * self._durations.estimate(kinds) for kinds, n in self._open.items())
 
 
-def _victim_kinds(spec: VictimSpec) -> Kinds:
-    return (canonical(to_builtins(["victim", spec.data, spec.model, spec.recipe])), "victim")
+def forecast_of(
+    study: Study, subjects: Iterable[Victim | Cell | ProbeRun], latest: LatestRecords
+) -> Forecast:
+    """Return the forecast of what is open of a study, from what has finished in a store."""
+    forecast = Forecast()
+    if to_run := list(subjects):
+        forecast.fit(latest, {victim.data for victim in study.victims().values()})
+        forecast.add(to_run)
+    return forecast
 
 
-def _probe_kinds(probe: MethodIdentity, victim: VictimSpec) -> Kinds:
+def _data_of(spec: VictimSpec, datasets: dict[str, DataInfo]) -> DataInfo | None:
+    return datasets.get(spec.data["digest"])
+
+
+def _probe_kinds(probe: MethodIdentity, victim: VictimSpec, data: DataInfo) -> Kinds:
     exact = canonical(to_builtins(["probe", probe, victim.model, victim.data]))
-    return (exact, f"probe {probe.name}", "probe")
+    return Kinds((exact, f"probe {probe.name}", ANY), probe_seconds(victim.model, data))
 
 
-def _cell_kinds(spec: CellSpec, victim: VictimSpec) -> Kinds:
+def _victim_kinds(spec: VictimSpec, data: DataInfo) -> Kinds:
+    exact = canonical(to_builtins(["victim", spec.data, spec.model, spec.recipe, spec.attack]))
+    alike = canonical(to_builtins(["victim", spec.data, spec.model, spec.recipe]))
+    return Kinds((exact, alike, ANY), victim_seconds(spec, data))
+
+
+def _cell_kinds(spec: CellSpec, victim: VictimSpec, data: DataInfo) -> Kinds:
     exact = canonical(to_builtins([spec.defense, spec.budget, victim.model, victim.data]))
-    return (exact, spec.defense.name, "cell")
+    names = (exact, spec.defense.name, ANY)
+    return Kinds(names, cell_seconds(spec, victim.model, data))

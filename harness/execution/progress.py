@@ -29,7 +29,7 @@ class _Running(NamedTuple):
     task: Task
     slot: str
     since: float
-    expected_seconds: float | None
+    expected_seconds: float
 
 
 class Progress:
@@ -111,13 +111,13 @@ class Progress:
         """Return the end of a plain line: the estimate; nothing where there is a screen."""
         if self.console.is_terminal:
             return ""
-        eta = self._eta()
-        return f"  (ETA {clock(eta)}, failed {self.failed.total()})" if eta is not None else ""
+        return f"  (ETA {clock(self._eta())}, failed {self.failed.total()})"
 
-    def _eta(self) -> float | None:
-        """Return the seconds until all is done; None if nothing is known."""
-        seconds = self.forecast.remaining_seconds()
-        return None if seconds is None else seconds / self.workers()
+    def _eta(self) -> float:
+        """Return the seconds until all is done: what is open, without what has been done of it."""
+        now = time.monotonic()
+        begun = [min(now - x.since, x.expected_seconds) for x in self.running.values()]
+        return max(0.0, self.forecast.remaining_seconds() - sum(begun)) / self.workers()
 
     def _screen(self) -> Group:
         table = Table.grid(padding=(0, 2))
@@ -132,13 +132,12 @@ class Progress:
         return Group(table, self._summary(now - self.began), slots)
 
     def _summary(self, elapsed: float) -> Text:
-        eta = self._eta()
         rate = 60 * self.done.total() / elapsed if elapsed else 0.0
         failures = (
             ", ".join(f"{n} {status}" for status, n in sorted(self.failed.items()) if n) or "none"
         )
         return Text(
-            f"elapsed {clock(elapsed)}   ETA {'...' if eta is None else clock(eta)}   "
+            f"elapsed {clock(elapsed)}   ETA {clock(self._eta())}   "
             f"{rate:.1f} a minute   failed: {failures}"
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from harness.execution.durations import Forecast
+from harness.execution.durations import forecast_of
 from harness.execution.probe_queue import ProbeQueue
 from harness.execution.selection import Selection
 from harness.execution.task import Task
@@ -49,12 +49,12 @@ class Schedule:
         """Find what is open; ``has_artifacts`` tells whether the files of a record still exist."""
         self.study = study
         self.latest = latest
-        self.forecast = Forecast()
         cells = selection.open_cells(study, latest)
         probes = selection.open_probes(study, cells, latest)
         victims = selection.open_victims(study, [*cells, *probes], latest, has_artifacts)
-        if cells or victims or probes:
-            self.forecast.fit(latest)
+        last = selection.last_stage == "cells"
+        to_run, to_probe = (cells, probes) if last else ([], [])
+        self.forecast = forecast_of(study, [*victims, *to_run, *to_probe], latest)
         self._waiting: dict[str, list[Cell]] = defaultdict(list)
         """Open cells whose victim is not trained yet, by the victim's key."""
         self._ready: dict[str, ReadyVictim] = {}
@@ -65,13 +65,11 @@ class Schedule:
         )
         self._unfinished = {victim.key for victim in victims}
         """Keys of the victims that are still to be trained or in training."""
-        if selection.last_stage != "cells":
+        if not last:
             self._waiting.clear()
-            cells, probes = [], []
-        self.total_victims, self.total_cells = len(victims), len(cells)
-        self.total_probes = len(probes)
-        self._probes = ProbeQueue(probes, self._unfinished | {cell.key for cell in cells})
-        self.forecast.add([*victims, *cells, *probes])
+        self.total_victims, self.total_cells = len(victims), len(to_run)
+        self.total_probes = len(to_probe)
+        self._probes = ProbeQueue(to_probe, self._unfinished | {cell.key for cell in to_run})
         self.unplanted: list[Unplanted] = []
         """The victims that failed the gate in this run."""
         self.dependency_failures = [*self._release(), *self._start_probes(self._probes.free)]
@@ -79,8 +77,8 @@ class Schedule:
 
     def _cost_with_cells(self, victim: Victim) -> float:
         """Return what a victim and its open cells cost together."""
-        cells = sum(map(self.forecast.sort_cost, self._waiting.get(victim.key, ())))
-        return self.forecast.sort_cost(victim) + cells
+        cells = sum(map(self.forecast.expected_seconds, self._waiting.get(victim.key, ())))
+        return self.forecast.expected_seconds(victim) + cells
 
     def next(self, current_victim: str | None, current_model: str | None = None) -> Task | None:
         """Return the next task of a worker; None while there is nothing that can start.
@@ -120,9 +118,9 @@ class Schedule:
     def _next_cell(self, victim_key: str) -> Task:
         """Return the task of the longest open cell of a trained victim."""
         ready = self._ready[victim_key]
-        costs = [self.forecast.sort_cost(cell) for cell in ready.cells]
+        costs = [self.forecast.expected_seconds(cell) for cell in ready.cells]
         cell = ready.cells.pop(costs.index(max(costs)))
-        ready.cost -= self.forecast.sort_cost(cell)
+        ready.cost -= self.forecast.expected_seconds(cell)
         if not ready.cells:
             del self._ready[victim_key]
         return Task(
@@ -215,7 +213,9 @@ class Schedule:
             return
         counts = cells[0].victim.data.train_counts
         order = sorted(cells, key=lambda cell: sum(cell.budget.counts(counts)), reverse=True)
-        self._ready[victim_key] = ReadyVictim(order, sum(map(self.forecast.sort_cost, cells)))
+        self._ready[victim_key] = ReadyVictim(
+            order, sum(map(self.forecast.expected_seconds, cells))
+        )
 
     def _fail_dependent(self, victim: Victim) -> list[TaskRecord]:
         """Return the failure record of a victim whose clean model has failed; nothing otherwise."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from rich.console import Console, Group
@@ -12,12 +13,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from harness.execution.durations import forecast_of
 from harness.execution.progress import BAR_WIDTH, clock
+from harness.execution.selection import Selection
 from harness.execution.slurm_queue import queued_jobs
 from harness.execution.study_progress import missing, study_progress
 from harness.plan.names import PlanStatus
 from harness.plan.study import Study
-from harness.store.record import FAILED
+from harness.store.record import FAILED, CellRecord, Record, VictimRecord
 from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 
@@ -54,16 +57,44 @@ def screen(study: Study, latest: LatestRecords, jobs: Counter[str]) -> Group:
         bar = ProgressBar(total=max(1, total), completed=done, width=BAR_WIDTH)
         bars.add_row(kind, bar, f"{done}/{total}")
     failed = ", ".join(f"{cells[status]} {status}" for status in FAILED if cells[status]) or "none"
-    lines = [Text(f"{_throughput(study, latest, cells[PlanStatus.MISSING])}   failed: {failed}")]
+    lines = [Text(f"{_throughput(study, latest)}   failed: {failed}")]
     if jobs:
         lines.append(Text("queue: " + ", ".join(f"{n} {name}" for name, n in sorted(jobs.items()))))
     return Group(Text(study.name, "bold"), bars, *lines)
 
 
-def _throughput(study: Study, latest: LatestRecords, missing: int) -> str:
-    """Return the throughput over the last ten minutes, and the time left at that rate."""
-    start = (datetime.now(UTC) - WINDOW).isoformat()
-    recent = sum(latest.finished(cell.key) >= start for cell in study.cells)
-    rate = recent / WINDOW.total_seconds()
-    eta = clock(missing / rate) if rate else "..."
-    return f"{60 * rate:.1f} cells a minute over the last {WINDOW.seconds // 60}   ETA {eta}"
+def _throughput(study: Study, latest: LatestRecords) -> str:
+    """Return the throughput over the last ten minutes, and the time left at as many workers."""
+    now = datetime.now(UTC)
+    start = (now - WINDOW).isoformat()
+    planned = [*study.victims(), *(cell.key for cell in study.cells)]
+    recent = [key for key in planned if latest.finished(key) >= start]
+    cells = sum(latest.kind(key) == "cell" for key in recent)
+    rate = 60 * cells / WINDOW.total_seconds()
+    left = remaining_seconds(study, latest)
+    workers = _busy_workers([latest[key] for key in recent], now)
+    eta = clock(left / workers) if workers else f"... ({clock(left)} on one worker)"
+    return f"{rate:.1f} cells a minute over the last {WINDOW.seconds // 60}   ETA {eta}"
+
+
+def remaining_seconds(study: Study, latest: LatestRecords) -> float:
+    """Return the seconds that what is missing of a study takes on one worker."""
+    selection = Selection()
+    cells = selection.open_cells(study, latest)
+    probes = selection.open_probes(study, cells, latest)
+    victims = selection.open_victims(study, [*cells, *probes], latest, lambda _: True)
+    return forecast_of(study, [*victims, *cells, *probes], latest).remaining_seconds()
+
+
+def _busy_workers(recent: Sequence[Record], now: datetime) -> float:
+    """Return how many workers were busy on average, by the records of the last ten minutes."""
+    spans = [
+        (datetime.fromisoformat(record.finished), record.wall_seconds)
+        for record in recent
+        if isinstance(record, VictimRecord | CellRecord)
+    ]
+    if not spans:
+        return 0.0
+    began = min(end - timedelta(seconds=seconds) for end, seconds in spans)
+    elapsed = max((now - max(began, now - WINDOW)).total_seconds(), 1e-3)
+    return sum(seconds for _, seconds in spans) / elapsed

@@ -2,31 +2,48 @@
 
 import pytest
 
-from harness.execution.durations import DurationEstimator, Forecast
+from harness.execution.durations import ANY, DurationEstimator, Forecast, Kinds, TaskKinds
+from tests.helpers import tiny_study
 from tests.helpers.timed_study import SECONDS, VICTIM_SECONDS, latest_of, records_of_seed
 
 
-def test_estimates_fall_back_from_the_same_cell_to_the_same_defense_to_any():
+def test_a_cost_is_corrected_by_the_same_cell_else_the_same_defense_else_any():
     durations = DurationEstimator()
-    assert durations.estimate(("x", "ft", "cell")) is None
-    assert durations.sort_cost(("x", "ft", "cell")) == 1
-    durations.add(("y", "ft", "cell"), 10)
-    durations.add(("z", "fp", "cell"), 20)
-    kinds = [(kind, name, "cell") for kind, name in (("y", "ft"), ("x", "ft"), ("x", "ims"))]
-    assert [durations.estimate(kind) for kind in kinds] == [10, 10, 15]
+    assert durations.estimate(Kinds(("x", "ft", ANY), 3)) == 3
+    durations.add(Kinds(("y", "ft", ANY), 5), 10)
+    durations.add(Kinds(("z", "fp", ANY), 5), 40)
+    kinds = [Kinds((name, defense, ANY), 2) for name, defense in (("y", "ft"), ("x", "fp"))]
+    assert [durations.estimate(each) for each in kinds] == [4, 16]
+    assert durations.estimate(Kinds(("x", "ims", ANY), 2)) == 10
+
+
+def test_costs_grow_with_the_budget_the_network_and_the_schedule(tmp_path):
+    def cost(defense, spc, width):
+        path = tiny_study.write_study(
+            tmp_path,
+            models=[{"preactresnet18": {"width": width}}],
+            defenses=[defense],
+            budgets=[{"spc": spc}],
+        )
+        return TaskKinds().of(tiny_study.load(path).cells[0]).cost
+
+    assert cost("ims", 10, 8) > 4 * cost("ims", 2, 8)
+    assert cost("ims", 10, 64) > 1.5 * cost("ims", 10, 8)
+    assert cost({"anp": {"iterations": 1000}}, 2, 8) > 4 * cost({"anp": {"iterations": 200}}, 2, 8)
+    assert cost("none", 2, 8) < 1 < cost("ft", 10, 64)
 
 
 def test_a_forecast_learns_from_a_store_and_from_what_finishes(study):
     forecast = Forecast()
     cells = [cell for cell in study.cells if cell.seed == 1]
     forecast.add([cells[0].victim, *cells])
-    assert forecast.remaining_seconds() is None
-    forecast.fit(latest_of(*records_of_seed(study, 0)))
-    assert forecast.expected_seconds(cells[0].victim) == VICTIM_SECONDS
-    assert [forecast.expected_seconds(cell) for cell in cells] == [
-        SECONDS[cell.defense.name] for cell in cells
-    ]
-    assert forecast.remaining_seconds() == VICTIM_SECONDS + 2 * sum(SECONDS.values())
+    forecast.fit(latest_of(*records_of_seed(study, 0)), [cells[0].victim.data])
+    assert forecast.expected_seconds(cells[0].victim) == pytest.approx(VICTIM_SECONDS)
+    assert [forecast.expected_seconds(cell) for cell in cells] == pytest.approx(
+        [SECONDS[cell.defense.name] for cell in cells]
+    )
+    everything = VICTIM_SECONDS + 2 * sum(SECONDS.values())
+    assert forecast.remaining_seconds() == pytest.approx(everything)
     forecast.finish(cells[0].victim, 2 * VICTIM_SECONDS)
     forecast.finish(cells[0])
     assert forecast.expected_seconds(cells[0].victim) == pytest.approx(1.5 * VICTIM_SECONDS)

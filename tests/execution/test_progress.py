@@ -43,14 +43,15 @@ def test_plain_lines_when_piped(study):
         progress.on_start(victim, SLOTS[0])
         schedule.finish(victim, ok(victim))
         progress.on_finish(ok(victim))
+        eta = clock(schedule.forecast.remaining_seconds() / 2)
         cell = schedule.next(None)
         progress.on_start(cell, SLOTS[0])
         progress.on_finish(cell.failed(Failure(Status.CRASH, "it died")))
     name = "digits / preactresnet18 / badnets / rate 0.1 / seed 0"
     assert out.file.getvalue().splitlines() == [
-        "to do  victims: 1, cells: 2, workers: 2",
-        f"[1/3] victim  {name}  ACC  90.0  ASR  50.0  RA  25.0  60.0 s  (ETA 1:00, failed 0)",
-        f"[2/3] {name} / none / SPC 2  crash: it died  (defuse logs {study.path} {cell.key[:10]})",
+        "to do  victims: 1, cells: 2, workers: 2  (ETA 0:00, failed 0)",
+        f"[1/3] victim  {name}  ACC  90.0  ASR  50.0  RA  25.0  60.0 s  (ETA {eta}, failed 0)",
+        f"[2/3] {cell.name}  crash: it died  (defuse logs {study.path} {cell.key[:10]})",
     ]
 
 

@@ -60,7 +60,7 @@ def test_what_was_just_learned_counts_and_the_larger_budget_is_the_longer(study)
         schedule.finish(task, finished(task.subject, seconds))
         order.append(task)
     first = [(task.cell.defense.name, task.cell.budget.spc) for task in order[2:8]]
-    assert first == [("none", 10), ("ft", 10), ("ft", 2), ("fp", 10), ("fp", 2), ("none", 2)]
+    assert first == [("ft", 10), ("ft", 2), ("fp", 10), ("fp", 2), ("none", 10), ("none", 2)]
 
 
 def test_cells_fail_with_their_victim(study):

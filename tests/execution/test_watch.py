@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from harness.execution.watch import follow, screen
-from harness.store.record import now
+from harness.store.record import Run, now
 from harness.store.store import Store
 from harness.study.load import load_study
 from tests.helpers import failing_defenses, records
@@ -25,12 +25,14 @@ def console():
 
 def test_a_watcher_sees_the_store_and_the_queue(study):
     cell, out = study.cells[0], console()
-    latest = latest_of(*(records.ok(x, finished=now()) for x in (cell.victim, cell)))
+    run = Run(60.0)
+    latest = latest_of(*(records.ok(x, run=run, finished=now()) for x in (cell.victim, cell)))
     out.print(screen(study, latest, Counter(running=2, pending=1)))
     text = out.file.getvalue()
     for part in ("victims", "1/1", "cells", "1/2"):
         assert part in text
-    assert "0.1 cells a minute over the last 10   ETA 10:00   failed: none" in text
+    assert "0.1 cells a minute over the last 10   ETA 0:" in text
+    assert "failed: none" in text
     assert "queue: 1 pending, 2 running" in text
 
 
