@@ -10,6 +10,19 @@ from harness.contract import OutOfTimeError
 from harness.errors import UserError
 from harness.evaluation.evaluate import UnstableModelError
 from harness.store.record import Failure, Status
+from harness.training.device import device_fault
+
+MEMORY_IS_SHORT = (
+    *("out of memory", "DefaultCPUAllocator", "CUDACachingAllocator"),
+    *("STATUS_ALLOC_FAILED", "CUBLAS_STATUS_NOT_INITIALIZED", "unable to find an engine"),
+)
+"""In messages of the driver, of torch's allocators, and of cuBLAS and cuDNN, whose handles and
+workspaces need memory too."""
+GPU_FAILED = (
+    *("CUDA error", "CUDA driver error", "cuDNN error", "cusolver error", "NVML"),
+    *("CUBLAS_STATUS", "CUDNN_STATUS", "CUSOLVER_STATUS", "CUFFT_STATUS"),
+)
+"""In messages of the driver and of CUDA's libraries."""
 
 
 class OverdueAlarm(BaseException):
@@ -26,21 +39,37 @@ def _status(error: BaseException) -> Status:
         return Status.TIMEOUT
     if isinstance(error, UnstableModelError):
         return Status.UNSTABLE
-    if isinstance(error, torch.AcceleratorError):  # neither device nor process can be trusted
-        return Status.OOM if "out of memory" in str(error) else Status.CRASH
-    return Status.OOM if _out_of_memory(error) else Status.ERROR
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or _says(error, MEMORY_IS_SHORT):
+        return Status.OOM
+    if isinstance(error, torch.AcceleratorError) or _says(error, GPU_FAILED):
+        return Status.CRASH  # neither device nor process can be trusted
+    return Status.ERROR
 
 
-def _out_of_memory(error: BaseException) -> bool:
-    """Tell whether a GPU or this machine ran out of memory; torch has no class for the latter."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+def _says(error: BaseException, texts: tuple[str, ...]) -> bool:
+    """Tell whether an error of torch has one of several texts; most have no class of their own."""
+    return isinstance(error, RuntimeError) and any(text in _text(error) for text in texts)
+
+
+def after_failure(failure: Failure, device: torch.device) -> Failure:
+    """Return a failure as it is, or as a crash if the device no longer works after it.
+
+    An error on a GPU may show late, and as another one: what is left of it is asked for here.
+    """
+    fault = device_fault(device)
+    if not fault:
+        return failure
+    error = failure.error if fault in failure.error else f"{failure.error} (then: {fault})"
+    return failure._replace(status=Status.CRASH, error=error)
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # an exception whose text raises one
+        return "its text can't be read"
 
 
 def _shown(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception:  # an exception whose text raises one
-        text = "its text can't be read"
+    text = _text(error)
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"

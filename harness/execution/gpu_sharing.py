@@ -39,14 +39,22 @@ class GpuSharing:
         self.slots = slots
         self._free_mb = free_mb
         self._peak_mb = peak_mb
+        self._closed: set[str] = set()
+        """Devices that are not used any more."""
 
     def is_open(self, slot: Slot) -> bool:
         """Tell whether a slot may take a task."""
+        if slot.device in self._closed:
+            return False
         if slot.device not in self._free_mb:
             return True
         if self._peak_mb is None:
             return slot.number < max(1, min(FIRST, cores() // CORES_OF_FIRST // len(self._free_mb)))
         return slot.number < fitting(self._free_mb[slot.device], self._peak_mb)
+
+    def close(self, device: str) -> None:
+        """Let no slot of a device take a task any more."""
+        self._closed.add(device)
 
     def workers(self) -> int:
         """Return how many slots are open."""

@@ -7,6 +7,7 @@ import signal
 import sys
 import traceback
 
+from harness.errors import UserError
 from harness.execution.alarm import alarm
 from harness.execution.readable import readable_traceback
 from harness.execution.run_task import run_task
@@ -14,7 +15,7 @@ from harness.execution.schedule import Schedule
 from harness.execution.slots import Slot
 from harness.execution.task import RunListener
 from harness.store.store import Store
-from harness.training.device import select_device, set_up_torch
+from harness.training.device import device_fault, select_device, set_up_torch
 from harness.training.session import WorkerSession
 
 
@@ -24,6 +25,9 @@ def run_inline(
     """Run every task of a schedule in order, on the device and threads of a slot.
 
     ``debug``: whether a failure opens the debugger where it was raised.
+
+    Raises:
+        UserError: the GPU has failed.
     """
     set_up_torch(slot.threads)
     store = Store(store.folder.absolute())
@@ -34,6 +38,9 @@ def run_inline(
         for record in finished:
             store.append(record)
             listener.on_finish(record)
+        if fault := device_fault(session.device):
+            kept = "what is finished is kept: run again, without --inline"
+            raise UserError(f"{session.device} has failed in this process: {fault}; {kept}")
         task = schedule.next(*last)
         if task is None:
             return

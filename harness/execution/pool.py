@@ -2,8 +2,9 @@
 
 A worker that dies, by a segmentation fault or killed by the kernel, costs its own task, which gets
 a ``crash`` record; a task past its time limit gets a ``timeout`` record. Either way a new worker
-takes the slot. A task that ran out of memory is tried once more, alone on its device. Only the
-supervisor writes records, so that every task gets one, whatever happens to its worker.
+takes the slot. A task that ran out of memory is tried once more, alone on its device. A GPU on
+which three tasks in a row crash, or no worker starts, is given up: its tasks go to the others. Only
+the supervisor writes records, so that every task gets one, whatever happens to its worker.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import defaultdict, deque
 from multiprocessing.connection import wait
 
 from harness.errors import UserError
+from harness.execution.device_health import DeviceHealth, method_of
 from harness.execution.gpu_sharing import GpuSharing
 from harness.execution.schedule import Schedule
 from harness.execution.signals import InterruptGuard
@@ -24,8 +26,6 @@ from harness.store.store import Store, StoreError
 DEATH_GRACE = 1.0
 """Seconds before a dead worker is reported: when a whole job or machine is ended, the supervisor
 is killed as well, and no task is blamed."""
-MOST_FAILED_STARTS = 3
-"""The run ends when more workers than this have died in a row before they started a task."""
 
 
 def run_pool(
@@ -41,8 +41,8 @@ def run_pool(
         listener: is notified of every start and every record.
 
     Raises:
-        UserError: records can't be written (a full disk), or workers can't start; what is finished
-            is kept.
+        UserError: records can't be written (a full disk), or no device is left; what is finished is
+            kept.
         Interrupted: by Ctrl-C or SIGTERM; likewise.
     """
     workers = [WorkerProcess(slot, store.folder, serve) for slot in sharing.slots]
@@ -82,13 +82,13 @@ class _Pool:
         """By device: tasks that ran out of memory, to be tried again alone."""
         self.exclusive: set[str] = set()
         """Keys of the tasks that were or are tried alone."""
-        self.failed_starts = 0
-        """Workers in a row that died before they started their task."""
+        self.health = {x.slot.device: DeviceHealth(x.slot.device) for x in workers}
+        """Of the devices that are in use, by name."""
 
     def run(self) -> None:
         for record in self.schedule.dependency_failures:
             self.store_record(record)
-        while self.assign_idle():
+        while self.assign_idle() or self.retry_held():
             waitables = [x for worker in self.workers for x in worker.waitables()]
             wait([self.guard.fileno(), *waitables], timeout=1.0)
             self.guard.check()
@@ -132,18 +132,81 @@ class _Pool:
         elif worker.ready and worker.is_overdue() and task is not None:
             worker.stop()
             worker.task = None
-            self.fail(task, Status.TIMEOUT, f"no end after {task.limit:g} s")
+            self.finish(
+                task, task.failed(Failure(Status.TIMEOUT, f"no end after {task.limit:g} s"))
+            )
         elif worker.is_dead() or worker.is_overdue():
             self.on_death(worker, task)
 
     def on_record(self, worker: WorkerProcess, task: Task, record: TaskRecord) -> None:
-        worker.task, self.failed_starts = None, 0
+        worker.task = None
+        self.health[worker.slot.device].failed_starts = 0
         if record.status in {Status.OOM, Status.CRASH}:
             worker.stop()  # its memory is fragmented, or its device in an unknown state
         if record.status is Status.OOM and task.key not in self.exclusive:
             self.out_of_memory[worker.slot.device].append(task)
+        elif record.status is Status.CRASH:
+            self.on_crash(worker, task, record)
+        else:
+            self.store_held(self.health[worker.slot.device])
+            self.finish(task, record)
+
+    def on_crash(self, worker: WorkerProcess, task: Task, record: TaskRecord) -> None:
+        """Blame the task; where its GPU may be to blame and there are others, not yet."""
+        health = self.health[worker.slot.device]
+        if not health.may_be_to_blame:
+            self.finish(task, record)
+            return
+        health.crashed_methods.append(method_of(task))
+        if len(self.health) > 1:
+            health.held.append((task, record))
         else:
             self.finish(task, record)
+        if health.is_broken:
+            self.give_up_crashing(health, record.error)
+
+    def store_held(self, health: DeviceHealth) -> None:
+        """Blame the tasks that crashed on a device which is well."""
+        for task, record in health.release():
+            self.finish(task, record)
+
+    def retry_held(self) -> bool:
+        """With nothing else to do, try on another device what crashed on one; tell if anything."""
+        for health in list(self.health.values()):
+            if health.held and len(self.health) > 1:
+                self.give_up_crashing(health, health.held[-1][1].error)
+            elif health.held:
+                self.store_held(health)
+            else:
+                continue
+            return True
+        return False
+
+    def give_up_crashing(self, health: DeviceHealth, error: str) -> None:
+        count = len(health.crashed_methods)
+        self.give_up(health, f"the last {count} tasks on {health.device} crashed ({error})")
+
+    def give_up(self, health: DeviceHealth, reason: str) -> None:
+        """Use a device no more, and give its tasks to the others.
+
+        Raises:
+            UserError: there is no other.
+        """
+        if len(self.health) == 1:
+            raise UserError(f"{reason}; no other device is left, and what is finished is kept")
+        del self.health[health.device]
+        self.sharing.close(health.device)
+        tasks = [task for task, _ in health.release()]
+        tasks += self.out_of_memory.pop(health.device, ())
+        for worker in self.workers:
+            if worker.slot.device == health.device:
+                tasks += [] if worker.task is None else [worker.task]
+                worker.stop()
+                worker.task = None
+        for task in tasks:
+            self.exclusive.discard(task.key)
+            self.schedule.take_back(task)
+        self.listener.on_give_up(reason)
 
     def on_death(self, worker: WorkerProcess, task: Task | None) -> None:
         had_started, exit_status = worker.ready, worker.stop()
@@ -153,19 +216,17 @@ class _Pool:
         if task is not None and not had_started:
             self.restart(worker, task, exit_status)
         elif task is not None:
-            self.fail(task, Status.CRASH, f"the worker process died ({exit_status})")
-
-    def fail(self, task: Task, status: Status, error: str) -> None:
-        self.finish(task, task.failed(Failure(status, error)))
+            failure = Failure(Status.CRASH, f"the worker process died ({exit_status})")
+            self.on_crash(worker, task, task.failed(failure))
 
     def restart(self, worker: WorkerProcess, task: Task, exit_status: str) -> None:
         """Give the task to a new worker: it is not to blame for a worker that never started it."""
-        self.failed_starts += 1
-        if self.failed_starts > MOST_FAILED_STARTS:
-            raise UserError(
-                f"workers on {worker.slot.device} die before they start ({exit_status}); see above"
-            )
         worker.assign(task)
+        health = self.health[worker.slot.device]
+        health.failed_starts += 1
+        if health.is_broken:
+            died = f"workers on {health.device} die before they start ({exit_status}); see above"
+            self.give_up(health, died)
 
     def finish(self, task: Task, record: TaskRecord) -> None:
         for each in (record, *self.schedule.finish(task, record)):

@@ -88,6 +88,10 @@ class Progress:
             self._print(Text(f"{unplanted.victim.name}  {explain(unplanted)}", style="yellow"))
         self.unplanted = len(self.schedule.unplanted)
 
+    def on_give_up(self, reason: str) -> None:
+        """Say that a device is not used any more."""
+        self._print(Text(f"{reason}; its tasks go to the others", style="red"))
+
     def _print(self, line: Text) -> None:
         self.console.print(line, highlight=False, soft_wrap=True)
 

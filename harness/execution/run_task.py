@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from harness.contract import Context
 from harness.errors import UserError
 from harness.execution.cell import run_cell
-from harness.execution.failures import OverdueAlarm, failure_of
+from harness.execution.failures import OverdueAlarm, after_failure, failure_of
 from harness.execution.probe import run_probe
 from harness.execution.task import Task
 from harness.store.record import (
@@ -31,7 +31,6 @@ from harness.store.record import (
 )
 from harness.store.record_files import to_line
 from harness.store.store import StoreError
-from harness.training.device import environment
 from harness.training.process_state import ProcessState
 from harness.training.session import ChangedInPlaceError
 from harness.training.victim import train_victim
@@ -59,9 +58,11 @@ def run_task(
     state = ProcessState()
     start = time.perf_counter()
     outcome = _outcome(lambda: _result(task, session, ctx, state), on_error)
+    if isinstance(outcome, Failure):
+        outcome = after_failure(outcome, session.device)
     state.restore(last=True)
     session.spoiled |= state.spoiled
-    seconds, machine = time.perf_counter() - start, environment(session.device)
+    seconds, machine = time.perf_counter() - start, session.environment
     return _record(task, _noted(outcome, state), Run(seconds, machine, _thinned(ctx.scalars)))
 
 

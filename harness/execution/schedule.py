@@ -70,6 +70,7 @@ class Schedule:
         self.total_victims, self.total_cells = len(victims), len(to_run)
         self.total_probes = len(to_probe)
         self._probes = ProbeQueue(to_probe, self._unfinished | {cell.key for cell in to_run})
+        self._taken_back: deque[Task] = deque()
         self.unplanted: list[Unplanted] = []
         """The victims that failed the gate in this run."""
         self.dependency_failures = [*self._release(), *self._start_probes(self._probes.free)]
@@ -88,6 +89,8 @@ class Schedule:
                 preferred.
             current_model: key of the cell that the worker ran or probed last, whose probes are.
         """
+        if self._taken_back:
+            return self._taken_back.popleft()
         for victim in self._victims:
             if victim.clean is None or victim.clean.key not in self._unfinished:
                 self._victims.remove(victim)
@@ -130,6 +133,10 @@ class Schedule:
             timeout=self.study.timeout,
             other_victims=self._records(cell.triggers),
         )
+
+    def take_back(self, task: Task) -> None:
+        """Take back a task that was handed out, to hand it out again, before all others."""
+        self._taken_back.append(task)
 
     def _records(self, victims: Iterable[Victim]) -> dict[str, VictimRecord]:
         return {victim.key: self._record(victim.key) for victim in victims}

@@ -102,3 +102,6 @@ class RunListener(Protocol):
 
     def on_finish(self, record: TaskRecord) -> None:
         """A record is in the store."""
+
+    def on_give_up(self, reason: str) -> None:
+        """A device is not used any more."""

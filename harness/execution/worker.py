@@ -27,11 +27,14 @@ def serve(pipe: Connection, store_folder: Path, slot: Slot) -> None:
     threading.Thread(target=_follow_parent, daemon=True).start()
     from harness.execution.run_task import run_task
     from harness.execution.task_log import log_path, printed_to
-    from harness.training.device import select_device, set_up_torch
+    from harness.training.device import device_fault, select_device, set_up_torch
     from harness.training.session import WorkerSession
 
     set_up_torch(slot.threads)
-    session = WorkerSession(Store(store_folder.absolute()), select_device(slot.device))
+    device = select_device(slot.device)
+    if fault := device_fault(device):
+        raise SystemExit(fault)
+    session = WorkerSession(Store(store_folder.absolute()), device)
     pipe.send(WorkerReady())
     while (task := pipe.recv()) is not None:
         try:

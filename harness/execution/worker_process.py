@@ -24,6 +24,9 @@ TIMEOUT_GRACE = 5.0
 """Seconds past a task's time limit before its worker is killed: most methods end by themselves."""
 START_LIMIT = 120.0
 """Seconds that a worker may take to get ready: a disk may be slow, or a device not yet free."""
+JOIN_LIMIT = 10.0
+"""Seconds until a process that was killed has ended, or is left behind: inside a driver that hangs
+it can't end."""
 Serve = Callable[[Connection, Path, Slot], None]
 """What a worker process runs, given its pipe, the store's folder and its slot."""
 
@@ -107,10 +110,14 @@ class WorkerProcess:
         if self._process is None or self._pipe is None:
             return ""
         self._kill()
-        self._process.join()
+        self._process.join(JOIN_LIMIT)
         self._pipe.close()
-        code = self._process.exitcode or 0
+        code = self._process.exitcode
+        if code is None:  # nothing waits for it any more, this program's end included
+            multiprocessing.process._children.discard(self._process)  # type: ignore[attr-defined]
         self._process = self._pipe = self.current_victim = self.current_model = None
+        if code is None:
+            return f"it still runs {JOIN_LIMIT:g} s after it was killed"
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def _kill(self) -> None:

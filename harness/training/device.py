@@ -57,6 +57,23 @@ def _keep_freed_memory() -> None:
             ctypes.CDLL(None).mallopt(parameter, value)
 
 
+def device_fault(device: torch.device) -> str:
+    """Return why a GPU no longer works in this process, in one line; empty if it does.
+
+    Waits until its queue is empty, where errors show.
+    """
+    if device.type != "cuda":
+        return ""
+    try:
+        torch.cuda.synchronize(device)
+        (torch.ones(1, device=device) + 1).item()
+    except torch.OutOfMemoryError:
+        return ""
+    except RuntimeError as error:
+        return str(error).splitlines()[0]
+    return ""
+
+
 def reseed(generator: torch.Generator, seed: int) -> None:
     """Seed a method's generator, and the global ones of torch, numpy and Python."""
     generator.manual_seed(seed)

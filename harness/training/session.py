@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -13,9 +13,10 @@ from harness.contract import Numerics
 from harness.data.device_dataset import DeviceDataset, load_to_device
 from harness.evaluation.evaluate import evaluate
 from harness.plan.spec import Victim
-from harness.store.record import VictimRecord
+from harness.store.record import Environment, VictimRecord
 from harness.store.store import Store
 from harness.toolbox.numerics import WITHOUT_AUTOCAST, numerics
+from harness.training.device import environment
 from harness.training.victim import LoadedVictim, load_trigger, load_victim
 
 PERIOD = 257
@@ -34,6 +35,8 @@ class WorkerSession:
     device: torch.device
     spoiled: bool = False
     """Whether a task left something in the process that can't be put back."""
+    environment: Environment = field(init=False)
+    """The machine; asked for at the start, as a GPU that has failed does not answer."""
     _data: DeviceDataset | None = None
     _victim: tuple[tuple[str, Numerics], LoadedVictim] | None = None
     _clean: tuple[str, nn.Module] | None = None
@@ -43,6 +46,10 @@ class WorkerSession:
     repeated."""
     _checksum: int = 0
     """The checksum of everything that is held, as it was loaded."""
+
+    def __post_init__(self) -> None:
+        """Describe the machine."""
+        self.environment = environment(self.device)
 
     def data(self, victim: Victim) -> DeviceDataset:
         """Return the victim's data set."""
