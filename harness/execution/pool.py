@@ -83,7 +83,7 @@ class _Pool:
         self.exclusive: set[str] = set()
         """Keys of the tasks that were or are tried alone."""
         self.health = {x.slot.device: DeviceHealth(x.slot.device) for x in workers}
-        """Of the devices that are in use, by name."""
+        """The devices that are in use, by name."""
 
     def run(self) -> None:
         for record in self.schedule.dependency_failures:
