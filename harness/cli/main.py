@@ -187,9 +187,20 @@ def list_(kind: str | None, as_json: bool) -> int:
     return OK
 
 
+def require_posix(platform: str) -> None:
+    """Refuse Windows, where processes have no groups and no signals that end them.
+
+    Raises:
+        UserError: ``platform``, as in ``sys.platform``, is Windows.
+    """
+    if platform == "win32":
+        raise UserError("Defuse runs on Linux and macOS; on Windows use WSL: wsl --install")
+
+
 def main() -> None:
     """Run the command line; a user's mistake is one line per fault and exit code 2."""
     try:
+        require_posix(sys.platform)
         sys.exit(cli(standalone_mode=False))
     except UserError as error:
         click.echo(str(error), err=True)

@@ -16,8 +16,25 @@ OK, SOME_FAILED = 0, 1
 """Exit codes; a user's mistake is 2, Ctrl-C 130."""
 
 STUDY = click.argument("study_path", metavar="STUDY", type=find_study)
+
+
+def _results_folder(ctx: click.Context, parameter: click.Parameter, path: Path) -> Path:
+    """Refuse an ``--out`` that can't be, or is not, a folder of results."""
+    if path.exists() and not path.is_dir():
+        raise click.BadParameter(f"{path} is a file; a folder of results is needed")
+    if (path / "records").is_dir() and not (path / "store").is_dir():
+        raise click.BadParameter(f"{path} is a store; give the folder around it, {path.parent}")
+    given = ctx.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+    if given and ctx.command.name in READERS and not (path / "store").is_dir():
+        raise click.BadParameter(f"{path} has no results: there is no folder {path / 'store'}")
+    return path
+
+
+READERS = {"status", "report", "compact", "gc"}
+"""Commands whose ``--out`` must exist; others make it."""
 OUT = click.option(
     "--out",
+    callback=_results_folder,
     type=click.Path(path_type=Path),
     default=Path("results"),
     show_default=True,

@@ -57,18 +57,22 @@ def merge(into: Path, other: Path, mixed_versions: bool) -> int:
 def gc(study_paths: tuple[Path, ...], delete: bool, out: Path, data_root: Path | None) -> int:
     """Show what can be freed; with STUDIES, all that these don't need. Records always stay."""
     from harness.data.cache import default_cache
-    from harness.store.gc import delete_garbage, find_garbage
+    from harness.store.gc import delete_garbage, find_garbage, spared_bytes
     from harness.store.store import store_of
     from harness.study.load import load_study
 
     studies = [load_study(path, data_root) for path in study_paths]
-    garbage = find_garbage(store_of(out), default_cache(), needed_by(studies) if studies else None)
+    store = store_of(out)
+    garbage = find_garbage(store, default_cache(), needed_by(studies) if studies else None)
     sizes: Counter[str] = Counter()
     for item in garbage:
         echo(f"{item.size / 2**20:10.2f} MB  {item.kind:12}  {item.path}")
         sizes[item.kind] += item.size
     totals = ", ".join(f"{kind} {size / 2**20:.1f} MB" for kind, size in sorted(sizes.items()))
     echo(f"{'freed' if delete else 'can be freed (--delete)'}: {totals or 'nothing'}")
+    needed = "these studies need" if studies else "records name"
+    spared = spared_bytes(store, garbage) / 2**20
+    echo(f"spared: {spared:.1f} MB of artifacts that {needed} or that are new, and all records")
     if delete:
         delete_garbage(garbage)
     return OK

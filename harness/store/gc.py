@@ -47,6 +47,12 @@ def find_garbage(store: Store, data_cache: Path, needed: Needed | None = None) -
     return [*found, *_datasets(data_cache, needed.datasets)] if needed else found
 
 
+def spared_bytes(store: Store, garbage: list[Garbage]) -> int:
+    """Return the bytes of a store's artifacts that are no garbage."""
+    freed = {item.path for item in garbage}
+    return sum(x.lstat().st_size for x in store.artifact_files() if x not in freed)
+
+
 def delete_garbage(garbage: list[Garbage]) -> None:
     """Delete what ``find_garbage`` found."""
     for item in garbage:

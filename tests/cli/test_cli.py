@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import main as command_line
+from harness.errors import UserError
 from tests.helpers import tiny_study
 
 
@@ -119,3 +120,27 @@ def test_list_says_paper_needs_and_defaults(defuse):
         "models",
         "data",
     ]
+
+
+@pytest.mark.parametrize(
+    ("command", "folder", "fault"),
+    [
+        ("run", "file", "is a file; a folder of results is needed"),
+        ("run", "out/store", "is a store; give the folder around it"),
+        ("status", "elsewhere", "has no results: there is no folder"),
+        ("report", "elsewhere", "has no results: there is no folder"),
+    ],
+)
+def test_a_wrong_out_is_refused(defuse, tmp_path, command, folder, fault):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "out" / "store" / "records").mkdir(parents=True)
+    study = str(tiny_study.write_study(tmp_path))
+    code, _, said = defuse(command, study, "--out", str(tmp_path / folder))
+    assert code == 2
+    assert fault in " ".join(said.split())
+
+
+def test_windows_is_refused_in_one_line():
+    with pytest.raises(UserError, match="runs on Linux and macOS; on Windows use WSL"):
+        command_line.require_posix("win32")
+    command_line.require_posix("darwin")
