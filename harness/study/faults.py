@@ -61,11 +61,16 @@ class FaultCollector:
         entries: Sequence[Any],
         resolve: Callable[[Any], T],
         identity: Callable[[T], object] = lambda x: x,
+        positions: Sequence[int] | None = None,
     ) -> list[T]:
-        """Resolve the entries of a list, without the faulty ones; no two may have one identity."""
+        """Resolve the entries of a list, without the faulty ones; no two may have one identity.
+
+        ``positions`` are those in the file, where one entry there became several.
+        """
         resolved: list[T] = []
         self.positions[key] = []
-        for i, entry in enumerate(entries):
+        places = range(len(entries)) if positions is None else positions
+        for i, entry in zip(places, entries, strict=True):
             with self.catch(key, i):
                 resolved.append(resolve(entry))
                 self.positions[key].append(i)
@@ -79,8 +84,10 @@ class FaultCollector:
         first: dict[object, int] = {}
         places = range(len(values)) if positions is None else positions
         for i, value in zip(places, map(_hashable, values), strict=True):
-            if first.setdefault(value, i) < i:
-                self.add((key, i), f"the same as {key}[{first[value]}]")
+            if value in first:
+                other = f"{key}[{first[value]}]" if first[value] < i else "another of its values"
+                self.add((key, i), f"the same as {other}")
+            first.setdefault(value, i)
 
 
 def _hashable(value: Any) -> object:

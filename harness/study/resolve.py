@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from harness.bridges.script.entry import resolve_defense
 from harness.contract import (
     RECIPES,
     DefenseInfo,
+    Kind,
     MethodInfo,
     ModelInfo,
     Numerics,
@@ -31,6 +33,7 @@ from harness.plan.paths import expanded, is_user_file, user_path
 from harness.plan.spec import MethodSpec, Victim
 from harness.plan.validation import at, validate
 from harness.study.faults import FaultCollector
+from harness.study.grids import PlacedEntry, multiply
 from harness.study.victims import PlannedAttack, resolve_attack
 
 Info = TypeVar("Info", bound=MethodInfo)
@@ -61,28 +64,34 @@ class Resolver:
     def models(self, entries: list[Any]) -> list[MethodSpec[ModelInfo]]:
         """Return the architectures."""
         resolve = partial(resolve_method, "model", base=self.base)
-        specs = self.faults.resolve_list("models", entries, resolve, _identity)
-        return self._labelled(specs, entries)
+        return self._methods("model", "models", entries, resolve)
 
     def defenses(self, entries: list[Any]) -> list[MethodSpec[DefenseInfo]]:
         """Return the defenses, scripts of BackdoorBench included."""
         resolve = partial(resolve_defense, base=self.base)
-        specs = self.faults.resolve_list("defenses", entries, resolve, _identity)
-        return self._labelled(specs, entries)
+        return self._methods("defense", "defenses", entries, resolve)
 
     def probes(self, entries: list[Any]) -> list[MethodSpec[ProbeInfo]]:
         """Return the probes."""
         resolve = partial(resolve_method, "probe", base=self.base)
-        specs = self.faults.resolve_list("probes", entries, resolve, _identity)
+        return self._methods("probe", "probes", entries, resolve)
+
+    def _methods(
+        self, kind: Kind, key: str, entries: list[Any], resolve: Callable[[Any], MethodSpec[Info]]
+    ) -> list[MethodSpec[Info]]:
+        positions, entries = _separate(multiply(kind, entries, self.base))
+        specs = self.faults.resolve_list(key, entries, resolve, _identity, positions)
         return self._labelled(specs, entries)
 
     def attacks(self, entries: list[Any], shared_rates: list[float]) -> list[PlannedAttack]:
         """Return the attacks; one without rates of its own has the shared ones."""
+        positions, entries = _separate(multiply("attack", entries, self.base))
         attacks = self.faults.resolve_list(
             "attacks",
             entries,
             lambda entry: resolve_attack(entry, shared_rates, self.base),
             lambda attack: attack.method.identity,
+            positions,
         )
         methods = self._labelled([attack.method for attack in attacks], entries)
         return [
@@ -170,6 +179,11 @@ class Resolver:
                 message = f"all test images of {info.name} are of class {target}: no ASR on them"
                 self.faults.add(("target",), message)
         return target
+
+
+def _separate(placed: list[PlacedEntry]) -> tuple[list[int], list[Any]]:
+    """Return the positions in the file, and the entries."""
+    return [one.position for one in placed], [one.entry for one in placed]
 
 
 def _identity(spec: MethodSpec[Any]) -> object:

@@ -33,6 +33,47 @@ def test_lists_multiply(tmp_path):
     }
 
 
+def test_lists_among_the_settings_of_a_method_multiply(tmp_path):
+    entries = [
+        "none",
+        {"ims": {"k": [5, 10], "sparsity": [1, 3]}},
+        {"nad": {"milestones": [5, 10]}},
+        {"rnp": {"unlearn_milestones": [[5], [5, 10]]}},
+        {"i_bau": {"preset": ["comparison", "authors"]}},
+    ]
+    study = tiny_study.load(
+        tiny_study.write_study(
+            tmp_path,
+            defenses=entries,
+            attacks=[{"blended": {"alpha": [0.1, 0.2], "rates": [0.05, 0.1]}}],
+        )
+    )
+    assert len(study.victims()) == 4
+    assert list(dict.fromkeys(cell.defense.label for cell in study.cells)) == [
+        "none",
+        *(f"ims (k={k}, sparsity={x})" for k in (5, 10) for x in (1, 3)),
+        "nad",
+        "rnp (unlearn_milestones=[5])",
+        "rnp (unlearn_milestones=[5,10])",
+        "i_bau",
+        "i_bau (authors)",
+    ]
+
+
+def test_a_fault_in_a_list_of_settings_has_its_place_in_the_file(tmp_path):
+    entries = [
+        "none",
+        {"ims": {"k": [5, -1]}},
+        {"anp": {"epz": [1, 2]}},
+        {"ft": {"epochs": [2, 2]}},
+    ]
+    lines = faults(tmp_path, defenses=entries)
+    assert len(lines) == 3
+    assert "defenses[1].ims.k: ims: should be greater than 0, not -1" in lines[0]
+    assert "defenses[2].anp.epz: anp: unknown key 'epz'; did you mean 'eps'?" in lines[1]
+    assert "defenses[3]: the same as another of its values" in lines[2]
+
+
 def test_all_faults_at_once_with_location_and_nearest_name(tmp_path):
     lines = faults(
         tmp_path,

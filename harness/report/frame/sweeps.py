@@ -1,0 +1,58 @@
+"""Sweeps: entries of one defense that differ in one hyperparameter alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.plan.keys import canonical
+from harness.plan.registry import describe
+from harness.report.frame.labels import StudyLabels
+
+if TYPE_CHECKING:
+    from harness.plan.spec import MethodSpec
+    from harness.plan.study import Study
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The values of one hyperparameter of a defense, the others being fixed."""
+
+    defense: str
+    """The name of the defense, without settings."""
+    parameter: str
+    values: dict[str, Any]
+    """By the label of the defense with that value, in rising order of the values."""
+    default: Any
+
+
+def sweeps(studies: Sequence[Study]) -> list[Sweep]:
+    """Return the longest sweep of every hyperparameter of every defense."""
+    labels = StudyLabels(studies)
+    entries: dict[str, dict[str, MethodSpec[Any]]] = defaultdict(dict)
+    for study in studies:
+        for cell in study.cells:
+            entries[cell.defense.ref][labels.of_defense(study, cell.defense)] = cell.defense
+    return [sweep for specs in entries.values() for sweep in _sweeps(specs)]
+
+
+def _sweeps(specs: dict[str, MethodSpec[Any]]) -> Iterator[Sweep]:
+    first = next(iter(specs.values()))
+    defaults = describe("defense", first.ref).hyper()
+    for parameter in first.hyper:
+        rest: dict[str, dict[str, Any]] = defaultdict(dict)
+        for label, spec in specs.items():
+            others = {key: value for key, value in spec.hyper.items() if key != parameter}
+            rest[canonical(others)][label] = spec.hyper[parameter]
+        values = max(rest.values(), key=len)
+        if len(values) > 1:
+            rising = dict(sorted(values.items(), key=lambda item: _rank(item[1])))
+            yield Sweep(first.name, parameter, rising, getattr(defaults, parameter))
+
+
+def _rank(value: Any) -> tuple[bool, float, str]:
+    """Sort key: numbers by size, then everything else by its text."""
+    is_number = isinstance(value, int | float)
+    return not is_number, float(value) if is_number else 0.0, str(value)

@@ -1,0 +1,59 @@
+"""Entries of a defense that differ in one hyperparameter are an ablation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.report.frame.sweeps import sweeps
+from harness.report.outputs import make_figures, make_tables
+from tests.helpers import tiny_study
+from tests.helpers.synthetic_frames import frame, report_of
+
+VALUES = ("ims (k=5)", "ims (k=10)", "ims (k=20)")
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Made-up scores of IMS with three values of k, and of fine-tuning."""
+    folder = tmp_path_factory.mktemp("study")
+    entries = ["none", "ft", {"ims": {"k": [20, 5, 10]}}]
+    study = tiny_study.load(tiny_study.write_study(folder, defenses=entries))
+    made = report_of(frame(("none", "ft", *VALUES)))
+    return replace(made, studies=(study,), figures=("ablation",), tables=("hyperparameters",))
+
+
+def test_a_sweep_has_the_values_in_rising_order_and_the_default(report):
+    (sweep,) = sweeps(report.studies)
+    assert (sweep.defense, sweep.parameter, sweep.default) == ("ims", "k", 20)
+    assert sweep.values == dict(zip(VALUES, (5, 10, 20), strict=True))
+    assert list(sweep.values) == list(VALUES)
+
+
+def test_a_grid_of_two_hyperparameters_is_a_sweep_of_each(tmp_path):
+    entries = ["none", {"ims": {"k": [5, 20], "sparsity": [1, 10, 100]}}]
+    study = tiny_study.load(tiny_study.write_study(tmp_path, defenses=entries))
+    found = {sweep.parameter: list(sweep.values.values()) for sweep in sweeps([study])}
+    assert found == {"k": [5, 20], "sparsity": [1, 10, 100]}
+
+
+def test_the_figure_draws_every_budget_and_marks_the_default(report):
+    (ablation,) = make_figures(report)
+    assert ablation.stem == "ablation_ims_k"
+    assert ablation.data["value"].unique().tolist() == ["5", "10", "20"]
+    for axes in ablation.figure.axes:
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == ["5", "10", "20"]
+        assert [line.get_label() for line in axes.lines[:2]] == ["SPC 2", "SPC 10"]
+        assert axes.lines[2].get_xdata()[0] == 2  # the default, 20, is the third value
+
+
+def test_the_table_has_a_row_per_value(report):
+    (table,) = make_tables(report)["hyperparameters"].texts
+    assert table.title.startswith("ims: k")
+    assert [row[0] for row in table.sections[0].rows] == ["no defense", *VALUES]
+    assert "Default: 20." in table.caption
+
+
+def test_a_study_without_variants_has_no_ablation(tmp_path):
+    assert sweeps([tiny_study.load(tiny_study.write_study(tmp_path))]) == []
