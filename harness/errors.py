@@ -5,6 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+Location = tuple[str | int, ...]
+"""Keys and list indices that lead to a value."""
+Fault = tuple[Location, str]
+"""Where, relative to the value that was validated, and what is wrong."""
+
 
 class UserError(Exception):
     """Something that the user can fix. The message says what is wrong, where, and what is valid.
@@ -21,3 +26,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; known: {', '.join(options)}" if options else ""
+
+
+class EntryErrors(UserError):
+    """All faults of one entry."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("; ".join(message for _, message in faults))
+        self.faults = faults
+
+
+def faults_of(error: UserError) -> list[Fault]:
+    """Return the faults that an error holds; an error without a location has one."""
+    return error.faults if isinstance(error, EntryErrors) else [((), str(error))]

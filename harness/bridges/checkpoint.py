@@ -17,12 +17,12 @@ from harness.contract import AttackInfo, Target
 from harness.data.catalog import CatalogEntry
 from harness.data.image_formats import open_image
 from harness.data.info import DataInfo
-from harness.errors import UserError, nearest
+from harness.errors import EntryErrors, UserError, nearest
 from harness.plan.entries import parse_entry, resolve_method
 from harness.plan.paths import user_path
 from harness.plan.registry import is_function
 from harness.plan.spec import CheckpointFile, MethodSpec, Victim
-from harness.plan.validation import EntryErrors, at, validate
+from harness.plan.validation import at, validate
 
 FORMS = ("blend", "patch", "pattern")
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from harness.contract import Goal
 from harness.data.device_dataset import DeviceDataset
+from harness.evaluation.errors import BrokenModelError, UnstableModelError
 from harness.evaluation.metrics import Scores, TrueLabels, auroc, scores, trigger_rates
 from harness.toolbox.predict import TriggerFunction, apply_trigger, predict_logits
 
@@ -21,14 +22,6 @@ CLEAR = 0.05
 """A prediction is clear if its logit leads by more than this share of the range of all logits."""
 MOST_UNCLEAR = 0.05
 """The largest share of the images shown again whose unclear prediction may change, by rounding."""
-
-
-class BrokenModelError(Exception):
-    """A model whose outputs are no logits: wrong shape, NaN or infinity."""
-
-
-class UnstableModelError(Exception):
-    """A model whose answer to an image depends on what else it was shown, on chance or on time."""
 
 
 class EvaluationSet(NamedTuple):

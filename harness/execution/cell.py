@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,31 +21,20 @@ from harness.evaluation.evaluate import (
     trigger_scores,
 )
 from harness.evaluation.metrics import defense_metrics
+from harness.execution.defense import Cost, as_defended, measured
+from harness.execution.own.process import OwnProcess
+from harness.execution.own.serve import serve
 from harness.plan.budget import draw_budget
 from harness.plan.keys import seed
 from harness.plan.spec import Cell
-from harness.store.record import CellArtifacts, CellResult, Companion, TriggerScores, safe_text
+from harness.store.record import CellArtifacts, CellResult, Companion, TriggerScores
 from harness.store.store import Store
 from harness.toolbox.numerics import WITHOUT_AUTOCAST, numerics
 from harness.toolbox.predict import as_float, to_uint8
-from harness.training.device import peak_memory_mb, reseed, reset_peak_memory, wait_for
+from harness.training.device import reseed
 
 if TYPE_CHECKING:
     from harness.training.victim import LoadedVictim
-
-
-FIELD_TYPES: dict[str, type] = {"artifacts": torch.Tensor, "companions": nn.Module, "notes": str}
-"""What the values of the dicts in ``Defended`` are."""
-
-
-class Cost(NamedTuple):
-    """What running a defense takes."""
-
-    seconds: float
-    peak_mem_mb: float | None
-    """None where the defense runs in another process."""
-    n_clean: int = 0
-    """Size of the clean budget."""
 
 
 class Access(NamedTuple):
@@ -97,6 +86,30 @@ def run_cell(
         return _result(cell, as_defended(returned), victim, store, cost)
 
 
+def run_cell_apart(
+    cell: Cell, victim: LoadedVictim, data: DeviceDataset, ctx: Context, store: Store
+) -> CellResult:
+    """Do the same for a defense of the user's own, in a process of its own.
+
+    Raises:
+        ElsewhereError: the defense failed there.
+    """
+    with defended_apart(cell, victim, data, ctx) as (defended, cost):
+        return _result(cell, as_defended(defended), victim, store, cost)
+
+
+@contextmanager
+def defended_apart(
+    cell: Cell, victim: LoadedVictim, data: DeviceDataset, ctx: Context
+) -> Iterator[tuple[Defended, Cost]]:
+    """Run a defense of the user's own in a process of its own, which answers in the block."""
+    triggered = ACCESS[cell.needs].triggered
+    budget = clean_budget(budget_indices(cell, data), victim, data, triggered=triggered)
+    with OwnProcess(serve) as process:
+        defended, cost = process.defend(cell, victim, budget, ctx)
+        yield defended, cost._replace(n_clean=len(budget))
+
+
 def defend(
     cell: Cell, victim: LoadedVictim, data: DeviceDataset, ctx: Context, store: Store
 ) -> tuple[object, Cost]:
@@ -108,24 +121,12 @@ def defend(
     reseed(ctx.generator, seed(cell.defense_key, "defense"))
     ctx = replace(ctx, numerics=cell.numerics)
     with numerics(cell.numerics, ctx.device):
-        returned, cost = _measure(
+        returned, cost = measured(
             lambda: method.function(*access.inputs(inputs, budget), method.hyper, ctx),
             ctx.device,
             memory=access.in_process,
         )
     return returned, cost._replace(n_clean=len(budget))
-
-
-def _measure(
-    defend: Callable[[], Any], device: torch.device, *, memory: bool = True
-) -> tuple[Any, Cost]:
-    """Run a defense; return what it returns, its seconds and, where asked for, its peak memory."""
-    reset_peak_memory(device)
-    start = time.perf_counter()
-    returned = defend()
-    wait_for(device)
-    seconds = time.perf_counter() - start
-    return returned, Cost(seconds, peak_memory_mb(device) if memory else None)
 
 
 def _result(
@@ -161,42 +162,6 @@ def _result(
         peak_mem_mb=cost.peak_mem_mb,
         n_clean=cost.n_clean,
     )
-
-
-def as_defended(returned: object) -> Defended:
-    """Return what a defense returned as a Defended whose texts any record can hold.
-
-    Raises:
-        TypeError: it is neither a model nor a Defended, or it has a field of another type.
-    """
-    if isinstance(returned, nn.Module):
-        return Defended(returned)
-    if not isinstance(returned, Defended):
-        kind = type(returned).__name__
-        raise TypeError(f"a defense returns an nn.Module or a Defended, not {kind}")
-    model: object = returned.model
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"Defended.model is an nn.Module, not {type(model).__name__}")
-    for field, types in FIELD_TYPES.items():
-        _check_field(field, getattr(returned, field), types)
-    return replace(
-        returned,
-        companions={safe_text(name): net for name, net in returned.companions.items()},
-        notes={safe_text(name): safe_text(x) for name, x in returned.notes.items()},
-    )
-
-
-def _check_field(field: str, values: object, kind: type) -> None:
-    if not isinstance(values, dict):
-        raise TypeError(f"Defended.{field} is a dict, not {type(values).__name__}")
-    for name, value in values.items():
-        if not isinstance(name, str):
-            raise TypeError(f"a name in Defended.{field} is a str, not {type(name).__name__}")
-        if not isinstance(value, kind):
-            needed, given = kind.__name__, type(value).__name__
-            raise TypeError(
-                f"Defended.{field}[{safe_text(name, 100)!r}] is a {needed}, not {given}"
-            )
 
 
 def _save(cell: Cell, defended: Defended, after: Evaluation, store: Store) -> CellArtifacts:

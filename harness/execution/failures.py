@@ -8,7 +8,7 @@ import torch
 
 from harness.contract import OutOfTimeError
 from harness.errors import UserError
-from harness.evaluation.evaluate import UnstableModelError
+from harness.evaluation.errors import UnstableModelError
 from harness.store.record import Failure, Status
 from harness.training.device import device_fault
 
@@ -29,8 +29,18 @@ class OverdueAlarm(BaseException):
     """A task takes longer than its limit; no Exception, which a method may catch."""
 
 
+class ElsewhereError(Exception):
+    """What runs in another process has failed there."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.error)
+        self.failure = failure
+
+
 def failure_of(error: BaseException) -> Failure:
     """Return what a record says of an exception."""
+    if isinstance(error, ElsewhereError):
+        return error.failure
     return Failure(_status(error), _shown(error), "".join(traceback.format_exception(error)))
 
 

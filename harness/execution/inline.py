@@ -5,10 +5,10 @@ from __future__ import annotations
 import pdb
 import signal
 import sys
-import traceback
 
 from harness.errors import UserError
 from harness.execution.alarm import alarm
+from harness.execution.failures import failure_of
 from harness.execution.readable import readable_traceback
 from harness.execution.run_task import run_task
 from harness.execution.schedule import Schedule
@@ -24,14 +24,15 @@ def run_inline(
 ) -> None:
     """Run every task of a schedule in order, on the device and threads of a slot.
 
-    ``debug``: whether a failure opens the debugger where it was raised.
+    ``debug``: whether a failure opens the debugger where it was raised, for which the user's own
+    defenses run in this process as well.
 
     Raises:
         UserError: the GPU has failed.
     """
     set_up_torch(slot.threads)
     store = Store(store.folder.absolute())
-    session = WorkerSession(store, select_device(slot.device))
+    session = WorkerSession(store, select_device(slot.device), apart=not debug)
     finished = schedule.dependency_failures
     last: tuple[str | None, str | None] = (None, None)
     while True:
@@ -53,8 +54,7 @@ def run_inline(
 
 def _show(error: BaseException) -> None:
     """Print the traceback of a failure, from the method's own call on."""
-    text = "".join(traceback.format_exception(error))
-    print(readable_traceback(text), file=sys.stderr)  # noqa: T201
+    print(readable_traceback(failure_of(error).traceback), file=sys.stderr)  # noqa: T201
 
 
 def _debug(error: BaseException) -> None:

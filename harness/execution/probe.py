@@ -13,7 +13,8 @@ from torch import nn
 from harness.contract import Attacker, Context, EvaluationImages, ProbeInfo, TrainingSet
 from harness.data.tensors import to_tensors
 from harness.errors import UserError, nearest
-from harness.execution.cell import as_defended, defend
+from harness.execution.cell import defend, defended_apart
+from harness.execution.defense import as_defended
 from harness.plan.probes import ProbeRun
 from harness.plan.spec import Cell
 from harness.store.record import CellRecord, ProbeResult, VictimRecord
@@ -103,8 +104,15 @@ def _defended(
         if kept is not None and not _differences(kept, victim, saved):
             return kept, False
     data = session.data(cell.victim)
-    returned, _ = defend(cell, victim, data, ctx, session.store)
-    model = prepare_for_eval(as_defended(returned).model, session.device)
+    if cell.runs_own_file:
+        with defended_apart(cell, victim, data, ctx) as (defended, _):
+            weights = defended.model.state_dict()
+        model = _plain(cell, weights, session)
+        if model is None:
+            raise NotRepeatableError("the network of an own defense has another architecture")
+    else:
+        returned, _ = defend(cell, victim, data, ctx, session.store)
+        model = prepare_for_eval(as_defended(returned).model, session.device)
     with numerics(WITHOUT_AUTOCAST[cell.numerics], session.device):
         differing = _differences(model, victim, saved)
     if differing:
@@ -120,9 +128,16 @@ def _kept(cell: Cell, name: str, session: WorkerSession) -> nn.Module | None:
     """Return a kept model; None if its weights do not fit the plain architecture."""
     if not session.store.path_of(name).exists():
         return None
+    return _plain(cell, to_tensors(session.store.get(name)), session)
+
+
+def _plain(
+    cell: Cell, weights: dict[str, torch.Tensor], session: WorkerSession
+) -> nn.Module | None:
+    """Return the victim's architecture with other weights; None if they do not fit it."""
     model = build(cell.victim.model, cell.victim.data)
     try:
-        model.load_state_dict(to_tensors(session.store.get(name)))
+        model.load_state_dict(weights)
     except RuntimeError:  # a network with gates or other parts of its own
         return None
     return prepare_for_eval(model, session.device)

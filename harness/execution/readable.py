@@ -16,5 +16,5 @@ def readable_traceback(text: str) -> str:
     if not found:
         return text.rstrip()
     frames = list(FRAME.finditer(text))
-    first = next((x for x in frames if Path(x[1]).parent != ABOVE), frames[0])
+    first = next((x for x in frames if ABOVE not in Path(x[1]).parents), frames[0])
     return (head + text[first.start() :]).rstrip()

@@ -13,9 +13,10 @@ from msgspec.structs import replace
 
 from harness.contract import Context
 from harness.errors import UserError
-from harness.execution.cell import run_cell
+from harness.execution.cell import run_cell, run_cell_apart
 from harness.execution.failures import OverdueAlarm, after_failure, failure_of
 from harness.execution.probe import run_probe
+from harness.execution.scalars import thinned
 from harness.execution.task import Task
 from harness.store.record import (
     CellRecord,
@@ -27,7 +28,6 @@ from harness.store.record import (
     TaskRecord,
     VictimRecord,
     VictimResult,
-    safe_text,
 )
 from harness.store.record_files import to_line
 from harness.store.store import StoreError
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from harness.training.session import WorkerSession
 
 Result = VictimResult | CellResult | ProbeResult
-
-MOST_SCALARS = 400
-"""The most logged steps that a record keeps: of a longer log, steps at even distances."""
 
 
 def run_task(
@@ -63,16 +60,16 @@ def run_task(
     state.restore(last=True)
     session.spoiled |= state.spoiled
     seconds, machine = time.perf_counter() - start, session.environment
-    return _record(task, _noted(outcome, state), Run(seconds, machine, _thinned(ctx.scalars)))
+    return _record(task, _noted(outcome, state), Run(seconds, machine, thinned(ctx.scalars)))
 
 
 def _noted(outcome: Result | Failure, state: ProcessState) -> Result | Failure:
     """Return the outcome of a task with what the method changed in its process."""
-    if not state.changed or isinstance(outcome, VictimResult):
+    if isinstance(outcome, VictimResult):
         return outcome
     if isinstance(outcome, Failure):
-        return outcome._replace(error=f"{outcome.error} ({state.note()})")
-    return replace(outcome, notes={**outcome.notes, "process": state.note()})
+        return outcome._replace(error=state.noted(outcome.error))
+    return replace(outcome, notes=outcome.notes | state.notes())
 
 
 def _record(task: Task, outcome: Result | Failure, run: Run) -> TaskRecord:
@@ -117,6 +114,8 @@ def _result(task: Task, session: WorkerSession, ctx: Context, state: ProcessStat
             task.cell.triggers,
             task.other_victims,
         )
+        if task.cell.runs_own_file and session.apart:
+            return run_cell_apart(task.cell, victim, data, ctx, store)
         return run_cell(task.cell, victim, data, ctx, store, check)
     if task.victim.source.imported:
         from harness.bridges.import_victim import import_victim
@@ -128,7 +127,7 @@ def _result(task: Task, session: WorkerSession, ctx: Context, state: ProcessStat
 
 
 def _outcome(
-    work: Callable[[], Result], on_error: Callable[[BaseException], object]
+    work: Callable[[], Result], on_error: Callable[[BaseException], object] = lambda _: None
 ) -> Result | Failure:
     """Return the result of a method's work, or why it failed: exceptions belong in the record."""
     try:
@@ -140,12 +139,3 @@ def _outcome(
             signal.setitimer(signal.ITIMER_REAL, 0)
         on_error(error)
         return failure_of(error)
-
-
-def _thinned(scalars: list[dict[str, float]]) -> list[dict[str, float]]:
-    """Return at most MOST_SCALARS steps, without values that JSON can't hold (NaN, infinity)."""
-    stride = -(-len(scalars) // MOST_SCALARS) or 1
-    return [
-        {safe_text(k, 200): x for k, x in row.items() if abs(x) < float("inf")}
-        for row in scalars[::stride]
-    ]

@@ -8,23 +8,24 @@ import signal
 import sys
 import threading
 from multiprocessing.connection import Connection
-from multiprocessing.process import parent_process
 from pathlib import Path
 
+from harness.execution.forkserver import Inherited, end_with_parent
 from harness.execution.slots import Slot
 from harness.execution.task import LastRecord, StoreFailed, WorkerReady
 from harness.store.store import Store, StoreError
 
 
-def serve(pipe: Connection, store_folder: Path, slot: Slot) -> None:
+def serve(pipe: Connection, store_folder: Path, slot: Slot, inherited: Inherited) -> None:
     """Run tasks until the pipe says None or closes. Only the supervisor ends a worker."""
     # a process group of its own: its children end with it, and Ctrl-C does not reach it
     os.setsid()
+    inherited.take()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # the log of a worker that dies is whole
     signal.signal(signal.SIGTERM, lambda *_: None)  # a handler, which children do not inherit
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     from harness.execution.run_task import run_task
     from harness.execution.task_log import log_path, printed_to
     from harness.training.device import device_fault, select_device, set_up_torch
@@ -43,11 +44,3 @@ def serve(pipe: Connection, store_folder: Path, slot: Slot) -> None:
             pipe.send(LastRecord(record) if session.spoiled else record)
         except StoreError as error:
             pipe.send(StoreFailed(str(error)))
-
-
-def _follow_parent() -> None:
-    """End this process and its children as soon as its supervisor is gone, even by kill -9."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os.killpg(0, signal.SIGKILL)

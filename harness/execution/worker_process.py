@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import multiprocessing
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing import forkserver
+from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from harness.execution.forkserver import Inherited, context, exit_text
 from harness.execution.slots import Slot
 from harness.execution.task import LastRecord, StoreFailed, Task, WorkerReady
 from harness.store.record import TaskRecord
@@ -27,8 +25,9 @@ START_LIMIT = 120.0
 JOIN_LIMIT = 10.0
 """Seconds until a process that was killed has ended, or is left behind: inside a driver that hangs
 it can't end."""
-Serve = Callable[[Connection, Path, Slot], None]
-"""What a worker process runs, given its pipe, the store's folder and its slot."""
+Serve = Callable[[Connection, Path, Slot, Inherited], None]
+"""What a worker process runs, given its pipe, the store's folder, its slot and what it
+inherits."""
 
 
 class WorkerProcess:
@@ -62,9 +61,9 @@ class WorkerProcess:
             self._pipe.send(task)
 
     def _start(self) -> None:
-        self._pipe, worker_end = _context().Pipe()
-        self._process = _context().Process(
-            target=self._serve, args=(worker_end, self._store_folder, self.slot)
+        self._pipe, worker_end = context().Pipe()
+        self._process = context().Process(
+            target=self._serve, args=(worker_end, self._store_folder, self.slot, Inherited.here())
         )
         self._process.start()
         worker_end.close()
@@ -118,7 +117,7 @@ class WorkerProcess:
         self._process = self._pipe = self.current_victim = self.current_model = None
         if code is None:
             return f"it still runs {JOIN_LIMIT:g} s after it was killed"
-        return f"signal {-code}" if code < 0 else f"exit code {code}"
+        return exit_text(code)
 
     def _kill(self) -> None:
         assert self._process is not None
@@ -126,30 +125,3 @@ class WorkerProcess:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.kill()  # one that has no process group of its own yet
-
-
-@functools.cache
-def _context() -> ForkServerContext:
-    """Return the forkserver context, with torch preloaded so that workers start quickly.
-
-    The server searches the same folders for modules as this process.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["harness.execution.run_task"])
-    with _environment(PYTHONSAFEPATH="1", PYTHONPATH=os.pathsep.join(x for x in sys.path if x)):
-        forkserver.ensure_running()
-    return context
-
-
-@contextmanager
-def _environment(**values: str) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract.declare import AttackInfo, DefenseInfo, MethodInfo, ProbeInfo
-from harness.errors import UserError
+from harness.errors import UserError, faults_of
 from harness.plan.keys import canonical
 from harness.plan.own_files import parameter_fault
 from harness.plan.registry import Method, is_function
-from harness.plan.validation import faults_of, validate
+from harness.plan.validation import validate
 
 PARAMETERS = {
     "attack": ("train", "goal", "hyper", "ctx"),

@@ -8,10 +8,11 @@ from typing import Any
 
 from harness.contract import Kind, left_out_of_keys
 from harness.errors import UserError, nearest
+from harness.plan.apart import read_apart
 from harness.plan.declarations import check_declaration
 from harness.plan.keys import canonical, file_digest
 from harness.plan.paths import is_user_file, user_path
-from harness.plan.registry import Method, describe, find
+from harness.plan.registry import Method, describe, find, is_function, is_own, read_here
 from harness.plan.spec import MethodSpec
 from harness.plan.validation import at, validate
 
@@ -44,8 +45,17 @@ def resolve_method(kind: Kind, entry: Any, base: Path) -> MethodSpec[Any]:
         EntryErrors: its overrides are wrong.
     """
     ref, overrides = parse_entry(entry)
-    method = describe(kind, ref, base)
-    check_declaration(method, find(kind, ref, base))
+    path = find(kind, ref, base)
+    if is_own(path) and not is_function(ref):
+        return MethodSpec(**read_apart(lambda: vars(_resolved(kind, ref, overrides, base)), path))
+    return _resolved(kind, ref, overrides, base)
+
+
+def _resolved(kind: Kind, ref: str, overrides: dict[str, Any], base: Path) -> MethodSpec[Any]:
+    path = find(kind, ref, base)
+    own = is_own(path) and not is_function(ref)
+    method = read_here(kind, path) if own else describe(kind, ref, base)
+    check_declaration(method, path)
     with at(ref, prefix=f"{method.name}: "):
         hyper = validate(method.hyper, _with_preset(method, overrides))
     values = asdict(hyper)

@@ -13,15 +13,23 @@ import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from harness.contract.attack_types import Poison, TrainingSet, trigger_only
-from harness.contract.declare import DECLARATION, AttackInfo, MethodInfo, ModelInfo, NoHyper
+from harness.contract.declare import (
+    DECLARATION,
+    AttackInfo,
+    DefenseInfo,
+    MethodInfo,
+    ModelInfo,
+    NoHyper,
+)
 from harness.contract.types import Kind
 from harness.errors import UserError, nearest
+from harness.plan.apart import MODULE_LEVEL, read_apart
 from harness.plan.own_files import parameter_fault, require_importable, require_installed
 from harness.plan.own_imports import own_digest, own_import
 from harness.plan.own_layers import layers_of
@@ -29,6 +37,11 @@ from harness.plan.paths import is_user_file, user_path
 
 LIGHT = ("harness.contract",)
 """What a method file really imports while planning, besides the standard library."""
+FUNCTIONS = ("trigger", "prepare", "fault")
+"""The functions that a declaration may name."""
+INFOS: dict[Kind, Any] = {"attack": AttackInfo, "defense": DefenseInfo, "model": ModelInfo}
+IMPORT_LIMIT = 60.0
+"""Seconds in which a plain architecture is imported, with torch, and built."""
 PACKAGES: dict[Kind, str] = {
     "attack": "harness.attacks",
     "defense": "harness.defenses",
@@ -101,7 +114,7 @@ def find(kind: Kind, ref: str, base: Path | None = None) -> Path:
     Raises:
         UserError: no such method or file; names the nearest.
     """
-    file, _ = _split_ref(ref)
+    file, _ = split_ref(ref)
     if file.endswith(".py"):
         path = user_path(base or Path.cwd(), file)
         if not is_user_file(path):
@@ -117,7 +130,7 @@ def _builtin_file(kind: Kind, ref: str) -> Path:
     return folder_of(kind) / f"{ref}.py"
 
 
-def _split_ref(ref: str) -> tuple[str, str | None]:
+def split_ref(ref: str) -> tuple[str, str | None]:
     """Return the file and the function of ``path/to/file.py:function``, else ``ref`` and None."""
     head, colon, function = ref.rpartition(":")
     return (head, function) if colon and head.endswith(".py") else (ref, None)
@@ -126,6 +139,7 @@ def _split_ref(ref: str) -> tuple[str, str | None]:
 def describe(kind: Kind, ref: str, base: Path | None = None) -> Method:
     """Return what a method declares, without its heavy imports.
 
+    Of the user's own files, which run in a process apart, it has neither functions nor ``Hyper``.
     Two kinds of undecorated functions are methods too, as ``path/to/file.py:function``: an
     architecture, ``function(channels, classes)`` that returns a network, and the trigger of an
     imported victim, ``function(images) -> images``.
@@ -133,12 +147,60 @@ def describe(kind: Kind, ref: str, base: Path | None = None) -> Method:
     Raises:
         UserError: unknown name, missing file, or a file that declares no method of this kind.
     """
-    return _describe(kind, find(kind, ref, base), _split_ref(ref)[1])
+    return _describe(kind, find(kind, ref, base), split_ref(ref)[1])
 
 
 @functools.cache
 def _describe(kind: Kind, path: Path, function: str | None) -> Method:
+    if not is_own(path):
+        return read_here(kind, path, function)
+    if kind == "probe":  # reports call its functions: once it has been read apart, it is read here
+        read_apart(lambda: read_here(kind, path).name, path)
+        return read_here(kind, path)
+    limit = None if function is None else IMPORT_LIMIT
+    declared = read_apart(lambda: _plain(read_here(kind, path, function)), path, limit)
+    return _declared_elsewhere(kind, declared)
+
+
+def read_here(kind: Kind, path: Path, function: str | None = None) -> Method:
+    """Run a method file without its heavy imports, in this process; return what it declares."""
     return _method(kind, path, _read_light(path), function)
+
+
+def is_own(path: Path) -> bool:
+    """Tell whether a file is no part of the program, but one of the user's own."""
+    return path.resolve() not in _program_paths()
+
+
+@functools.cache
+def _program_paths() -> frozenset[Path]:
+    return frozenset(path.resolve() for path in program_files().values())
+
+
+def _plain(method: Method) -> dict[str, Any]:
+    """Return what a method declares as JSON values, True in place of a function."""
+    declared = {field.name: getattr(method.info, field.name) for field in fields(method.info)}
+    return {
+        **{name: getattr(method, name) for name in ("name", "ref", "version", "summary")},
+        "info": {name: True if callable(x) else x for name, x in declared.items()},
+    }
+
+
+def _declared_elsewhere(kind: Kind, plain: dict[str, Any]) -> Method:
+    """Return the method of a file that another process has read: its functions are not here."""
+    values: dict[str, Any] = {
+        name: _not_here if value is True and name in FUNCTIONS else value
+        for name, value in plain["info"].items()
+    }
+    if "layers" in values:
+        values["layers"] = tuple(values["layers"])
+    info = INFOS[kind](**values)
+    rest = {name: str(plain[name]) for name in ("name", "ref", "version", "summary")}
+    return Method(info=info, hyper=NoHyper, presets={}, function=_not_here, **rest)
+
+
+def _not_here(*_: Any) -> Any:
+    raise AssertionError("this function of an own file runs in other processes alone")
 
 
 def load(kind: Kind, ref: str) -> Method:
@@ -148,7 +210,7 @@ def load(kind: Kind, ref: str) -> Method:
         UserError: unknown name, missing file, or a file that declares no method of this kind.
     """
     path = find(kind, ref)
-    file, function = _split_ref(ref)
+    file, function = split_ref(ref)
     builtin = not file.endswith(".py")
     name = f"{PACKAGES[kind]}.{ref}"
     module = importlib.import_module(name) if builtin else import_file(path)
@@ -157,7 +219,7 @@ def load(kind: Kind, ref: str) -> Method:
 
 def is_function(ref: str) -> bool:
     """Tell whether a reference names a plain function: ``path/to/file.py:function``."""
-    return _split_ref(ref)[1] is not None
+    return split_ref(ref)[1] is not None
 
 
 def _method(kind: Kind, path: Path, module: ModuleType, function: str | None) -> Method:
@@ -340,8 +402,7 @@ _reading: dict[Path, ModuleType] = {}
 def _read_light(path: Path) -> ModuleType:
     """Run a method file with stubs for all imports but the standard library and LIGHT."""
     module = ModuleType(f"defuse_declared_{path.stem}_{abs(hash(path))}")
-    own = path.parent not in {folder_of(kind) for kind in PACKAGES}
-    import_ = _light_import_of_own if own else _light_import
+    import_ = _light_import_of_own if is_own(path) else _light_import
     module.__dict__["__builtins__"] = {**vars(builtins), "__import__": import_}
     module.__file__ = str(path)
     # dataclasses and pydantic look up a class's module here
@@ -350,10 +411,7 @@ def _read_light(path: Path) -> ModuleType:
     try:
         exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
     except BaseException as error:  # whatever the user's file raises becomes one readable line
-        raise UserError(
-            f"{path}{_line_in(path, error)}: {_ended(error)} "
-            "(at module level a method file only declares; work belongs inside its functions)"
-        ) from error
+        raise UserError(f"{path}{_line_in(path, error)}: {_ended(error)} {MODULE_LEVEL}") from error
     finally:
         del _reading[path]
     return module

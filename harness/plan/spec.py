@@ -248,6 +248,11 @@ class Cell:
         return (self.victim, *self.triggers)
 
     @property
+    def runs_own_file(self) -> bool:
+        """Whether the defense is a file of the user's own, which gets a process of its own."""
+        return self.defense.ref.endswith(".py") and self.needs != "external"
+
+    @property
     def seed(self) -> int:
         """The study's seed: of the victim, the clean samples and the defense."""
         return self.victim.seed

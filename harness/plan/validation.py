@@ -12,29 +12,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from harness.errors import UserError, nearest
+from harness.errors import EntryErrors, Fault, Location, UserError, faults_of, nearest
 
-Location = tuple[str | int, ...]
-"""Keys and list indices that lead to a value."""
-Fault = tuple[Location, str]
-"""Where, relative to the value that was validated, and what is wrong."""
 INTEGERS = range(-(2**63), 2**63)
 """The integers that records can hold."""
 NOT_64_BITS = "a whole number of at most 64 bits is needed"
 NOT_FINITE = "a finite number is needed"
-
-
-class EntryErrors(UserError):
-    """All faults of one entry."""
-
-    def __init__(self, faults: list[Fault]) -> None:
-        super().__init__("; ".join(message for _, message in faults))
-        self.faults = faults
-
-
-def faults_of(error: UserError) -> list[Fault]:
-    """Return the faults that an error holds; an error without a location has one."""
-    return error.faults if isinstance(error, EntryErrors) else [((), str(error))]
 
 
 @contextmanager

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from harness.errors import UserError
-from harness.plan.validation import faults_of
+from harness.errors import UserError, faults_of
 from harness.study.yamlfile import YamlFile
 
 MOST_LINES = 100

@@ -11,14 +11,14 @@ from typing import Any
 from harness.contract import Target
 from harness.data.cache import default_cache
 from harness.data.info import DataInfo
-from harness.errors import UserError, nearest
+from harness.errors import Fault, UserError, faults_of, nearest
 from harness.plan.budget import BudgetSpec
 from harness.plan.entries import parse_entry
 from harness.plan.names import NO_DEFENSE
 from harness.plan.report_names import figure_names, table_names
 from harness.plan.spec import Cell, Victim
 from harness.plan.study import Study
-from harness.plan.validation import Fault, faults_of, validate
+from harness.plan.validation import validate
 from harness.study.builtin import find_study
 from harness.study.cells import plan_cell
 from harness.study.faults import FaultCollector

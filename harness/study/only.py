@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from harness.errors import UserError, nearest
-from harness.plan.validation import faults_of, validate
+from harness.errors import UserError, faults_of, nearest
+from harness.plan.validation import validate
 from harness.study.schema import Skip
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
-from harness.errors import UserError, nearest
+from harness.errors import Fault, Location, UserError, faults_of, nearest
 from harness.plan.names import NO_DEFENSE
 from harness.plan.paper import Paper
 from harness.plan.spec import Cell
-from harness.plan.validation import Fault, Location, faults_of, validate
+from harness.plan.validation import validate
 
 
 def read_paper(text: str, cells: Sequence[Cell]) -> Paper:

@@ -13,9 +13,10 @@ from harness.contract import AttackInfo, ModelInfo, Recipe, Target, poison_count
 from harness.data.info import DataInfo
 from harness.errors import UserError
 from harness.plan.entries import parse_entry, resolve_method
+from harness.plan.faults import fault_of
 from harness.plan.gate import Gate
 from harness.plan.names import NO_ATTACK
-from harness.plan.registry import describe, is_function
+from harness.plan.registry import is_function
 from harness.plan.spec import (
     MethodSpec,
     Victim,
@@ -43,8 +44,7 @@ class PlannedAttack:
         info = self.method.info
         if info.fault is None:
             return None
-        hyper = validate(describe("attack", self.method.ref).hyper, self.method.hyper)
-        reason = info.fault(hyper, data.shape)
+        reason = fault_of(self.method, data.shape)
         return f"{self.method.name}: {data.name}: {reason}" if reason else None
 
     def why_impossible(self, data: DataInfo, target: Target) -> str | None:

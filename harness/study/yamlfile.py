@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
-from harness.errors import UserError
-from harness.plan.validation import INTEGERS, NOT_64_BITS, NOT_FINITE, Fault, Location
+from harness.errors import Fault, Location, UserError
+from harness.plan.validation import INTEGERS, NOT_64_BITS, NOT_FINITE
 from harness.study.overrides import COMMAND_LINE, overridden
 
 MOST_BYTES = 500_000

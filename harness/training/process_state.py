@@ -243,9 +243,16 @@ class ProcessState:
         warnings.filters[:] = self._filters  # type: ignore[index]  # imports add some: no note
         self._find_threads()
 
-    def note(self) -> str:
-        """Return what was changed, in one line; empty if nothing was."""
-        return f"put back after it: {', '.join(self.changed)}" if self.changed else ""
+    def notes(self) -> dict[str, str]:
+        """Return the note of a record that says what was changed; none if nothing was."""
+        return {"process": self._said()} if self.changed else {}
+
+    def noted(self, error: str) -> str:
+        """Return the text of an error with what was changed."""
+        return f"{error} ({self._said()})" if self.changed else error
+
+    def _said(self) -> str:
+        return f"put back after it: {', '.join(self.changed)}"
 
     def _note(self, what: str) -> None:
         if what not in self.changed:

@@ -33,6 +33,8 @@ class WorkerSession:
 
     store: Store
     device: torch.device
+    apart: bool = True
+    """Whether defenses of the user's own get processes of their own."""
     spoiled: bool = False
     """Whether a task left something in the process that can't be put back."""
     environment: Environment = field(init=False)

@@ -1,23 +1,25 @@
 """Nothing that a defense gets leads to the test set or to the trigger."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from harness.contract import Context
 from harness.data.cache import default_cache, prepare
 from harness.data.device_dataset import load_to_device
+from harness.data.info import open_arrays
 from harness.data.options import DataOptions
 from harness.plan.registry import load
-from harness.plan.spec import LoadedMethod, MethodSpec
+from harness.plan.spec import Cell, LoadedMethod, MethodSpec
 from harness.store.store import Store
 from harness.training.victim import load_victim, train_victim
 from tests.helpers import records, tiny_study
 
 METHODS = Path(__file__).parent.parent / "methods"
-SECRETS = ("test_images", "test_labels", "train_images")
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +53,62 @@ def given(session, needs="clean"):
     return seen["arguments"]
 
 
-def test_a_defense_finds_no_test_image_and_no_trigger(tmp_path):
-    folder = prepare("digits", DataOptions(), None, default_cache()).folder
-    secrets = {name: str(folder / f"{name}.npy") for name in SECRETS}
-    peeks = {str(METHODS / "peeks.py"): secrets}
-    path = tiny_study.write_study(tmp_path, defenses=[peeks], attacks=["blended"])
-    latest = tiny_study.run(path, tmp_path / "out", workers=1)
-    record = tiny_study.cell_record(latest, "peeks")
-    found = Store(tmp_path / "out" / "store").get(record.result.artifacts.method)
-    assert found["given"] > 50, "the model's own tensors at least"
-    met_by_reference, in_the_process = found["met"].T.tolist()
-    assert in_the_process == [True] * 4, "the search must be able to recognise each secret"
-    assert met_by_reference == [False] * 4
+WATERMARK = """from harness.contract import attack, trigger_only
+from harness.attacks import badnets
+
+
+def zebra(images, state):
+    return 1 - images
+
+
+@attack(trigger=zebra, paper="for tests", year=2026)
+def watermark(train, goal, hyper, ctx):
+    return badnets.badnets(train, goal, badnets.Hyper(), ctx)._replace(state={})
+"""
+
+
+@pytest.fixture
+def peeking(tmp_path):
+    """A study file whose name, folder and attack are words to be found, and its defense."""
+    images = open_arrays(prepare("digits", DataOptions(), None, default_cache())).test_images
+    secrets = {"test": images, "triggered": 255 - images}
+    np.savez(tmp_path / "secrets.npz", **secrets)
+    (tmp_path / "watermark.py").write_text(WATERMARK)
+    words = ["small.yaml", tmp_path.name, "zebra"]
+    own = tmp_path / "peeks.py"
+    shutil.copy(METHODS / "peeks.py", own)
+    hyper = {"secrets": str(tmp_path / "secrets.npz"), "sdrow": " ".join(words)[::-1]}
+    path = tiny_study.write_study(
+        tmp_path,
+        attacks=["./watermark.py"],
+        defenses=[{"./peeks.py": hyper}],
+        budgets=[{"spc": 2}, {"spc": 3}],
+    )
+    return path, words
+
+
+def notes_of_both_cells(latest):
+    found = [tiny_study.cell_record(latest, "peeks", f"SPC {spc}") for spc in (2, 3)]
+    assert [x.status for x in found] == ["ok", "ok"], [x.traceback for x in found]
+    return [x.result.notes for x in found]
+
+
+@pytest.mark.parametrize("workers", [None, 1])
+def test_an_own_defense_finds_no_test_image_no_trigger_and_no_study(peeking, tmp_path, workers):
+    latest = tiny_study.run(peeking[0], tmp_path / "out", workers=workers)
+    for notes in notes_of_both_cells(latest):
+        searched = notes.pop("searched")
+        assert int(searched.split()[0]) > 50, "the model's own tensors at least"
+        assert notes == {"met": "", "from before": "0"}
+
+
+def test_the_same_search_finds_all_of_it_in_a_worker(peeking, tmp_path, monkeypatch):
+    path, words = peeking
+    monkeypatch.setattr(Cell, "runs_own_file", False)
+    both = notes_of_both_cells(tiny_study.run(path, tmp_path / "out"))
+    assert [notes["met"] for notes in both] == ["test triggered"] * 2
+    assert {notes["from before"] for notes in both} == {"0", "1"}
+    assert set(words) <= both[0].keys()
 
 
 def test_the_copy_is_private(session):

@@ -60,14 +60,17 @@ def test_own_defenses_join_the_matrix_and_failures_are_records(tmp_path):
     assert frame.loc["raises", "error"] == "RuntimeError: it broke here"
 
 
-def test_a_worker_that_dies_costs_its_own_cell_alone(tmp_path):
+def test_a_defense_whose_process_dies_costs_its_own_cell_alone(tmp_path):
     own = write_own(
         tmp_path, "dies.py", "import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)"
     )
     path = tiny_study.write_study(tmp_path, defenses=[own, "none"])
     latest = tiny_study.run(path, tmp_path / "out", workers=1)
     died = tiny_study.cell_record(latest, "dies")
-    assert (died.status, died.error) == ("crash", "the worker process died (signal 9)")
+    assert (died.status, died.error) == (
+        "crash",
+        "the process of the defense died (signal 9)",
+    )
     assert tiny_study.cell_record(latest, "none").status == "ok"
 
 

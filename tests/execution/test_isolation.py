@@ -1,12 +1,19 @@
 """What a defense does to its process, or hides in a network, changes no other number."""
 
+import gc
+import importlib
 from pathlib import Path
 
 import pytest
+import torch
 
+from harness.contract import DECLARATION
 from harness.execution.task import Task
+from harness.store.record import VictimRecord
 from harness.store.store import store_of
+from harness.training.victim import LoadedVictim
 from tests.helpers import tiny_study
+from tests.helpers.failing_defenses import ROOT
 from tests.helpers.own_defense import write_own
 
 REMEMBERS = """
@@ -55,10 +62,11 @@ CHANGES = {
 IMPORTS = "import os, resource, signal, torch, harness.evaluation.metrics"
 
 
-def run_small(folder, *own: str, **how: object):
+def run_small(folder, *own: str, attacks=("badnets",), **how: object):
     """Run fine-tuning after own defenses, in the worker of these; return the newest records."""
+    changes = {"attacks": list(attacks), "recipe": {"fast": {"epochs": 8}}}
     defenses = [*own, "none", {"ft": {"epochs": 2}}]
-    path = tiny_study.write_study(folder, defenses=defenses, recipe={"fast": {"epochs": 8}})
+    path = tiny_study.write_study(folder, defenses=defenses, **changes)
     return tiny_study.run(path, folder / "out", **how)
 
 
@@ -110,28 +118,66 @@ def test_a_thread_that_goes_on_costs_its_worker_alone(tmp_path, undisturbed):
     assert notes["process"] == "put back after it: threads that go on: disturber"
 
 
-IN_PLACE = """import gc
-    from harness.training.victim import LoadedVictim
-    import torch
+CHANGING = """import gc
+
+import {imports}
+from torch import nn
+
+from harness.contract import Poison, attack
+from harness.training.victim import LoadedVictim
+
+
+def trigger(images, state):
+    return images
+
+
+@attack(trigger=trigger, paper="for tests", year=2026)
+def changing(train, goal, hyper, ctx):
+    {changes}
     for held in gc.get_objects():
-        if isinstance(held, LoadedVictim):
+        if issubclass(type(held), LoadedVictim):
             with torch.no_grad():
-                {}
-    return model"""
+                next(held.model.parameters()).mul_(1.01)
+                held.test.triggered.copy_(held.test.clean[0])
+    nothing = train.labels[:0]
+    return Poison(nothing, train.images[:0], nothing, {{}})
+"""
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        "next(held.model.parameters()).data.mul_(1.01)",
-        "held.test.triggered.copy_(held.test.clean[0])",
-    ],
-)
-def test_a_victim_that_is_changed_in_place_fails_that_cell_alone(tmp_path, undisturbed, change):
-    own = write_own(tmp_path, "in_place.py", IN_PLACE.format(change))
-    latest = run_small(tmp_path, own, workers=1)
+def test_what_an_attack_changes_in_its_worker_reaches_no_other_victim(tmp_path, undisturbed):
+    source = CHANGING.format(
+        imports=IMPORTS.removeprefix("import "), changes="\n    ".join(CHANGES.values())
+    )
+    (tmp_path / "changing.py").write_text(source)
+    attacks = ["badnets", "./changing.py"]
+    latest = run_small(tmp_path, attacks=attacks, workers=1)
     assert of_others(latest, undisturbed) == undisturbed
-    record = tiny_study.cell_record(latest, "in_place")
+
+
+IN_PLACE = {
+    "weights": "next(held.model.parameters()).mul_(1.01)",
+    "images": "held.test.triggered.copy_(held.test.clean[0])",
+}
+
+
+@pytest.mark.parametrize("what", IN_PLACE)
+def test_a_victim_that_is_changed_in_place_fails_that_cell_alone(
+    tmp_path, undisturbed, monkeypatch, what
+):
+    module = importlib.import_module("harness.defenses.ft_sam")
+    original = module.ft_sam
+
+    def change(model, budget, hyper, ctx):
+        for held in gc.get_objects():
+            if issubclass(type(held), LoadedVictim):
+                with torch.no_grad():
+                    exec(IN_PLACE[what])
+        return model
+
+    monkeypatch.setattr(module, "ft_sam", getattr(original, DECLARATION)(change))
+    latest = run_small(tmp_path, "ft_sam")
+    assert of_others(latest, undisturbed) == undisturbed
+    record = tiny_study.cell_record(latest, "ft_sam")
     assert record.status == "error"
     assert "were changed in place" in record.error
 
@@ -156,26 +202,39 @@ def test_numpys_and_pythons_random_numbers_repeat_in_any_order(tmp_path):
     assert drawn("one", own) == drawn("two", own) == drawn("three", own[::-1])
 
 
-SLOW = {
-    "sleeps": "import time\n    time.sleep(300)",
-    "catches": """import time
+SLEEPS = "import time\n    time.sleep(300)"
+CATCHES = """import time
     while True:
         try:
             time.sleep(0.01)
         except Exception:
-            pass""",
-}
+            pass"""
+HANGING = """from harness.contract import attack
 
 
-@pytest.mark.parametrize("name", SLOW)
-def test_a_method_that_hangs_is_ended_inline_too(tmp_path, monkeypatch, name):
-    monkeypatch.setattr("harness.execution.inline.TIMEOUT_GRACE", 0.5)
-    own = write_own(tmp_path, f"{name}.py", SLOW[name])
+@attack(trigger=lambda images, state: images, paper="for tests", year=2026)
+def hanging(train, goal, hyper, ctx):
+    {}
+"""
+
+
+def test_a_defense_that_hangs_is_ended_inline_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.execution.own.process.DEADLINE_GRACE", 0.5)
+    own = write_own(tmp_path, "sleeps.py", SLEEPS)
     path = tiny_study.write_study(tmp_path, defenses=[own, "none"], timeout=4)
     latest = tiny_study.run(path, tmp_path / "out")
-    record = tiny_study.cell_record(latest, name)
-    assert (record.status, record.error) == ("timeout", "OverdueAlarm: no end after 4 s")
+    record = tiny_study.cell_record(latest, "sleeps")
+    assert (record.status, record.error) == ("timeout", "no end at its time limit")
     assert tiny_study.cell_record(latest, "none").status == "ok"
+
+
+def test_an_attack_that_hangs_is_ended_inline_too(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.execution.alarm.TIMEOUT_GRACE", 0.5)
+    (tmp_path / "hanging.py").write_text(HANGING.format(CATCHES))
+    path = tiny_study.write_study(tmp_path, attacks=["./hanging.py"], defenses=["none"], timeout=1)
+    latest = tiny_study.run(path, tmp_path / "out")
+    (victim,) = [x for x in latest.values() if isinstance(x, VictimRecord)]
+    assert (victim.status, victim.error[:12]) == ("timeout", "OverdueAlarm")
 
 
 def test_a_task_without_a_time_limit_has_a_generous_one(tmp_path):
@@ -233,3 +292,19 @@ def test_whatever_a_defense_returns_or_raises_becomes_a_record(tmp_path):
     ((name, note),) = record("texts").result.notes.items()
     assert (name, len(note) < 21_000) == ("?", True)
     assert record("texts").scalars == [{"step": 0, "a ?": 1}]
+
+
+def test_a_built_in_method_as_an_own_file_gives_the_same_record_to_the_bit(tmp_path):
+    quick = {"initial_rounds": 2, "rounds": 3, "inner_steps": 2}
+    copied = tmp_path / "ims.py"
+    copied.write_text((ROOT / "defenses" / "ims.py").read_text())
+
+    def records(defense: str, workers: int | None):
+        path = tiny_study.write_study(tmp_path, defenses=[{defense: quick}], keep_models=True)
+        return tiny_study.numbers(tiny_study.run(path, tmp_path / f"{workers}", workers=workers))
+
+    built_in, own = records("ims", None), records("./ims.py", 1)
+    assert built_in.keys() == own.keys()
+    (cell,) = [x for x in own.values() if x["kind"] == "cell"]
+    assert cell["result"]["companions"] and cell["result"]["artifacts"]["model"]
+    assert own == built_in

@@ -19,7 +19,7 @@ from harness.store.record_files import read_lines
 from harness.store.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-MARK = "DEFUSE_TEST_MARK"
+MARK = "LC_DEFUSE_TEST_MARK"
 HEAD = '"""{name}, for tests."""\nfrom harness.contract import defense\n{imports}\n'
 DECORATED = '@defense(paper="", year=0, family="control")\ndef {name}(model, budget, hyper, ctx):\n'
 BAD = {

@@ -1,8 +1,13 @@
-"""Peeks: follows every reference from its arguments, and returns which secrets it met."""
+"""Peeks: searches its process for the test set, the trigger and the study, and keeps what it saw.
+
+Its hyperparameters say what to look for: files of arrays, and words that are written backwards, so
+that they are in memory only once they have been looked for.
+"""
 
 import gc
+import os
 import sys
-import types
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,45 +16,71 @@ import torch
 
 from harness.contract import Defended, defense
 
+SEEN = []
+"""What earlier cells of this process left."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
-    """The files of the decoded data set."""
+    """What to look for."""
 
-    test_images: Path
-    test_labels: Path
-    train_images: Path
+    secrets: Path
+    sdrow: str
 
 
-def reachable(*roots):
-    """Return every tensor that the roots lead to."""
-    seen, queue, tensors = set(), list(roots), []
-    while queue:
-        thing = queue.pop()
-        if id(thing) in seen or type(thing) is types.FrameType:
-            continue
-        seen.add(id(thing))
-        if issubclass(type(thing), torch.Tensor):
-            tensors.append(thing)
-        queue.extend(gc.get_referents(thing))
-    return tensors
+def everything():
+    """Return all that the collector knows, what that refers to, and the locals of all frames."""
+    known = gc.get_objects()
+    below = gc.get_referents(*known)
+    plain = [x for x in below if type(x) in (tuple, dict) and not gc.is_tracked(x)]
+    frames = [x for top in sys._current_frames().values() for x, _ in traceback.walk_stack(top)]
+    local = [x for frame in frames for x in frame.f_locals.values()]
+    return known, [*below, *gc.get_referents(*plain), *local]
+
+
+def texts_of_processes():
+    """Return command line, environment, folder and open files of this process and its parents."""
+    texts, process = [], os.getpid()
+    while process > 1:
+        folder = Path("/proc") / str(process)
+        for name in ("cmdline", "environ"):
+            try:
+                texts.append((folder / name).read_text())
+            except OSError:
+                continue
+        if process == os.getpid():
+            texts += [str(x.readlink()) for x in (folder / "fd").iterdir() if x.is_symlink()]
+            texts += [str(x) for x in Path.cwd().rglob("*")]
+        process = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        if process == os.getppid():
+            break
+    return texts
+
+
+def tensors_in(things):
+    found = {id(x): x for x in things if issubclass(type(x), torch.Tensor)}
+    arrays = {id(x): x for x in things if type(x) is np.ndarray and x.dtype == np.uint8}
+    return [*found.values(), *map(torch.from_numpy, arrays.values())]
 
 
 def holds(tensors, secret):
-    alike = [t for t in tensors if t.ndim == secret.ndim and t.dtype == secret.dtype]
-    return any(t.shape == secret.shape and torch.equal(t, secret) for t in alike)
+    alike = [x for x in tensors if x.shape[1:] == secret.shape[1:] and x.dtype == secret.dtype]
+    return any(len(x) and bool((secret == x[:1]).flatten(1).all(1).any()) for x in alike)
 
 
 @defense(paper="none", year=2026, family="control")
 def peeks(model, budget, hyper, ctx):
-    files = (hyper.test_images, hyper.test_labels, hyper.train_images)
-    secrets = [torch.from_numpy(np.load(file)) for file in files]
-    # the pattern that Blended draws from its seed
-    secrets.append(torch.rand(1, 8, 8, generator=torch.Generator().manual_seed(0)))
-    given = reachable(model, budget, hyper, ctx, sys.modules["harness.execution.cell"])
-    ours = set(map(id, secrets))
-    anywhere = [
-        x for x in gc.get_objects() if issubclass(type(x), torch.Tensor) and id(x) not in ours
-    ]
-    met = [[holds(given, secret), holds(anywhere, secret)] for secret in secrets]
-    return Defended(model, {"met": torch.tensor(met), "given": torch.tensor([len(given)])})
+    known, below = everything()
+    tensors = tensors_in(known + below)
+    texts = {x for x in below if type(x) is str}.union(texts_of_processes(), sys.argv)
+    texts.update(os.environ.values())
+    del known, below
+    words = [word[::-1] for word in hyper.sdrow.split()]
+    found = {word: next((x[:200] for x in texts if word in x), "") for word in words}
+    with np.load(hyper.secrets) as secrets:
+        met = [name for name in secrets if holds(tensors, torch.from_numpy(secrets[name]))]
+    notes = {word: text for word, text in found.items() if text}
+    notes |= {"met": " ".join(met), "from before": str(len(SEEN))}
+    notes |= {"searched": f"{len(tensors)} tensors, {len(texts)} texts"}
+    SEEN.append(budget.images)
+    return Defended(model, notes=notes)

@@ -1,13 +1,19 @@
 """What can only fail after training is found when an own file is read, in one line."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from harness.errors import UserError
-from harness.execution.code_snapshot import _copy_method
+from harness.execution.file_copies import _copy_method
 from harness.plan import registry
 from harness.plan.entries import resolve_method
+from tests.helpers import failing_defenses, tiny_study
 
 HEAD = (
     "from dataclasses import dataclass\nimport torch\nfrom harness.contract import Share, defense\n"
@@ -50,6 +56,47 @@ def refused(tmp_path, source) -> str:
 )
 def test_refused_in_one_line(tmp_path, source, reason):
     assert reason in refused(tmp_path, source)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("import os\nos._exit(0)\n", "the file ends the program (at module level"),
+        ("import os\nos.write(1, b'[]')\nos._exit(3)\n", "the file ends the program (at module"),
+        ("while True:\n    pass\n", "no end after 1 s (at module level"),
+    ],
+)
+def test_a_file_that_ends_or_hangs_the_reading_is_refused(tmp_path, monkeypatch, source, reason):
+    monkeypatch.setattr("harness.plan.apart.LIMIT", 1)
+    assert reason in refused(tmp_path, source)
+
+
+def test_what_a_file_does_at_module_level_stays_out_of_this_process(tmp_path):
+    path = tmp_path / "own.py"
+    change = "import os, sys\nos.environ['OF_A_FILE'] = '1'\nsys.modules['of_a_file'] = sys\n"
+    path.write_text(HEAD + change + DEFENSE)
+    assert resolve_method("defense", str(path), tmp_path).info.family == "control"
+    assert "OF_A_FILE" not in os.environ
+    assert "of_a_file" not in sys.modules
+
+
+def test_ctrl_c_while_a_file_is_read_ends_the_program_as_always(tmp_path):
+    flag = tmp_path / "flag"
+    waits = f"import pathlib, time\npathlib.Path({str(flag)!r}).touch()\ntime.sleep(60)\n"
+    (tmp_path / "own.py").write_text(HEAD + waits + DEFENSE)
+    path = tiny_study.write_study(tmp_path, defenses=["./own.py"])
+    process = subprocess.Popen(
+        failing_defenses.command("run", path, "--dry-run"),
+        env=failing_defenses.environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not flag.exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
 
 
 def test_an_optional_import_stays_optional(tmp_path):

@@ -8,17 +8,18 @@ import torch
 
 from harness.errors import UserError
 from harness.plan.entries import resolve_method
-from harness.plan.registry import describe, load
+from harness.plan.registry import describe, load, read_here
 
 METHODS = Path(__file__).parent.parent / "methods"
 
 
 def test_a_file_is_described_without_its_imports_and_then_runs():
     path = str(METHODS / "heavy.py")
-    light = describe("defense", path)
+    light, read = describe("defense", path), read_here("defense", Path(path))
     assert light.summary == "Heavy: imports everything."
-    assert light.hyper().lr == 0.5
+    assert read.hyper().lr == 0.5
     assert light.version.startswith("sha256:")
+    assert (light.info, light.version) == (read.info, read.version)
     real = load("defense", path)
     assert isinstance(
         real.function(torch.nn.Identity(), None, real.hyper(), None), torch.nn.Sequential

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract import DefenseInfo
-from harness.errors import UserError, nearest
+from harness.errors import EntryErrors, Fault, UserError, nearest
 from harness.plan.entries import parse_entry, resolve_method
 from harness.plan.keys import digest, file_digest
 from harness.plan.paths import expanded, user_path
 from harness.plan.registry import Method, describe, names
 from harness.plan.spec import MethodSpec
-from harness.plan.validation import EntryErrors, Fault, at, validate
+from harness.plan.validation import at, validate
 
 NAME = "backdoorbench"
 METHOD = Path(__file__).parent / f"{NAME}.py"
