@@ -23,7 +23,7 @@ from harness.evaluation.evaluate import (
 from harness.evaluation.metrics import defense_metrics
 from harness.execution.defense import Cost, as_defended, measured
 from harness.execution.own.process import OwnProcess
-from harness.execution.own.serve import serve
+from harness.execution.own.serve import answer_worker
 from harness.plan.budget import draw_budget
 from harness.plan.keys import seed
 from harness.plan.spec import Cell
@@ -105,7 +105,7 @@ def defended_apart(
     """Run a defense of the user's own in a process of its own, which answers in the block."""
     triggered = ACCESS[cell.needs].triggered
     budget = clean_budget(budget_indices(cell, data), victim, data, triggered=triggered)
-    with OwnProcess(serve) as process:
+    with OwnProcess(answer_worker) as process:
         defended, cost = process.defend(cell, victim, budget, ctx)
         yield defended, cost._replace(n_clean=len(budget))
 

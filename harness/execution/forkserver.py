@@ -1,4 +1,4 @@
-"""Starts processes from one clean process, which has imported torch and was told nothing."""
+"""Starts processes from a clean one, which has imported torch and knows nothing of a study."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def context() -> ForkServerContext:
     os.environ.clear()
     os.environ.update(clean)
     try:
-        with told_nothing(), chdir("/"):
+        with unlabelled(), chdir("/"):
             forkserver._forkserver.ensure_running()
     finally:
         os.environ.clear()
@@ -71,7 +71,7 @@ class Inherited(NamedTuple):
 
 
 @contextmanager
-def told_nothing() -> Iterator[None]:
+def unlabelled() -> Iterator[None]:
     """Start processes without the command line, the main module and the folder of this one."""
     before = spawn.get_preparation_data
     spawn.get_preparation_data = lambda name: {"name": name, "sys_path": sys.path}

@@ -16,7 +16,7 @@ from harness.errors import UserError
 from harness.execution.cell import run_cell, run_cell_apart
 from harness.execution.failures import OverdueAlarm, after_failure, failure_of
 from harness.execution.probe import run_probe
-from harness.execution.scalars import thinned
+from harness.execution.scalars import kept_steps
 from harness.execution.task import Task
 from harness.store.record import (
     CellRecord,
@@ -60,7 +60,7 @@ def run_task(
     state.restore(last=True)
     session.spoiled |= state.spoiled
     seconds, machine = time.perf_counter() - start, session.environment
-    return _record(task, _noted(outcome, state), Run(seconds, machine, thinned(ctx.scalars)))
+    return _record(task, _noted(outcome, state), Run(seconds, machine, kept_steps(ctx.scalars)))
 
 
 def _noted(outcome: Result | Failure, state: ProcessState) -> Result | Failure:

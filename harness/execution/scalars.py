@@ -8,7 +8,7 @@ MOST_SCALARS = 400
 """The most logged steps that a record keeps: of a longer log, steps at even distances."""
 
 
-def thinned(scalars: list[dict[str, float]]) -> list[dict[str, float]]:
+def kept_steps(scalars: list[dict[str, float]]) -> list[dict[str, float]]:
     """Return at most MOST_SCALARS steps, without values that JSON can't hold (NaN, infinity)."""
     stride = -(-len(scalars) // MOST_SCALARS) or 1
     return [

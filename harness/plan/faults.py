@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 def fault_of(attack: MethodSpec[AttackInfo], shape: tuple[int, int, int]) -> str | None:
-    """Return why the trigger of an attack that tells can't be put on images (C, H, W), else None.
+    """Return why an attack says that its trigger can't be put on images (C, H, W), else None.
 
     Raises:
         UserError: of an own file: it ends or hangs its process.
     """
     path = find("attack", attack.ref)
 
-    def told() -> str | None:
+    def ask() -> str | None:
         method = read_here("attack", path)
         reason: str | None = method.info.fault(validate(method.hyper, attack.hyper), shape)
         return reason
 
-    return read_apart(told, path) if is_own(path) else told()
+    return read_apart(ask, path) if is_own(path) else ask()

@@ -47,7 +47,7 @@ class Job(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A method of ``serve.Networks`` to call."""
+    """A method of ``serve.Answers`` to call."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -78,7 +78,7 @@ class Failed(Message, frozen=True):
 
 
 class Answer(Message, frozen=True):
-    """What ``serve.Networks`` returned."""
+    """What ``serve.Answers`` returned."""
 
     number: int = 0
     tensors: bytes = b""
@@ -87,12 +87,12 @@ class Answer(Message, frozen=True):
 _DECODER = msgspec.msgpack.Decoder(Repaired | Failed | Answer)
 
 
-def encode(message: Repaired | Failed | Answer) -> bytes:
+def to_bytes(message: Repaired | Failed | Answer) -> bytes:
     """Return a message as bytes."""
     return msgspec.msgpack.encode(message)
 
 
-def decode(content: bytes) -> Repaired | Failed | Answer:
+def message_from(content: bytes) -> Repaired | Failed | Answer:
     """Return a message from its bytes.
 
     Raises:

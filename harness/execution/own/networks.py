@@ -10,14 +10,14 @@ from torch import nn
 
 
 class Reply(NamedTuple):
-    """What a method of ``serve.Networks`` returned."""
+    """What a method of ``serve.Answers`` returned."""
 
     number: int
     tensors: dict[str, torch.Tensor]
 
 
 class Asked(Protocol):
-    """Asks the process for something; a method of ``serve.Networks`` answers."""
+    """Asks the process for something; a method of ``serve.Answers`` answers."""
 
     def __call__(self, name: str, *arguments: Any) -> Reply:
         """Return the answer; raises ElsewhereError if there is none."""

@@ -22,7 +22,7 @@ from harness.contract import Budget, Context, Defended
 from harness.execution.defense import Cost
 from harness.execution.failures import ElsewhereError
 from harness.execution.file_copies import with_own_file
-from harness.execution.forkserver import context, exit_text, told_nothing
+from harness.execution.forkserver import context, exit_text, unlabelled
 from harness.execution.own.messages import (
     MOST_BYTES,
     Answer,
@@ -31,7 +31,7 @@ from harness.execution.own.messages import (
     Message,
     Repaired,
     Request,
-    decode,
+    message_from,
     on_device,
     unpack,
     without_origin,
@@ -61,7 +61,7 @@ class OwnProcess:
         self._pipe, far_end = context().Pipe()
         printed, prints = context().Pipe(duplex=False)
         self._process = context().Process(target=serve, args=(far_end, prints, work))
-        with told_nothing():
+        with unlabelled():
             self._process.start()
         far_end.close()
         prints.close()
@@ -115,7 +115,7 @@ class OwnProcess:
         )
 
     def ask(self, name: str, *arguments: Any) -> Reply:
-        """Return what a method of ``serve.Networks`` returns in the process.
+        """Return what a method of ``serve.Answers`` returns in the process.
 
         Raises:
             ElsewhereError: it raised an exception, or the process died.
@@ -137,7 +137,7 @@ class OwnProcess:
         if self._process.sentinel in ready:
             self._kill()  # a child that still held the pipe would block on a partial message
         try:
-            return decode(self._pipe.recv_bytes(MOST_BYTES))
+            return message_from(self._pipe.recv_bytes(MOST_BYTES))
         except ValueError as error:
             raise _no_answer(str(error)) from error
         except (EOFError, OSError) as error:

@@ -24,11 +24,11 @@ from harness.execution.own.messages import (
     Job,
     Repaired,
     Request,
-    encode,
     on_device,
     pack,
+    to_bytes,
 )
-from harness.execution.scalars import thinned
+from harness.execution.scalars import kept_steps
 from harness.store.record import safe_text
 from harness.toolbox.numerics import WITHOUT_AUTOCAST, numerics
 from harness.training.device import reseed, select_device, set_up_torch
@@ -36,7 +36,7 @@ from harness.training.network import build, prepare_for_eval
 from harness.training.process_state import ProcessState
 
 
-def serve(pipe: Connection, prints: Connection, folder: Path) -> None:
+def answer_worker(pipe: Connection, prints: Connection, folder: Path) -> None:
     """Run the defense of the first message, then answer requests until the pipe closes.
 
     ``prints`` takes what the process prints; ``folder`` becomes the working folder, and that of
@@ -54,11 +54,11 @@ def serve(pipe: Connection, prints: Connection, folder: Path) -> None:
     os.environ["TMPDIR"] = str(folder)
     job: Job = pickle.loads(pipe.recv_bytes())
     networks: list[nn.Module] = []
-    pipe.send_bytes(encode(_defend(job, networks)))
-    answers = Networks(networks, torch.device(job.device), WITHOUT_AUTOCAST[job.numerics])
+    pipe.send_bytes(to_bytes(_defend(job, networks)))
+    answers = Answers(networks, torch.device(job.device), WITHOUT_AUTOCAST[job.numerics])
     while True:
         request: Request = pickle.loads(pipe.recv_bytes())
-        pipe.send_bytes(encode(_answer(answers, request)))
+        pipe.send_bytes(to_bytes(_answer(answers, request)))
 
 
 def _defend(job: Job, networks: list[nn.Module]) -> Repaired | Failed:
@@ -79,7 +79,7 @@ def _defend(job: Job, networks: list[nn.Module]) -> Repaired | Failed:
         artifacts = pack(defended.artifacts)
     except (Exception, SystemExit) as error:  # whatever a method raises
         state.restore(last=True)
-        return _failed(error, thinned(ctx.scalars), state)
+        return _failed(error, kept_steps(ctx.scalars), state)
     networks += [defended.model, *defended.companions.values()]
     return Repaired(
         seconds=cost.seconds,
@@ -87,11 +87,11 @@ def _defend(job: Job, networks: list[nn.Module]) -> Repaired | Failed:
         artifacts=artifacts,
         companions=list(defended.companions),
         notes=defended.notes | state.notes(),
-        scalars=thinned(ctx.scalars),
+        scalars=kept_steps(ctx.scalars),
     )
 
 
-def _answer(networks: Networks, request: Request) -> Answer | Failed:
+def _answer(networks: Answers, request: Request) -> Answer | Failed:
     try:
         answer: Answer = getattr(networks, request.name)(*request.arguments)
     except (Exception, SystemExit) as error:  # whatever a network raises
@@ -110,7 +110,7 @@ def _failed(
     return Failed(failure.status, safe_text(text), safe_text(failure.traceback), scalars or [])
 
 
-class Networks:
+class Answers:
     """The networks that a defense returned, and copies of them, by number."""
 
     def __init__(self, networks: list[nn.Module], device: torch.device, kind: Numerics) -> None:
