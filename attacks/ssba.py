@@ -68,6 +68,17 @@ class Encoder(nn.Module):
         return change
 
 
+class PoolTo4x4(nn.Module):
+    """Means over windows: (N, C, H, W) -> (N, C, 4, 4)."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the means; on CUDA their gradients repeat if 4 divides H and W."""
+        height, width = x.shape[2:]
+        if height % 4 or width % 4:
+            return F.adaptive_avg_pool2d(x, 4)
+        return F.avg_pool2d(x, (height // 4, width // 4))
+
+
 class Decoder(nn.Sequential):
     """Images (N, C, H, W) -> one logit per bit (N, B)."""
 
@@ -79,7 +90,7 @@ class Decoder(nn.Sequential):
             nn.ReLU(),
             nn.Conv2d(2 * width, 2 * width, 3, 2, padding=1),
             nn.ReLU(),
-            nn.AdaptiveAvgPool2d(4),
+            PoolTo4x4(),
             nn.Flatten(),
             nn.Linear(32 * width, bits),
         )

@@ -54,7 +54,8 @@ def clp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defende
 def lipschitz(convolution: nn.Conv2d, norm: _BatchNorm) -> torch.Tensor:
     """Return sigma_c, the bound of every channel, (channels,)."""
     assert norm.running_var is not None
-    filters = convolution.weight.flatten(2)
+    filters = convolution.weight.flatten(2).cpu()  # a GPU takes one matrix after the other
+    largest = torch.linalg.svdvals(filters)[:, 0].to(norm.weight.device)
     scale = norm.weight.abs() / (norm.running_var + norm.eps).sqrt()
-    bound: torch.Tensor = torch.linalg.svdvals(filters)[:, 0] * scale
+    bound: torch.Tensor = largest * scale
     return bound

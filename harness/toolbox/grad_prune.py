@@ -67,15 +67,20 @@ def filter_scores(model: nn.Module, train: Budget, batch: int) -> dict[str, torc
     """Return the mean absolute gradient of every filter, (filters,) per convolution.
 
     The loss is the cross-entropy of triggered copies with true labels, summed over batches; eval
-    mode.
+    mode. One batch after the other is in memory, the last one first: the order in which one
+    backward pass over all of them adds the gradients.
     """
     assert train.triggered is not None
     model.eval()
     layers = convolutions(model)
-    chunks = zip(train.triggered.split(batch), train.labels.split(batch), strict=True)
-    loss = torch.stack([F.cross_entropy(model(x), y) for x, y in chunks]).sum()
-    gradients = torch.autograd.grad(loss, [layer.weight for layer in layers.values()])
-    return {name: g.abs().mean((1, 2, 3)) for name, g in zip(layers, gradients, strict=True)}
+    weights = [layer.weight for layer in layers.values()]
+    total = [torch.zeros_like(weight) for weight in weights]
+    batches = list(zip(train.triggered.split(batch), train.labels.split(batch), strict=True))
+    for x, y in reversed(batches):
+        gradients = torch.autograd.grad(F.cross_entropy(model(x), y), weights)
+        for so_far, gradient in zip(total, gradients, strict=True):
+            so_far.add_(gradient)
+    return {name: g.abs().mean((1, 2, 3)) for name, g in zip(layers, total, strict=True)}
 
 
 def worst_filter(scores: dict[str, torch.Tensor], cut: list[Filter]) -> Filter:

@@ -60,7 +60,10 @@ def thinned(n: int, most: int) -> slice:
 
 def as_float(images: torch.Tensor) -> torch.Tensor:
     """Return images as float in [0, 1], whether they come as uint8 or as float."""
-    return images.float().div_(255) if images.dtype == torch.uint8 else images
+    if images.dtype != torch.uint8:
+        return images
+    # by a tensor, as CUDA replaces a division by a number by a product, and rounds otherwise
+    return images.float().div_(torch.full((), 255.0, device=images.device))
 
 
 def to_uint8(images: torch.Tensor) -> torch.Tensor:

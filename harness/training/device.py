@@ -40,10 +40,15 @@ def select_device(name: str) -> torch.device:
 
 
 def set_up_torch(threads: int) -> None:
-    """Fix thread count and kernels: the same seeds give the same bits on the same machine."""
+    """Fix thread count and kernels: the same seeds give the same bits on the same machine.
+
+    Where CUDA has no deterministic kernel, torch warns and takes another.
+    """
     torch.set_num_threads(threads)
     _keep_freed_memory()
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cuda.matmul.allow_tf32 = False

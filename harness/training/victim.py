@@ -46,6 +46,9 @@ SAVED_IMAGES = 8
 """Test images that are saved with and without the trigger, one per class, for figures."""
 LOGIT_TOLERANCE = 1e-3
 """Predictions may differ between machines where the top two logits are at most this close."""
+MOST_DIFFERING = 1e-3
+"""The largest share of images whose predictions may differ by more: what machines round differently
+before a trigger is rounded to 8 bits can change a pixel by a grey level."""
 
 
 class VictimRefusedError(Exception):
@@ -251,7 +254,8 @@ def verify(loaded: LoadedVictim, saved: dict[str, Any]) -> None:
     for split, out in (("clean", loaded.before.clean), ("triggered", loaded.before.triggered)):
         expected = torch.from_numpy(saved[split].astype("int64"))
         changed = out.argmax(1) != expected
-        if len(expected) != len(out) or differing_predictions(out, saved[split]):
+        most = MOST_DIFFERING * len(out)
+        if len(expected) != len(out) or differing_predictions(out, saved[split]) > most:
             raise VictimRefusedError(
                 f"the loaded victim predicts {int(changed.sum())} of {len(out)} {split} images "
                 "otherwise than its record says: its weights, normalisation, trigger or data "

@@ -44,7 +44,7 @@ CHANGES = {
     "number of threads": "torch.set_num_threads(torch.get_num_threads() + 1)",
     "mkldnn.enabled": "torch.backends.mkldnn.enabled = False",
     "cudnn.deterministic": "torch.backends.cudnn.deterministic = False",
-    "deterministic algorithms": "torch.use_deterministic_algorithms(True, warn_only=True)",
+    "deterministic algorithms": "torch.use_deterministic_algorithms(False)",
     "working directory": "os.chdir('/')",
     "alarm": "signal.alarm(2)",
     "signal handlers": "signal.signal(signal.SIGUSR1, print)",
