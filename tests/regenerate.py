@@ -189,10 +189,31 @@ def _probe_row(method: Method) -> dict[str, str]:
     }
 
 
+def front_page() -> dict[Path, str]:
+    """Return the front page with its table of all methods."""
+    by_family: dict[str, list[str]] = {}
+    for name in names("attack"):
+        if name != "none":
+            by_family.setdefault("attacks", []).append(describe("attack", name).display_name)
+    defenses = [describe("defense", name) for name in names("defense") if name != "none"]
+    for method in sorted(defenses, key=lambda method: method.info.family):
+        row = "oracle" if method.info.needs == "triggers" else method.info.family
+        by_family.setdefault(f"defenses: {row}", []).append(method.display_name)
+    by_family["architectures"] = [describe("model", name).display_name for name in names("model")]
+    rows = ["| kind | methods |", "|--|--|"]
+    rows += [f"| {kind} | {', '.join(sorted(found))} |" for kind, found in by_family.items()]
+    path = ROOT / "README.md"
+    marked = r"(<!-- methods: [^\n]* -->\n\n).*?(<!-- end of methods -->)"
+    table = "\n".join(rows) + "\n\n"
+    text = path.read_text(encoding="utf-8")
+    return {path: re.sub(marked, lambda m: m[1] + table + m[2], text, flags=re.DOTALL)}
+
+
 GENERATED: dict[str, Callable[[], dict[Path, str]]] = {
     "report": report_tables,
     "study-keys": study_keys,
     "methods": method_tables,
+    "readme": front_page,
     "record-schema": record_schema_file,
     "study-schema": study_schema_file,
 }

@@ -21,6 +21,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     *sorted(ROOT.glob("*/README.md")),
+    *sorted(path for path in ROOT.glob("docs/*.md") if path.name != "README.md"),
     ROOT / "harness" / "probes" / "README.md",
     ROOT / "results" / "reference" / "README.md",
 ]
@@ -220,3 +221,9 @@ def test_the_citation_has_the_version_of_the_package():
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
     assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+
+
+def test_the_front_page_is_short_and_its_table_of_methods_is_the_registry_s():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.split()) < 1200
+    assert regenerate.front_page() == {ROOT / "README.md": text}

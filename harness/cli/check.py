@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 KINDS: tuple[Kind, ...] = ("defense", "attack", "model")
 
 
-@click.command()
+@click.command(short_help="Try a method of your own, or those of a study, for seconds.")
 @click.argument("target", metavar="FILE_OR_STUDY")
 @DATA_ROOT
 def check(target: str, data_root: Path | None) -> int:

@@ -19,7 +19,7 @@ NEXT = {
 """What a user does with each kind of file."""
 
 
-@click.command()
+@click.command(short_help="Write a commented file of your own that runs at once.")
 @click.argument("kind", type=click.Choice(list(NEXT)))
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
 def init(kind: str, file: Path | None) -> int:

@@ -38,6 +38,8 @@ def cli() -> None:
     """Compare backdoor defenses: a YAML study goes in, leaderboards and figures come out.
 
     STUDY is a YAML file, or the name of a study that comes with Defuse, like quickstart.
+
+    For a start: defuse init study, then defuse run study.yaml.
     """
 
 

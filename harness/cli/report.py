@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from harness.store.record_files import LatestRecords
 
 
-@click.command()
+@click.command(short_help="Write tables, figures and the page.")
 @click.argument("study_paths", metavar="STUDY...", nargs=-1, required=True, type=find_study)
 @click.option(
     "--against", metavar="DEFENSE", help="Count wins against it [default: the best ranked]."
@@ -49,7 +49,7 @@ def report(
     return write_new_report(studies, out, against, paper)
 
 
-@click.command()
+@click.command(short_help="Compare two folders of results; exit code 1 if the second is worse.")
 @click.argument(
     "before", metavar="A", type=click.Path(path_type=Path, exists=True, file_okay=False)
 )

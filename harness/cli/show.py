@@ -22,7 +22,7 @@ WIDTH = 13
 """Columns of a label."""
 
 
-@click.command()
+@click.command(short_help="Show one cell or victim: scores or failure, files, how to rerun it.")
 @STUDY
 @SUBJECT
 @click.option("--json", "as_json", is_flag=True, help="The whole record, as JSON.")
@@ -70,7 +70,7 @@ def show(
     return OK
 
 
-@click.command()
+@click.command(short_help="Show what a method printed, and its traceback.")
 @STUDY
 @SUBJECT
 @OUT

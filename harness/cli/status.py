@@ -11,7 +11,7 @@ from harness.cli.options import DATA_ROOT, OUT, STUDY, console, echo
 from harness.cli.printing import exit_code, print_progress, print_queue, progress_json
 
 
-@click.command()
+@click.command(short_help="Show how far a study is.")
 @STUDY
 @OUT
 @DATA_ROOT

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from harness.store.gc import Needed
 
 
-@click.command()
+@click.command(short_help="Pack records into one file.")
 @STUDY
 @OUT
 @DATA_ROOT
@@ -35,7 +35,7 @@ def compact(study_path: Path, out: Path, data_root: Path | None) -> int:
     return OK
 
 
-@click.command()
+@click.command(short_help="Join the results of another machine.")
 @click.argument("into", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("other", type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option("--mixed-versions", is_flag=True, help="Also join records of other method versions.")
@@ -49,7 +49,7 @@ def merge(into: Path, other: Path, mixed_versions: bool) -> int:
     return OK
 
 
-@click.command()
+@click.command(short_help="Show what can be freed.")
 @click.argument("study_paths", metavar="[STUDY...]", nargs=-1, type=find_study)
 @click.option("--delete", is_flag=True, help="Delete what is shown.")
 @OUT

@@ -118,6 +118,7 @@ def test_list_says_paper_needs_and_defaults(defuse):
         "attacks",
         "defenses",
         "models",
+        "probes",
         "data",
     ]
 
