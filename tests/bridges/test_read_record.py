@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from harness.bridges.backdoorbench.read_record import read_record, reported_scores
+from harness.bridges.backdoorbench.record_folder import find_records
 from harness.errors import UserError
 from tests.helpers.backdoorbench_records import TARGET
 from tests.helpers.hostile_images import png_header
@@ -236,3 +237,38 @@ def test_a_damaged_table_is_named(good, tmp_path):
     (tmp_path / "attack_df.csv").write_text("test_acc\n" + "1" * 200_000)
     with pytest.raises(UserError, match=r"attack_df\.csv: a damaged table"):
         reported_scores(tmp_path)
+
+
+def table(path, *rows):
+    head = ",test_acc,test_asr,test_ra"
+    path.write_text("\n".join([head, *rows]) + "\n")
+
+
+def test_the_summary_has_the_last_epoch_where_the_table_ends_before_it(tmp_path):
+    table(tmp_path / "attack_df.csv", "0,0.1,0.1,0.1", "1,0.2,0.2,0.3")
+    assert reported_scores(tmp_path) == {"acc": 0.2, "asr": 0.2, "ra": 0.3}
+    rows = "last,0.9,0.8,nan_value", "valid_max,0.95,0.95,0.95", "exist_nan_value,True,True,True"
+    table(tmp_path / "attack_df_summary.csv", *rows)
+    assert reported_scores(tmp_path) == {"acc": 0.9, "asr": 0.8, "ra": 0.3}
+
+
+def test_the_tables_of_lira_end_with_its_second_stage(tmp_path):
+    table(tmp_path / "attack_df_atk_stg1.csv", "0,0.1,0.1,0.1")
+    assert reported_scores(tmp_path) == {"acc": 0.1, "asr": 0.1, "ra": 0.1}
+    table(tmp_path / "attack_df_atk_stg2.csv", "0,0.5,0.6,0.7")
+    table(tmp_path / "attack_df_summary_atk_stg2.csv", "last,0.8,0.9,0.1")
+    assert reported_scores(tmp_path) == {"acc": 0.8, "asr": 0.9, "ra": 0.1}
+
+
+def test_signs_of_patterns_in_names_of_folders_are_no_patterns(tmp_path):
+    base = tmp_path / "[a]*"
+    for name in ("rec[1]", "rec1", "other"):
+        (base / name).mkdir(parents=True)
+        (base / name / "attack_result.pt").touch()
+    assert find_records("rec[1]", base) == [base / "rec[1]"]
+    assert find_records("rec[1]/attack_result.pt", base) == [base / "rec[1]"]
+    assert find_records("rec*", base) == [base / "rec1", base / "rec[1]"]
+    assert find_records("../[[]a]*/rec?", base) == [base / "../[a]*" / "rec1"]
+    assert find_records(str(base / "other"), tmp_path) == [base / "other"]
+    with pytest.raises(UserError, match="no BackdoorBench record"):
+        find_records("rec[2]", base)

@@ -55,6 +55,7 @@ def test_a_script_stays_where_it_is_when_a_study_is_sent_away(ran, tmp_path):
     [
         ({"root": "nowhere"}, "nowhere is not a repository of BackdoorBench"),
         ({"script": "defense/shfit.py"}, "no file"),
+        ({"script": "detection_pretrain/ac.py"}, "ac.py: a detection of poisoned images, which"),
         ({"python": "python-of-old"}, "no program 'python-of-old'"),
         ({"config": "settings.yaml"}, "no file"),
         ({"yml": {}}, "unknown key 'yml'; did you mean 'yaml'?"),

@@ -34,6 +34,8 @@ from harness.errors import UserError
 
 AXES = 3
 LARGEST_SIDE, MOST_CLASSES = 8192, 1_000_000
+COLUMNS = {"acc": "test_acc", "asr": "test_asr", "ra": "test_ra", "cross": "test_cross_acc"}
+"""The columns of the tables, by our names of the scores."""
 KEYS = ("model_name", "num_classes", "model", "img_size", "clean_data", "bd_train", "bd_test")
 
 
@@ -239,22 +241,34 @@ def _numbers(value: Any) -> NDArray[np.int64]:
 
 
 def reported_scores(folder: Path) -> dict[str, float]:
-    """Return acc, asr, ra and cross of the last epoch, as far as the record's table has them.
+    """Return acc, asr, ra and cross of the last epoch, as far as the record's tables have them.
+
+    The summary has the last epoch also where the table itself ends before it (Input-aware). LIRA
+    writes tables of two stages; the second one ends with the network of the record.
 
     Raises:
-        UserError: the table is damaged.
+        UserError: a table is damaged.
     """
-    path = folder / "attack_df.csv"
+    for stage in ("", "_atk_stg2", "_atk_stg1"):
+        last = _last_row(folder / f"attack_df{stage}.csv")
+        last |= _last_row(folder / f"attack_df_summary{stage}.csv", "last")
+        if last:
+            return {name: last[column] for name, column in COLUMNS.items() if column in last}
+    return {}
+
+
+def _last_row(path: Path, name: str | None = None) -> dict[str, float]:
+    """Return the scores in a table's last row, or in the last one of a name, by column."""
     if not path.is_file():
         return {}
     try:
         with path.open(newline="", encoding="utf-8", errors="replace") as file:
-            (last,) = deque(csv.DictReader(file), maxlen=1) or ({},)
+            rows = (x for x in csv.DictReader(file) if name is None or x.get("") == name)
+            (last,) = deque(rows, maxlen=1) or ({},)
     except csv.Error as error:
         raise UserError(f"{path}: a damaged table ({error}); fix or remove it") from error
-    columns = {name: f"test_{name}" for name in ("acc", "asr", "ra")} | {"cross": "test_cross_acc"}
-    scores = {name: _score(last.get(column)) for name, column in columns.items()}
-    return {name: score for name, score in scores.items() if score is not None}
+    scores = {column: _score(last.get(column)) for column in COLUMNS.values()}
+    return {column: score for column, score in scores.items() if score is not None}
 
 
 def _score(text: str | None) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.bridges.files.images import IMAGES
 from harness.errors import UserError
 from harness.plan.paths import expanded
 
@@ -17,13 +18,14 @@ def find_records(pattern: str, base: Path) -> list[Path]:
         UserError: a match is no record, or there is none.
     """
     full = expanded(base, pattern).absolute()
-    if any(sign in pattern for sign in "*?["):
-        relative = full.relative_to(full.anchor)
-        records = sorted(x for x in Path(full.anchor).glob(str(relative)) if (x / RESULT).is_file())
-    else:
-        records = [full.parent if full.name == RESULT else full]
-    missing = [folder for folder in records if not (folder / RESULT).is_file()]
-    if missing or not records:
+    folder = full.parent if full.name == RESULT else full
+    if (folder / RESULT).is_file():  # also where its name has the signs of a pattern
+        return [folder]
+    path = Path(pattern).expanduser()
+    start = Path(path.anchor) if path.is_absolute() else base.absolute()  # base is no pattern
+    found = start.glob(str(path.relative_to(path.anchor)))
+    records = sorted(x for x in found if (x / RESULT).is_file())
+    if not records:
         raise UserError(f"no BackdoorBench record (a folder with {RESULT}) at {full}")
     return records
 
@@ -34,7 +36,7 @@ def images_of_test_sets(folder: Path) -> list[Path]:
     Raises:
         UserError: one of them is a pipe, a folder, or a link to nothing or to itself.
     """
-    files = sorted(folder.glob("*test*/*/*.png"))
+    files = sorted(x for x in folder.glob("*test*/*/*") if x.suffix.lower() in IMAGES)
     if other := next((path for path in files if not path.is_file()), None):
         raise UserError(f"{other}: not a regular file; remove it")
     return files

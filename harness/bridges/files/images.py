@@ -1,4 +1,4 @@
-"""Images of an imported record: PNG files, or pixels in the record itself."""
+"""Images of an imported record: PNG or JPEG files, or pixels in the record itself."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from harness.errors import UserError
 LONGEST_NUMBER = 18
 """Digits of a number that int64 holds, whatever they are."""
 ImageFile = Path | NDArray[np.uint8]
-"""A PNG file, or pixels (H, W, C)."""
+"""A PNG or JPEG file, or pixels (H, W, C)."""
+IMAGES = (".png", ".jpg", ".jpeg")
+"""Their endings; BackdoorBench itself writes the first."""
+DEEP = ("I", "F")
+"""The beginnings of modes with more than 8 bits per value, which would be cut."""
 
 
 def decode_images(images: Sequence[ImageFile], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -43,19 +47,20 @@ def _decode(source: ImageFile, shape: tuple[int, int, int]) -> NDArray[np.uint8]
     if isinstance(source, np.ndarray):
         return _check(source, shape, "an image of the record")
     try:
-        with open_image(source, ("PNG",)) as image:
+        with open_image(source, ("PNG", "JPEG")) as image:
             if image.size != (shape[1], shape[0]):
                 raise UserError(
                     f"{source}: {image.size[0]}x{image.size[1]} pixels, but the data set has "
                     f"{shape[1]}x{shape[0]}"
                 )
-            pixels = np.asarray(
-                image.convert("L") if shape[2] == 1 and image.mode != "RGB" else image
-            )
+            if image.mode.startswith(DEEP):
+                raise UserError(f"{source}: more than 8 bits per value (mode {image.mode})")
+            grey = shape[2] == 1 and image.mode != "RGB"
+            pixels = np.asarray(image.convert("L" if grey else "RGB"))
     except FileNotFoundError as error:
         raise UserError(f"no file {source}, which the record names") from error
     except (OSError, SyntaxError, ValueError, struct.error) as error:
-        raise UserError(f"{source}: not a complete PNG file") from error
+        raise UserError(f"{source}: not a complete PNG file, nor a JPEG") from error
     return _check(pixels.reshape(*pixels.shape[:2], -1), shape, str(source))
 
 
@@ -70,8 +75,9 @@ def _check(pixels: NDArray[np.uint8], shape: tuple[int, int, int], where: str) -
 
 
 def indexed_images(folder: Path) -> tuple[list[Path], NDArray[np.int64]]:
-    """Return a folder's files ``<label>/<index>.png``, ordered by index, and their labels (n,)."""
-    named = [x for x in folder.glob("*/*.png") if _is_number(x.stem) and _is_number(x.parent.name)]
+    """Return a folder's images ``<label>/<index>.png``, ordered by index, and their labels (n,)."""
+    images = (x for x in folder.glob("*/*") if x.suffix.lower() in IMAGES)
+    named = [x for x in images if _is_number(x.stem) and _is_number(x.parent.name)]
     files = sorted(named, key=lambda path: int(path.stem))
     return files, np.array([int(path.parent.name) for path in files], np.int64)
 

@@ -19,6 +19,8 @@ from harness.plan.validation import at, validate
 
 NAME = "backdoorbench"
 METHOD = Path(__file__).parent / f"{NAME}.py"
+DETECTION = "detection_"
+"""How the folders of scripts begin that repair no model."""
 LOADER = Path("utils/save_load_attack.py")
 """The file by which a repository of BackdoorBench is recognised."""
 
@@ -87,7 +89,10 @@ def _missing_files(settings: dict[str, Any], python: str | None) -> list[Fault]:
     if not (root / LOADER).is_file():
         return [(("root",), f"{root} is not a repository of BackdoorBench: it has no {LOADER}")]
     faults: list[Fault] = []
-    if not (root / settings["script"]).is_file():
+    if settings["script"].startswith(DETECTION):
+        reason = "a detection of poisoned images, which writes no defended model"
+        faults.append((("script",), f"{settings['script']}: {reason}"))
+    elif not (root / settings["script"]).is_file():
         faults.append((("script",), f"no file {root / settings['script']}"))
     if shutil.which(settings["python"]) is None:
         faults.append((("python",), f"no program {python!r}"))

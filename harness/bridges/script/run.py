@@ -30,6 +30,10 @@ from harness.training.network import prepare_for_eval
 
 NAME = "victim"
 """The name of the record in the temporary folder."""
+BASE = "--result_base"
+"""The option of the IMS authors' scripts for the folder of records."""
+SOME = 2
+"""Samples per class that their scripts are told where a budget is a share: they get its images."""
 SETTINGS, INDEX = "settings.yaml", "index.txt"
 OUTPUT_SHOWN = 4000
 """Characters of a failed script's output in its record."""
@@ -85,6 +89,7 @@ def _settings(inputs: ScriptInputs, hyper: Any, ctx: Context) -> dict[str, Any]:
         "model": victim.model.name,
         "device": str(ctx.device),
         "index": f"./{INDEX}",
+        "spc": inputs.cell.budget.spc or SOME,
         "random_seed": seed(inputs.cell.defense_key, "defense") % 2**31,
     }
     return {**defaults, **ours, **hyper.yaml}
@@ -96,9 +101,13 @@ def _command(inputs: ScriptInputs, hyper: Any) -> list[str]:
         "root": hyper.root,
         "dataset": data_name(inputs.cell.victim),
         "images": str(inputs.data.info.folder.resolve()),
+        "index": INDEX,
+        "used": f"record/{NAME}/defense/{INDEX}",
     }
-    script = str(Path(hyper.root) / hyper.script)
-    start = [hyper.python, "-u", shim.__file__, json.dumps(settings), script]
+    script = Path(hyper.root) / hyper.script
+    start = [hyper.python, "-u", shim.__file__, json.dumps(settings), str(script)]
+    if BASE in script.read_text(encoding="utf-8", errors="replace"):
+        arguments = [BASE, "./record", *arguments]
     return [*start, "--result_file", NAME, "--yaml_path", f"./{SETTINGS}", *arguments]
 
 
@@ -118,7 +127,7 @@ def _environment() -> dict[str, str]:
 
 def _result(home: Path, hyper: Any, process: CompletedProcess) -> Path:
     """Return the one result file of a script that succeeded."""
-    files = sorted((home / "record" / NAME / "defense").glob("*/defense_result.pt"))
+    files = sorted((home / "record" / NAME / "defense").rglob("defense_result.pt"))
     if process.code == 0 and len(files) == 1:
         return files[0]
     if process.code < 0:

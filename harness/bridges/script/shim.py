@@ -1,19 +1,22 @@
 """Runs a BackdoorBench script in its own environment.
 
 Usage: ``python shim.py SETTINGS SCRIPT ARGUMENT...``. The user's own Python runs this file, so it
-imports nothing of ours. It changes four things and nothing else:
+imports nothing of ours. It changes these things and nothing else:
 
 - it ends, with its whole process group, when the program that started it ends and closes its
   standard input;
-- it puts the script's repository on the import path;
+- it puts the working directory and then the script's repository on the import path; scripts of the
+  authors of IMS, which change to the path's first folder, so stay in the working directory;
 - it replaces the data set's class by one that returns the study's decoded images, so that indices
   mean the same in both programs and nothing is downloaded;
-- it makes ``choose_by_class``, which would draw its own images, read the file of ``--index``.
+- it makes ``choose_by_class`` and ``spc_choose_poisoned_sample``, which would draw other images,
+  read the file of the clean budget.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import os
 import runpy
@@ -32,12 +35,16 @@ CLASSES = {
 
 
 def main(settings: str, script: str) -> None:
-    """Run the script as a program; SETTINGS is JSON with ``root``, ``dataset`` and ``images``."""
+    """Run the script as a program.
+
+    SETTINGS is JSON: ``root``, ``dataset``, ``images``, ``index`` (file of the clean budget) and
+    ``used`` (the file where the images that a function drew instead are written).
+    """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     values = json.loads(settings)
-    sys.path[0] = values["root"]
+    sys.path[:1] = [str(Path.cwd()), values["root"]]
     serve_dataset(values["dataset"], Path(values["images"]))
-    force_budget()
+    force_budget(values)
     sys.argv = sys.argv[2:]
     runpy.run_path(script, run_name="__main__")
 
@@ -71,16 +78,40 @@ def serve_dataset(dataset: str, folder: Path) -> None:
     setattr(importlib.import_module(module), name, ServedDataset)
 
 
-def force_budget() -> None:
-    """Make BackdoorBench's function that draws clean samples read the file of ``--index``."""
+def force_budget(values: dict[str, str]) -> None:
+    """Make the functions that draw clean samples return the clean budget."""
     import numpy as np
 
-    def choose_by_class(args: Any, _: object) -> list[int]:
-        indices: list[int] = np.loadtxt(args.index, dtype=int).tolist()
+    def budget() -> list[int]:
+        indices: list[int] = np.loadtxt(values["index"], dtype=int, ndmin=1).tolist()
         return indices
 
-    module = importlib.import_module("utils.choose_index")
-    setattr(module, choose_by_class.__name__, choose_by_class)
+    def choose_by_class(*_: object) -> list[int]:
+        return budget()
+
+    def spc_choose_poisoned_sample(
+        _: object, samples_per_class: int, val_ratio: float = 0
+    ) -> tuple[list[int], list[int] | None]:
+        """Return the budget, and with ``val_ratio`` its first images of each class apart."""
+        indices = budget()
+        Path(values["used"]).parent.mkdir(parents=True, exist_ok=True)
+        np.savetxt(values["used"], indices, fmt="%d")
+        if not val_ratio:
+            return indices, None
+        labels = np.load(Path(values["images"]) / "train_labels.npy")
+        by_class: dict[int, list[int]] = {}
+        for index in indices:
+            by_class.setdefault(int(labels[index]), []).append(index)
+        parts = {label: max(1, int(len(x) * val_ratio)) for label, x in by_class.items()}
+        held = [index for label, x in by_class.items() for index in x[: parts[label]]]
+        return [index for label, x in by_class.items() for index in x[parts[label] :]], held
+
+    for name, function in (
+        ("utils.choose_index", choose_by_class),
+        ("utils.bd_dataset_v2", spc_choose_poisoned_sample),
+    ):
+        if importlib.util.find_spec(name) is not None:
+            setattr(importlib.import_module(name), function.__name__, function)
 
 
 if __name__ == "__main__":
