@@ -100,7 +100,8 @@ def _export(
     folder = write_record(RecordInputs(victim, loaded, training), home, record_name(victim))
     yield f"{folder}: {victim.name}"
     if training is None:
-        yield f"{folder}: without bd_train: there are no fixed poisoned training images"
+        lacks = "the record has none" if victim.source.imported else "each batch has other ones"
+        yield f"{folder}: without bd_train, the poisoned training images: {lacks}"
     for cell in study.cells:
         if cell.victim.key == victim.key and cell.skip is None and cell.defense.name != NO_DEFENSE:
             yield _export_defended(cell, loaded, folder, session, latest)

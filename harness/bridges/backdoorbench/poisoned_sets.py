@@ -11,10 +11,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from harness.bridges.backdoorbench.inspect_record import record_digest
+from harness.bridges.backdoorbench.read_record import read_record
+from harness.bridges.backdoorbench.record_folder import RESULT
+from harness.bridges.files.images import decode_images
 from harness.contract import Context, Poison
 from harness.data.device_dataset import DeviceDataset
 from harness.errors import UserError
-from harness.plan.spec import Victim
+from harness.plan.spec import RecordFiles, Victim
 from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 from harness.training.poisoning import attack_data
@@ -62,15 +66,18 @@ def poisoned_training(
 ) -> PoisonedImages | None:
     """Return the poisoned training images; run the attack for them, the store has only indices.
 
-    ``None`` for an attack that controls training, which poisons each batch differently, and for an
-    imported victim.
+    Those of an imported victim are read from the record that it came from. ``None`` for an attack
+    that controls training, which poisons each batch differently, and for a checkpoint.
 
     Raises:
-        UserError: the attack now poisons other images than those in the victim's record.
+        UserError: the attack now poisons other images than those in the victim's record, or the
+            record that an imported victim came from is gone or has changed.
     """
     record = latest.victim(victim.key)
     assert record is not None
     name = record.ok_result.artifacts.poison
+    if isinstance(victim.source, RecordFiles):
+        return _imported_training(victim.source, data)
     if name is None or victim.source.imported:
         return None
     clean = None
@@ -92,6 +99,24 @@ def poisoned_training(
         labels=poison.labels.cpu().numpy(),
         truth=data.train_labels[poison.indices].cpu().numpy(),
         total=len(data.train_labels),
+    )
+
+
+def _imported_training(source: RecordFiles, data: DeviceDataset) -> PoisonedImages | None:
+    """Return the changed training images of a record of BackdoorBench; None if it has none."""
+    folder = Path(source.path)
+    if not (folder / RESULT).is_file() or record_digest(folder) != source.digest:
+        raise UserError(f"{folder}: is gone or has changed since it was imported")
+    train = read_record(folder).train
+    if train is None or not len(train.indices):
+        return None
+    labels = data.train_labels.cpu().numpy()
+    return PoisonedImages(
+        indices=train.indices,
+        images=decode_images(train.images, data.info.shape),
+        labels=train.wanted,
+        truth=labels[train.indices] if train.original is None else train.original,
+        total=len(labels),
     )
 
 

@@ -20,10 +20,13 @@ from harness.bridges.backdoorbench import numpy1_pickle
 from harness.bridges.backdoorbench.names import data_name
 from harness.bridges.backdoorbench.poisoned_sets import PoisonedImages, poisoned_test, save_poisoned
 from harness.bridges.backdoorbench.state_dicts import to_backdoorbench
+from harness.bridges.files.safe_torch_load import load_file
 from harness.errors import UserError
-from harness.plan.spec import Victim
+from harness.plan.spec import ImportedFiles, Victim
 from harness.training.victim import LoadedVictim
 
+INFO = "info.pickle"
+PLAIN = (str, int, float, type(None))
 NOT_MEASURED = "nan_value"
 """BackdoorBench's text for NaN in tables."""
 ATTACK_COLUMNS = (
@@ -76,7 +79,7 @@ def write_record(inputs: RecordInputs, home: Path, name: str) -> Path:
         "bd_train": training and save_poisoned(training, home, train_folder, only_poisoned=False),
         "bd_test": save_poisoned(poisoned_test(loaded), home, test_folder, only_poisoned=True),
     }
-    numpy1_pickle.save_for_numpy1(_info(victim), folder / "info.pickle")
+    numpy1_pickle.save_for_numpy1(_info(victim), folder / INFO)
     if training is not None:
         numpy1_pickle.save_for_numpy1(
             training.indicator(), folder / "train_poison_index_list.pickle"
@@ -101,30 +104,49 @@ def _image_size(victim: Victim) -> tuple[int, int, int]:
 
 
 def _info(victim: Victim) -> dict[str, Any]:
-    """Return the settings of the attack, under BackdoorBench's names if it has one."""
+    """Return the settings of the attack, under BackdoorBench's names if it has one.
+
+    Those of an imported record are its own, as far as it has kept them.
+    """
     single_target = isinstance(victim.target, int)
-    return {
-        "attack": victim.attack.name,
-        "attack_label_trans": "all2one" if single_target else "all2all",
-        "attack_target": victim.target if single_target else None,
-        "pratio": victim.poison_rate,
+    ours = {
         "dataset": data_name(victim),
         "dataset_path": f"./data/{data_name(victim)}",
         "model": victim.model.name,
         "num_classes": victim.data.classes,
         "img_size": _image_size(victim),
-        "random_seed": victim.seed,
-        **{f"recipe_{name}": value for name, value in asdict(victim.recipe).items()},
         "defuse_key": victim.key,
     }
+    if isinstance(victim.source, ImportedFiles) and victim.source.imported:
+        return {"attack": victim.attack.label, **_original_info(victim.source), **ours}
+    return {
+        "attack": victim.attack.name,
+        "attack_label_trans": "all2one" if single_target else "all2all",
+        "attack_target": victim.target if single_target else None,
+        "pratio": victim.poison_rate,
+        "random_seed": victim.seed,
+        **ours,
+        **{f"recipe_{name}": value for name, value in asdict(victim.recipe).items()},
+    }
+
+
+def _original_info(source: ImportedFiles) -> dict[str, Any]:
+    """Return the plain values in a record's info.pickle; nothing without one that can be read."""
+    try:
+        info = load_file(Path(source.path) / INFO)
+    except UserError:
+        return {}
+    settings = info.items() if isinstance(info, dict) else ()
+    return {name: x for name, x in settings if isinstance(name, str) and isinstance(x, PLAIN)}
 
 
 def _table(inputs: RecordInputs) -> pd.DataFrame:
     """Return the row of the last epoch with our scores, defined as in BackdoorBench's test loop."""
-    scores = inputs.loaded.before.scores._asdict()
+    victim, scores = inputs.victim, inputs.loaded.before.scores._asdict()
+    epochs = _info(victim).get("epochs") if victim.source.imported else victim.recipe.epochs
     row = {
         **dict.fromkeys(ATTACK_COLUMNS, NOT_MEASURED),
-        "epoch": inputs.victim.recipe.epochs - 1,
+        "epoch": epochs - 1 if isinstance(epochs, int) else NOT_MEASURED,
         **{f"test_{name}": score for name, score in scores.items()},
     }
     return pd.DataFrame([row])
