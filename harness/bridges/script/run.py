@@ -33,7 +33,7 @@ NAME = "victim"
 BASE = "--result_base"
 """The option of the IMS authors' scripts for the folder of records."""
 SOME = 2
-"""Samples per class that their scripts are told where a budget is a share: they get its images."""
+"""Their setting spc where a budget is a share; the images are those of the budget."""
 SETTINGS, INDEX = "settings.yaml", "index.txt"
 OUTPUT_SHOWN = 4000
 """Characters of a failed script's output in its record."""
