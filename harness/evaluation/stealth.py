@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch.nn import functional as F
 
-CHUNK = 100
+CHUNK = {"cpu": 100, "cuda": 1000}
 """Images at a time, few enough for a CPU's caches."""
 SUM_CHUNK = 1000
 """Values that are summed at a time, in float32; the last bits of PSNR and SSIM depend on it."""
@@ -31,7 +31,8 @@ class TriggerVisibility(NamedTuple):
 @torch.no_grad()
 def trigger_visibility(clean: torch.Tensor, triggered: torch.Tensor) -> TriggerVisibility:
     """Compare two sets of uint8 images (N, C, H, W)."""
-    pairs = zip(clean.split(CHUNK), triggered.split(CHUNK), strict=True)
+    size = CHUNK.get(clean.device.type, CHUNK["cuda"])
+    pairs = zip(clean.split(size), triggered.split(size), strict=True)
     chunks = [_compare(x.float(), y.float()) for x, y in pairs]
     error, similar, largest = (_total(torch.cat(values)) for values in zip(*chunks, strict=True))
     n = len(clean)

@@ -52,10 +52,13 @@ class CudaGraphs:
         return results
 
     def record(self, step: Callable[[], Results]) -> tuple[Results, Callable[[], None]]:
-        """Record a step without running it."""
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            results = step()
+        """Record a step without running it; a failure leaves the usual stream in use."""
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                results = step()
+        finally:
+            torch.cuda.set_stream(stream)
         return results, graph.replay
 
     def random_state(self) -> torch.Tensor:

@@ -41,10 +41,11 @@ STEPS = {
     "failures": Step(failures.provoke, 90),
     "speed": Step(speed.measure, 120),
     "victims": Step(board.train, 100),
+    "workers": Step(board.share, 90),
     "board": Step(board.run, 600),
     "pack": Step(board.pack, 15),
 }
-"""In their order; the last but one gets what time is left."""
+"""In their order; the board gets what time is left."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from contextlib import nullcontext
 from functools import partial
 
@@ -21,6 +22,9 @@ from harness.toolbox.ims.losses import (
 )
 from harness.toolbox.numerics import numerics
 from harness.toolbox.search.adversarial import minimise_perturbation
+
+CAPTURABLE = "This instance was constructed with capturable=True"
+"""How torch begins a warning about an optimiser that runs without a graph, which ours may."""
 
 
 class PerturbationSearch:
@@ -78,7 +82,9 @@ def _perturbed(
 
     delta = torch.zeros_like(x, requires_grad=True)
     optimiser = torch.optim.AdamW([delta], hyper.inner_lr, capturable=x.device.type == "cuda")
-    with numerics("bf16", x.device) if hyper.bf16_search else nullcontext():
+    arithmetic = numerics("bf16", x.device) if hyper.bf16_search else nullcontext()
+    with arithmetic, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", CAPTURABLE)
         return (x + minimise_perturbation(delta, loss, optimiser, hyper.inner_steps, hyper.bound),)
 
 

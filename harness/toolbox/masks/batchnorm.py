@@ -59,12 +59,11 @@ def fold_scales_(model: nn.Module, masks: ScaleMasks) -> nn.Module:
 @torch.no_grad()
 def zero_scales_(model: nn.Module, threshold: float, masks: ScaleMasks) -> int:
     """Set scales to zero where the mask is at most a threshold; return the number of channels."""
-    count = 0
+    cuts = []
     for name, layer in batchnorm_layers(model):
-        cut = masks[name] <= threshold
-        layer.weight[cut] = 0
-        count += int(cut.sum())
-    return count
+        cuts.append(masks[name] <= threshold)
+        layer.weight[cuts[-1]] = 0
+    return int(torch.cat(cuts).sum()) if cuts else 0
 
 
 def kept_channel_masks(model: nn.Module) -> ScaleMasks:
