@@ -8,7 +8,7 @@ Each of 20 rounds searches one perturbation for all images, by a pass of SGD lr 
 network's own predictions, scales it into an L1 ball of radius tau, and takes a pass of Adam lr 0.01
 on alpha CE(x) + (1 - alpha) CE(x + perturbation, clipped to [0, 1]) + 1e-8 sum m. The masks are
 folded into the weights. The settings are those of the authors' script (jinghuichen/AWM at
-a4a5f16e): alpha 0.9, tau 1000, batch 128, no augmentation; below 500 images those of its command
+a4a5f16c): alpha 0.9, tau 1000, batch 128, no augmentation; below 500 images those of its command
 for one image per class: alpha 0.99, tau 100, batch 32. A pass is five times as many batches as the
 budget has, drawn with replacement. Departures: at least five batches, of at most the budget's size
 (theirs rounds down and then does nothing); clean images come from the training set (theirs from the

@@ -5,7 +5,7 @@ Xu, Liu, Koffas, Yu, Picek, "BAN: Detecting Backdoors Activated by Adversarial N
 
 Noise on batch norm's scales and shifts switches a backdoor on without a trigger. Every step takes
 CE(clean) + lambda * CE(under noise that raises the loss). The settings are those of the command in
-the authors' README (xiaoyunxxy/ban at 8a0f9184), for 2,500 clean images of CIFAR-10: noise from a
+the authors' README (xiaoyunxxy/ban at 8a0f9189), for 2,500 clean images of CIFAR-10: noise from a
 random start within 0.3, one sign step of 0.3 that is not clipped, so that it may reach 0.6; lambda
 0.5; 25 epochs of SGD lr 0.005, constant, momentum 0.9, weight decay 5e-4; batch 128; training
 augmentation. All passes use batch statistics, and running ones move on noisy passes too.

@@ -12,7 +12,7 @@ paper's, for 2,500 clean images of CIFAR-10: lambda 10, eps 0.1, 100 epochs of S
 small budget is few steps for a classifier that starts at random; the paper goes down to 500 images.
 
 Preset ``authors``: lambda 0.5, which their configuration has where the paper says 10
-(shawkui/Distance_Driven_Detoxification at ab96c36d); the rest is the defaults.
+(shawkui/Distance_Driven_Detoxification at ab96c36b); the rest is the defaults.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ A mask m on the scale of every batch norm channel is trained, all else fixed, on
 of images mixed in pairs + 0.001 * sum |1 - m| / (clean samples per class). After every step the
 masks of layer l = 1, 2 ... are clipped to [0.8 exp(-l / 2), 1], so that early layers change little;
 they are folded into the scales at the end. The settings are those of the authors' script, for 500
-clean images of CIFAR-10 (nazmul-karim170/NFT-Augmented-Backdoor-Purification at 9e40cac8): 1,000
+clean images of CIFAR-10 (nazmul-karim170/NFT-Augmented-Backdoor-Purification at 9e40cacf): 1,000
 iterations of batches of 128 drawn with replacement, SGD momentum 0.95, learning rate from 0.05 to
 0.02 along a cosine that moves every 200 iterations, batch statistics of the batch, training
 augmentation; the preset ``authors`` is the defaults. The released training function refers to

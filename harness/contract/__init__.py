@@ -48,6 +48,7 @@ from harness.contract.probe_types import Attacker, EvaluationImages
 from harness.contract.quantity import Quantity
 from harness.contract.recipe import RECIPES, Recipe
 from harness.contract.shared_hyper import (
+    FeatureInversion,
     FineTuning,
     GradientPruning,
     InvertibleMasks,
@@ -82,6 +83,7 @@ __all__ = [
     "Defended",
     "DefenseInfo",
     "EvaluationImages",
+    "FeatureInversion",
     "FineTuning",
     "Function",
     "Goal",

@@ -130,3 +130,30 @@ class Retuning:
     gates: Literal["folded", "frozen"] = "folded"
     """folded: every weight is tuned. frozen: the factors by which the defense multiplied channels
     are kept, and the weights under them are tuned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureInversion:
+    """BTI-DBF: a U-Net that changes all but the benign features of images.
+
+    The defaults are the authors' (ICLR 2024). Bounds are mean squared errors.
+    """
+
+    pretraining_epochs: Count = 50
+    """Epochs in which the U-Net learns to leave images as they are."""
+    mask_epochs: Count = 20
+    mask_lr: Positive = 0.01
+    generator_epochs: Count = 30
+    generator_lr: Positive = 0.001
+    image_bound: Positive = 0.3
+    """Largest change of normalised images for which features are changed at all."""
+    feature_bound: Positive = 3
+    """Largest change of benign features for which the others are changed at all."""
+    width: Count = 32
+    """Channels of the U-Net's first level."""
+    inversion_batch: Count = 128
+    label_noise: NonNegative = 0.03
+    """Standard deviation of the noise under which the target class is found."""
+    authors_losses: bool = False
+    """Whether pre-training compares softmax outputs as if they were logits, and the mask is trained
+    with the batch's statistics, as in the authors' code."""

@@ -11,13 +11,15 @@ from harness.toolbox.attention import (
     FeatureMaps,
     attention_distance,
     attention_map,
+    last_map_module,
     last_map_modules,
+    output_times,
 )
 from harness.toolbox.fit import fit
 from harness.toolbox.folded_gates import folded_gates
 from harness.toolbox.grad_prune import prune_and_tune
 from harness.toolbox.graphed_step import GraphedStep, optimiser_state
-from harness.toolbox.head import classifier
+from harness.toolbox.head import HeadInputs, classifier
 from harness.toolbox.holdout import accuracy, hold_out
 from harness.toolbox.image_files import image_or_noise, read_array, read_image
 from harness.toolbox.ims.solver import learn_invertible_masks
@@ -28,6 +30,7 @@ from harness.toolbox.loops import (
     batches,
     fine_tune_,
     random_batch,
+    refresh_statistics_,
     train_epochs,
 )
 from harness.toolbox.masks.batchnorm import (
@@ -42,10 +45,13 @@ from harness.toolbox.masks.batchnorm import (
     train_mode_,
     unit_scale_masks,
     zero_scales_,
+    zero_smallest_scales_,
 )
+from harness.toolbox.masks.caps import Caps, activations, with_caps
 from harness.toolbox.masks.channel_gates import block_sites, convolution_sites, convolutions
-from harness.toolbox.masks.fold_batchnorm import inference_copy
+from harness.toolbox.masks.fold_batchnorm import foldable_pairs, inference_copy
 from harness.toolbox.masks.noise import (
+    Noise,
     NoiseSearch,
     forward_with_noise,
     random_noise,
@@ -80,10 +86,12 @@ from harness.toolbox.retuning import (
 )
 from harness.toolbox.search.adversarial import minimise_perturbation, sign_sgd
 from harness.toolbox.search.double_backward import twice_differentiable
+from harness.toolbox.search.feature_triggers import TriggerGenerator
 from harness.toolbox.search.hypergradient import hypergradient
 from harness.toolbox.search.neural_cleanse import (
     ANOMALY_THRESHOLD,
     InvertedTrigger,
+    anomaly_index,
     invert_all_classes,
 )
 from harness.toolbox.search.sam import displaced_weights, sam_ascent, set_gradients
@@ -115,6 +123,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "to_uint8",
     # layers and channels
     "classifier",
+    "HeadInputs",
     "convolutions",
     "batchnorm_layers",
     "convolution_batchnorm_pairs",
@@ -125,13 +134,20 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "unit_scale_masks",
     "forward_with_scales",
     "zero_scales_",
+    "zero_smallest_scales_",
     "fold_scales_",
     "frozen_running_statistics",
+    "refresh_statistics_",
+    "Noise",
     "NoiseSearch",
     "worst_noise",
     "random_noise",
     "worsen_noise",
     "forward_with_noise",
+    # caps on activations
+    "Caps",
+    "activations",
+    "with_caps",
     # gates on convolutions or encoder blocks, and IMS
     "convolution_sites",
     "block_sites",
@@ -140,6 +156,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "prune_and_tune",
     # networks that are only run, or differentiated twice
     "inference_copy",
+    "foldable_pairs",
     "twice_differentiable",
     "pixel_unit",
     # perturbations of images and of weights
@@ -149,15 +166,19 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "sam_ascent",
     "displaced_weights",
     "set_gradients",
-    # trigger inversion (Neural Cleanse)
+    # trigger inversion (Neural Cleanse, BTI-DBF)
     "invert_all_classes",
     "InvertedTrigger",
+    "TriggerGenerator",
+    "anomaly_index",
     "ANOMALY_THRESHOLD",
-    # attention distillation
+    # feature maps, and attention distillation
     "FeatureMaps",
     "attention_distance",
     "attention_map",
     "last_map_modules",
+    "last_map_module",
+    "output_times",
     # attacks that poison the training set
     "poison_dirty_label",
     "poison_clean_label",

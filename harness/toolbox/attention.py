@@ -1,7 +1,9 @@
-"""Attention maps and their distillation (Zagoruyko, Komodakis, arXiv 1612.03928)."""
+"""Feature maps, and the distillation of attention (Zagoruyko, Komodakis, arXiv 1612.03928)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -9,6 +11,14 @@ from torch import nn
 from torch.nn import functional as F
 
 EPS = 1e-6
+POOLING = (
+    nn.AdaptiveAvgPool2d,
+    nn.AdaptiveMaxPool2d,
+    nn.AvgPool2d,
+    nn.MaxPool2d,
+    nn.Dropout,
+    nn.Dropout2d,
+)
 
 
 def attention_map(features: torch.Tensor, power: float) -> torch.Tensor:
@@ -50,7 +60,11 @@ class FeatureMaps:
     def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Return logits (n, classes), and the feature maps in the order of ``modules``."""
         logits = self.model(images)
-        return logits, [self._maps[name] for name in self.modules]
+        return logits, self.latest()
+
+    def latest(self) -> list[torch.Tensor]:
+        """Return the feature maps of the model's last forward pass, whoever called it."""
+        return [self._maps[name] for name in self.modules]
 
     def remove(self) -> None:
         """Remove the hooks from the model."""
@@ -87,3 +101,42 @@ def last_map_modules(model: nn.Module, image: torch.Tensor, count: int) -> list[
     for hook in hooks:
         hook.remove()
     return list(last.values())[-count:]
+
+
+@torch.no_grad()
+def last_map_module(model: nn.Module, image: torch.Tensor) -> str:
+    """Name the module with the last feature map before pooling and classifier.
+
+    ``image`` is (1, C, H, W). The map may have one position; pooling and dropout do not count.
+
+    Raises:
+        ValueError: no module returns a feature map.
+    """
+    last = ""
+
+    def note_name(name: str) -> Any:
+        def hook(module: nn.Module, inputs: object, out: object) -> None:
+            nonlocal last
+            if isinstance(out, torch.Tensor) and out.ndim == 4 and not isinstance(module, POOLING):
+                last = name
+
+        return hook
+
+    modules = {name: module for name, module in model.named_modules() if name}
+    hooks = [module.register_forward_hook(note_name(name)) for name, module in modules.items()]
+    model.eval()(image)
+    for hook in hooks:
+        hook.remove()
+    if not last:
+        raise ValueError("this network has no feature maps")
+    return last
+
+
+@contextmanager
+def output_times(module: nn.Module, factor: torch.Tensor) -> Iterator[None]:
+    """Multiply a module's output by a factor inside the block; gradients reach the factor."""
+    hook = module.register_forward_hook(lambda module, inputs, out: out * factor)
+    try:
+        yield
+    finally:
+        hook.remove()

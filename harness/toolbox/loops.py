@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR
 
 from harness.contract import Budget, Context, FineTuning, Recipe
@@ -159,3 +160,23 @@ def train_epochs(
         ctx.log(epoch, loss=torch.stack(losses).mean().item())
         if stop():
             return
+
+
+@torch.no_grad()
+def refresh_statistics_(model: nn.Module, budget: Budget, batch: int, ctx: Context) -> nn.Module:
+    """Gather the running statistics of batch norm anew, in one augmented pass over a budget.
+
+    Returns:
+        the same model, in eval mode.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over batches
+    model.train()
+    for x, _ in batches(budget, batch, ctx):
+        model(x)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    return model.eval()

@@ -22,12 +22,17 @@ class Normalise(nn.Module):
         return (images - self.mean) / self.std
 
 
+def normalisation(network: nn.Module) -> Normalise:
+    """Return a network's normalisation, or one that changes nothing if it has none."""
+    for module in network.modules():
+        if isinstance(module, Normalise):
+            return module
+    return Normalise((0.0,), (1.0,)).to(next(network.parameters()).device)
+
+
 def pixel_unit(network: nn.Module) -> torch.Tensor:
     """Return what 1 on the network's normalised input is in pixel values, (C, 1, 1).
 
     Ones (1, 1, 1) for a network that does not normalise.
     """
-    for module in network.modules():
-        if isinstance(module, Normalise):
-            return module.std
-    return next(network.parameters()).new_ones(1, 1, 1)
+    return normalisation(network).std

@@ -6,17 +6,22 @@ import itertools
 
 import pytest
 import torch
+from harness.defenses.npd import insert_polarizer
 
 from harness.contract import Budget, Context, Defended
 from harness.data.augment import Augment
 from harness.plan.registry import describe, load, names
+from harness.toolbox.masks.caps import with_caps
 from harness.toolbox.masks.channel_gates import block_sites, with_gated_blocks
 from harness.toolbox.numerics import numerics
 from tests.helpers.planted_models import (
     CLASSES,
+    HIDDEN,
+    SIDE,
     clean_budget,
     pictures,
     planted,
+    planted_deep,
     planted_transformer,
     scores,
     stamp,
@@ -27,7 +32,17 @@ SHORT = {
     "anp": {"iterations": 150},
     "awm": {"rounds": 8, "lr": 0.05, "perturbation_lr": 30},
     "ban": {"epochs": 10, "lr": 0.05},
+    "bti_dbf": {
+        "width": 4,
+        "pretraining_epochs": 10,
+        "rounds": 2,
+        "generator_epochs": 20,
+        "unlearning_epochs": 20,
+        "lr": 0.01,
+    },
+    "cnp": {"share": 0.07, "passes": 10, "trigger_passes": 10, "trigger_lr": 0.02},
     "d3": {"epochs": 20},
+    "fmp": {"group": 16, "epochs": 30},
     "fst": {"epochs": 40},
     "ft": {"epochs": 30},
     "ft_sam": {"epochs": 30},
@@ -42,11 +57,21 @@ SHORT = {
         "rounds": 40,
     },
     "ims_vit": {"inner_lr": 0.02, "inner_steps": 5, "initial_rounds": 40, "rounds": 30},
+    "mcr": {"epochs": 30, "curve_epochs": 60, "curve_lr": 0.1, "t": 0.3},
     "nad": {"epochs": 30},
     "nc": {"inversion_epochs": 40, "inversion_steps": 5, "epochs": 30},
     "nft": {"iterations": 10, "beta": 5, "lr": 3},
     "oracle": {"epochs": 30},
+    "pam": {
+        "width": 4,
+        "pretraining_epochs": 10,
+        "rounds": 1,
+        "generator_epochs": 10,
+        "tuning_epochs": 20,
+        "lr": 0.1,
+    },
     "sau": {"epochs": 40, "lr": 5e-3},
+    "tac_qp": {"epochs": 30},
 }
 """Sized for networks of 32 channels and for seconds. The sparsity of IMS is a mean over channels:
 its pull on each is 150 times what it is in a network of 4,800. The one mask of NFT is that of a
@@ -59,13 +84,18 @@ NO_CLAIM = {"none", "ft_step", "random_prune"}
 BRIEF = {
     "anp": {"iterations": 10},
     "awm": {"rounds": 2},
+    "bti_dbf": {"pretraining_epochs": 2, "rounds": 1, "generator_epochs": 2},
+    "cnp": {"passes": 1, "trigger_passes": 1},
     "d3": {"epochs": 5},
     "ims": {"initial_rounds": 5, "rounds": 3, "inner_steps": 2},
     "ims_vit": {"initial_rounds": 5, "rounds": 3, "inner_steps": 2},
+    "lmr": {"unlearning_steps": 10, "repulsion_steps": 5, "tuning_steps": 5},
+    "mcr": {"epochs": 3, "curve_epochs": 3},
     "nc": {"inversion_epochs": 3, "inversion_steps": 2, "epochs": 3},
     "nft": {"iterations": 2},
     "grad_prune_synthetic": {"inversion_epochs": 3, "inversion_steps": 2, "tuning_epochs": 3},
     "tsbd": {"unlearn_epochs": 20},
+    "unit": {"steps": 10},
 }
 """Where removal is not asked for, but bits, types and access."""
 
@@ -73,6 +103,20 @@ BRIEF = {
 FLOOR = {"ft_step": 0.85, "random_prune": 0.5}
 """Below the 0.9 of all others: one step is no training, and four validation images let much
 pass."""
+
+
+def with_gates(net):
+    sites = block_sites(net)
+    return with_gated_blocks(net, sites.split(torch.ones(sites.count())))
+
+
+PARTS = {
+    "ims_vit": with_gates,
+    "mm_bm": lambda net: with_caps(net, {"relu": [torch.ones(HIDDEN, 1, 1)]}),
+    "npd": lambda net: insert_polarizer(net) and net,
+    "unit": lambda net: with_caps(net, {"relu": [torch.ones(HIDDEN, SIDE, SIDE)]}),
+}
+"""What a defense leaves in the network, which its weights need to be loaded."""
 
 
 def run(name, victim, budget, sizes=BRIEF, arithmetic="fp32"):
@@ -89,6 +133,8 @@ def about(name):
 
 
 def victim_of(name):
+    if name == "npd":  # its layer goes in front of the last convolution
+        return planted_deep()
     return planted_transformer() if about(name).requires == "encoder-blocks" else planted()
 
 
@@ -152,10 +198,7 @@ def test_it_returns_a_plain_model_and_leaves_its_budget_as_it_was(name):
     model = run(name, victim, budget).model.eval()
     for kept, given in zip(dataclasses.astuple(before), dataclasses.astuple(budget), strict=True):
         assert torch.equal(kept, given) if isinstance(kept, torch.Tensor) else kept == given
-    fresh = victim_of(name)
-    if about(name).requires == "encoder-blocks":
-        sites = block_sites(fresh)
-        fresh = with_gated_blocks(fresh, sites.split(torch.ones(sites.count())))
+    fresh = PARTS.get(name, lambda net: net)(victim_of(name))
     fresh.load_state_dict(model.state_dict())
     images, _ = pictures(2, seed=9)
     assert torch.allclose(fresh.eval()(images), model(images), atol=1e-4)

@@ -3,6 +3,8 @@
 Each takes its shortest schedule; what it does is tested elsewhere.
 """
 
+import copy
+
 import pytest
 import torch
 
@@ -16,12 +18,23 @@ from tests.helpers.tiny_victims import QUICK
 CLASSES = 2
 STEADY = {"epochs": 1, "lr": 1e-4}
 """At the default rate a step can blow up an untrained network of forty batch norms and 1x1 maps."""
+INVERSION = {"width": 1, "pretraining_epochs": 1, "mask_epochs": 1, "generator_epochs": 1}
 SHORTEST = {
     "aft": {"adversarial_epochs": 1, "clean_epochs": 1, "steps": 1},
     "awm": {"rounds": 1, "passes": 1},
     "ban": STEADY,
+    "bti_dbf": {**INVERSION, "rounds": 1, "unlearning_epochs": 1},
+    "cnp": {"passes": 1, "trigger_passes": 1, "repeats": 1},
     "d3": STEADY,
+    "fmp": {**STEADY, "images": 4, "group": 300},
+    "lmr": {"unlearning_steps": 1, "repulsion_steps": 1, "tuning_steps": 1, "lr": 1e-4},
+    "mcr": {**STEADY, "curve_epochs": 1, "others": ()},
+    "mm_bm": {"epochs": 1},
     "nft": {"rounds": 1, "iterations": 1},
+    "npd": {"epochs": 1, "warm_up_epochs": 1},
+    "pam": {**INVERSION, "rounds": 1, "tuning_epochs": 1, "lr": 1e-4},
+    "tac_qp": {**STEADY, "iterations": 10},
+    "unit": {"steps": 1},
 }
 
 
@@ -47,9 +60,10 @@ def test_a_defense_runs_on_every_architecture_with_its_layers(architecture):
     layers = describe("model", architecture).info.layers
     ran = [name for name in SHORTEST if can_run(name, layers)]
     assert ran
+    victim = network(architecture)
     for name in ran:
         method, data = load("defense", name), budget()
         hyper = method.hyper(**SHORTEST[name])
-        returned = method.function(network(architecture), data, hyper, cpu_context())
+        returned = method.function(copy.deepcopy(victim), data, hyper, cpu_context())
         model = (returned if isinstance(returned, Defended) else Defended(returned)).model
         assert model.eval()(data.images).isfinite().all(), name

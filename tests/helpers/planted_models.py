@@ -88,6 +88,15 @@ def planted() -> nn.Sequential:
     return net.eval()
 
 
+def planted_deep() -> nn.Sequential:
+    """Return the convolutional network with a 1x1 convolution, the identity, before the pooling."""
+    parts = OrderedDict(planted().named_children())
+    mix = nn.Conv2d(HIDDEN, HIDDEN, 1, bias=False)
+    nn.init.dirac_(mix.weight)
+    last = [(name, parts.pop(name)) for name in ("pool", "linear")]
+    return nn.Sequential(OrderedDict([*parts.items(), ("mix", mix), *last])).eval()
+
+
 def _wire_filters(weight: torch.Tensor, generator: torch.Generator) -> None:
     """Three colours, PER_COLOUR noisy centre taps each; then the chequerboard, in all colours."""
     weight.copy_(0.02 * torch.randn(weight.shape, generator=generator))

@@ -66,6 +66,24 @@ def zero_scales_(model: nn.Module, threshold: float, masks: ScaleMasks) -> int:
     return int(torch.cat(cuts).sum()) if cuts else 0
 
 
+@torch.no_grad()
+def zero_smallest_scales_(model: nn.Module, share: float, masks: ScaleMasks) -> int:
+    """Set a share of all scales to zero, at least one: those with the smallest masks.
+
+    Returns:
+        the number of channels.
+    """
+    values = torch.cat([masks[name] for name, _ in batchnorm_layers(model)])
+    count = max(1, int(share * len(values)))
+    cut = torch.zeros_like(values, dtype=torch.bool)
+    cut[values.argsort(stable=True)[:count]] = True
+    start = 0
+    for _, layer in batchnorm_layers(model):
+        layer.weight[cut[start : start + layer.num_features]] = 0
+        start += layer.num_features
+    return count
+
+
 def kept_channel_masks(model: nn.Module) -> ScaleMasks:
     """Return the channels that a pruned model keeps: ``mask.<layer>``, (channels,) of 0 and 1."""
     return {
