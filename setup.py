@@ -16,6 +16,7 @@ setup(
         "harness.cli": ["templates/*"],
         "harness.execution": ["costs.json"],
         "harness.configs": ["*.yaml", "*/*.yaml", "study.schema.json"],
+        "harness.report.frame": ["*.parquet"],
         "harness.report.page": ["*.html", "*.css", "*.js"],
     },
 )

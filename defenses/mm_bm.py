@@ -96,10 +96,11 @@ def initial_caps(model: nn.Module, image: torch.Tensor, value: float) -> Caps:
     sites = [(name, i, x) for name, site in outputs.items() for i, x in enumerate(site)]
     caps: Caps = {}
     for name, i, x in (sites[k] for k in chosen_sites([positions(x) for _, _, x in sites])):
-        unlimited = x.new_tensor(torch.finfo(x.dtype).max)
+        unlimited = torch.tensor(torch.finfo(torch.float32).max, device=x.device)
         caps.setdefault(name, [unlimited] * len(outputs[name]))
         shape = (-1, 1, 1) if x.ndim == 4 else (-1,)
-        caps[name][i] = x.new_full((channels(x),), value).view(shape).requires_grad_()
+        cap = torch.full((channels(x),), value, device=x.device, dtype=torch.float32)
+        caps[name][i] = cap.view(shape).requires_grad_()
     return caps
 
 

@@ -154,7 +154,7 @@ def undo_norm_(model: nn.Module, plug: Polarized, budget: Budget, batch: int, ct
     for x, _ in batches(budget, batch, ctx, augment=False):
         model(x)
     hook.remove()
-    norm, values = plug.norm, torch.cat(seen)
+    norm, values = plug.norm, torch.cat(seen).float()
     assert norm.running_mean is not None
     assert norm.running_var is not None
     norm.running_mean.copy_(values.mean((0, 2, 3)))
@@ -167,9 +167,9 @@ def polarizer_loss(
     model: nn.Module, x: torch.Tensor, y: torch.Tensor, hyper: Hyper
 ) -> torch.Tensor:
     """Return the loss of images (n, C, H, W) with labels (n,)."""
-    logits = model(x)
+    logits = model(x).float()  # in bf16 the smallest 1 + LEAST - p would be 0
     other = likeliest_wrong_class(logits, y)
-    shifted = model(towards(model, x, other, hyper))
+    shifted = model(towards(model, x, other, hyper)).float()
     p = shifted.softmax(1)
     losses = [
         F.cross_entropy(shifted, logits.argmax(1)),

@@ -30,12 +30,19 @@ if TYPE_CHECKING:
     help="ieee, acm, usenix or neurips, or '{format: ieee, ours: ims}' with the keys of a study's "
     "'paper'.",
 )
+@click.option(
+    "--published",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A CSV file of published numbers to show beside the study's [default: BackdoorBench's].",
+)
 @OUT
 @DATA_ROOT
 def report(
     study_paths: tuple[Path, ...],
     against: str | None,
     paper_text: str | None,
+    published: Path | None,
     out: Path,
     data_root: Path | None,
 ) -> int:
@@ -46,7 +53,7 @@ def report(
     studies = [load_study(path, data_root) for path in study_paths]
     cells = [cell for study in studies for cell in study.cells]
     paper = None if paper_text is None else read_paper(paper_text, cells)
-    return write_new_report(studies, out, against, paper)
+    return write_new_report(studies, out, against, paper, published)
 
 
 @click.command(short_help="Compare two folders of results; exit code 1 if the second is worse.")
@@ -78,7 +85,11 @@ def report_if_needed(study: Study, latest: LatestRecords, out: Path) -> int:
 
 
 def write_new_report(
-    studies: list[Study], out: Path, against: str | None = None, paper: Paper | None = None
+    studies: list[Study],
+    out: Path,
+    against: str | None = None,
+    paper: Paper | None = None,
+    published: Path | None = None,
 ) -> int:
     """Write the report of one or several studies, and return the exit code."""
     from harness.report.frame.report_data import load_report_data
@@ -89,11 +100,12 @@ def write_new_report(
     folder = out / "+".join(study.name for study in studies)
     gc.disable()  # the records of 122,400 cells stay: collections would search them again and again
     try:
-        source = load_report_data(studies, store_of(out), against, paper)
+        source = load_report_data(studies, store_of(out), against, paper, published)
         written = write_report(source, folder)
     finally:
         gc.enable()
-    write_stamp(folder, input_digest(studies, source.records, against, paper), written.paths)
+    inputs = input_digest(studies, source.records, against, paper, published)
+    write_stamp(folder, inputs, written.paths)
     console().print(written.terminal)
     for path in written.first:
         echo(str(path))

@@ -17,6 +17,7 @@ _FIGURE_ORDER = (
     "anatomy",
     "gallery",
     "classes",
+    "published",
 )
 BOARD, PAGE = "leaderboard.md", "report.html"
 _TABLE_ORDER = (
@@ -30,6 +31,7 @@ _TABLE_ORDER = (
     "probes",
     "ranks",
     "comparisons",
+    "published_numbers",
 )
 
 

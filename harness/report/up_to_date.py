@@ -31,9 +31,11 @@ def input_digest(
     records: LatestRecords,
     against: str | None = None,
     paper: Paper | None = None,
+    published: Path | None = None,
 ) -> str:
     """Return the digest of what a report of these studies is made from."""
-    options = [against, None if paper is None else asdict(paper)]
+    table = None if published is None else published.read_text(encoding="utf-8")
+    options = [against, None if paper is None else asdict(paper), table]
     whole = hashlib.sha256(canonical(options).encode())
     inputs = chain(_program(), *(_study_inputs(study, records) for study in studies))
     for content in inputs:

@@ -51,7 +51,7 @@ class UNet(nn.Module):
         for level in self.down:
             x = level(x)
             sides.append(x)
-            x = F.max_pool2d(x, 2)
+            x = F.max_pool2d(x, 2, ceil_mode=True)
         x = self.middle(x)
         for enlarge, level, side in zip(self.enlarge, self.up, reversed(sides), strict=True):
             x = level(torch.cat([enlarge(x, output_size=side.shape[2:]), side], 1))

@@ -52,10 +52,13 @@ def test_changes_are_measured_on_normalised_images():
     assert generator.image_change(images, images + 0.05).item() == pytest.approx(0.04, rel=1e-4)
 
 
-def test_bti_dbf_takes_its_450_epochs():
+def test_bti_dbf_pretrains_once_and_takes_three_parts_per_round():
     ctx = cpu_context()
-    bti_dbf(planted(), clean_budget(1), Hyper(width=1), ctx)
-    assert len(ctx.scalars) == 50 + 5 * (20 + 30 + 30)
+    bti_dbf(planted(), clean_budget(1), Hyper(**SMALL, rounds=3, unlearning_epochs=4), ctx)
+    assert len(ctx.scalars) == 2 + 3 * (3 + 2 + 4)
+    default = Hyper()
+    per_round = default.mask_epochs + default.generator_epochs + default.unlearning_epochs
+    assert default.pretraining_epochs + default.rounds * per_round == 450
 
 
 def test_the_last_map_is_that_before_pooling():

@@ -26,7 +26,7 @@ SHORTEST = {
     "bti_dbf": {**INVERSION, "rounds": 1, "unlearning_epochs": 1},
     "cnp": {"passes": 1, "trigger_passes": 1, "repeats": 1},
     "d3": STEADY,
-    "fmp": {**STEADY, "images": 4, "group": 300},
+    "fmp": {**STEADY, "group": 10_000},
     "lmr": {"unlearning_steps": 1, "repulsion_steps": 1, "tuning_steps": 1, "lr": 1e-4},
     "mcr": {**STEADY, "curve_epochs": 1, "others": ()},
     "mm_bm": {"epochs": 1},

@@ -45,6 +45,11 @@ class BoardGroup:
         """The defenses that are given more than a clean budget, with "oracle" or "external"."""
         return extra_access(self.frame)
 
+    def only(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of this group among rows with the columns of ``GROUP``."""
+        own = self.frame[GROUP].drop_duplicates()
+        return rows[pd.MultiIndex.from_frame(rows[GROUP]).isin(pd.MultiIndex.from_frame(own))]
+
     def legend_label(self, defense: str) -> str:
         """Return a defense's name as figures show it."""
         return legend_label(defense, self.extra_access, self.names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
@@ -23,6 +24,7 @@ from harness.report.frame.groups import BoardGroup, split_groups
 from harness.report.frame.labels import StudyLabels
 from harness.report.frame.metric_info import COMPARED
 from harness.report.frame.probes import ProbeColumn, probe_columns
+from harness.report.frame.published import Published, read_published
 from harness.report.stats.means import deduplicate
 from harness.store.record import Role
 from harness.store.record_files import LatestRecords
@@ -66,6 +68,8 @@ class ReportData:
     """The defense that is compared with each other one; None: the one with the best mean rank."""
     rank_by: str = Rank.by
     """The number that sorts boards: a metric, or ``worst_asr``."""
+    published_file: Path | None = None
+    """A user's table of published numbers; None: BackdoorBench's board."""
     _results: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -82,6 +86,11 @@ class ReportData:
     def groups(self) -> list[BoardGroup]:
         """What may be averaged together."""
         return split_groups(self.attacked, self.names, self.paper)
+
+    @cached_property
+    def published(self) -> Published:
+        """The published numbers that outputs show beside the study's."""
+        return read_published(self.published_file)
 
     @cached_property
     def defenses(self) -> list[str]:
@@ -131,6 +140,7 @@ def load_report_data(
     store: Store,
     against: str | None = None,
     paper: Paper | None = None,
+    published: Path | None = None,
 ) -> ReportData:
     """Join studies with the records of a store.
 
@@ -139,9 +149,11 @@ def load_report_data(
         store: where their records are.
         against: the defense that others are compared with.
         paper: in place of that of the first study.
+        published: a user's table of published numbers.
 
     Raises:
-        UserError: two studies have one name; ``against`` is none of their defenses.
+        UserError: two studies have one name; ``against`` is none of their defenses; ``published``
+            is no table of published numbers.
     """
     records = store.latest(scalars=has_details(studies))
     paper = studies[0].paper if paper is None else paper
@@ -162,6 +174,7 @@ def load_report_data(
         tables=tuple(dict.fromkeys(name for study in studies for name in study.tables)),
         paper=paper,
         against=against,
+        published_file=published,
         rank_by=studies[0].rank.by,
     )
 

@@ -1,0 +1,67 @@
+"""A study's ASR and ACC against published ones: how far two protocols agree."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from harness.plan.names import NO_DEFENSE
+from harness.report import Drawing, figure
+from harness.report.frame.groups import BoardGroup
+from harness.report.frame.metric_info import QUANTITIES
+from harness.report.frame.report_data import ReportData
+from harness.report.plotting.style import PAGE_WIDTH, RC, MethodStyle, legend_below, method_styles
+from harness.report.stats.beside_published import comparison
+
+DRAWN = ("asr", "acc")
+
+
+@figure(title="Published numbers, {group}")
+def published(group: BoardGroup, report: ReportData) -> Drawing | None:
+    """Draw a group's means at its largest budget that have a published counterpart."""
+    compared = report.once(comparison)
+    rows = group.only(compared.rows)
+    if rows.empty:
+        return None
+    budget = [label for label in group.budgets if rows["budget"].eq(label).any()][-1]
+    rows = rows[rows["budget"].eq(budget)]
+    caption = (
+        f"Each point is a defense on an attack at one poison rate: ours at {budget} against the "
+        f"published number, percent; on the line both agree. {compared.protocol} "
+        f"{compared.left_out()}"
+    )
+    styles = method_styles(report.defenses, group.extra_access)
+    return Drawing(data=rows, figure=draw(rows, group, styles), caption=caption)
+
+
+def draw(rows: pd.DataFrame, group: BoardGroup, styles: dict[str, MethodStyle]) -> Figure:
+    """Return the figure: a panel per metric."""
+    with mpl.rc_context(RC):
+        fig = Figure(figsize=(PAGE_WIDTH, 3.2), layout="constrained")
+        for axes, metric in zip(fig.subplots(1, len(DRAWN)), DRAWN, strict=True):
+            _draw_panel(axes, rows, group, styles, metric)
+        legend_below(fig)
+    return fig
+
+
+def _draw_panel(
+    axes: Axes,
+    rows: pd.DataFrame,
+    group: BoardGroup,
+    styles: dict[str, MethodStyle],
+    metric: str,
+) -> None:
+    axes.plot([0, 100], [0, 100], color="0.6", linewidth=0.8, zorder=1)
+    for defense, points in rows.groupby("defense"):
+        name = str(defense)
+        style = (
+            {"color": "0.35", "marker": "x"} if name == NO_DEFENSE else dict(styles[name].line())
+        )
+        style |= {"linestyle": "", "label": group.legend_label(name)}
+        axes.plot(points[f"published_{metric}"], points[metric], **style)
+    label = QUANTITIES[metric].label
+    axes.set(xlabel=f"published {label} (%)", ylabel=f"our {label} (%)", xlim=(-4, 104))
+    axes.set_ylim(-4, 104)
+    axes.set_aspect("equal")

@@ -1,0 +1,83 @@
+"""Published numbers beside ours: matched by name, the others counted, bad files refused."""
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from harness.errors import UserError
+from harness.report.figures.published import published
+from harness.report.frame.published import BACKDOORBENCH, MATCHED, read_published
+from harness.report.frame.report_data import ReportData
+from harness.report.stats.beside_published import SEPARATE, beside
+from harness.report.tables.published_numbers import published_numbers
+from harness.report.typeset.render import markdown
+from tests.helpers.synthetic_frames import golden_frame
+
+HEADER = "data,model,attack,rate,defense,acc,asr,ra\n"
+
+
+def report_of(frame, tmp_path, text):
+    file = tmp_path / "table.csv"
+    file.write_text(text)
+    return ReportData(frame=frame, victims=pd.DataFrame(), published_file=file)
+
+
+def test_backdoorbench_ships_with_its_board():
+    table = pd.read_parquet(BACKDOORBENCH)
+    assert len(table) == 10_214
+    row = table.query(
+        "data == 'cifar10' and model == 'preactresnet18' and attack == 'badnets' and "
+        "rate == 0.1 and defense == 'ft'"
+    )
+    assert row[["acc", "asr"]].round(1).to_numpy().tolist() == [[90.0, 1.5]]
+    assert table[["acc", "asr", "ra"]].notna().all().all()
+    assert {"i_bau", "anp", "nc"} < set(table["defense"])
+
+
+def test_means_stand_beside_their_published_numbers_and_the_others_are_counted(tmp_path):
+    data = ReportData(frame=golden_frame(), victims=pd.DataFrame())
+    counted = data.attacked[data.attacked["reason"].eq("")]
+    cell = counted.iloc[0]
+    line = ",".join(str(cell[name]) for name in ("data", "model", "attack", "rate", "defense"))
+    report = report_of(golden_frame(), tmp_path, f"{HEADER}{line},91.5,3.25,80\n")
+    compared = beside(report.attacked, report.published)
+    same = counted[(counted[MATCHED] == cell[MATCHED]).all(axis=1)]
+    assert len(compared.rows) == len(same[SEPARATE].drop_duplicates())
+    for row in compared.rows.to_dict("records"):
+        ours = same[(same[SEPARATE] == pd.Series(row)[SEPARATE]).all(axis=1)]
+        assert row["asr"] == pytest.approx(100 * ours["asr"].mean())
+        assert (row["published_asr"], row["published_acc"]) == (3.25, 91.5)
+    means = len(counted[SEPARATE].drop_duplicates())
+    assert compared.without == means - len(compared.rows)
+    shown = markdown(published_numbers(report).texts)
+    assert "91.5" in shown
+    assert f"{compared.without} of {means} means, which have no published counterpart" in shown
+    group = next(group for group in report.groups if len(group.only(compared.rows)))
+    drawing = published(group, report)
+    assert isinstance(drawing.figure, Figure)
+    assert "table.csv" in drawing.caption
+
+
+def test_a_report_without_counterparts_has_neither_table_nor_figure(tmp_path):
+    report = report_of(golden_frame(), tmp_path, HEADER + "x,y,z,0.1,ft,90,1,\n")
+    assert published_numbers(report) is None
+    assert all(published(group, report) is None for group in report.groups)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data,model,attack,rate,acc,asr\n", "no column 'defense'"),
+        (HEADER + "a,b,c,0.1,ft,90,1,\na,b,c,0.1,ft,90,2,\n", "line 3 repeats an earlier one"),
+        (HEADER + "a,b,c,0.1,ft,high,1,\n", "line 2: acc is 'high'; a number from 0 to 100"),
+        (HEADER + "a,b,c,10,ft,90,1,\n", "line 2: rate is '10'; a number from 0 to 1"),
+        (HEADER + "a,b,c,0.1,ft,90,-1,\n", "line 2: asr is '-1'"),
+        ("", "No columns"),
+    ],
+)
+def test_a_table_that_says_nothing_is_refused_in_one_line(tmp_path, text, message):
+    file = tmp_path / "table.csv"
+    file.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_published(file)
+    assert str(caught.value).startswith(f"--published {file}: ")
