@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,7 +11,7 @@ from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.metric_info import QUANTITIES
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.style import PAGE_WIDTH, RC, MethodStyle, legend_below, method_styles
+from harness.report.plotting.style import MethodStyle, legend_below, method_styles, print_width
 from harness.report.stats.beside_published import comparison
 
 DRAWN = ("asr", "acc")
@@ -32,17 +31,19 @@ def published(group: BoardGroup, report: ReportData) -> Drawing | None:
         f"published number, percent; on the line both agree. {compared.protocol} "
         f"{compared.left_out()}"
     )
-    styles = method_styles(report.defenses, group.extra_access)
+    styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
     return Drawing(data=rows, figure=draw(rows, group, styles), caption=caption)
 
 
 def draw(rows: pd.DataFrame, group: BoardGroup, styles: dict[str, MethodStyle]) -> Figure:
     """Return the figure: a panel per metric."""
-    with mpl.rc_context(RC):
-        fig = Figure(figsize=(PAGE_WIDTH, 3.2), layout="constrained")
-        for axes, metric in zip(fig.subplots(1, len(DRAWN)), DRAWN, strict=True):
-            _draw_panel(axes, rows, group, styles, metric)
-        legend_below(fig)
+    fig = Figure(
+        figsize=(print_width(group.paper, rows["defense"].nunique(), wide=True), 3.2),
+        layout="constrained",
+    )
+    for axes, metric in zip(fig.subplots(1, len(DRAWN)), DRAWN, strict=True):
+        _draw_panel(axes, rows, group, styles, metric)
+    legend_below(fig)
     return fig
 
 
