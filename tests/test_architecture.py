@@ -134,7 +134,7 @@ def test_the_command_line_is_frozen():
     assert {name: options_of(command) for name, command in cli.commands.items()} == {
         "run": sorted([*where, *run]),
         "status": sorted([*where, "--watch", "--json"]),
-        "report": ["--against", "--data-root", "--out", "--paper", "STUDY..."],
+        "report": ["--against", "--data-root", "--out", "--paper", "--published", "STUDY..."],
         "compare": ["A", "B"],
         "show": sorted([*where, "CELL", "--json"]),
         "logs": sorted([*where, "CELL"]),

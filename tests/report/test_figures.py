@@ -11,6 +11,7 @@ from harness.plan.report_names import figure_names
 from harness.report.figures import anatomy, classes
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import legend_label, panel_budgets
+from harness.report.frame.published import MATCHED
 from harness.report.frame.report_data import load_report_data
 from harness.report.outputs import load_figure, make_figures
 from tests.helpers.synthetic_frames import fail, frame, report_of
@@ -22,12 +23,15 @@ def drawn(request, tmp_path_factory):
     """Every figure of a study with two, and with twenty, defenses."""
     folder = tmp_path_factory.mktemp("made-up")
     study, store = fabricate(folder, defenses=request.param + 1, rates=(0.01, 0.1))
-    report = load_report_data([study], store)
+    table = folder / "published.csv"
+    cells = load_report_data([study], store).attacked[MATCHED].drop_duplicates()
+    cells.assign(acc=90, asr=5).to_csv(table, index=False)
+    report = load_report_data([study], store, published=table)
     return request.param, report, {figure.stem: figure for figure in make_figures(report)}
 
 
 def test_every_file_is_a_figure_with_a_title():
-    assert len(figure_names()) == 11
+    assert len(figure_names()) == 12
     for name in figure_names():
         draw, info = load_figure(name)
         assert draw.__module__ == f"harness.report.figures.{name}"
