@@ -50,7 +50,7 @@ class Hyper(FineTuning):
     start: Positive = 1 / 255
     """Size of the random change from which the step starts."""
     group: Count = 64
-    """One channel is cut for so many of a layer."""
+    """One channel is cut for every ``group`` of a layer, rounded down."""
     epochs: Count = 10
     weight_decay: NonNegative = 0
 

@@ -6,10 +6,10 @@ Robustness", arXiv 2005.00060. Threat model: clean samples only.
 Between the victim's weights w_0 and those of a fine-tuned copy w_1, the curve w(t) = (1 - t)^2 w_0
 + 2 t (1 - t) w_m + t^2 w_1 is trained: w_m, from their mean, on the cross-entropy at a t that is
 uniform on [0, 1] for each batch. The network at t = 0.1 is returned, with running statistics
-gathered anew on the clean samples. The settings are those of BackdoorBench (SCLBD/BackdoorBench at
+gathered again on the clean samples. The settings are those of BackdoorBench (SCLBD/BackdoorBench at
 f02e3534), for 2,500 clean images of CIFAR-10: 100 epochs each of SGD with momentum 0.9, weight
 decay 5e-4 and cosine, lr 0.01 for the copy and 3e-5 for the curve; batch 128; training
-augmentation. The preset ``authors`` is the defaults. Departures: statistics are gathered anew
+augmentation. The preset ``authors`` is the defaults. Departures: statistics are gathered again
 (there, those of whichever network is filled); the cosine moves each step. The networks at t = 0.3
 and t = 0.5 are companions.
 """

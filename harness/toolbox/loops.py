@@ -164,7 +164,7 @@ def train_epochs(
 
 @torch.no_grad()
 def refresh_statistics_(model: nn.Module, budget: Budget, batch: int, ctx: Context) -> nn.Module:
-    """Gather the running statistics of batch norm anew, in one augmented pass over a budget.
+    """Gather the running statistics of batch norm again, in one augmented pass over a budget.
 
     Returns:
         the same model, in eval mode.

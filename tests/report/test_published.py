@@ -8,7 +8,7 @@ from harness.errors import UserError
 from harness.report.figures.published import published
 from harness.report.frame.published import BACKDOORBENCH, MATCHED, read_published
 from harness.report.frame.report_data import ReportData
-from harness.report.stats.beside_published import SEPARATE, beside
+from harness.report.stats.published_means import SEPARATE, means_and_published
 from harness.report.tables.published_numbers import published_numbers
 from harness.report.typeset.render import markdown
 from tests.helpers.synthetic_frames import golden_frame
@@ -40,7 +40,7 @@ def test_means_stand_beside_their_published_numbers_and_the_others_are_counted(t
     cell = counted.iloc[0]
     line = ",".join(str(cell[name]) for name in ("data", "model", "attack", "rate", "defense"))
     report = report_of(golden_frame(), tmp_path, f"{HEADER}{line},91.5,3.25,80\n")
-    compared = beside(report.attacked, report.published)
+    compared = means_and_published(report.attacked, report.published)
     same = counted[(counted[MATCHED] == cell[MATCHED]).all(axis=1)]
     assert len(compared.rows) == len(same[SEPARATE].drop_duplicates())
     for row in compared.rows.to_dict("records"):

@@ -12,7 +12,7 @@ from harness.report.frame.groups import BoardGroup
 from harness.report.frame.metric_info import QUANTITIES
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.style import MethodStyle, legend_below, method_styles, print_width
-from harness.report.stats.beside_published import comparison
+from harness.report.stats.published_means import published_means
 
 DRAWN = ("asr", "acc")
 
@@ -20,7 +20,7 @@ DRAWN = ("asr", "acc")
 @figure(title="Published numbers, {group}")
 def published(group: BoardGroup, report: ReportData) -> Drawing | None:
     """Draw a group's means at its largest budget that have a published counterpart."""
-    compared = report.once(comparison)
+    compared = report.once(published_means)
     rows = group.only(compared.rows)
     if rows.empty:
         return None

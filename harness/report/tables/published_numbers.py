@@ -8,7 +8,7 @@ from harness.report import TableContents, table
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.metric_info import QUANTITIES, SCORES, number
 from harness.report.frame.report_data import ReportData
-from harness.report.stats.beside_published import Comparison, comparison
+from harness.report.stats.published_means import PublishedMeans, published_means
 from harness.report.typeset.table import Row, Section, TextTable
 
 HEADER = ("attack", "rate %", "defense", *("ours", "published") * len(SCORES))
@@ -17,7 +17,7 @@ HEADER = ("attack", "rate %", "defense", *("ours", "published") * len(SCORES))
 @table
 def published_numbers(report: ReportData) -> TableContents | None:
     """Return one table per group with a section per budget; None if nothing has a counterpart."""
-    compared = report.once(comparison)
+    compared = report.once(published_means)
     if compared.rows.empty:
         return None
     texts = [
@@ -28,7 +28,7 @@ def published_numbers(report: ReportData) -> TableContents | None:
     return TableContents(texts=texts, numbers=compared.rows)
 
 
-def _text(group: BoardGroup, rows: pd.DataFrame, compared: Comparison) -> TextTable:
+def _text(group: BoardGroup, rows: pd.DataFrame, compared: PublishedMeans) -> TextTable:
     sections = [
         Section(
             label=budget,

@@ -19,7 +19,7 @@ SEPARATE = [*GROUP, "attack", "rate", "budget", "defense"]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PublishedMeans:
     """A study's means beside published numbers."""
 
     rows: pd.DataFrame
@@ -35,18 +35,20 @@ class Comparison:
         return f"Left out: {self.without} of {total} means, which have no published counterpart."
 
 
-def comparison(report: ReportData) -> Comparison:
+def published_means(report: ReportData) -> PublishedMeans:
     """Return a report's means beside the published numbers that it was given."""
-    return beside(report.attacked, report.published)
+    return means_and_published(report.attacked, report.published)
 
 
-def beside(cells: pd.DataFrame, published: Published) -> Comparison:
+def means_and_published(cells: pd.DataFrame, published: Published) -> PublishedMeans:
     """Return the means over seeds of finished cells beside their published counterparts."""
     counted = cells[is_counted(cells)]
     ours = counted.groupby(SEPARATE, sort=False)[list(SCORES)].mean().mul(100).reset_index()
-    theirs = published.numbers.rename(columns={name: f"published_{name}" for name in SCORES})
-    rows = _rounded(ours).merge(_rounded(theirs), on=MATCHED)
-    return Comparison(rows, len(ours) - len(rows), published.protocol)
+    published_scores = published.numbers.rename(
+        columns={name: f"published_{name}" for name in SCORES}
+    )
+    rows = _rounded(ours).merge(_rounded(published_scores), on=MATCHED)
+    return PublishedMeans(rows, len(ours) - len(rows), published.protocol)
 
 
 def _rounded(table: pd.DataFrame) -> pd.DataFrame:
