@@ -112,7 +112,23 @@ def test_an_unknown_device_is_one_line(tmp_path):
         )
 
 
+ARITHMETIC = '''"""Logs the arithmetic that is set."""
+import torch
+
+from harness.contract import defense
+
+
+@defense(paper="", year=0, family="control")
+def arithmetic(model, budget, hyper, ctx):
+    ctx.log(0, bf16=model(budget.images).dtype == torch.bfloat16, said=ctx.numerics == "bf16")
+    return model
+'''
+DEFENSES = tiny_study.SMALL["defenses"]
+
+
 def test_defenses_run_in_the_study_s_arithmetic_and_logits_stay_out_of_bf16(tmp_path):
+    own = tmp_path / "arithmetic.py"
+    own.write_text(ARITHMETIC)
     fp32, bf16 = (
         tiny_study.run(
             tiny_study.write_study(
@@ -122,9 +138,12 @@ def test_defenses_run_in_the_study_s_arithmetic_and_logits_stay_out_of_bf16(tmp_
             ),
             tmp_path / "out",
         )
-        for name, changes in (("fp32", {}), ("bf16", {"numerics": "bf16"}))
+        for name, changes in (
+            ("fp32", {}),
+            ("bf16", {"numerics": "bf16", "defenses": [*DEFENSES, str(own)]}),
+        )
     )
-    assert (len(fp32), len(bf16)) == (3, 5), "one victim is trained for both"
+    assert (len(fp32), len(bf16)) == (3, 6), "one victim is trained for both"
     added = {key: record for key, record in bf16.items() if key not in fp32}
     assert {record.spec.numerics for record in added.values()} == {"bf16"}
     unchanged = tiny_study.cell_record(added, "none").result
@@ -133,6 +152,8 @@ def test_defenses_run_in_the_study_s_arithmetic_and_logits_stay_out_of_bf16(tmp_
         unchanged.asr_before,
         0,
     )
+    logged = tiny_study.cell_record(added, "arithmetic").scalars
+    assert logged == [{"step": 0, "bf16": 1, "said": 1}], "a file of one's own as well"
     losses = [
         [row["loss"] for row in tiny_study.cell_record(found, "/ ft").scalars]
         for found in (fp32, added)

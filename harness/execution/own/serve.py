@@ -73,7 +73,10 @@ def _defend(job: Job, networks: list[nn.Module]) -> Repaired | Failed:
         model, budget = prepare_for_eval(built, device), on_device(job.budget, device)
         method = job.defense.load()
         reseed(ctx.generator, job.seed)
-        returned, cost = measured(lambda: method.function(model, budget, method.hyper, ctx), device)
+        with numerics(job.numerics, device):
+            returned, cost = measured(
+                lambda: method.function(model, budget, method.hyper, ctx), device
+            )
         state.restore(last=True)
         defended = as_defended(returned)
         artifacts = pack(defended.artifacts)
