@@ -79,6 +79,12 @@ def choose(browser, name, value):
     browser.execute_script(script, name, value)
 
 
+def head(browser, name):
+    """Return the button of a column of the leaderboard."""
+    heads = browser.find_elements("css selector", "#board-table th button")
+    return next(button for button in heads if button.text.split()[0] == name)
+
+
 def shown(browser, css):
     return browser.find_element("css selector", css).text
 
@@ -88,14 +94,11 @@ def numbers(texts):
 
 
 def test_the_leaderboard_sorts_both_ways_best_first(at):
-    head = next(
-        th for th in at.find_elements("css selector", "#board-table th button") if th.text == "ASR"
-    )
-    head.click()
+    head(at, "ASR").click()
     values = numbers(column(at, "board-table", "ASR"))
     assert len(values) == 14
     assert values == sorted(values)
-    head.click()
+    head(at, "ASR").click()
     assert numbers(column(at, "board-table", "ASR")) == values[::-1]
     assert at.find_element("css selector", "th[aria-sort=descending]").text.startswith("ASR")
 
@@ -124,6 +127,39 @@ def test_filters_narrow_the_board_and_the_cells(at):
     click(at, "#filters button[type=reset]")
     time.sleep(0.1)
     assert shown(at, "#cells-count") == f"{everything} of {everything} cells"
+
+
+def test_the_address_keeps_filters_and_order(at, page):
+    choose(at, "budget", "SPC 2")
+    head(at, "ASR").click()
+    address = at.current_url
+    assert "budget=SPC+2" in address
+    assert "sort=ASR" in address
+    before = column(at, "board-table", "defense")
+    at.get("about:blank")
+    at.get(address)
+    assert column(at, "board-table", "defense") == before
+    assert set(column(at, "board-table", "budget")) == {"SPC 2"}
+    at.get("about:blank")
+    at.get(page.as_uri())
+    assert set(column(at, "board-table", "budget")) == {"SPC 2", "SPC 10"}
+
+
+def test_the_best_is_bold_and_no_oracle(at):
+    choose(at, "budget", "SPC 2")
+    bold = at.execute_script(
+        "return [...document.querySelectorAll('#board-table b')].map("
+        "(node) => node.closest('tr').cells[0].textContent)"
+    )
+    assert bold
+    assert not {"no defense", "method_01"} & set(bold)
+
+
+def test_the_head_says_what_made_the_numbers(at):
+    head_text = shown(at, "header")
+    assert "1 of 6 victims failed the gate" in head_text
+    assert "Defuse 0." in head_text
+    assert "PyTorch" in head_text
 
 
 def test_a_count_on_the_board_leads_to_its_cells(at):
@@ -227,6 +263,7 @@ def test_methods_studies_and_figures_are_in_the_page(at, page):
     assert "https://arxiv.org/abs/2401.00003" in links
     assert "defuse run made_up.yaml" in shown(at, "#again")
     assert "attacks: [attack_0.py, attack_1.py]" in shown(at, "#again")
+    assert "Made-up method number 3: does nothing." in shown(at, "#again")
     images = at.execute_script("return [...document.images].map((image) => image.naturalWidth)")
     assert len(images) == len(list(page.parent.glob("*.png")))
     assert all(images)

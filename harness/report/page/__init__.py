@@ -15,15 +15,29 @@ from typing import Any
 import jinja2
 
 from harness.report.declare import TableContents
-from harness.report.frame.report_data import ReportData, has_details
+from harness.report.frame.report_data import ReportData
 from harness.report.outputs import ReportFigure
 from harness.report.page.boards import board_rows
 from harness.report.page.cells import cell_columns
-from harness.report.page.methods import methods
+from harness.report.page.head import origin, state
+from harness.report.page.methods import methods, own_files
 from harness.report.page.records import record_details
 from harness.report.typeset.table import BestText, SecondText
 
 FOLDER = files("harness.report.page")
+TERMS = {
+    "ACC": "accuracy on clean test images",
+    "ASR": "attack success rate: share of triggered test images classified as the attacker wants",
+    "RA": "robust accuracy: share of triggered test images classified correctly",
+    "DER": "(fall of ASR - fall of ACC + 1) / 2; 50 is no change",
+    "RIR": "(rise of RA - fall of ACC + 1) / 2; 50 is no change",
+    "ARR, RDR": "1 - ACC after / before, and 1 - RA after / ACC before; lower is better",
+    "solved": "share of victims with ASR below 10 % and ACC less than 2 points lower",
+    "Δ": "the change that the defense makes, in points",
+    "SPC": "clean samples per class that a defense is given",
+    "n": "cells used of cells planned",
+}
+"""What readers need to know of the columns."""
 SCRIPTS = ("table.js", "record.js", "page.js")
 PIXELS_PER_INCH = 140
 """The size of figures on the page."""
@@ -45,7 +59,8 @@ def write_page(
         scripts=[_read(name) for name in SCRIPTS],
         data=_json({"boards": board_rows(report), "cells": cell_columns(report)}),
         records=_json(record_details(report)),
-        state=_state(report),
+        state=state(report),
+        origin=origin(report),
         figures=[_figure(figure, path.parent) for figure in figures if figure.figure is not None],
         tables=[
             (name, contents)
@@ -53,7 +68,9 @@ def write_page(
             if name != "leaderboard" and contents.texts
         ],
         methods=methods(report.studies),
-        studies=[_study(study.path) for study in report.studies],
+        studies=[_file(study.path) for study in report.studies],
+        own_files=[_file(path) for path in own_files(report.studies)],
+        terms=TERMS,
     )
     path.write_text(text, encoding="utf-8")
 
@@ -69,18 +86,7 @@ def _figure(figure: ReportFigure, folder: Path) -> dict[str, Any]:
     }
 
 
-def _state(report: ReportData) -> str:
-    """Return how many cells and victims there are, by status."""
-    counts = report.frame["status"].value_counts().sort_index()
-    statuses = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none"
-    n_victims = report.frame["victim"].nunique()
-    state = f"{len(report.frame)} cells on {n_victims} victims: {statuses}"
-    if has_details(report.studies):
-        return state
-    return f"{state}; the record of a single one: defuse show STUDY CELL"
-
-
-def _study(path: str) -> dict[str, str]:
+def _file(path: str) -> dict[str, str]:
     file = Path(path)
     return {"name": file.name, "text": file.read_text(encoding="utf-8")}
 

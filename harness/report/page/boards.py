@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import isnan
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,15 @@ def board_rows(report: ReportData) -> dict[str, Any]:
     """Return metrics (name, label, direction, whether a share), and rows in the board's order.
 
     A row has the group, budget and defense, ``numbers`` with [mean, half of the interval] per
-    metric, null if unknown, and counts. ``attack`` and ``rate`` are "all" in rows that pool them.
+    metric, null if unknown, counts, and in
+    which metrics it is ``best``. ``attack`` and ``rate`` are "all" in rows that pool them.
     """
-    rows = [row for group in report.groups for row in _group_rows(group)]
+    rows = [row for group in report.groups for row in _group_rows(group, report.rank_by)]
     metrics = [[name, *QUANTITIES[name]] for name in METRICS]
     return {"metrics": metrics, "rows": rows}
 
 
-def _group_rows(group: BoardGroup) -> list[dict[str, Any]]:
+def _group_rows(group: BoardGroup, rank_by: str) -> list[dict[str, Any]]:
     cells = group.frame
     defenses = cells.drop_duplicates("defense").set_index("defense")
     about = defenses[["family", "needs"]].to_dict("index")
@@ -40,7 +42,8 @@ def _group_rows(group: BoardGroup) -> list[dict[str, Any]]:
         for pooled in _poolings(cells)
         for row in _pooled_rows(cells, pooled)
     ]
-    rows.sort(key=lambda row: _order(row, group))
+    rows.sort(key=lambda row: _order(row, group, rank_by))
+    _mark_best(rows, group)
     shown = ("defense", "attack", "model")
     return [
         {**row, **{column: group.names.of(column, row[column]) for column in shown}} for row in rows
@@ -74,14 +77,48 @@ def _pooled_rows(cells: pd.DataFrame, pooled: list[str]) -> Iterator[dict[str, A
         }
 
 
-def _order(row: dict[str, Any], group: BoardGroup) -> tuple[Any, ...]:
-    der = row["numbers"][METRICS.index("der")][0]
-    defense = row["defense"]
+def _mark_best(rows: list[dict[str, Any]], group: BoardGroup) -> None:
+    """Put into each row the indices of the metrics in which it is the best of its slice.
+
+    The rule is that of the tables: no oracle, no external method, and no defense whose ACC is more
+    than the margin below the undefended model's.
+    """
+    slices: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        row["best"] = []
+        slices.setdefault(tuple(row[name] for name in ("budget", "attack", "rate")), []).append(row)
+    at_acc = METRICS.index("acc")
+    for members in slices.values():
+        before = [row["numbers"][at_acc][0] for row in members if row["defense"] == NO_DEFENSE]
+        floor = (before[0] or 0.0) - group.paper.margin if before else 0.0
+        ranked = [
+            row
+            for row in members
+            if row["defense"] != NO_DEFENSE
+            and row["defense"] not in group.extra_access
+            and (row["numbers"][at_acc][0] or 0.0) >= floor
+        ]
+        for at, name in enumerate(METRICS):
+            better = QUANTITIES[name].better
+            known = [
+                (better * row["numbers"][at][0], row)
+                for row in ranked
+                if row["numbers"][at][0] is not None
+            ]
+            if name != "peak_mem_mb" and len(known) > 1:
+                max(known, key=itemgetter(0))[1]["best"].append(at)
+
+
+def _order(row: dict[str, Any], group: BoardGroup, rank_by: str) -> tuple[Any, ...]:
+    known = rank_by if rank_by in QUANTITIES else "asr"
+    score = row["numbers"][METRICS.index(known)][0]
+    defense, chosen = row["defense"], group.paper.defenses
     return (
         group.budgets.index(row["budget"]),
         BOARD_SECTIONS.index(group.extra_access.get(defense, "")),
         defense != NO_DEFENSE,
-        0.0 if der is None else -der,
+        chosen.index(defense) if defense in chosen else 0,
+        0.0 if score is None else -QUANTITIES[known].better * score,
         defense,
         row["attack"],
         row["rate"],

@@ -23,6 +23,17 @@ def methods(studies: Sequence[Study]) -> list[dict[str, Any]]:
     return sorted(described, key=lambda method: (order.index(method["kind"]), method["label"]))
 
 
+def own_files(studies: Sequence[Study]) -> list[str]:
+    """Return the paths of the users' own methods in the studies."""
+    refs = {
+        spec.ref.partition(".py")[0]
+        for study in studies
+        for spec in methods_of(study)
+        if ".py" in spec.ref
+    }
+    return sorted(f"{ref}.py" for ref in refs)
+
+
 def _method(spec: MethodSpec[Any]) -> dict[str, Any]:
     info = spec.info
     arxiv = ARXIV.search(info.paper)

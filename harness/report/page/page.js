@@ -60,14 +60,14 @@ function boardColumns() {
     label,
     right: true,
     down: better > 0,
-    width: share ? 11 : 12,
+    width: rows.some((row) => row.numbers[at][1] !== null) ? 11 : 6,
     title: better > 0 ? "higher is better" : "lower is better",
     value: (row) => row.numbers[at][0],
     show: (row) => {
       const [mean, half] = row.numbers[at];
-      return half === null
-        ? fixed(mean, share)
-        : [fixed(mean, share), element("small", {}, ` ±${fixed(half, share)}`)];
+      const best = row.best.includes(at);
+      const shown = best ? element("b", {}, fixed(mean, share)) : fixed(mean, share);
+      return half === null ? shown : [shown, element("small", {}, ` ±${fixed(half, share)}`)];
     },
   }));
   const count = {
@@ -159,11 +159,36 @@ function apply() {
     ["attack", "rate"].every((name) => !pooled(name) || row[name] === (chosen.get(name) ?? ALL));
   const boardRows = boards.rows.filter((row) => agrees(row, plain) && slice(row) && spelled(row));
   const found = cellRows.filter((row) => agrees(row, fields) && spelled(row));
+  remember();
   board.fill(boardRows);
   list.fill(found);
   document.getElementById("board-count").textContent = `${boardRows.length} rows`;
   document.getElementById("cells-count").textContent =
     `${found.length} of ${cellRows.length} cells`;
+}
+
+/* The filters and the order of the board are in the address, so that a link shows the same. */
+function remember() {
+  if (location.hash.startsWith("#cell-")) return;
+  const view = new URLSearchParams([...chosen]);
+  if (form.elements.word.value) view.set("word", form.elements.word.value);
+  if (board.sorted) {
+    view.set("sort", board.columns[board.sorted.index].label);
+    view.set("down", board.sorted.down);
+  }
+  history.replaceState(null, "", view.size ? `#view?${view}` : location.pathname);
+}
+
+function recall() {
+  if (!location.hash.startsWith("#view?")) return;
+  const view = new URLSearchParams(location.hash.slice("#view?".length));
+  for (const [name] of FILTERS) if (view.has(name) && form.elements[name]) choose(name, view.get(name));
+  form.elements.word.value = view.get("word") ?? "";
+  const index = board.columns.findIndex((column) => column.label === view.get("sort"));
+  if (index >= 0) {
+    board.fill([]);
+    board.sort(index, view.get("down") === "true");
+  }
 }
 
 /* Narrow the filters to one row of the board and go to its cells. */
@@ -226,5 +251,7 @@ function setUpTheme() {
 
 setUpFilters();
 setUpTheme();
+recall();
+board.onsort = remember;
 apply();
 setUpRecords(new Map(cellRows.map((row) => [row.key, row])));

@@ -34,6 +34,7 @@ class Grid {
     this.columns = columns;
     this.rows = [];
     this.sorted = null;
+    this.onsort = () => {};
     this.body = element("tbody");
     this.heads = columns.map((column, index) =>
       element(
@@ -82,15 +83,17 @@ class Grid {
     this.arrange();
   }
 
-  sort(index) {
+  sort(index, down = null) {
     const again = this.sorted?.index === index;
-    this.sorted = { index, down: again ? !this.sorted.down : Boolean(this.columns[index].down) };
+    const next = again ? !this.sorted.down : Boolean(this.columns[index].down);
+    this.sorted = { index, down: down ?? next };
     this.heads.forEach((head, at) => {
       if (at === index)
         head.setAttribute("aria-sort", this.sorted.down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     });
     this.arrange();
+    this.onsort();
   }
 
   arrange() {

@@ -1,0 +1,44 @@
+"""The head of the page: how many cells there are, and what made the numbers."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from harness.report.frame.report_data import ReportData, has_details
+from harness.store.record import CellRecord
+
+MOST_READ = 200
+"""The most records that are read for the hardware, evenly spread."""
+
+
+def state(report: ReportData) -> str:
+    """Return how many cells and victims there are, by status, and how many failed the gate."""
+    frame = report.frame
+    counts = frame["status"].value_counts().sort_index()
+    statuses = ", ".join(f"{count} {status}" for status, count in counts.items()) or "none"
+    n_victims = frame["victim"].nunique()
+    n_failed = frame.loc[frame["gate"].eq(False), "victim"].nunique()
+    failed = f"; {n_failed} of {n_victims} victims failed the gate" if n_failed else ""
+    text = f"{len(frame)} cells on {n_victims} victims: {statuses}{failed}"
+    if has_details(report.studies):
+        return text
+    return f"{text}; the record of a single one: defuse show STUDY CELL"
+
+
+def origin(report: ReportData) -> str:
+    """Return the version of the program, when the records were made, and on what."""
+    made = sorted(filter(None, map(report.records.finished, report.records)))
+    days = list(dict.fromkeys(day[:10] for day in (made[0], made[-1]))) if made else []
+    when = [f"records of {' to '.join(days)}"] if days else []
+    return "; ".join([f"Defuse {version('defuse-bench')}", *when, *_machines(report)])
+
+
+def _machines(report: ReportData) -> list[str]:
+    """Return the hardware and the version of PyTorch of some records, each combination once."""
+    keys = list(report.records)
+    found = dict[str, None]()
+    for key in keys[:: -(-len(keys) // MOST_READ) or 1]:
+        record = report.records[key]
+        if isinstance(record, CellRecord) and record.environment is not None:
+            found[f"{record.environment.hardware}, PyTorch {record.environment.torch}"] = None
+    return sorted(found)
