@@ -182,7 +182,8 @@ function remember() {
 function recall() {
   if (!location.hash.startsWith("#view?")) return;
   const view = new URLSearchParams(location.hash.slice("#view?".length));
-  for (const [name] of FILTERS) if (view.has(name) && form.elements[name]) choose(name, view.get(name));
+  for (const [name] of FILTERS)
+    if (view.has(name) && form.elements[name]) choose(name, view.get(name));
   form.elements.word.value = view.get("word") ?? "";
   const index = board.columns.findIndex((column) => column.label === view.get("sort"));
   if (index >= 0) {
