@@ -127,6 +127,7 @@ def test_the_command_line_is_frozen():
         "--per-gpu",
         "--inline",
         "--pdb",
+        "--tensorboard",
         "--json",
         "--launcher",
         "--slurm",

@@ -108,6 +108,11 @@ def _gpu_numbers(
 @click.option(
     "--inline", is_flag=True, help="Run everything in this process, for debugging a method."
 )
+@click.option(
+    "--tensorboard",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write what methods log as TensorBoard events, below this folder.",
+)
 @click.option("--pdb", is_flag=True, help="Like --inline; a failure opens the debugger.")
 @click.option("--json", "as_json", is_flag=True, help="Print counts by status as JSON at the end.")
 @click.option(
@@ -144,7 +149,9 @@ def run(study_path: Path, out: Path, data_root: Path | None, **given: Any) -> in
         print_plan(study, store.latest(), selection)
         return check_own_methods(study)
     hardware = HardwareRequest(given["device"], given["workers"], given["gpus"], given["per_gpu"])
-    options = Options(selection, hardware, given["inline"] or given["pdb"], given["pdb"])
+    options = Options(
+        selection, hardware, given["inline"] or given["pdb"], given["pdb"], given["tensorboard"]
+    )
     if given["launcher"] == "slurm":
         return _submit(study, store, options, given["sbatch"], out)
     try:

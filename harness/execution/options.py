@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from harness.execution.selection import Selection
@@ -17,3 +18,5 @@ class Options(NamedTuple):
     """Whether everything is run in this process."""
     debug: bool = False
     """Whether a failure there opens the debugger."""
+    tensorboard: Path | None = None
+    """Where TensorBoard events are written, if anywhere."""

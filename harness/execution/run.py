@@ -10,6 +10,8 @@ from harness.execution.pool import run_pool
 from harness.execution.progress import Progress
 from harness.execution.schedule import Schedule
 from harness.execution.slots import slots_for
+from harness.execution.task import RunListener
+from harness.execution.tensorboard import EventWriter
 from harness.execution.worker import serve
 from harness.plan.study import Study
 from harness.store.record_files import LatestRecords
@@ -31,10 +33,13 @@ def run_study(study: Study, store: Store, options: Options, console: Console) ->
     slots = slots_for(options.hardware)[:tasks]
     sharing = share_gpus(options.hardware, slots, study, latest)
     with Progress(console, schedule, sharing.workers) as progress:
+        listener: RunListener = progress
+        if options.tensorboard is not None:
+            listener = EventWriter(progress, options.tensorboard)
         if options.inline:
             from harness.execution.inline import run_inline
 
-            run_inline(schedule, store, slots[0], progress, debug=options.debug)
+            run_inline(schedule, store, slots[0], listener, debug=options.debug)
         else:
-            run_pool(schedule, store, sharing, serve, progress)
+            run_pool(schedule, store, sharing, serve, listener)
     return latest
