@@ -21,8 +21,9 @@ def read_parquet(source: RawSource, files: Files, scratch: Path) -> RawDataset:
     Raises:
         UserError: a file is damaged, or a column is missing or of the wrong type.
     """
-    from datasets import exceptions, load_dataset
+    from datasets import disable_progress_bars, exceptions, load_dataset
 
+    disable_progress_bars()  # also a dry run would begin with them
     splits = source.entry.splits
     try:
         paths = {split: _with_rows(x) for split, x in zip(splits, files, strict=True)}
@@ -53,9 +54,10 @@ def read_hub(source: RawSource) -> RawDataset:
     Raises:
         UserError: the hub cannot be reached, or a column is missing or of the wrong type.
     """
-    from datasets import exceptions, load_dataset
+    from datasets import disable_progress_bars, exceptions, load_dataset
     from huggingface_hub.utils import logging as hub_logging
 
+    disable_progress_bars()
     hub_logging.set_verbosity_error()  # no message per retry; the last error is reported below
     entry = source.entry
     try:

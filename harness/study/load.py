@@ -14,6 +14,7 @@ from harness.data.info import DataInfo
 from harness.errors import Fault, UserError, faults_of, nearest
 from harness.plan.budget import BudgetSpec
 from harness.plan.entries import parse_entry
+from harness.plan.keys import canonical
 from harness.plan.names import NO_DEFENSE
 from harness.plan.report_names import figure_names, table_names
 from harness.plan.spec import Cell, Victim
@@ -182,7 +183,12 @@ def _check_attacks(
     faults: FaultCollector, attacks: list[PlannedAttack], data: list[DataInfo], target: Target
 ) -> None:
     rates_are_known = not faults.keys & {"rates", "target"}
+    asked: set[str] = set()
     for i, attack in zip(faults.positions["attacks"], attacks, strict=True):
+        question = canonical([attack.method.identity, attack.rates])
+        if question in asked:
+            continue  # a repetition, which is a fault of its own
+        asked.add(question)
         for info in data:
             reason = attack.why_no_trigger(info)
             if reason is None and rates_are_known:

@@ -51,6 +51,12 @@ def test_a_hub_id_is_read_like_a_local_folder(tmp_path, cache, monkeypatch):
         prepare("mine", DataOptions(hub=str(tmp_path / "a"), size=3), None, cache)
 
 
+def test_reading_a_table_prints_nothing(tmp_path, cache, capfd):
+    prepare("mine", parquet_dataset(tmp_path / "a"), None, cache)
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+
+
 def test_a_path_with_strange_characters(tmp_path, cache):
     options = parquet_dataset(tmp_path / "a [b] {c} *?")
     assert prepare("mine", options, None, cache).test_count == 4
