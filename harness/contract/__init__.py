@@ -10,8 +10,8 @@ The function gets what its threat model allows. No attack gets the test set. No 
 test set, the trigger or the target class: one that declares ``needs="triggers"`` also gets
 triggered copies of its clean samples, and only scripts of other toolboxes (``needs="external"``)
 get the test set. A probe plays the attacker after the defense has ended, and gets everything.
-(Python has no sandbox: a contract cannot keep a file from opening the data set by
-itself.)
+A defense of the user's own runs in a process that holds no more than that. (No process keeps a
+file from opening the data set on disk by itself.)
 
 This package imports no torch. Method files also import ``harness.toolbox``, the pieces that methods
 are made of, and no other package of the harness.

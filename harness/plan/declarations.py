@@ -11,7 +11,7 @@ from harness.contract.declare import AttackInfo, DefenseInfo, MethodInfo, ProbeI
 from harness.errors import UserError, faults_of
 from harness.plan.keys import canonical
 from harness.plan.own_files import parameter_fault
-from harness.plan.registry import Method, is_function
+from harness.plan.registry import Method, is_function, is_own
 from harness.plan.validation import validate
 
 PARAMETERS = {
@@ -36,6 +36,8 @@ def check_declaration(method: Method, path: Path) -> None:
     if is_function(method.ref):
         return
     faults = [*declaration_faults(method.info, method.function), *hyper_faults(method.hyper)]
+    if getattr(method.info, "needs", None) == "external" and is_own(path):
+        faults.append("needs: 'external' is for scripts of other toolboxes; 'clean' or 'triggers'")
     if faults:
         raise UserError(f"{path}: {'; '.join(faults)}")
 

@@ -46,6 +46,7 @@ def refused(tmp_path, source) -> str:
         ("import toch\n", "own.py:4: ModuleNotFoundError: no module 'toch'"),
         (DECLARED + "def own(model):\n    return model\n", "line 4: own is called as own(model, "),
         (DEFENSE.replace("family", 'needs="trigers", family'), "needs: should be 'clean', 'trig"),
+        (DEFENSE.replace("family", 'needs="external", family'), "'external' is for scripts of"),
         (DEFENSE.replace("family", "least_spc=True, family"), "least_spc: a number is needed"),
         (HYPER + "    x: Share = 2\n" + DEFENSE, "the default of Hyper.x: should be less"),
         (HYPER + '    x: float = float("nan")\n' + DEFENSE, "Hyper.x: a finite number is needed"),
