@@ -22,6 +22,9 @@ PASSED_ON = (
 )
 """How the names of the environment variables begin that the process is started with."""
 
+PRELOADED = ["harness.execution.run_task", "torch._dynamo"]
+"""What the clean process imports, so that others need not; an optimiser's first step imports the
+second, in more than a second."""
 ADDRESS = ("_forkserver_address", "_forkserver_authkey")
 """The attributes by which a process finds the clean one; the second since Python 3.14."""
 
@@ -34,7 +37,7 @@ def context() -> ForkServerContext:
     working folder tell nothing of the study.
     """
     made = multiprocessing.get_context("forkserver")
-    made.set_forkserver_preload(["harness.execution.run_task"])
+    made.set_forkserver_preload(PRELOADED)
     kept = {name: x for name, x in os.environ.items() if name.startswith(PASSED_ON)}
     searched = os.pathsep.join(str(Path(x).absolute()) for x in sys.path if x)
     clean = {**kept, "PYTHONSAFEPATH": "1", "PYTHONPATH": searched}
