@@ -113,7 +113,8 @@ def nad(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Modu
 
     model.train()
     train_epochs(budget, step, _optimiser(model, hyper), _loop(hyper.epochs, hyper), ctx)
-    student.remove()
+    for maps in (student, teacher):
+        maps.remove()
     return model.eval()
 
 

@@ -160,6 +160,7 @@ def _result(
         artifacts=_save(cell, defended, evaluation, store),
         seconds=cost.seconds,
         peak_mem_mb=cost.peak_mem_mb,
+        peak_reserved_mb=cost.peak_reserved_mb,
         n_clean=cost.n_clean,
     )
 

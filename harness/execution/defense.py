@@ -12,7 +12,7 @@ from torch import nn
 
 from harness.contract import Defended
 from harness.store.record import safe_text
-from harness.training.device import peak_memory_mb, reset_peak_memory, wait_for
+from harness.training.device import peak_memory_mb, peak_reserved_mb, reset_peak_memory, wait_for
 
 FIELD_TYPES: dict[str, type] = {"artifacts": torch.Tensor, "companions": nn.Module, "notes": str}
 """What the values of the dicts in ``Defended`` are."""
@@ -24,6 +24,7 @@ class Cost(NamedTuple):
     seconds: float
     peak_mem_mb: float | None
     """None where an external script ran."""
+    peak_reserved_mb: float | None = None
     n_clean: int = 0
     """Size of the clean budget."""
 
@@ -37,7 +38,9 @@ def measured(
     returned = defend()
     wait_for(device)
     seconds = time.perf_counter() - start
-    return returned, Cost(seconds, peak_memory_mb(device) if memory else None)
+    if not memory:
+        return returned, Cost(seconds, None)
+    return returned, Cost(seconds, peak_memory_mb(device), peak_reserved_mb(device))
 
 
 def as_defended(returned: object) -> Defended:

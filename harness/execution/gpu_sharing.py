@@ -56,6 +56,10 @@ class GpuSharing:
         """Let no slot of a device take a task any more."""
         self._closed.add(device)
 
+    def workers_on(self, device: str) -> int:
+        """Return how many slots of a device are open."""
+        return sum(self.is_open(slot) for slot in self.slots if slot.device == device)
+
     def workers(self) -> int:
         """Return how many slots are open."""
         return sum(map(self.is_open, self.slots))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import pdb
 import signal
 import sys
+from collections.abc import Callable
 
 from harness.errors import UserError
 from harness.execution.alarm import alarm
@@ -33,11 +35,25 @@ def run_inline(
     set_up_torch(slot.threads)
     store = Store(store.folder.absolute())
     session = WorkerSession(store, select_device(slot.device), apart=not debug)
+    gc.freeze()  # what lives now is not searched for garbage before every task
+    try:
+        _run_all(schedule, session, slot, listener, _debug if debug else _show)
+    finally:
+        gc.unfreeze()
+
+
+def _run_all(
+    schedule: Schedule,
+    session: WorkerSession,
+    slot: Slot,
+    listener: RunListener,
+    on_error: Callable[[BaseException], object],
+) -> None:
     finished = schedule.dependency_failures
     last: tuple[str | None, str | None] = (None, None)
     while True:
         for record in finished:
-            store.append(record)
+            session.store.append(record)
             listener.on_finish(record)
         if fault := device_fault(session.device):
             kept = "what is finished is kept: run again, without --inline"
@@ -47,7 +63,7 @@ def run_inline(
             return
         listener.on_start(task, slot)
         with alarm(task.limit):
-            record = run_task(task, session, _debug if debug else _show)
+            record = run_task(task, session, on_error)
         last = (task.victim.key, task.model_key)
         finished = [record, *schedule.finish(task, record)]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict, deque
+from dataclasses import replace
 from multiprocessing.connection import wait
 
 from harness.errors import UserError
@@ -99,6 +100,9 @@ class _Pool:
         """Give every idle worker a task; tell whether any worker is busy."""
         for worker in self.workers:
             if worker.task is None and (task := self.next_task(worker)) is not None:
+                alone = task.key in self.exclusive
+                workers = 1 if alone else self.sharing.workers_on(worker.slot.device)
+                task = replace(task, workers=workers)
                 worker.assign(task)
                 self.listener.on_start(task, worker.slot)
         return any(worker.task is not None for worker in self.workers)

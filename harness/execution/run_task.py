@@ -31,6 +31,12 @@ from harness.store.record import (
 )
 from harness.store.record_files import to_line
 from harness.store.store import StoreError
+from harness.training.device import (
+    limit_memory,
+    peak_memory_mb,
+    peak_reserved_mb,
+    reset_peak_memory,
+)
 from harness.training.process_state import ProcessState
 from harness.training.session import ChangedInPlaceError
 from harness.training.victim import train_victim
@@ -52,6 +58,7 @@ def run_task(
         StoreError: the artifacts can't be saved; a record could not be either.
     """
     ctx = Context(session.device, torch.Generator(), time.monotonic() + task.limit)
+    limit_memory(session.device, task.workers)
     state = ProcessState()
     start = time.perf_counter()
     outcome = _outcome(lambda: _result(task, session, ctx, state), on_error)
@@ -59,7 +66,8 @@ def run_task(
         outcome = after_failure(outcome, session.device)
     state.restore(last=True)
     session.spoiled |= state.spoiled
-    seconds, machine = time.perf_counter() - start, session.environment
+    seconds = time.perf_counter() - start
+    machine = replace(session.environment, workers=task.workers)
     return _record(task, _noted(outcome, state), Run(seconds, machine, kept_steps(ctx.scalars)))
 
 
@@ -123,7 +131,10 @@ def _result(task: Task, session: WorkerSession, ctx: Context, state: ProcessStat
         return import_victim(task.victim, data, ctx, store)
     needed = task.victim.clean
     clean = None if needed is None else session.load(needed, task.other_victims[needed.key]).model
-    return train_victim(task.victim, data, ctx, store, clean)
+    reset_peak_memory(ctx.device)
+    result = train_victim(task.victim, data, ctx, store, clean)
+    peaks = peak_memory_mb(ctx.device), peak_reserved_mb(ctx.device)
+    return replace(result, peak_mem_mb=peaks[0], peak_reserved_mb=peaks[1])
 
 
 def _outcome(

@@ -35,6 +35,8 @@ class Task:
     """The record of the trained victim; None for the task that trains it."""
     timeout: float | None = None
     """Seconds that it may take; None means LONGEST."""
+    workers: int = 1
+    """Workers that share the device while it runs, its own included."""
     other_victims: dict[str, VictimRecord] = field(default_factory=dict)
     """Records of the other victims that the task needs, by key: the clean model of an attack or of
     a probe, or the victims whose triggers a clean model is evaluated with."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
@@ -36,6 +37,8 @@ def serve(pipe: Connection, store_folder: Path, slot: Slot, inherited: Inherited
     if fault := device_fault(device):
         raise SystemExit(fault)
     session = WorkerSession(Store(store_folder.absolute()), device)
+    gc.collect()
+    gc.freeze()  # what lives now is not searched for garbage before every task
     pipe.send(WorkerReady())
     while (task := pipe.recv()) is not None:
         try:

@@ -223,6 +223,10 @@ class VictimResult(_Object, frozen=True, kw_only=True):
     """Exact counts where the attack controlled the training, else null."""
     precision: str | None = None
     """Arithmetic of the training: ``fp32``, ``tf32`` or ``bf16``; absent for an imported victim."""
+    peak_mem_mb: Number | None = None
+    """Peak memory in MiB of poisoning, training and evaluation, as for a cell."""
+    peak_reserved_mb: Number | None = None
+    """Peak memory in MiB that torch kept for itself on a GPU."""
     source: Source | None = None
     """Where an imported victim comes from."""
     reported: ReportedScores | None = None
@@ -348,8 +352,10 @@ class CellResult(_Object, frozen=True, kw_only=True):
     cohort: int | None = None
     """Only in old records, where it is 1."""
     peak_mem_mb: Number | None = None
-    """Peak memory in MiB: allocated on a GPU, on a CPU the process's resident set; absent for an
-    external script."""
+    """Peak memory in MiB while the defense ran: allocated on a GPU, on a CPU the process's resident
+    set; absent for an external script, and where it can't be measured."""
+    peak_reserved_mb: Number | None = None
+    """Peak memory in MiB that torch kept for itself on a GPU."""
     n_clean: int
     """Clean training images that the defense was given."""
 
@@ -430,6 +436,15 @@ class Environment(_Object, frozen=True):
     """Version of PyTorch."""
     python: str
     """Version of Python."""
+    cuda: str = ""
+    """Version of CUDA; absent where the device has none."""
+    cudnn: str = ""
+    """Version of cuDNN."""
+    driver: str = ""
+    """Version of the GPU's driver."""
+    workers: int | None = None
+    """Workers that shared the device while the task ran, its own included: seconds of tasks with
+    several are longer. Absent in old records."""
 
 
 class Run(NamedTuple):

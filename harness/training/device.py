@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import functools
+import gc
 import os
 import platform
 import random
-import resource
+import subprocess
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import torch
 
@@ -17,6 +20,10 @@ from harness.store.record import Environment
 
 MALLOC_OPTIONS = {-3: 2**25, -1: 2**31 - 1, -2: 2**26}
 """glibc malloc options by their numbers: mmap threshold, trim threshold, top pad, in bytes."""
+
+
+PEAK_RESET = Path("/proc/self/clear_refs")
+STATUS = Path("/proc/self/status")
 
 
 def select_device(name: str) -> torch.device:
@@ -91,13 +98,31 @@ def environment(device: torch.device) -> Environment:
     """Return the record's description of the machine."""
     named = device.type in {"cuda", "xpu"}
     hardware = getattr(torch, device.type).get_device_name(device) if named else _cpu_name()
-    return Environment(
+    machine = Environment(
         device=device.type,
         hardware=hardware,
         threads=torch.get_num_threads(),
         torch=str(torch.__version__),
         python=platform.python_version(),
     )
+    if device.type != "cuda":
+        return machine
+    return msgspec.structs.replace(
+        machine,
+        cuda=torch.version.cuda or "",
+        cudnn=str(torch.backends.cudnn.version() or ""),
+        driver=_driver_version(),
+    )
+
+
+def _driver_version() -> str:
+    """Return the version of the GPU's driver; empty if it is not known."""
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout.partition("\n")[0].strip()
 
 
 def _cpu_name() -> str:
@@ -116,16 +141,51 @@ def wait_for(device: torch.device) -> None:
 
 
 def reset_peak_memory(device: torch.device) -> None:
-    """Reset the measurement of peak memory, where the device has one."""
+    """Start to measure peak memory, where that can be measured.
+
+    What earlier tasks left is given back first, so that it does not count.
+    """
+    gc.collect()
     if device.type == "cuda":
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
+    elif _resets_resident_peak():
+        ctypes.CDLL(None).malloc_trim(0)
+        PEAK_RESET.write_text("5", encoding="ascii")
 
 
-def peak_memory_mb(device: torch.device) -> float:
-    """Return peak memory in MiB.
+def peak_memory_mb(device: torch.device) -> float | None:
+    """Return the peak since ``reset_peak_memory`` in MiB; None where it can't be measured.
 
-    On a GPU it is what was allocated; on a CPU the resident set of the process so far.
+    On a GPU it is what was allocated, on a CPU the resident set of the process.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    if device.type != "cpu" or not _resets_resident_peak():
+        return None
+    lines = STATUS.read_text(encoding="ascii", errors="replace").splitlines()
+    peak = next(line for line in lines if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) / 2**10
+
+
+def peak_reserved_mb(device: torch.device) -> float | None:
+    """Return the peak of what torch kept for itself on a GPU, which others can't have, in MiB."""
+    if device.type != "cuda":
+        return None
+    return torch.cuda.max_memory_reserved(device) / 2**20
+
+
+@functools.cache
+def _resets_resident_peak() -> bool:
+    """Tell whether the system lets a process forget its peak, as Linux does."""
+    try:
+        PEAK_RESET.write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return platform.libc_ver()[0] == "glibc"
+
+
+def limit_memory(device: torch.device, workers: int) -> None:
+    """Keep a worker to its share of a GPU: no neighbour changes which algorithms find memory."""
+    if device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(1 / workers, device)

@@ -16,8 +16,10 @@ from harness.plan.spec import Victim
 from harness.store.record import Environment, VictimRecord
 from harness.store.store import Store
 from harness.toolbox.numerics import WITHOUT_AUTOCAST, numerics
+from harness.toolbox.predict import as_float
 from harness.training.device import environment
 from harness.training.victim import LoadedVictim, load_trigger, load_victim
+from harness.training.warm_up import FEW, warm_up
 
 PERIOD = 257
 """Words after which the weights of a checksum repeat; no image has a multiple of it."""
@@ -79,6 +81,7 @@ class WorkerSession:
             self._checksum = self._sum()
             loaded = self.load(victim, record)
             data = self.data(victim)
+            warm_up(loaded.model, as_float(data.train_images[:FEW]))
             tests = {
                 other.attack.label: load_trigger(other, (others or {})[other.key], data, self.store)
                 for other in triggers

@@ -30,7 +30,7 @@ def ended(task, failure=None):
     return timed_study.finished(task.subject) if failure is None else task.failed(failure, Run(1.0))
 
 
-def serve(pipe, store_folder, slot):
+def serve(pipe, store_folder, slot, inherited):
     """Be a worker on a GPU: cuda:0 is well, what runs on cuda:1 crashes, cuda:2 does not start."""
     os.setsid()
     if slot.device == "cuda:2":
@@ -41,7 +41,7 @@ def serve(pipe, store_folder, slot):
         pipe.send(ended(task, ECC if slot.device == "cuda:1" else None))
 
 
-def serve_a_bad_method(pipe, store_folder, slot):
+def serve_a_bad_method(pipe, store_folder, slot, inherited):
     """Be a worker on which one defense always crashes."""
     os.setsid()
     pipe.send(WorkerReady())
@@ -50,7 +50,7 @@ def serve_a_bad_method(pipe, store_folder, slot):
         pipe.send(ended(task, ECC if bad else None))
 
 
-def serve_forever(pipe, store_folder, slot):
+def serve_forever(pipe, store_folder, slot, inherited):
     """Be a worker that does nothing."""
     os.setsid()
     time.sleep(1000)

@@ -62,6 +62,7 @@ class Repaired(Message, frozen=True):
 
     seconds: float
     peak_mem_mb: float | None
+    peak_reserved_mb: float | None
     artifacts: bytes
     companions: list[str]
     notes: dict[str, str]

@@ -111,7 +111,7 @@ class OwnProcess:
         companions = dict[str, nn.Module](zip(answer.companions, networks[1:], strict=True))
         artifacts = _unpacked(answer.artifacts)
         return Defended(networks[0], artifacts, companions, answer.notes), Cost(
-            answer.seconds, answer.peak_mem_mb
+            answer.seconds, answer.peak_mem_mb, answer.peak_reserved_mb
         )
 
     def ask(self, name: str, *arguments: Any) -> Reply:

@@ -34,6 +34,7 @@ from harness.toolbox.numerics import WITHOUT_AUTOCAST, numerics
 from harness.training.device import reseed, select_device, set_up_torch
 from harness.training.network import build, prepare_for_eval
 from harness.training.process_state import ProcessState
+from harness.training.warm_up import warm_up
 
 
 def answer_worker(pipe: Connection, prints: Connection, folder: Path) -> None:
@@ -72,6 +73,7 @@ def _defend(job: Job, networks: list[nn.Module]) -> Repaired | Failed:
         built.load_state_dict(job.weights)
         model, budget = prepare_for_eval(built, device), on_device(job.budget, device)
         method = job.defense.load()
+        warm_up(model, budget.images)
         reseed(ctx.generator, job.seed)
         with numerics(job.numerics, device):
             returned, cost = measured(
@@ -87,6 +89,7 @@ def _defend(job: Job, networks: list[nn.Module]) -> Repaired | Failed:
     return Repaired(
         seconds=cost.seconds,
         peak_mem_mb=cost.peak_mem_mb,
+        peak_reserved_mb=cost.peak_reserved_mb,
         artifacts=artifacts,
         companions=list(defended.companions),
         notes=defended.notes | state.notes(),
