@@ -12,6 +12,7 @@ from harness.bridges.context import (
     UNKNOWN,
     ImportContext,
     imported_weights_digest,
+    labelled,
 )
 from harness.contract import AttackInfo, Target
 from harness.data.catalog import CatalogEntry
@@ -38,6 +39,8 @@ class CheckpointEntry:
     target: Any
     normalise: Any = "data"
     """``data``: by the data set's mean and std; ``none``; or a mapping of mean and std."""
+    name: str | None = None
+    """The victim's name on boards; by default the file's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +81,7 @@ def victim_of_checkpoint(entry: CheckpointEntry, context: ImportContext) -> Vict
         model=model,
         recipe=UNKNOWN,
         recipe_name=IMPORTED,
-        attack=replace(attack, label=path.stem, display=path.stem),
+        attack=labelled(attack, path.stem, entry.name),
         rate=0,
         target=target,
         seed=0,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.bridges.files.inspection_cache import cached_inspection
-from harness.contract import ModelInfo, Recipe
+from harness.contract import AttackInfo, ModelInfo, Recipe
 from harness.data.info import DataInfo
+from harness.errors import UserError
+from harness.plan.names import fault_of_label
+from harness.plan.validation import at
 
 if TYPE_CHECKING:
     from harness.plan.spec import MethodSpec
@@ -32,6 +36,21 @@ class ImportContext(NamedTuple):
     """Resolves the entry of a data set."""
     study_data: list[DataInfo]
     """The study's data sets; a record's data set is looked up here first."""
+
+
+def labelled(
+    attack: MethodSpec[AttackInfo], label: str, name: str | None
+) -> MethodSpec[AttackInfo]:
+    """Return the attack of an imported victim under the name that the entry gives, else ``label``.
+
+    Raises:
+        UserError: it can't be a name.
+    """
+    with at("name"):
+        if name is not None and (fault := fault_of_label(name)):
+            raise UserError(fault)
+    label = name or label
+    return replace(attack, label=label, display=label)
 
 
 def imported_weights_digest(

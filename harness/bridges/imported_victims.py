@@ -16,7 +16,7 @@ from harness.bridges.checkpoint import CheckpointEntry, victim_of_checkpoint
 from harness.bridges.context import ImportContext
 from harness.errors import UserError, nearest
 from harness.plan.spec import Victim
-from harness.plan.validation import validate
+from harness.plan.validation import at, validate
 
 
 def resolve_victims(entry: Any, context: ImportContext) -> list[Victim]:
@@ -35,6 +35,9 @@ def resolve_victims(entry: Any, context: ImportContext) -> list[Victim]:
         return [victim_of_checkpoint(validate(CheckpointEntry, entry), context)]
     records: RecordEntry = validate(RecordEntry, entry)
     folders = find_records(records.backdoorbench, context.base)
+    with at("name"):
+        if records.name is not None and len(folders) > 1:
+            raise UserError(f"a name is for one victim, but {len(folders)} records were found")
     return [victim_of_record(folder, records, context) for folder in folders]
 
 

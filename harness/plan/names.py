@@ -1,4 +1,4 @@
-"""Names that the plan shares with its readers: control methods, and why there is no record."""
+"""Names that the plan shares with its readers, and the rule for names that users give."""
 
 from __future__ import annotations
 
@@ -8,6 +8,22 @@ NO_DEFENSE = "none"
 """The defense that returns the victim unchanged."""
 NO_ATTACK = "none"
 """The attack whose victims are clean models."""
+
+
+MOST_LETTERS = 100
+
+
+def fault_of_label(name: str) -> str | None:
+    """Return why users can't give a study or a victim a name, else None."""
+    if len(name) > MOST_LETTERS:
+        return f"a name of at most {MOST_LETTERS} letters is needed, not of {len(name):,}"
+    plain = bool(name) and all(letter.isalnum() or letter in " -_.+,()" for letter in name)
+    if not plain or name[0] in " ." or name[-1] == " ":
+        return (
+            "a name has letters, digits, spaces and -_.+,() and does not begin with a dot or a "
+            f"space, unlike {name!r}"
+        )
+    return None
 
 
 class PlanStatus(StrEnum):

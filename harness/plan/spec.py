@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -166,7 +167,8 @@ class Victim:
     recipe_name: str
     attack: MethodSpec[AttackInfo]
     rate: float
-    """A share of the training samples below 1, else their number; 0 for a clean model."""
+    """A share of the training samples below 1, else their number; 0 for a clean model, and for an
+    imported one whose rate is unknown."""
     target: Target
     seed: int
     clean: Victim | None = None
@@ -201,7 +203,9 @@ class Victim:
 
     @property
     def poison_rate(self) -> float:
-        """The poisoned share of all training samples."""
+        """The poisoned share of all training samples; NaN where the files don't tell."""
+        if self.source.imported and not self.rate:
+            return math.nan
         total = sum(self.data.train_counts)
         if self.rate >= 1:
             return self.rate / total

@@ -140,7 +140,7 @@ class VictimSpec(_Object, frozen=True, kw_only=True):
     """The attack; ``none`` for a clean model."""
     rate: int | float
     """Poison rate: a fraction of the training samples below 1, else their number; 0 for a clean
-    model."""
+    model, and for an imported one whose rate is unknown."""
     target: int | str
     """Target class, or a rule such as ``all``."""
     seed: int | None = None

@@ -22,6 +22,7 @@ from harness.plan.study import Study
 from harness.plan.validation import validate
 from harness.study.builtin import find_study
 from harness.study.cells import plan_cell
+from harness.study.data_names import name_apart
 from harness.study.faults import FaultCollector
 from harness.study.paper import paper_faults
 from harness.study.resolve import Resolver
@@ -70,6 +71,7 @@ def load_study(
     faults.require_distinct("seeds", file.seeds)
     faults.require_distinct("draws", file.draws)
     imported = resolver.imported_victims(file.victims, data, file.seeds)
+    data, imported = name_apart(data, imported)
     _check_budgets(faults, budgets, data + [victim.data for victim in imported])
     figures = resolver.outputs("figures", file.figures, figure_names())
     tables = resolver.outputs("tables", file.tables, table_names())

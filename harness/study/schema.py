@@ -10,24 +10,17 @@ from pydantic import AfterValidator, BeforeValidator
 
 from harness.contract import Numerics, Positive
 from harness.plan.gate import Gate
+from harness.plan.names import fault_of_label
 from harness.plan.paper import Paper
 from harness.plan.rank import Rank
 from harness.plan.report_names import figure_names, table_names
 from harness.plan.spec import Cell
 
-MOST_LETTERS = 100
-
 
 def fault_of_name(name: str) -> str | None:
     """Return why a study can't have a name, which is also that of its report's folder."""
-    if len(name) > MOST_LETTERS:
-        return f"a name of at most {MOST_LETTERS} letters is needed, not of {len(name):,}"
-    plain = bool(name) and all(letter.isalnum() or letter in " -_.+,()" for letter in name)
-    if not plain or name[0] in " ." or name[-1] == " ":
-        return (
-            "a name has letters, digits, spaces and -_.+,() and does not begin with a dot or a "
-            f"space, unlike {name!r}"
-        )
+    if fault := fault_of_label(name):
+        return fault
     return f"{name!r} is a folder of every store" if name in RESERVED else None
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvNd
 
 from harness.toolbox.normalise import Normalise
 
@@ -22,7 +24,37 @@ def prepare_for_eval(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 def build(model: MethodSpec[ModelInfo], data: DataInfo) -> nn.Sequential:
-    """Return a network with fresh weights: ``normalise``, then the architecture as ``net``."""
+    """Return a network with fresh weights: ``normalise``, then the architecture as ``net``.
+
+    Networks run with channels last in memory. One of the user's own whose ``view`` does not allow
+    that gets contiguous tensors.
+    """
     function, hyper, _ = model.load()
     net: nn.Module = function(data.shape[0], data.classes, hyper)
-    return nn.Sequential(OrderedDict(normalise=Normalise(data.mean, data.std), net=net))
+    network = nn.Sequential(OrderedDict(normalise=Normalise(data.mean, data.std), net=net))
+    own = not function.__module__.startswith("harness.models.")
+    if own and _needs_contiguous(network, data.shape):
+        for module in network.modules():
+            if isinstance(module, (Normalise, _ConvNd)):
+                module.register_forward_hook(_contiguous)
+    return network
+
+
+def _contiguous(module: nn.Module, inputs: Any, out: torch.Tensor) -> torch.Tensor:
+    return out.contiguous()
+
+
+@torch.no_grad()
+def _needs_contiguous(network: nn.Module, shape: tuple[int, int, int]) -> bool:
+    """Tell whether a ``view`` in the forward pass fails because channels are last in memory.
+
+    Other faults are left to the run. Neither the network nor torch's random generator is changed.
+    """
+    probe = copy.deepcopy(network).eval().to(memory_format=torch.channels_last)
+    images = torch.zeros(2, *shape).contiguous(memory_format=torch.channels_last)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            probe(images)
+    except Exception as error:
+        return "view size is not compatible" in str(error)
+    return False

@@ -1,13 +1,19 @@
 """Checkpoints with every form of trigger and every wrapper; a wrong entry is located."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import safetensors.torch
 import torch
 from PIL import Image
 
 from harness.data.cache import default_cache
+from harness.plan.registry import load
+from harness.report.frame.report_data import load_report_data
+from harness.report.write import write_report
+from harness.store.store import store_of
 from harness.study.load import load_study
+from tests.helpers import tiny_study
 from tests.helpers.backdoorbench_records import MODEL, TARGET
 from tests.helpers.imported_studies import refused, run_victim, scores, write_study
 
@@ -99,6 +105,104 @@ def test_normalisation_is_part_of_the_victim(squares, tmp_path):
     ]
     assert len({cell.victim.attack.label for cell in plan.cells}) == 3
     assert len({cell.name for cell in plan.cells}) == 3
+
+
+VIEWS = """
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2)
+        )
+        self.head = nn.Linear(64, classes)
+
+    def forward(self, x):
+        x = self.body(x)
+        return self.head(FLATTENED)
+
+
+def net(channels, classes):
+    return Net(channels, classes)
+"""
+
+
+def test_a_forward_with_view_has_the_scores_of_one_without(squares, tmp_path):
+    write_trigger_files(tmp_path)
+    forms = {"view": "x.view(x.size(0), -1)", "reshape": "x.flatten(1)"}
+    for name, form in forms.items():
+        (tmp_path / f"{name}.py").write_text(VIEWS.replace("FLATTENED", form))
+    weights = load("model", str(tmp_path / "view.py:net")).function(3, 3, None).state_dict()
+    torch.save(weights, tmp_path / "net.pth")
+    entry = {"checkpoint": "net.pth", "data": squares.entry, "target": TARGET}
+    entries = [{**entry, "trigger": "own.py:corner", "model": f"{name}.py:net"} for name in forms]
+    # training on the budget, the search for perturbations and gates as well as evaluation
+    defenses = ["none", {"ft": {"epochs": 1}}, {"ims": {"initial_rounds": 1, "rounds": 1}}]
+    path = write_study(tmp_path, entries, defenses=defenses, gate={"asr": 0.0})
+    records = tiny_study.run(path, tmp_path / "out").values()
+    assert {record.status for record in records} == {"ok"}, [record.error for record in records]
+    assert len(records) == len(forms) * (1 + len(defenses))
+    first, second = (scores(record.result) for record in records if record.kind == "victim")
+    assert first == second
+
+
+def test_a_name_is_what_readers_see_and_part_of_no_key(squares, tmp_path):
+    write_trigger_files(tmp_path)
+    torch.save(squares.weights, tmp_path / "net.pth")
+    entry = {
+        "checkpoint": "net.pth",
+        "model": MODEL,
+        "data": squares.entry,
+        "target": TARGET,
+        "trigger": "own.py:corner",
+    }
+
+    def planned(**more):
+        path = write_study(tmp_path, [{**entry, **more}])
+        return load_study(path, None, default_cache()).cells[0]
+
+    plain, named = planned(), planned(name="BadNets of 2017")
+    assert plain.victim.attack.label == "net"
+    assert named.victim.attack.label == named.victim.attack.display == "BadNets of 2017"
+    assert plain.key == named.key
+    message = refused(tmp_path, {**entry, "name": "a / b"})
+    assert "victims[0].name: a name has letters, digits, spaces" in message
+
+
+def test_an_unknown_poison_rate_is_shown_as_unknown(squares, tmp_path):
+    write_trigger_files(tmp_path)
+    torch.save(squares.weights, tmp_path / "net.pth")
+    entry = {
+        "checkpoint": "net.pth",
+        "model": MODEL,
+        "data": squares.entry,
+        "target": TARGET,
+        "trigger": "own.py:corner",
+    }
+    path = write_study(tmp_path, [entry], gate={"asr": 0.0})
+    tiny_study.run(path, tmp_path / "out")
+    study = load_study(path, None, default_cache())
+    report = tmp_path / "report"
+    write_report(load_report_data([study], store_of(tmp_path / "out")), report)
+    board = (report / "leaderboard.md").read_text()
+    assert "at poison rate unknown" in board
+    assert "0 %" not in board
+    rates = pd.read_csv(report / "records.csv")["rate"]
+    assert rates.isna().all()
+
+
+def test_other_files_under_the_same_name_are_another_data_set(squares, tmp_path):
+    write_trigger_files(tmp_path)
+    torch.save(squares.weights, tmp_path / "net.pth")
+    entry = {"checkpoint": "net.pth", "model": MODEL, "target": TARGET, "trigger": "own.py:corner"}
+    (name,) = squares.entry
+    smaller = {name: {**squares.entry[name], "size": 6}}
+    path = write_study(tmp_path, [{**entry, "data": data} for data in (squares.entry, smaller)])
+    first, second = (cell.victim.data for cell in load_study(path, None, default_cache()).cells)
+    assert first.name == name
+    assert second.name == f"{name} ({second.digest[:6]})"
 
 
 BAD = {

@@ -1,9 +1,11 @@
 """Weights under other names are matched by order and shape, unless the names say otherwise."""
 
+import itertools
 import re
 
 import pytest
 import torch
+import torchvision
 
 from harness.bridges.files.state_dicts import match_state_dict
 from harness.errors import UserError
@@ -30,14 +32,14 @@ def public_wrn(name):
     return name.replace("shortcut", "convShortcut")
 
 
-def torchvision(name):
+def torchvision_name(name):
     """Return a name of a residual network as torchvision has it."""
     return name.replace("shortcut", "downsample").replace("linear", "fc")
 
 
 RENAMED = {
     "a public WideResNet": ("wrn_16_1", public_wrn),
-    "other words": ("preactresnet18", torchvision),
+    "other words": ("preactresnet18", torchvision_name),
     "numbers from zero": ("resnet18", lambda x: re.sub("(conv|bn)1", r"\g<1>0", x)),
     "numbers from zero, all": (
         "wrn_16_1",
@@ -66,6 +68,44 @@ def test_a_consistent_renaming_is_matched(name, change, counters):
     assert match.note.startswith("file: ")
     assert "weights are matched to the architecture by their order and shape, as " in match.note
     assert "\n" not in match.note
+
+
+def published_wrn():
+    """Return the names in WRN-16-1 files that the repositories of NAD and ABL publish, in order."""
+    statistics = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
+    names = ["conv1.weight"]
+    for stage, block in itertools.product((1, 2, 3), (0, 1)):
+        at = f"block{stage}.layer.{block}"
+        for i in (1, 2):
+            names += [*(f"{at}.bn{i}.{x}" for x in statistics), f"{at}.conv{i}.weight"]
+        if stage > 1 and block == 0:
+            names.append(f"{at}.convShortcut.weight")
+    return [*names, *(f"bn1.{x}" for x in statistics), "fc.weight", "fc.bias"]
+
+
+def test_the_renamed_wide_resnet_has_the_names_of_published_files():
+    assert [public_wrn(name) for name in network("wrn_16_1").state_dict()] == published_wrn()
+
+
+def on_meta(build):
+    with torch.device("meta"):
+        return build()
+
+
+@pytest.mark.parametrize("name", ["vgg19_bn", "mobilenet_v3_large", "vit_b_16"])
+def test_weights_of_torchvision_are_matched(name):
+    theirs = on_meta(lambda: getattr(torchvision.models, name)(num_classes=10)).state_dict()
+    match = match_state_dict(theirs, on_meta(lambda: network(name)), "file")
+    plain = {own.removeprefix("1."): x for own, x in match.weights.items()}
+    assert set(plain) == set(theirs)
+    assert all(plain[x].shape == y.shape for x, y in theirs.items())
+
+
+def test_torchvision_s_stem_for_large_images_is_refused_with_what_differs():
+    theirs = on_meta(lambda: torchvision.models.resnet18(num_classes=10)).state_dict()
+    message = "mis-shaped conv1.weight (64, 3, 7, 7), not (64, 3, 3, 3)"
+    with pytest.raises(UserError, match=re.escape(message)):
+        match_state_dict(theirs, on_meta(lambda: network("resnet18")), "file")
 
 
 def test_own_names_need_no_word():
@@ -110,7 +150,7 @@ def test_another_order_of_shapes_is_refused_with_what_differs():
 
 def test_a_renamed_checkpoint_has_the_scores_of_its_own(squares, tmp_path, capfd):
     (tmp_path / "own.py").write_text(OWN_TRIGGER)
-    weights = {torchvision(name): x for name, x in squares.weights.items()}
+    weights = {torchvision_name(name): x for name, x in squares.weights.items()}
     torch.save(weights, tmp_path / "net.pth")
     entry = {
         "checkpoint": "net.pth",

@@ -16,6 +16,7 @@ from harness.bridges.context import (
     UNKNOWN,
     ImportContext,
     imported_weights_digest,
+    labelled,
 )
 from harness.bridges.files.inspection_cache import cached_inspection
 from harness.contract import ModelInfo
@@ -41,6 +42,8 @@ class RecordEntry:
     """The entry of a data set, instead of the record's."""
     model: Any = None
     """The entry of an architecture, instead of the record's."""
+    name: str | None = None
+    """The victim's name on boards, instead of the folder's; for one record."""
 
 
 def victim_of_record(folder: Path, entry: RecordEntry, context: ImportContext) -> Victim:
@@ -61,13 +64,12 @@ def victim_of_record(folder: Path, entry: RecordEntry, context: ImportContext) -
     _check_data(record, data, folder)
     imported_weights_digest(folder / RESULT, model, data, context.cache)
     attack = resolve_method("attack", str(TRIGGERS / "backdoorbench.py"), context.base)
-    label = folder.resolve().name
     return Victim(
         data=data,
         model=model,
         recipe=UNKNOWN,
         recipe_name=IMPORTED,
-        attack=replace(attack, label=label, display=label),
+        attack=labelled(attack, folder.resolve().name, entry.name),
         rate=record["poisoned"],
         target=record["target"],
         seed=0,

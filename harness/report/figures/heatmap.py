@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
+from harness.report.frame.metric_info import rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.heatmap import ROW_HEIGHT, colour_bar, draw_heat
 from harness.report.plotting.style import print_width
@@ -34,9 +35,9 @@ def heat_data(group: BoardGroup) -> pd.DataFrame:
 
 def draw(data: pd.DataFrame, group: BoardGroup) -> Figure:
     """Return the figure of ``heat_data``."""
-    several_rates = data["rate"].nunique() > 1
+    several_rates = data["rate"].nunique(dropna=False) > 1
     attack = data["attack"].map(lambda label: group.names.of("attack", label))
-    rate = data["rate"].map(lambda rate: f" {100 * rate:g} %" if several_rates else "")
+    rate = data["rate"].map(lambda rate: f" {rate_text(rate)}" if several_rates else "")
     placed = data.assign(row=attack + rate, percent=100 * data["mean"])
     columns = _columns(placed, group)
     budgets = panel_budgets(group.budgets)

@@ -53,6 +53,13 @@ def percent(share: float) -> str:
     return number(100 * share)
 
 
+def rate_text(*rates: float) -> str:
+    """Return poison rates in percent; NaN is an unknown one."""
+    known = ", ".join(f"{100 * rate:g}" for rate in sorted(rates) if not pd.isna(rate))
+    unknown = ["unknown"] if any(map(pd.isna, rates)) else []
+    return " or ".join(([f"{known} %"] if known else []) + unknown)
+
+
 def metric_text(metric: str, value: float) -> str:
     """Return a value of a metric as tables write it."""
     return percent(value) if QUANTITIES[metric].share else number(value)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from harness.plan.names import NO_DEFENSE
 from harness.report.frame.groups import BOARD_SECTIONS, GROUP, BoardGroup
-from harness.report.frame.metric_info import METRICS, QUANTITIES
+from harness.report.frame.metric_info import METRICS, QUANTITIES, rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import REASONS, summarize
 
@@ -52,7 +52,7 @@ def _group_rows(group: BoardGroup, rank_by: str) -> list[dict[str, Any]]:
 
 def _poolings(cells: pd.DataFrame) -> list[list[str]]:
     """Return which of attack and rate to pool: both, each, none; only those with several values."""
-    names = [name for name in ("attack", "rate") if cells[name].nunique() > 1]
+    names = [name for name in ("attack", "rate") if cells[name].nunique(dropna=False) > 1]
     if len(names) == 2:
         return [names, ["attack"], ["rate"], []]
     return [names, []] if names else [[]]
@@ -69,7 +69,7 @@ def _pooled_rows(cells: pd.DataFrame, pooled: list[str]) -> Iterator[dict[str, A
         yield {
             **{name: line[name] for name in KEYS},
             "attack": ALL if "attack" in pooled else line["attack"],
-            "rate": ALL if "rate" in pooled else f"{100 * line['rate']:g} %",
+            "rate": ALL if "rate" in pooled else rate_text(line["rate"]),
             "numbers": [[_rounded(mean), _rounded(half)] for mean, half in line_numbers],
             "n": line["n_cells"],
             "planned": line["n_planned"],

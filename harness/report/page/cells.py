@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import budgets
-from harness.report.frame.metric_info import QUANTITIES
+from harness.report.frame.metric_info import QUANTITIES, rate_text
 from harness.report.frame.report_data import ReportData
 from harness.store.record import Status
 
@@ -46,7 +46,7 @@ def _formats(names: DisplayNames) -> dict[str, Callable[[Any], str | int]]:
         "model": lambda label: names.of("model", label),
         "recipe": str,
         "attack": lambda label: names.of("attack", label),
-        "rate": lambda rate: f"{100 * rate:g} %",
+        "rate": rate_text,
         "target": str,
         "defense": lambda label: names.of("defense", label),
         "family": str,

@@ -6,7 +6,7 @@ import pandas as pd
 
 from harness.report import TableContents, table
 from harness.report.frame.groups import GROUP, BoardGroup
-from harness.report.frame.metric_info import COLLAPSED_DROP, METRICS
+from harness.report.frame.metric_info import COLLAPSED_DROP, METRICS, rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import summarize
 from harness.report.tables.leaderboard import all_board_numbers
@@ -68,7 +68,7 @@ def _summary(group: BoardGroup) -> pd.DataFrame:
     mean = summarize(cells[n_attacks.gt(1)], ["budget", "rate", "defense"], metrics)
     mean = mean.assign(attack=MEAN)[each.columns]
     summary = pd.concat([each, mean], ignore_index=True)
-    summary["rate"] = summary["rate"].map(lambda rate: f"poison rate {100 * rate:g} %")
+    summary["rate"] = "poison rate " + summary["rate"].map(rate_text)
     texts = cell_texts(summary, group.extra_access, group.paper.margin)
     marked = _with_falls(summary.assign(text=texts))
     return marked[marked["metric"].isin(shown)]

@@ -21,6 +21,7 @@ from harness.report.frame.metric_info import (
     SOLVED_DROP,
     number,
     percent,
+    rate_text,
 )
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import is_counted, summarize
@@ -143,12 +144,12 @@ def _caption(group: BoardGroup, sections: list[Section], rank_by: str) -> str:
     counted = is_counted(group.frame)
     cells = group.frame[counted] if counted.any() else group.frame
     attacks = ", ".join(group.names.of("attack", name) for name in sorted(cells["attack"].unique()))
-    rates = ", ".join(f"{100 * rate:g}" for rate in sorted(cells["rate"].unique()))
+    rates = rate_text(*cells["rate"].unique())
     shown = [text for section in sections for row in section.rows for text in row[1:]]
     spread = spread_text(cells, shown)
     label = "the worst ASR" if rank_by == WORST else QUANTITIES[rank_by].label
     text = (
-        f"Percent: means over {attacks} at poison rate {rates} %{f'; {spread}' if spread else ''}. "
+        f"Percent: means over {attacks} at poison rate {rates}{f'; {spread}' if spread else ''}. "
         "worst: the largest mean ASR over attacks. solved: share of victims with ASR below "
         f"{100 * SOLVED_ASR:g} and ACC less than {100 * SOLVED_DROP:g} points lower. "
         "n: cells used of cells planned. "

@@ -9,7 +9,7 @@ import pandas as pd
 from harness.report import TableContents, table
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import BoardGroup, split_groups
-from harness.report.frame.metric_info import SCORES, number
+from harness.report.frame.metric_info import SCORES, number, rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.typeset.table import Row, Section, TextTable
 
@@ -94,7 +94,7 @@ def _row(keys: tuple[Any, ...], victims: pd.DataFrame, names: DisplayNames) -> R
     means = victims[MEANS].mean()
     return (
         names.of("attack", str(attack)),
-        f"{100 * float(rate):g}" if rate else "–",
+        rate_text(rate).removesuffix(" %") if rate else "–",
         str(target),
         *(number(100 * means[name]) for name in SHARES),
         number(means["psnr"]),
