@@ -188,7 +188,7 @@ class _Pool:
 
     def give_up_crashing(self, health: DeviceHealth, error: str) -> None:
         count = len(health.crashed_methods)
-        self.give_up(health, f"the last {count} tasks on {health.device} crashed ({error})")
+        self.give_up(health, f"tasks on {health.device} crashed, {count} in a row ({error})")
 
     def give_up(self, health: DeviceHealth, reason: str) -> None:
         """Use a device no more, and give its tasks to the others.

@@ -11,6 +11,7 @@ import pytest
 
 from harness.errors import UserError
 from harness.execution import worker_process
+from harness.execution.device_health import DeviceHealth
 from harness.execution.gpu_sharing import GpuSharing
 from harness.execution.pool import run_pool
 from harness.execution.schedule import Schedule
@@ -94,7 +95,20 @@ def test_the_tasks_of_a_gpu_that_fails_them_in_a_row_are_run_by_the_others(study
     assert len(listener.records) == len({record.key for record in listener.records}) == 21
     assert {record.status for record in listener.records} == {"ok"}
     assert len(listener.told) == 1
-    assert listener.told[0].startswith("the last 3 tasks on cuda:1 crashed (AcceleratorError: CUDA")
+    assert listener.told[0].startswith("tasks on cuda:1 crashed, ")
+    assert "in a row (AcceleratorError: CUDA error: uncorrectable ECC" in listener.told[0]
+
+
+def test_three_crashes_in_a_row_are_the_gpus_fault_unless_all_are_of_one_method():
+    for methods, broken in (
+        (["ft"] * 9, False),
+        (["ft", "anp"], False),
+        (["ft", "ft", "anp"], True),
+    ):
+        assert DeviceHealth("cuda:0", crashed_methods=methods).is_broken is broken
+    health = DeviceHealth("cuda:0", crashed_methods=["ft", "ft", "anp"])
+    health.release()
+    assert not health.is_broken, "something has ended well since"
 
 
 def test_a_gpu_on_which_no_worker_starts_is_given_up(study, tmp_path):
