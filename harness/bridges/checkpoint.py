@@ -17,7 +17,7 @@ from harness.bridges.context import (
 from harness.contract import AttackInfo, Target
 from harness.data.catalog import CatalogEntry
 from harness.data.image_formats import open_image
-from harness.data.info import DataInfo
+from harness.data.info import DataInfo, open_arrays
 from harness.errors import EntryErrors, UserError, nearest
 from harness.plan.entries import parse_entry, resolve_method
 from harness.plan.paths import user_path
@@ -140,4 +140,6 @@ def _target(entry: Any, data: DataInfo) -> Target:
         raise UserError(
             f"needs a class of {data.name}, 0 to {data.classes - 1}, or all-to-all, not {entry!r}"
         )
+    if (open_arrays(data).test_labels == entry).all():
+        raise UserError(f"all test images of {data.name} are of class {entry}: no ASR on them")
     return entry

@@ -22,6 +22,7 @@ from harness.bridges.backdoorbench.state_dicts import read_network
 from harness.bridges.backdoorbench.write_record import RecordInputs, write_record
 from harness.bridges.script import shim
 from harness.bridges.script.entry import config_files
+from harness.bridges.script.ims_masks import mask_folder, masked_victim
 from harness.bridges.script.inputs import ScriptInputs
 from harness.bridges.script.run_process import CompletedProcess, run_process
 from harness.contract import Context, Defended
@@ -34,6 +35,8 @@ BASE = "--result_base"
 """The option of the IMS authors' scripts for the folder of records."""
 SOME = 2
 """Their setting spc where a budget is a share; the images are those of the budget."""
+SHARPNESS = 20
+"""Their k where nothing sets it."""
 SETTINGS, INDEX = "settings.yaml", "index.txt"
 OUTPUT_SHOWN = 4000
 """Characters of a failed script's output in its record."""
@@ -58,9 +61,14 @@ def run_script(inputs: ScriptInputs, hyper: Any, ctx: Context) -> Defended:
         home = Path(scratch).resolve()
         _write_inputs(inputs, hyper, home, ctx)
         process = run_process(_command(inputs, hyper), home, _environment(), ctx)
-        result = _result(home, hyper, process)
+        masks = mask_folder(home / "record" / NAME / "defense") if process.code == 0 else None
+        if masks is None:
+            result = _result(home, hyper, process)
+            network = read_network(result, inputs.cell.victim, result.name)
+        else:
+            network = masked_victim(inputs.victim.model, masks, _sharpness(home, hyper))
         budget = _check_budget_used(home, inputs, hyper)
-        model = prepare_for_eval(read_network(result, inputs.cell.victim, result.name), ctx.device)
+        model = prepare_for_eval(network, ctx.device)
     notes = {"revision": revision(Path(hyper.root)), "budget": budget}
     output = torch.frombuffer(bytearray(process.output or b"\n"), dtype=torch.uint8)
     return Defended(model, artifacts={"output": output}, notes=notes)
@@ -93,6 +101,12 @@ def _settings(inputs: ScriptInputs, hyper: Any, ctx: Context) -> dict[str, Any]:
         "random_seed": seed(inputs.cell.defense_key, "defense") % 2**31,
     }
     return {**defaults, **ours, **hyper.yaml}
+
+
+def _sharpness(home: Path, hyper: Any) -> float:
+    """Return the setting k that the script of IMS was run with."""
+    settings = yaml.safe_load((home / SETTINGS).read_text(encoding="utf-8"))
+    return float({**settings, **hyper.args}.get("k", SHARPNESS))
 
 
 def _command(inputs: ScriptInputs, hyper: Any) -> list[str]:

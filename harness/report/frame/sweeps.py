@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from harness.plan.keys import canonical
@@ -40,7 +40,7 @@ def sweeps(studies: Sequence[Study]) -> list[Sweep]:
 
 def _sweeps(specs: dict[str, MethodSpec[Any]]) -> Iterator[Sweep]:
     first = next(iter(specs.values()))
-    defaults = describe("defense", first.ref).hyper()
+    defaults = _defaults(describe("defense", first.ref).hyper)
     for parameter in first.hyper:
         rest: dict[str, dict[str, Any]] = defaultdict(dict)
         for label, spec in specs.items():
@@ -49,7 +49,16 @@ def _sweeps(specs: dict[str, MethodSpec[Any]]) -> Iterator[Sweep]:
         values = max(rest.values(), key=len)
         if len(values) > 1:
             rising = dict(sorted(values.items(), key=lambda item: _rank(item[1])))
-            yield Sweep(first.name, parameter, rising, getattr(defaults, parameter))
+            yield Sweep(first.name, parameter, rising, defaults.get(parameter))
+
+
+def _defaults(hyper: type[Any]) -> dict[str, Any]:
+    """Return the hyperparameters that have a default; of a script, some must be given."""
+    return {
+        field.name: field.default if field.default_factory is MISSING else field.default_factory()
+        for field in fields(hyper)
+        if (field.default, field.default_factory) != (MISSING, MISSING)
+    }
 
 
 def _rank(value: Any) -> tuple[bool, float, str]:
