@@ -67,24 +67,24 @@ def _defend(job: Job, networks: list[nn.Module]) -> Repaired | Failed:
     set_up_torch(job.threads)
     device = select_device(job.device)
     ctx = Context(device, torch.Generator(), job.deadline, numerics=job.numerics)
-    state = ProcessState()
-    try:
-        built = build(job.model, job.data)
-        built.load_state_dict(job.weights)
-        model, budget = prepare_for_eval(built, device), on_device(job.budget, device)
-        method = job.defense.load()
-        warm_up(model, budget.images)
-        reseed(ctx.generator, job.seed)
-        with numerics(job.numerics, device):
+    with numerics(job.numerics, device):
+        state = ProcessState()
+        try:
+            built = build(job.model, job.data)
+            built.load_state_dict(job.weights)
+            model, budget = prepare_for_eval(built, device), on_device(job.budget, device)
+            method = job.defense.load()
+            warm_up(model, budget.images)
+            reseed(ctx.generator, job.seed)
             returned, cost = measured(
                 lambda: method.function(model, budget, method.hyper, ctx), device
             )
-        state.restore(last=True)
-        defended = as_defended(returned)
-        artifacts = pack(defended.artifacts)
-    except (Exception, SystemExit) as error:  # whatever a method raises
-        state.restore(last=True)
-        return _failed(error, kept_steps(ctx.scalars), state)
+            state.restore(last=True)
+            defended = as_defended(returned)
+            artifacts = pack(defended.artifacts)
+        except (Exception, SystemExit) as error:  # whatever a method raises
+            state.restore(last=True)
+            return _failed(error, kept_steps(ctx.scalars), state)
     networks += [defended.model, *defended.companions.values()]
     return Repaired(
         seconds=cost.seconds,
