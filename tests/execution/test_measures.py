@@ -61,12 +61,13 @@ def convolutional():
 def test_the_networks_of_a_defense_are_gone_as_soon_as_its_result_is(name):
     """Those in reference cycles would stay on a GPU until Python looks for garbage."""
     method, budget = load("defense", name), clean_budget(2, triggers=True)
-    hyper, net = method.hyper(**shortest("defense", name)), small_resnet()
+    hyper = method.hyper(**shortest("defense", name))
     method.function(small_resnet(), budget, hyper, cpu_context())
     gc.collect()
     gc.disable()
     try:
         before = layers()
+        net = small_resnet()
         victim = weakref.ref(net)
         method.function(net, budget, hyper, cpu_context())
         del net

@@ -67,7 +67,7 @@ def test_the_presets_of_a_defense_are_valid_values(name):
     ("preset", "text"),
     [
         ("autors", "i_bau: unknown preset 'autors'; did you mean 'authors'?"),
-        ([1], "i_bau: unknown preset [1]; known: authors, comparison"),
+        (1, "i_bau: unknown preset 1; known: authors, comparison"),
     ],
 )
 def test_an_unknown_preset_is_one_line_with_the_nearest_name(tmp_path, preset, text):
