@@ -32,6 +32,7 @@ from harness.store.store import Store
 from harness.toolbox.numerics import WITHOUT_AUTOCAST, numerics
 from harness.toolbox.predict import as_float, to_uint8
 from harness.training.device import reseed
+from harness.training.poisoning import goal_of
 
 if TYPE_CHECKING:
     from harness.training.victim import LoadedVictim
@@ -117,6 +118,13 @@ def defend(
     method, access = cell.defense.load(), ACCESS[cell.needs]
     indices = budget_indices(cell, data)
     budget = clean_budget(indices, victim, data, triggered=access.triggered)
+    if cell.budget.unclean:
+        from harness.execution.unclean_budget import spoiled  # imports torchvision
+
+        samples = (budget.images, budget.labels)
+        goal, salt = goal_of(cell.victim), seed("unclean", cell.budget_seed)
+        images, labels = spoiled(samples, cell.budget, goal, victim.trigger, salt)
+        budget = replace(budget, images=images, labels=labels)
     inputs = ScriptInputs(cell, victim, data, indices, store)
     reseed(ctx.generator, seed(cell.defense_key, "defense"))
     ctx = replace(ctx, numerics=cell.numerics)

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UserError
 
+Shift = Literal["brightness", "contrast", "colour", "blur", "rotation", "noise"]
+"""The shifts of ``harness.data.shifts``."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BudgetSpec:
     """A clean budget, the same rule for every class.
 
+    A budget may be unclean: a test of how much a defense needs clean samples.
+
     Attributes:
         spc: images per class.
         ratio: the fraction of each class, in (0, 1]; at least one image per class.
+        shift: how all images are changed.
+        triggered: a share of the samples below 1, else their number: they have the trigger and the
+            label that the attacker wants.
+        wrong_labels: likewise; they have the label of another class.
 
     Raises:
         ValueError: when not exactly one of the two is given, or it is out of range.
@@ -25,8 +35,17 @@ class BudgetSpec:
 
     spc: int | None = None
     ratio: float | None = None
+    shift: Shift | None = None
+    triggered: float | None = None
+    wrong_labels: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("triggered", "wrong_labels"):
+            value = getattr(self, name)
+            if value is not None and (value <= 0 or (value >= 1 and value != int(value))):
+                raise ValueError(
+                    f"{name}: a share below 1 or a whole number of samples is needed, not {value:g}"
+                )
         if (self.spc is None) == (self.ratio is None):
             raise ValueError(
                 "a budget is either 'spc' (images per class) or 'ratio' (share of each class)"
@@ -37,8 +56,24 @@ class BudgetSpec:
             raise ValueError(f"ratio must lie in (0, 1], got {self.ratio:g}")
 
     def label(self) -> str:
-        """Return the budget as boards show it: ``SPC 10`` or ``5 %``."""
-        return f"SPC {self.spc}" if self.ratio is None else f"{100 * self.ratio:g} %"
+        """Return the budget as boards show it: ``SPC 10``, ``5 %`` or ``SPC 10, blur``."""
+        size = f"SPC {self.spc}" if self.ratio is None else f"{100 * self.ratio:g} %"
+        return ", ".join(filter(None, (size, self.unclean)))
+
+    @property
+    def unclean(self) -> str:
+        """What is wrong with the samples, in words; empty for a clean budget."""
+        parts = [] if self.shift is None else [str(self.shift)]
+        for value, word in ((self.triggered, "triggered"), (self.wrong_labels, "wrong labels")):
+            if value is not None:
+                parts.append(f"{f'{100 * value:g} %' if value < 1 else f'{value:g}'} {word}")
+        return ", ".join(parts)
+
+    def spec(self) -> dict[str, Any]:
+        """Return what goes into a key; what is not wrong with the samples is left out."""
+        size = {"spc": self.spc, "ratio": self.ratio}
+        wrong = {name: x for name, x in vars(self).items() if name not in size and x is not None}
+        return {**size, **wrong}
 
     def counts(self, train_counts: Sequence[int]) -> tuple[int, ...]:
         """Return how many images of each class are drawn, given how many there are."""

@@ -274,7 +274,7 @@ class Cell:
         return {
             "victim": self.victim.key,
             "defense": self.defense.identity,
-            "budget": dict(vars(self.budget)),
+            "budget": self.budget.spec(),
             "evaluation": EVALUATION,
             "seed": self.seed,
             **draw,

@@ -256,6 +256,12 @@ class BudgetSize(_Object, frozen=True):
     """Samples per class."""
     ratio: float | None
     """Fraction of each class."""
+    shift: str | None = None
+    """How its images are changed; absent where they are not."""
+    triggered: float | None = None
+    """Triggered samples with the attacker's label: a fraction below 1, else their number."""
+    wrong_labels: float | None = None
+    """Samples with a wrong label, likewise."""
 
 
 class CellSpec(_Object, frozen=True):

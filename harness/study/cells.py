@@ -51,13 +51,27 @@ def _lacks_images(cell: Cell) -> str | None:
     return f"needs at least {least} images per class; {cell.budget.label()} gives {given}"
 
 
+def _lacks_trigger_for_budget(cell: Cell) -> str | None:
+    if not cell.budget.triggered:
+        return None
+    if cell.victim.is_clean:
+        return "there is no trigger that a budget could have"
+    return _lacks_trigger_function(cell)
+
+
+def _cannot_be_unclean(cell: Cell) -> str | None:
+    return (
+        f"scripts read clean samples; {cell.budget.label()} is not" if cell.budget.unclean else None
+    )
+
+
 def _is_unknown_to_script(cell: Cell) -> str | None:
     return why_unsupported(cell.victim)
 
 
 CHECKS: dict[Needs, tuple[Callable[[Cell], str | None], ...]] = {
-    "clean": (_lacks_layers, _lacks_images),
+    "clean": (_lacks_layers, _lacks_images, _lacks_trigger_for_budget),
     "triggers": (_lacks_layers, _lacks_trigger_function, _lacks_images),
-    "external": (_is_unknown_to_script,),
+    "external": (_is_unknown_to_script, _cannot_be_unclean),
 }
 """What must hold for a cell to run, by what its defense needs; each returns why it does not."""

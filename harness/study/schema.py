@@ -105,7 +105,9 @@ class StudyFile:
     defenses: AtLeastOne
     """Defenses; ``none`` is the victim without a defense."""
     budgets: AtLeastOne
-    """Clean budgets: ``{spc: 10}`` images per class, or ``{ratio: 0.05}`` of each class."""
+    """Clean budgets: ``{spc: 10}`` images per class, or ``{ratio: 0.05}`` of each class. Unclean
+    ones are ``{spc: 10, shift: blur}`` (or brightness, contrast, colour, rotation, noise), ``{spc:
+    10, triggered: 1}`` and ``{spc: 10, wrong_labels: 0.1}``."""
     seeds: Annotated[list[Seed], MinLen(1)]
     """One victim is trained per seed; the same seed draws the clean samples."""
     draws: Annotated[list[Seed], MinLen(1)] = field(default_factory=lambda: [0])

@@ -17,7 +17,8 @@ from harness.report.plotting.style import method_styles
 
 @figure(
     title="Cost and quality, {group}",
-    caption="DER against the seconds of the defense (log axis), means with 95 % intervals; the "
+    caption="DER against the seconds of the defense (log axis), means with the 95 % intervals of "
+    "three repeats or more; the "
     "upper left corner is best. DER 50 is no change.",
 )
 def cost(group: BoardGroup, report: ReportData) -> Drawing:

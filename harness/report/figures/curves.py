@@ -21,19 +21,23 @@ from harness.report.stats.means import summarize_bands
 
 @figure(
     title="Budget curves, {group}",
-    caption="Means over attacks, poison rates and seeds, with 95 % intervals, against the clean "
-    "budget. The dashed line is the undefended model. Hollow markers: oracle and external methods.",
+    caption="Means over attacks, poison rates and seeds, against the clean budget; bands are 95 % "
+    "intervals, drawn for three repeats or more. The dashed line is the undefended model. Hollow "
+    "markers: oracle and external methods.",
 )
 def curves(group: BoardGroup, report: ReportData) -> Drawing:
     """Draw a group; budgets without a number of samples per class are named in the note."""
     data = curve_data(group)
     missing = unplaced(group)
+    notes = [f"{', '.join(missing)} left out, samples per class unknown."] if missing else []
+    if group.frame["unclean"].ne("").any():
+        notes.append("Unclean budgets are on no curve.")
     return Drawing(
         data=data,
         figure=draw(
             data, group, method_styles(report.defenses, group.extra_access, group.paper.ours)
         ),
-        note=f"{', '.join(missing)} left out, samples per class unknown." if missing else "",
+        note=" ".join(notes),
     )
 
 
@@ -61,17 +65,19 @@ def samples_per_class(frame: pd.DataFrame) -> pd.Series[float]:
     """Return each budget's clean samples per class, by the budget's label.
 
     A ratio budget has its images divided by the number of classes, which is known if another
-    budget is per class; otherwise NaN.
+    budget is per class; otherwise NaN, as for an unclean budget, which is on no curve.
     """
     sizes = frame.groupby("budget")[["spc", "n_clean"]].min().astype(float)
     n_classes = (sizes["n_clean"] / sizes["spc"]).max()
-    return sizes["spc"].fillna(sizes["n_clean"] / n_classes)
+    unclean = frame.groupby("budget")["unclean"].first().ne("")
+    return sizes["spc"].fillna(sizes["n_clean"] / n_classes).mask(unclean)
 
 
 def unplaced(group: BoardGroup) -> list[str]:
     """Return the budgets whose samples per class are unknown."""
-    spc = samples_per_class(group.frame)
-    return [label for label in group.budgets if pd.isna(spc[label])]
+    frame = group.frame[group.frame["unclean"].eq("")]
+    spc = samples_per_class(frame)
+    return [label for label in group.budgets if label in spc.index and pd.isna(spc[label])]
 
 
 def draw(data: pd.DataFrame, group: BoardGroup, styles: dict[str, MethodStyle]) -> Figure | None:

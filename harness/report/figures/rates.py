@@ -21,8 +21,9 @@ from harness.report.stats.means import summarize_bands
 
 @figure(
     title="Poison rates, {group}",
-    caption="Means over attacks and seeds, with 95 % intervals, against the poison rate; one row "
-    "per clean budget, six at most. The dashed line is the undefended model.",
+    caption="Means over attacks and seeds, against the poison rate, with the 95 % intervals of "
+    "three repeats or more; one row per clean budget, six at most. "
+    "The dashed line is the undefended model.",
 )
 def rates(group: BoardGroup, report: ReportData) -> Drawing | None:
     """Draw a group that was attacked at two poison rates or more.

@@ -14,8 +14,9 @@ from harness.report.plotting.style import method_styles
 
 @figure(
     title="ACC and ASR, {group}",
-    caption="ACC against ASR, means with 95 % intervals; the upper left corner is best. The grey "
-    "line is the Pareto front of the methods that need clean images alone.",
+    caption="ACC against ASR, means with the 95 % intervals of three repeats or more; the upper "
+    "left corner is best. The grey line is "
+    "the Pareto front of the methods that need clean images alone.",
 )
 def tradeoff(group: BoardGroup, report: ReportData) -> Drawing:
     """Draw the defenses of a group."""

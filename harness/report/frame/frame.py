@@ -57,6 +57,7 @@ COLUMNS = (
     "key",
     "error",
     "draw",
+    "unclean",
 )
 STEALTH = ("psnr", "ssim", "linf")
 VICTIM_COLUMNS = (
@@ -171,6 +172,7 @@ def _cell(
         **head,
         "seed": cell.seed,  # an imported victim is defended with each of the study's seeds
         "draw": cell.draw,
+        "unclean": cell.budget.unclean,
         "defense": defense,
         "family": cell.defense.info.family,
         "needs": cell.needs,

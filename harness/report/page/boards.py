@@ -28,7 +28,7 @@ def board_rows(report: ReportData) -> dict[str, Any]:
     which metrics it is ``best``. ``attack`` and ``rate`` are "all" in rows that pool them.
     """
     rows = [row for group in report.groups for row in _group_rows(group, report.rank_by)]
-    metrics = [[name, *QUANTITIES[name]] for name in METRICS]
+    metrics = [[name, *QUANTITIES[name][:3]] for name in METRICS]
     return {"metrics": metrics, "rows": rows}
 
 
