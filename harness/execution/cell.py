@@ -104,8 +104,7 @@ def defended_apart(
     cell: Cell, victim: LoadedVictim, data: DeviceDataset, ctx: Context
 ) -> Iterator[tuple[Defended, Cost]]:
     """Run a defense of the user's own in a process of its own, which answers in the block."""
-    triggered = ACCESS[cell.needs].triggered
-    budget = clean_budget(budget_indices(cell, data), victim, data, triggered=triggered)
+    budget = _given_budget(cell, budget_indices(cell, data), victim, data)
     with OwnProcess(answer_worker) as process:
         defended, cost = process.defend(cell, victim, budget, ctx)
         yield defended, cost._replace(n_clean=len(budget))
@@ -117,14 +116,7 @@ def defend(
     """Run a defense on a private copy of the victim; return what it returns, and its cost."""
     method, access = cell.defense.load(), ACCESS[cell.needs]
     indices = budget_indices(cell, data)
-    budget = clean_budget(indices, victim, data, triggered=access.triggered)
-    if cell.budget.unclean:
-        from harness.execution.unclean_budget import spoiled  # imports torchvision
-
-        samples = (budget.images, budget.labels)
-        goal, salt = goal_of(cell.victim), seed("unclean", cell.budget_seed)
-        images, labels = spoiled(samples, cell.budget, goal, victim.trigger, salt)
-        budget = replace(budget, images=images, labels=labels)
+    budget = _given_budget(cell, indices, victim, data)
     inputs = ScriptInputs(cell, victim, data, indices, store)
     reseed(ctx.generator, seed(cell.defense_key, "defense"))
     ctx = replace(ctx, numerics=cell.numerics)
@@ -198,6 +190,22 @@ def score_companion(evaluation: Evaluation, after: Evaluation, victim: LoadedVic
         auroc=disagreement_auroc(evaluation, after),
         auroc_victim=1 - disagreement_auroc(evaluation, victim.before),
     )
+
+
+def _given_budget(
+    cell: Cell, indices: torch.Tensor, victim: LoadedVictim, data: DeviceDataset
+) -> Budget:
+    """Return what the cell's defense is given, which a study may ask to be unclean."""
+    triggered = ACCESS[cell.needs].triggered
+    budget = clean_budget(indices, victim, data, triggered=triggered)
+    if not cell.budget.unclean:
+        return budget
+    from harness.execution.unclean_budget import spoiled  # imports torchvision
+
+    goal, salt = goal_of(cell.victim), seed("unclean", cell.budget_seed)
+    samples = (budget.images, budget.labels)
+    images, labels = spoiled(samples, cell.budget, goal, victim.trigger, salt)
+    return replace(budget, images=images, labels=labels)
 
 
 def clean_budget(

@@ -7,13 +7,16 @@ import torch
 from harness.contract import Goal, poison_count
 from harness.data.shifts import shifted
 from harness.plan.budget import BudgetSpec
-from harness.toolbox.loops import Samples
 from harness.toolbox.predict import TriggerFunction, as_float, to_uint8
 
 
 def spoiled(
-    samples: Samples, budget: BudgetSpec, goal: Goal, trigger: TriggerFunction, seed: int
-) -> Samples:
+    samples: tuple[torch.Tensor, torch.Tensor],
+    budget: BudgetSpec,
+    goal: Goal,
+    trigger: TriggerFunction,
+    seed: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return images (n, C, H, W) and labels (n,) with what a budget says is wrong with them.
 
     Images are rounded to 8 bits. Triggered images have the label that the attacker wants; a wrong

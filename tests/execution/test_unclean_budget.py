@@ -77,6 +77,27 @@ def test_unclean_budgets_in_a_study(tmp_path):
     assert len({r.key for r in ft}) == 3
 
 
+OWN = '''"""Returns its budget."""
+
+from harness.contract import Defended, defense
+
+
+@defense(paper="none", year=2026, family="control")
+def own(model, budget, hyper, ctx):
+    return Defended(model, {"images": budget.images})
+'''
+
+
+def test_a_defense_of_ones_own_is_given_the_unclean_budget_too(tmp_path):
+    (tmp_path / "own.py").write_text(OWN)
+    budgets = [{"spc": 2}, {"spc": 2, "shift": "noise"}]
+    path = tiny_study.write_study(tmp_path, budgets=budgets, defenses=["none", "./own.py"])
+    latest = tiny_study.run(path, tmp_path / "out")
+    own = [r for r in latest.values() if r.kind == "cell" and "/ own /" in r.name]
+    assert [r.status for r in own] == ["ok"] * 2
+    assert own[0].result.artifacts.method != own[1].result.artifacts.method
+
+
 def test_a_wrong_budget_is_one_line(tmp_path):
     budgets = [{"spc": 2, "shift": "blurr"}, {"spc": 2, "triggered": 1.5}]
     with pytest.raises(UserError) as error:
