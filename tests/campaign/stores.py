@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pyarrow
 import pyarrow.parquet
@@ -136,7 +137,7 @@ def _attempt(good: Path, commands: Any, change: Callable[[Path], None], folder: 
         if command[0] == REPORT and refusals:
             continue  # refused by the same reader
         result = CliRunner().invoke(cli, words, standalone_mode=False)
-        if isinstance(result.exception, UserError):
+        if isinstance(result.exception, UserError | click.ClickException):
             refusals.append(str(result.exception))
         elif result.exception is not None:
             raise RuntimeError(" ".join(command)) from result.exception

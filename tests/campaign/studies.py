@@ -113,7 +113,8 @@ def cases(number: int, seed: int = 0) -> Iterator[Case]:
             text = yaml.safe_dump(study, allow_unicode=draw.random() < 0.5)
         except ValueError:  # an integer that Python does not write
             text = f"{whole}\nseeds: [{'9' * 5000}]"
-        again = change is _repeated  # what is said twice says nothing else
+        # what is said twice says nothing else, nor does a list of one value of a hyperparameter
+        again = change is _repeated or what.startswith("1 deeper") or study == STUDY
         yield Case(f"study: {what}", partial(_attempt, text, again=again), True)
 
 
