@@ -24,10 +24,8 @@ class Normalise(nn.Module):
 
 def normalisation(network: nn.Module) -> Normalise:
     """Return a network's normalisation, or one that changes nothing if it has none."""
-    for module in network.modules():
-        if isinstance(module, Normalise):
-            return module
-    return Normalise((0.0,), (1.0,)).to(next(network.parameters()).device)
+    own = _own_normalisation(network)
+    return Normalise((0.0,), (1.0,)).to(next(network.parameters()).device) if own is None else own
 
 
 def pixel_unit(network: nn.Module) -> torch.Tensor:
@@ -35,4 +33,9 @@ def pixel_unit(network: nn.Module) -> torch.Tensor:
 
     Ones (1, 1, 1) for a network that does not normalise.
     """
-    return normalisation(network).std
+    own = _own_normalisation(network)
+    return next(network.parameters()).new_ones(1, 1, 1) if own is None else own.std
+
+
+def _own_normalisation(network: nn.Module) -> Normalise | None:
+    return next((x for x in network.modules() if isinstance(x, Normalise)), None)
