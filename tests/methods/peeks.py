@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 import traceback
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +61,9 @@ def texts_of_processes():
 def tensors_in(things):
     found = {id(x): x for x in things if issubclass(type(x), torch.Tensor)}
     arrays = {id(x): x for x in things if type(x) is np.ndarray and x.dtype == np.uint8}
-    return [*found.values(), *map(torch.from_numpy, arrays.values())]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of arrays that are read-only
+        return [*found.values(), *map(torch.from_numpy, arrays.values())]
 
 
 def holds(tensors, secret):
