@@ -9,8 +9,8 @@ triggered images do; so training on them with true labels unlearns the trigger. 
 those of the authors' script (John-niu-07/BPE at 73a35257): 3 epochs on examples of 7 sign steps of
 eps / 5 within eps = 6/255 of each pixel, found in eval mode, then 17 epochs on clean images; SGD lr
 0.001, constant, momentum 0.9, weight decay 5e-4, batch 128. The preset ``authors`` is the defaults.
-Departures: examples stay within [0, 1]; the augmentation is the data set's (theirs also rotates by
-up to 10 degrees and pads by 5).
+Departures: examples are clipped to [0, 1] in the end; the augmentation is the data set's (theirs
+also rotates by up to 10 degrees and pads by 5).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ PRESETS = {"authors": Hyper()}
     "arXiv 2202.06312",
     year=2023,
     family="unlearning",
-    version=1,
+    version=2,
     display_name="AFT",
 )
 def aft(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
@@ -88,10 +88,13 @@ def aft(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Modu
 def adversarial_examples(
     model: nn.Module, x: torch.Tensor, y: torch.Tensor, hyper: Hyper
 ) -> torch.Tensor:
-    """Return images (n, C, H, W) in [0, 1], within ``eps`` of ``x``, with a high loss for ``y``."""
+    """Return images (n, C, H, W) in [0, 1], within ``eps`` of ``x``, with a high loss for ``y``.
+
+    The search does not clip: black and white pixels would have no gradient there.
+    """
 
     def loss(delta: torch.Tensor) -> torch.Tensor:
-        return -F.cross_entropy(model((x + delta).clamp(0, 1)), y)
+        return -F.cross_entropy(model(x + delta), y)
 
     delta = torch.zeros_like(x, requires_grad=True)
     optimiser = sign_sgd(delta, hyper.step)

@@ -127,7 +127,7 @@ def initial_caps(model: nn.Module, images: torch.Tensor, deviations: float) -> C
 
 def total(caps: list[torch.Tensor]) -> torch.Tensor:
     """Return the sum over layers of the mean cap."""
-    return torch.stack([cap.clamp_min(0).mean() for cap in caps]).sum()
+    return torch.stack([cap.relu().mean() for cap in caps]).sum()
 
 
 def _gradients(

@@ -45,4 +45,6 @@ class DeviceHealth:
 
 def method_of(task: Task) -> str:
     """Return the name of the method that a task runs."""
+    if task.probe is not None:
+        return task.probe.probe.label
     return task.victim.attack.label if task.cell is None else task.cell.defense.label

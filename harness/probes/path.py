@@ -10,16 +10,19 @@ that is no network of the victim's architecture, such as one with gates of its o
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.contract import Attacker, Context, Count, Numbers, Quantity, probe
-from harness.toolbox import as_float, sample_indices, share_predicted, thinned
+from harness.toolbox import (
+    as_float,
+    gathered_statistics,
+    sample_indices,
+    share_predicted,
+    thinned,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,23 +79,8 @@ def path(model: nn.Module, attacker: Attacker, hyper: Hyper, ctx: Context) -> Nu
     return {**found, "acc": lowest}
 
 
-@torch.no_grad()
 def estimate_statistics_(model: nn.Module, images: torch.Tensor, batch: int) -> None:
     """Set the running statistics of batch norm to the mean over batches of float images."""
-    with _cumulative(model):
+    with gathered_statistics(model):
         for chunk in images.chunk(-(-len(images) // batch)):
             model(chunk)
-
-
-@contextmanager
-def _cumulative(model: nn.Module) -> Iterator[None]:
-    layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm)]
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None
-        layer.train()
-    yield
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-        layer.eval()

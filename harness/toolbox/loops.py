@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -162,21 +163,35 @@ def train_epochs(
             return
 
 
-@torch.no_grad()
 def refresh_statistics_(model: nn.Module, budget: Budget, batch: int, ctx: Context) -> nn.Module:
     """Gather the running statistics of batch norm again, in one augmented pass over a budget.
 
     Returns:
         the same model, in eval mode.
     """
+    model.train()
+    with gathered_statistics(model):
+        for x, _ in batches(budget, batch, ctx):
+            model(x)
+    return model.eval()
+
+
+@contextmanager
+def gathered_statistics(model: nn.Module) -> Iterator[None]:
+    """Inside, forward passes gather batch norm's running statistics again, as means over batches.
+
+    Gradients are not recorded; batch norm is in train mode inside and in eval mode after it.
+    """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # the mean over batches
-    model.train()
-    for x, _ in batches(budget, batch, ctx):
-        model(x)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    return model.eval()
+        norm.train()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()

@@ -11,18 +11,18 @@ import pytest
 
 from harness.errors import UserError
 from harness.execution import worker_process
-from harness.execution.device_health import DeviceHealth
+from harness.execution.device_health import DeviceHealth, method_of
 from harness.execution.gpu_sharing import GpuSharing
 from harness.execution.pool import run_pool
 from harness.execution.schedule import Schedule
 from harness.execution.selection import Selection
 from harness.execution.slots import Slot
-from harness.execution.task import WorkerReady
+from harness.execution.task import Task, WorkerReady
 from harness.execution.worker_process import WorkerProcess
 from harness.store.record import Failure, Run, Status
 from harness.store.record_files import LatestRecords
 from harness.store.store import Store
-from tests.helpers import timed_study
+from tests.helpers import timed_study, tiny_study
 
 ECC = Failure(Status.CRASH, "AcceleratorError: CUDA error: uncorrectable ECC error encountered")
 
@@ -109,6 +109,13 @@ def test_three_crashes_in_a_row_are_the_gpus_fault_unless_all_are_of_one_method(
     health = DeviceHealth("cuda:0", crashed_methods=["ft", "ft", "anp"])
     health.release()
     assert not health.is_broken, "something has ended well since"
+
+
+def test_a_probe_is_a_method_whatever_it_probes(tmp_path):
+    path = tiny_study.write_study(tmp_path, probes=["tac"], gate={"acc_margin": 1.0})
+    runs = tiny_study.load(path).probe_runs
+    assert len(runs) > 2
+    assert {method_of(Task(x.victim, x.cell, probe=x)) for x in runs} == {"tac"}
 
 
 def test_a_gpu_on_which_no_worker_starts_is_given_up(study, tmp_path):

@@ -13,7 +13,7 @@ from harness.plan.keys import slug
 from harness.report import Drawing, figure
 from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
 from harness.report.frame.report_data import ReportData
-from harness.report.frame.sweeps import Sweep, sweeps
+from harness.report.frame.sweeps import Sweep, report_sweeps
 from harness.report.plotting.curves import PANELS, axis_start
 from harness.report.plotting.style import SHADES, legend_below
 from harness.report.stats.means import summarize_bands
@@ -29,7 +29,7 @@ class _SweptGroup(BoardGroup):
 def _swept(report: ReportData) -> Iterator[_SweptGroup]:
     """Yield every sweep in every group that has it."""
     for group in report.groups:
-        for sweep in sweeps(report.studies):
+        for sweep in report.once(report_sweeps):
             rows = group.frame[group.frame["defense"].isin(sweep.values)]
             if rows["defense"].nunique() > 1:
                 name = group.names.of("defense", sweep.defense)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from harness.plan.keys import canonical
 from harness.plan.registry import describe
-from harness.report.frame.labels import StudyLabels
+from harness.report.frame.labels import StudyLabels, methods_of
 
 if TYPE_CHECKING:
     from harness.plan.spec import MethodSpec
     from harness.plan.study import Study
+    from harness.report.frame.report_data import ReportData
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,15 @@ def sweeps(studies: Sequence[Study]) -> list[Sweep]:
     labels = StudyLabels(studies)
     entries: dict[str, dict[str, MethodSpec[Any]]] = defaultdict(dict)
     for study in studies:
-        for cell in study.cells:
-            entries[cell.defense.ref][labels.of_defense(study, cell.defense)] = cell.defense
+        for method in methods_of(study):
+            if method.kind == "defense":
+                entries[method.ref][labels.of_defense(study, method)] = method
     return [sweep for specs in entries.values() for sweep in _sweeps(specs)]
+
+
+def report_sweeps(report: ReportData) -> list[Sweep]:
+    """Return the sweeps of a report's studies, for ``ReportData.once``."""
+    return sweeps(report.studies)
 
 
 def _sweeps(specs: dict[str, MethodSpec[Any]]) -> Iterator[Sweep]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import isnan
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,12 @@ from harness.report.frame.groups import BOARD_SECTIONS, GROUP, BoardGroup
 from harness.report.frame.metric_info import METRICS, QUANTITIES, rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import REASONS, summarize
+from harness.report.typeset.crosstab import cell_texts
+from harness.report.typeset.table import BestText
 
 ALL = "all"
+UNRANKED = {"peak_mem_mb"}
+"""Metrics whose differences are noise: none is marked as the best."""
 KEYS = [*GROUP, "budget", "defense"]
 
 
@@ -40,10 +43,9 @@ def _group_rows(group: BoardGroup, rank_by: str) -> list[dict[str, Any]]:
     rows = [
         {**row, **about[row["defense"]], "clean": int(n_clean[row["budget"]])}
         for pooled in _poolings(cells)
-        for row in _pooled_rows(cells, pooled)
+        for row in _pooled_rows(group, pooled)
     ]
     rows.sort(key=lambda row: _order(row, group, rank_by))
-    _mark_best(rows, group)
     shown = ("defense", "attack", "model")
     return [
         {**row, **{column: group.names.of(column, row[column]) for column in shown}} for row in rows
@@ -58,55 +60,26 @@ def _poolings(cells: pd.DataFrame) -> list[list[str]]:
     return [names, []] if names else [[]]
 
 
-def _pooled_rows(cells: pd.DataFrame, pooled: list[str]) -> Iterator[dict[str, Any]]:
+def _pooled_rows(group: BoardGroup, pooled: list[str]) -> Iterator[dict[str, Any]]:
     """Yield rows with their numbers, in order of METRICS, and the counts of the first one, ACC."""
     split = [name for name in ("attack", "rate") if name not in pooled]
-    summary = summarize(cells, [*KEYS, *split], METRICS)
+    summary = summarize(group.frame, [*KEYS, *split], METRICS)
+    texts = cell_texts(summary, group.extra_access, group.paper.margin)
+    best = np.array([isinstance(text, BestText) for text in texts]).reshape(len(METRICS), -1).T
     half = summary["high"] - summary["mean"]
     numbers = np.stack([summary["mean"], half], axis=1).reshape(len(METRICS), -1, 2)
     lines = summary[: numbers.shape[1]].to_dict("records")
-    for line, line_numbers in zip(lines, numbers.swapaxes(0, 1).tolist(), strict=True):
+    for line, line_numbers, marks in zip(lines, numbers.swapaxes(0, 1).tolist(), best, strict=True):
         yield {
             **{name: line[name] for name in KEYS},
             "attack": ALL if "attack" in pooled else line["attack"],
             "rate": ALL if "rate" in pooled else rate_text(line["rate"]),
             "numbers": [[_rounded(mean), _rounded(half)] for mean, half in line_numbers],
+            "best": [at for at in np.flatnonzero(marks).tolist() if METRICS[at] not in UNRANKED],
             "n": line["n_cells"],
             "planned": line["n_planned"],
             "out": {reason: line[reason] for reason in REASONS if line[reason]},
         }
-
-
-def _mark_best(rows: list[dict[str, Any]], group: BoardGroup) -> None:
-    """Put into each row the indices of the metrics in which it is the best of its slice.
-
-    The rule is that of the tables: no oracle, no external method, and no defense whose ACC is more
-    than the margin below the undefended model's.
-    """
-    slices: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        row["best"] = []
-        slices.setdefault(tuple(row[name] for name in ("budget", "attack", "rate")), []).append(row)
-    at_acc = METRICS.index("acc")
-    for members in slices.values():
-        before = [row["numbers"][at_acc][0] for row in members if row["defense"] == NO_DEFENSE]
-        floor = (before[0] or 0.0) - group.paper.margin if before else 0.0
-        ranked = [
-            row
-            for row in members
-            if row["defense"] != NO_DEFENSE
-            and row["defense"] not in group.extra_access
-            and (row["numbers"][at_acc][0] or 0.0) >= floor
-        ]
-        for at, name in enumerate(METRICS):
-            better = QUANTITIES[name].better
-            known = [
-                (better * row["numbers"][at][0], row)
-                for row in ranked
-                if row["numbers"][at][0] is not None
-            ]
-            if name != "peak_mem_mb" and len(known) > 1:
-                max(known, key=itemgetter(0))[1]["best"].append(at)
 
 
 def _order(row: dict[str, Any], group: BoardGroup, rank_by: str) -> tuple[Any, ...]:

@@ -27,15 +27,16 @@ def state(report: ReportData) -> str:
 
 def origin(report: ReportData) -> str:
     """Return the version of the program, when the records were made, and on what."""
-    made = sorted(filter(None, map(report.records.finished, report.records)))
-    days = list(dict.fromkeys(day[:10] for day in (made[0], made[-1]))) if made else []
+    planned = set[str]().union(*(study.keys() for study in report.studies))
+    keys = sorted(planned & set(report.records))
+    made = [report.records.finished(key)[:10] for key in keys]
+    days = list(dict.fromkeys((min(made), max(made)))) if made else []
     when = [f"records of {' to '.join(days)}"] if days else []
-    return "; ".join([f"Defuse {version('defuse-bench')}", *when, *_machines(report)])
+    return "; ".join([f"Defuse {version('defuse-bench')}", *when, *_machines(report, keys)])
 
 
-def _machines(report: ReportData) -> list[str]:
+def _machines(report: ReportData, keys: list[str]) -> list[str]:
     """Return the hardware and the version of PyTorch of some records, each combination once."""
-    keys = list(report.records)
     found = dict[str, None]()
     for key in keys[:: -(-len(keys) // MOST_READ) or 1]:
         record = report.records[key]

@@ -6,7 +6,7 @@ from harness.plan.names import NO_DEFENSE
 from harness.report import TableContents, table
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import ReportData
-from harness.report.frame.sweeps import Sweep, sweeps
+from harness.report.frame.sweeps import Sweep, report_sweeps
 from harness.report.stats.means import summarize
 from harness.report.typeset.captions import left_out_text, marks_text
 from harness.report.typeset.crosstab import TableLayout, blank_table, cell_texts, lay_out
@@ -16,7 +16,7 @@ from harness.report.typeset.table import TextTable
 @table
 def hyperparameters(report: ReportData) -> TableContents | None:
     """Return a table per group and sweep; the numbers are in the leaderboard's file."""
-    found = sweeps(report.studies)
+    found = report.once(report_sweeps)
     texts = [
         _table(group, sweep)
         for group in report.groups

@@ -39,7 +39,8 @@ class Capped(nn.Module):
         """Return the capped output."""
         cap: torch.Tensor = getattr(self, f"cap{self._next}")
         self._next = (self._next + 1) % self.count
-        return torch.minimum(self.module(x), cap.clamp_min(0))
+        # relu, as the gradient of clamp_min at its bound depends on the version of torch
+        return torch.minimum(self.module(x), cap.relu())
 
 
 def with_caps(model: nn.Module, caps: Caps) -> nn.Module:
