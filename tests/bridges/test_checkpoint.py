@@ -46,6 +46,19 @@ def write_trigger_files(folder):
     (folder / "own.py").write_text(OWN)
 
 
+def checkpoint_entry(squares, folder):
+    """Write a file of weights and of triggers; return the entry of a victim with them."""
+    write_trigger_files(folder)
+    torch.save(squares.weights, folder / "net.pth")
+    return {
+        "checkpoint": "net.pth",
+        "model": MODEL,
+        "data": squares.entry,
+        "target": TARGET,
+        "trigger": "own.py:corner",
+    }
+
+
 TRIGGERS = [
     {"patch": {"image": "patch.png"}},
     {"patch": {"image": "patch.png", "position": [6, 6]}},
@@ -56,15 +69,7 @@ TRIGGERS = [
 
 @pytest.mark.parametrize("trigger", TRIGGERS, ids=str)
 def test_every_form_of_the_same_trigger_gives_the_same_scores(squares, tmp_path, trigger):
-    write_trigger_files(tmp_path)
-    torch.save(squares.weights, tmp_path / "net.pth")
-    entry = {
-        "checkpoint": "net.pth",
-        "model": MODEL,
-        "data": squares.entry,
-        "target": TARGET,
-        "trigger": trigger,
-    }
+    entry = {**checkpoint_entry(squares, tmp_path), "trigger": trigger}
     assert scores(run_victim(write_study(tmp_path, [entry]), tmp_path / "out")) == squares.scores
 
 
@@ -149,15 +154,7 @@ def test_a_forward_with_view_has_the_scores_of_one_without(squares, tmp_path):
 
 
 def test_a_name_is_what_readers_see_and_part_of_no_key(squares, tmp_path):
-    write_trigger_files(tmp_path)
-    torch.save(squares.weights, tmp_path / "net.pth")
-    entry = {
-        "checkpoint": "net.pth",
-        "model": MODEL,
-        "data": squares.entry,
-        "target": TARGET,
-        "trigger": "own.py:corner",
-    }
+    entry = checkpoint_entry(squares, tmp_path)
 
     def planned(**more):
         path = write_study(tmp_path, [{**entry, **more}])
@@ -172,15 +169,7 @@ def test_a_name_is_what_readers_see_and_part_of_no_key(squares, tmp_path):
 
 
 def test_an_unknown_poison_rate_is_shown_as_unknown(squares, tmp_path):
-    write_trigger_files(tmp_path)
-    torch.save(squares.weights, tmp_path / "net.pth")
-    entry = {
-        "checkpoint": "net.pth",
-        "model": MODEL,
-        "data": squares.entry,
-        "target": TARGET,
-        "trigger": "own.py:corner",
-    }
+    entry = checkpoint_entry(squares, tmp_path)
     path = write_study(tmp_path, [entry], gate={"asr": 0.0})
     tiny_study.run(path, tmp_path / "out")
     study = load_study(path, None, default_cache())
@@ -194,9 +183,7 @@ def test_an_unknown_poison_rate_is_shown_as_unknown(squares, tmp_path):
 
 
 def test_other_files_under_the_same_name_are_another_data_set(squares, tmp_path):
-    write_trigger_files(tmp_path)
-    torch.save(squares.weights, tmp_path / "net.pth")
-    entry = {"checkpoint": "net.pth", "model": MODEL, "target": TARGET, "trigger": "own.py:corner"}
+    entry = checkpoint_entry(squares, tmp_path)
     (name,) = squares.entry
     smaller = {name: {**squares.entry[name], "size": 6}}
     path = write_study(tmp_path, [{**entry, "data": data} for data in (squares.entry, smaller)])
@@ -248,10 +235,7 @@ BAD = {
 
 @pytest.mark.parametrize(("change", "expected"), BAD.values(), ids=BAD)
 def test_a_fault_of_an_entry_is_located(squares, tmp_path, change, expected):
-    write_trigger_files(tmp_path)
-    torch.save(squares.weights, tmp_path / "net.pth")
-    entry = {"checkpoint": "net.pth", "model": MODEL, "data": squares.entry, "target": TARGET}
-    message = refused(tmp_path, {**entry, "trigger": "own.py:corner", **change})
+    message = refused(tmp_path, {**checkpoint_entry(squares, tmp_path), **change})
     assert expected in message
     assert "imported.yaml:" in message
     assert "\n" not in message
