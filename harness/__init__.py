@@ -4,7 +4,9 @@ For notebooks and scripts; ``import harness`` alone imports nothing else::
 
     study = harness.load_study("quickstart")
     harness.run(study)
-    frame = harness.records(study)
+    results = harness.results(study)
+    results.cells                              # a DataFrame
+    results.draw("tradeoff").figure            # matplotlib's, to be changed
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.execution.selection import Mode
+    from harness.plan.paper import Paper
     from harness.plan.study import Study
+    from harness.report.results import StudyResults
     from harness.study.load import load_study
 
-__all__ = ["load_study", "records", "run"]
+__all__ = ["Paper", "load_study", "read_results", "records", "results", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -27,6 +31,10 @@ def __getattr__(name: str) -> Any:
         from harness.study.load import load_study
 
         return load_study
+    if name == "Paper":
+        from harness.plan.paper import Paper
+
+        return Paper
     raise AttributeError(f"module 'harness' has no attribute {name!r}")
 
 
@@ -62,3 +70,32 @@ def records(study: Study, out: str | Path = "results") -> pd.DataFrame:
     from harness.store.store import store_of
 
     return build_frame([study], store_of(Path(out)).latest())
+
+
+def results(
+    *studies: Study, out: str | Path = "results", paper: Paper | None = None
+) -> StudyResults:
+    """Return the results of studies: ``cells``, ``victims``, ``table(name)``, ``draw(name)``.
+
+    Args:
+        studies: from ``load_study``.
+        out: the folder of records and victims.
+        paper: the page that tables and figures are made for; by default the first study's.
+
+    Raises:
+        UserError: a damaged record, or two studies of one name.
+    """
+    from harness.report.results import results_of
+
+    return results_of(studies, Path(out), paper)
+
+
+def read_results(path: str | Path, paper: Paper | None = None) -> StudyResults:
+    """Return the results in a ``records.csv``, without the records that it was made from.
+
+    Raises:
+        UserError: the file can't be read, or is no ``records.csv``.
+    """
+    from harness.report.results import results_in
+
+    return results_in(Path(path), paper)

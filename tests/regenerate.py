@@ -22,6 +22,7 @@ GOLDEN = ROOT / "tests" / "report" / "golden"
 SCHEMA = ROOT / "tests" / "store" / "record_schema.json"
 STUDY_SCHEMA = ROOT / "configs" / "study.schema.json"
 CONFIGS = ROOT / "configs" / "README.md"
+RECORD = ROOT / "docs" / "record.md"
 PROBES = ROOT / "harness" / "probes" / "README.md"
 TYPES = {
     "Numerics | None": "name",
@@ -91,10 +92,7 @@ def study_keys() -> dict[Path, str]:
         f"`{key}` takes {', '.join(_nested(kind))}."
         for key, kind in (("gate", Gate), ("skip", Skip), ("paper", Paper))
     ]
-    table = "\n".join([*rows, "", *nested])
-    text = CONFIGS.read_text(encoding="utf-8")
-    marked = r"(<!-- keys: [^\n]* -->\n\n).*?(\n\n<!-- end of keys -->)"
-    return {CONFIGS: re.sub(marked, lambda m: m[1] + table + m[2], text, flags=re.DOTALL)}
+    return {CONFIGS: _with_block(CONFIGS, "keys", "\n".join([*rows, "", *nested]))}
 
 
 def _default(field: dataclasses.Field[Any]) -> str | None:
@@ -145,9 +143,7 @@ def _page_with_methods(kind: Kind, row: Callable[[Method], dict[str, str]]) -> s
         for cells in (rows[0], ["--"] * len(rows[0]), *(list(x.values()) for x in rows))
     )
     page = PROBES if kind == "probe" else ROOT / f"{kind}s" / "README.md"
-    text = page.read_text(encoding="utf-8")
-    marked = r"(<!-- methods: [^\n]* -->\n\n).*?(<!-- end of methods -->)"
-    return re.sub(marked, lambda m: m[1] + table + "\n\n" + m[2], text, flags=re.DOTALL)
+    return _with_block(page, "methods", table)
 
 
 def _attack_row(method: Method) -> dict[str, str]:
@@ -203,10 +199,39 @@ def front_page() -> dict[Path, str]:
     rows = ["| kind | methods |", "|--|--|"]
     rows += [f"| {kind} | {', '.join(sorted(found))} |" for kind, found in by_family.items()]
     path = ROOT / "README.md"
-    marked = r"(<!-- methods: [^\n]* -->\n\n).*?(<!-- end of methods -->)"
-    table = "\n".join(rows) + "\n\n"
-    text = path.read_text(encoding="utf-8")
-    return {path: re.sub(marked, lambda m: m[1] + table + m[2], text, flags=re.DOTALL)}
+    return {path: _with_block(path, "methods", "\n".join(rows))}
+
+
+def record_columns() -> dict[Path, str]:
+    """Return the page of records with the tables of columns."""
+    from harness.report.frame.columns import CELL_COLUMNS, DERIVED_COLUMNS, VICTIM_COLUMNS, Column
+
+    def table(title: str, columns: dict[str, Column]) -> str:
+        rows = [f"| `{name}` | {x.unit} | {x.meaning} |" for name, x in columns.items()]
+        return "\n".join([f"| {title} | unit | is |", "|--|--|--|", *rows])
+
+    probes = {"retune.p_asr": Column("", "a number of a probe, one column each")}
+    text = "\n\n".join(
+        [
+            table("column of `cells`", CELL_COLUMNS | probes | DERIVED_COLUMNS),
+            table("column of `victims`", VICTIM_COLUMNS),
+        ]
+    )
+    return {RECORD: _with_block(RECORD, "columns", text)}
+
+
+def notebook() -> dict[Path, str]:
+    """Return the notebook with what its cells show now."""
+    from tests.helpers.notebooks import NOTEBOOK, executed
+
+    return {NOTEBOOK: json.dumps(executed(NOTEBOOK), indent=1, ensure_ascii=False) + "\n"}
+
+
+def _with_block(page: Path, name: str, block: str) -> str:
+    """Return a page with another text between its marks ``name`` and ``end of name``."""
+    text = page.read_text(encoding="utf-8")
+    marked = rf"(<!-- {name}: [^\n]* -->\n\n).*?(<!-- end of {name} -->)"
+    return re.sub(marked, lambda m: m[1] + block + "\n\n" + m[2], text, flags=re.DOTALL)
 
 
 GENERATED: dict[str, Callable[[], dict[Path, str]]] = {
@@ -214,6 +239,8 @@ GENERATED: dict[str, Callable[[], dict[Path, str]]] = {
     "study-keys": study_keys,
     "methods": method_tables,
     "readme": front_page,
+    "columns": record_columns,
+    "notebook": notebook,
     "record-schema": record_schema_file,
     "study-schema": study_schema_file,
 }

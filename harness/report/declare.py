@@ -43,6 +43,12 @@ class TableContents:
     numbers: pd.DataFrame | None = None
     """The CSV file; None when another table's file has the numbers."""
 
+    def _repr_markdown_(self) -> str:
+        """Return what a notebook shows."""
+        from harness.report.typeset.render import markdown
+
+        return markdown(self.texts)
+
 
 DrawFunction = Callable[["BoardGroup", "ReportData"], Drawing | None]
 TableFunction = Callable[["ReportData"], TableContents | None]

@@ -24,7 +24,7 @@ from harness.report.declare import (
     TableInfo,
 )
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.style import rc
+from harness.report.plotting.style import png, rc
 
 Info = TypeVar("Info")
 
@@ -43,6 +43,10 @@ class ReportFigure(NamedTuple):
     """None when there is nothing to draw."""
     note: str = ""
     """What a reader must know and the figure doesn't show."""
+
+    def _repr_png_(self) -> bytes | None:
+        """Return the picture that a notebook shows."""
+        return None if self.figure is None else png(self.figure)
 
 
 def make_tables(report: ReportData) -> dict[str, TableContents]:

@@ -9,8 +9,8 @@ import zlib
 import numpy as np
 import pandas as pd
 
+from harness.report.frame.columns import VICTIM_COLUMNS
 from harness.report.frame.display_names import DisplayNames
-from harness.report.frame.frame import VICTIM_COLUMNS
 from harness.report.frame.metric_info import SCORES, with_changes
 from harness.report.frame.report_data import ReportData
 

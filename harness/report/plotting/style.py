@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -234,7 +235,7 @@ def _columns(labels: list[str], width: float) -> int:
 
 def save(figure: Figure, stem: Path, paper: Paper) -> None:
     """Write ``stem``.pdf and ``stem``.png; without dates, so that equal data give equal files."""
-    pdf, png = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
+    pdf, picture = stem.with_name(f"{stem.name}.pdf"), stem.with_name(f"{stem.name}.png")
     with mpl.rc_context(rc(paper)):
         if (engine := figure.get_layout_engine()) is not None:
             engine.execute(figure)  # once for both files
@@ -242,7 +243,14 @@ def save(figure: Figure, stem: Path, paper: Paper) -> None:
         FigureCanvasPdf(figure).print_pdf(  # type: ignore[no-untyped-call]
             pdf, metadata={"CreationDate": None, "Creator": None, "Producer": None}
         )
-        figure.set_dpi(PNG_DPI)
-        FigureCanvasAgg(figure).print_png(  # type: ignore[no-untyped-call]
-            png, metadata={"Software": None}
-        )
+        picture.write_bytes(png(figure))
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file."""
+    figure.set_dpi(PNG_DPI)
+    picture = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(  # type: ignore[no-untyped-call]
+        picture, metadata={"Software": None}
+    )
+    return picture.getvalue()
