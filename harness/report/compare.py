@@ -64,6 +64,8 @@ def compare_stores(before: Store, after: Store) -> Compared:
         f"{len(a.cells) - len(both)} only in A, {len(b.cells) - len(both)} only in B.",
         *(f"Other version: {line}" for line in version_changes(a, b)),
         *(f"Failed in B only: {name}" for name in failures),
+        *_shared_seconds(a.cells.loc[done], "A"),
+        *_shared_seconds(b.cells.loc[done], "B"),
     ]
     return Compared(numbers, failures, regressed, _render(lines, numbers))
 
@@ -73,6 +75,13 @@ def _finished(store: StoreCells, keys: pd.Index[str]) -> pd.Series[bool]:
         return pd.Series(dtype=bool)
     finished: pd.Series[bool] = store.cells["status"].eq(Status.OK)
     return finished.reindex(keys)
+
+
+def _shared_seconds(cells: pd.DataFrame, store: str) -> list[str]:
+    """Return a line where seconds say more than what a defense takes."""
+    shared = int(cells["shared"].sum())
+    said = f"Seconds in {store}: several workers shared the GPU in {shared} of {len(cells)} cells."
+    return [said] if shared else []
 
 
 def differences(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from msgspec import to_builtins
 
 from harness.errors import UserError
 from harness.plan.keys import canonical, digest
-from harness.report.frame.frame import MEASURED, NAN
+from harness.report.frame.frame import MEASURED, NAN, shared_gpu
 from harness.store.record import (
     CellRecord,
     CellSpec,
@@ -102,5 +102,6 @@ def _row(record: CellRecord, victim: VictimRecord) -> dict[str, Any]:
         "gate": NAN,
         "key": record.key,
         "name": record.name,
+        "shared": shared_gpu(record),
         **{name: measured.get(name, NAN) for name in MEASURED},
     }

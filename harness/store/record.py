@@ -452,6 +452,11 @@ class Environment(_Object, frozen=True):
     """Workers that shared the device while the task ran, its own included: seconds of tasks with
     several are longer. Absent in old records."""
 
+    @property
+    def shares_gpu(self) -> bool:
+        """Whether several workers shared a GPU; on CPUs each has a core of its own."""
+        return self.device != "cpu" and (self.workers or 1) > 1
+
 
 class Run(NamedTuple):
     """What is measured around a task."""

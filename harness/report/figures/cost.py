@@ -13,6 +13,7 @@ from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.scatter import AxesPair, draw_scatter, points
 from harness.report.plotting.style import method_styles
+from harness.report.stats.means import is_counted
 
 
 @figure(
@@ -27,7 +28,18 @@ def cost(group: BoardGroup, report: ReportData) -> Drawing:
     data = points(group, pair)
     data = data[data["defense"].ne(NO_DEFENSE)]
     styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
-    return Drawing(data=data, figure=draw_scatter(data, group, styles, pair))
+    return Drawing(data=data, figure=draw_scatter(data, group, styles, pair), note=_note(group))
+
+
+def _note(group: BoardGroup) -> str:
+    """Return how many of the seconds are longer than a defense takes alone."""
+    cells = group.frame[is_counted(group.frame) & group.frame["defense"].ne(NO_DEFENSE)]
+    shared = int(cells["shared"].sum())
+    if not shared:
+        return ""
+    return (
+        f"In {shared} of {len(cells)} cells several workers shared the GPU: alone they take less."
+    )
 
 
 def _finish(axes: Axes, rows: pd.DataFrame) -> None:

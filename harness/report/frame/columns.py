@@ -67,6 +67,7 @@ CELL_COLUMNS = {
     "error": _ERROR,
     "draw": Column("", "which of the clean budgets of this size"),
     "unclean": Column("", "how the budget is unclean; empty for a clean one"),
+    "shared": Column("", "whether several workers shared the GPU, which lengthens `seconds`"),
 }
 """What a cell's row begins with. The numbers of probes follow, ``probe.number``."""
 DERIVED_COLUMNS = {
@@ -95,5 +96,6 @@ VICTIM_COLUMNS = {
     "acc_reported": Column("share", "ACC that the files of an imported victim report"),
     "asr_reported": Column("share", "ASR, likewise"),
     "ra_reported": Column("share", "RA, likewise"),
+    "shared": Column("", "whether several workers shared the GPU, which lengthens `seconds`"),
 }
 """What a victim's row has."""

@@ -13,7 +13,7 @@ from harness.report.frame.labels import StudyLabels
 from harness.report.frame.metric_info import SCORES, with_changes
 from harness.report.frame.probes import ProbeNumbers, probe_columns
 from harness.store.gate import cell_status, clean_acc, gate, unplanted_victims, verdict
-from harness.store.record import CellRecord, numbers
+from harness.store.record import CellRecord, VictimRecord, numbers
 from harness.store.record_files import LatestRecords
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def _victim(
         "key": victim.key,
         "error": "" if record is None else record.error,
         **{f"{name}_reported": reported.get(name, NAN) for name in SCORES},
+        "shared": shared_gpu(record),
     }
 
 
@@ -135,6 +136,7 @@ def _cell(
         "seed": cell.seed,  # an imported victim is defended with each of the study's seeds
         "draw": cell.draw,
         "unclean": cell.budget.unclean,
+        "shared": shared_gpu(record),
         "defense": defense,
         "family": cell.defense.info.family,
         "needs": cell.needs,
@@ -149,6 +151,11 @@ def _cell(
         "key": cell.key,
         "error": reason if cell.skip or record is None else record.error,
     }
+
+
+def shared_gpu(record: CellRecord | VictimRecord | None) -> bool:
+    """Tell whether several workers shared the GPU on which a record's seconds were measured."""
+    return bool(record and record.environment and record.environment.shares_gpu)
 
 
 def _mean(values: list[float]) -> float:

@@ -33,6 +33,7 @@ TERMS = {
     "RIR": "(rise of RA - fall of ACC + 1) / 2; 50 is no change",
     "ARR, RDR": "1 - ACC after / before, and 1 - RA after / ACC before; lower is better",
     "solved": "share of victims with ASR below 10 % and ACC less than 2 points lower",
+    "sec": "seconds of the defense; §: several workers shared the GPU, alone it takes less",
     "Δ": "the change that the defense makes, in points",
     "SPC": "clean samples per class that a defense is given",
     "n": "cells used of cells planned",

@@ -14,6 +14,7 @@ from harness.report.frame.groups import BOARD_SECTIONS, GROUP, BoardGroup
 from harness.report.frame.metric_info import METRICS, QUANTITIES, rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import REASONS, summarize
+from harness.report.typeset.captions import column_label
 from harness.report.typeset.crosstab import cell_texts
 from harness.report.typeset.table import BestText
 
@@ -31,7 +32,7 @@ def board_rows(report: ReportData) -> dict[str, Any]:
     which metrics it is ``best``. ``attack`` and ``rate`` are "all" in rows that pool them.
     """
     rows = [row for group in report.groups for row in _group_rows(group, report.rank_by)]
-    metrics = [[name, *QUANTITIES[name][:3]] for name in METRICS]
+    metrics = [[name, column_label(name, report.cells), *QUANTITIES[name][1:3]] for name in METRICS]
     return {"metrics": metrics, "rows": rows}
 
 

@@ -12,6 +12,7 @@ from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import budgets
 from harness.report.frame.metric_info import QUANTITIES, rate_text
 from harness.report.frame.report_data import ReportData
+from harness.report.typeset.captions import column_label
 from harness.store.record import Status
 
 NUMBERS = ["acc", "asr", "ra", "der", "rir", "arr", "rdr", "seconds", "peak_mem_mb"]
@@ -35,7 +36,9 @@ def cell_columns(report: ReportData) -> dict[str, Any]:
         "numbers": {
             name: _rounded(cells[name], 5 if QUANTITIES[name].share else 2) for name in NUMBERS
         },
-        "metrics": {name: [QUANTITIES[name].label, QUANTITIES[name].share] for name in NUMBERS},
+        "metrics": {
+            name: [column_label(name, report.cells), QUANTITIES[name].share] for name in NUMBERS
+        },
     }
 
 

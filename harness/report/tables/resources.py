@@ -8,9 +8,9 @@ from harness.report import TableContents, table
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.metric_info import metric_text
 from harness.report.frame.report_data import ReportData
-from harness.report.stats.means import summarize
+from harness.report.stats.means import is_counted, summarize
 from harness.report.tables.leaderboard import all_board_numbers
-from harness.report.typeset.captions import MISSING, left_out_text
+from harness.report.typeset.captions import MISSING, SHARED, left_out_text
 from harness.report.typeset.crosstab import TableLayout, blank_table, lay_out, with_missing
 from harness.report.typeset.table import TextTable
 
@@ -29,7 +29,7 @@ def _table(group: BoardGroup, board: pd.DataFrame) -> TextTable:
     numbers = summarize(group.frame, ["budget", "defense"], COSTS)
     numbers.insert(0, "all", "")
     texts = map(metric_text, numbers["metric"], numbers["mean"])
-    numbers["text"] = with_missing(list(texts), numbers)
+    numbers["text"] = with_missing(_marked(list(texts), numbers, group.frame), numbers)
     orders = {
         "all": [""],
         "defense": list(dict.fromkeys(board["defense"])),
@@ -39,5 +39,15 @@ def _table(group: BoardGroup, board: pd.DataFrame) -> TextTable:
         sections="all", rows="defense", columns="budget", metrics=COSTS, names=group.names
     )
     caption = f"Seconds of the defense, and its peak memory in MB. {MISSING}"
+    if numbers["text"].str.contains("§").any():
+        caption += f" {SHARED}"
     blank = blank_table(group.title, "defense", caption, left_out_text(group.frame))
     return lay_out(numbers, layout, orders, blank)
+
+
+def _marked(texts: list[str], numbers: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
+    """Return the texts, with a mark at seconds that were measured on a shared GPU."""
+    shared = cells[is_counted(cells) & cells["shared"]]
+    marked = {("seconds", *key) for key in shared[["budget", "defense"]].itertuples(index=False)}
+    keys = numbers[["metric", "budget", "defense"]].itertuples(index=False, name=None)
+    return [f"{text}§" if key in marked else text for text, key in zip(texts, keys, strict=True)]

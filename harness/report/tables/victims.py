@@ -11,6 +11,7 @@ from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import BoardGroup, split_groups
 from harness.report.frame.metric_info import SCORES, number, rate_text
 from harness.report.frame.report_data import ReportData
+from harness.report.typeset.captions import SHARED
 from harness.report.typeset.table import Row, Section, TextTable
 
 KEYS = ["attack", "rate", "target"]
@@ -56,7 +57,8 @@ def victim_tables(victims: pd.DataFrame, names: DisplayNames) -> list[TextTable]
     sections = [
         Section(label=group.title, rows=_rows(group)) for group in split_groups(victims, names)
     ]
-    tables = [TextTable(title="Victims", header=HEADER, sections=sections, caption=CAPTION)]
+    caption = f"{CAPTION} {SHARED}" if victims["shared"].any() else CAPTION
+    tables = [TextTable(title="Victims", header=HEADER, sections=sections, caption=caption)]
     reported = victims[[f"{name}_reported" for name in SCORES]].notna().any(axis=1)
     if reported.any():
         tables.append(_imported_table(victims[reported], names))
@@ -100,7 +102,7 @@ def _row(keys: tuple[Any, ...], victims: pd.DataFrame, names: DisplayNames) -> R
         number(means["psnr"]),
         number(means["ssim"], 3),
         number(means["linf"]),
-        number(means["seconds"]),
+        number(means["seconds"]) + ("§" if victims["shared"].any() else ""),
         _verdicts(victims["verdict"]),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.contract import Quantity
-from harness.report.frame.metric_info import COLLAPSED_DROP, number
+from harness.report.frame.metric_info import COLLAPSED_DROP, QUANTITIES, number
 from harness.report.stats.means import ENOUGH, REASONS, repeat_level
 from harness.report.typeset.render import NOTHING
 
@@ -56,6 +56,15 @@ def repeats_text(cells: pd.DataFrame) -> str:
     if count < 2:
         return "one seed"
     return f"{count} {'seeds' if level == 'seed' else 'draws of the clean samples'}"
+
+
+SHARED = "§: measured while several workers shared the GPU; alone it takes less."
+
+
+def column_label(metric: str, cells: pd.DataFrame) -> str:
+    """Return a metric's label; that of seconds with § if any cell shared its GPU."""
+    marked = metric == "seconds" and cells["shared"].any()
+    return QUANTITIES[metric].label + ("§" if marked else "")
 
 
 MISSING = "†: fewer cells than planned; a word instead of a number: why there is none."

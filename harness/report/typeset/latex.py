@@ -38,6 +38,7 @@ _ESCAPES = str.maketrans(
         "−": "$-$",
         "†": r"$\dagger$",
         "‡": r"$\ddagger$",
+        "§": r"\S{}",
         "Δ": r"$\Delta$",
         **{character: f"\\{character}" for character in "&%$#_{}"},
     }
