@@ -84,17 +84,21 @@ def folder_of(kind: Kind) -> Path:
     return Path(spec.submodule_search_locations[0]).resolve()
 
 
-def program_files() -> dict[Path, Path]:
-    """Return every file of the program by its path in an installed package."""
-    harness = Path(__file__).resolve().parents[1]
-    folders = {
-        Path("harness"): harness,
+@functools.cache
+def _program_folders() -> dict[Path, Path]:
+    """Return the folders of the program by their paths in an installed package."""
+    return {
+        Path("harness"): Path(__file__).resolve().parents[1],
         Path("harness/attacks"): folder_of("attack"),
         Path("harness/defenses"): folder_of("defense"),
     }
+
+
+def program_files() -> dict[Path, Path]:
+    """Return every file of the program by its path in an installed package."""
     return {
         package / file.relative_to(folder): file
-        for package, folder in folders.items()
+        for package, folder in _program_folders().items()
         for file in sorted(folder.rglob("*"))
         if file.is_file() and "__pycache__" not in file.parts
     }
@@ -169,12 +173,7 @@ def read_here(kind: Kind, path: Path, function: str | None = None) -> Method:
 
 def is_own(path: Path) -> bool:
     """Tell whether a file is no part of the program, but one of the user's own."""
-    return path.resolve() not in _program_paths()
-
-
-@functools.cache
-def _program_paths() -> frozenset[Path]:
-    return frozenset(path.resolve() for path in program_files().values())
+    return not any(path.resolve().is_relative_to(x) for x in _program_folders().values())
 
 
 def _plain(method: Method) -> dict[str, Any]:
