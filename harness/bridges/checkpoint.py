@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,17 @@ from harness.bridges.context import (
     imported_weights_digest,
     labelled,
 )
-from harness.contract import AttackInfo, Target
+from harness.contract import AttackInfo
 from harness.data.catalog import CatalogEntry
 from harness.data.image_formats import open_image
-from harness.data.info import DataInfo, open_arrays
+from harness.data.info import DataInfo
 from harness.errors import EntryErrors, UserError, nearest
 from harness.plan.entries import parse_entry, resolve_method
 from harness.plan.paths import user_path
 from harness.plan.registry import is_function
 from harness.plan.spec import CheckpointFile, MethodSpec, Victim
-from harness.plan.validation import at, validate
+from harness.plan.target import resolve_target
+from harness.plan.validation import EntryFaults, at, validate
 
 FORMS = ("blend", "patch", "pattern")
 
@@ -51,42 +53,55 @@ class Statistics:
     std: tuple[float, ...]
 
 
-def victim_of_checkpoint(entry: CheckpointEntry, context: ImportContext) -> Victim:
-    """Return the victim of a checkpoint.
+def victim_of_checkpoint(entry: dict[str, Any], context: ImportContext) -> Victim:
+    """Return the victim of a checkpoint; ``entry`` has the keys of a CheckpointEntry.
 
     Raises:
-        EntryErrors: a key of the entry is wrong, the file can't be loaded safely, or its weights do
+        EntryErrors: keys of the entry are wrong, the file can't be loaded safely, or its weights do
             not fit the architecture.
     """
-    path = user_path(context.base, entry.checkpoint)
-    with at("checkpoint"):
-        if not path.is_file():
-            raise UserError(f"no file {path}")
-    with at("model"):
-        model = resolve_method("model", entry.model, context.base)
-    with at("data"):
-        data = context.dataset(entry.data)
-    with at("normalise"):
-        data = _normalised(data, entry.normalise)
-    with at("target"):
-        target = _target(entry.target, data)
-    with at("trigger"):
-        attack = _trigger(entry.trigger, context.base)
-        if attack.ref == str(TRIGGERS / "patch.py"):
-            _require_patch_fits(attack.hyper, data)
-    with at("checkpoint"):
-        digest = imported_weights_digest(path, model, data, context.cache)
+    faults, base = EntryFaults(), context.base
+    with faults.at():
+        validate(CheckpointEntry, entry)
+    path = faults.part("checkpoint", entry, lambda file: _file(base, file))
+    model = faults.part("model", entry, lambda name: resolve_method("model", name, base))
+    data = faults.part("data", entry, context.dataset)
+    attack = faults.part("trigger", entry, lambda trigger: _trigger(trigger, base))
+    target, digest = None, ""
+    if data is not None:
+        known = data
+        target = faults.part("target", entry, lambda target: resolve_target(target, known))
+        data = faults.part("normalise", {"normalise": "data", **entry}, partial(_normalised, known))
+        if attack is not None and attack.ref == str(TRIGGERS / "patch.py"):
+            with faults.at("trigger"):
+                _require_patch_fits(attack.hyper, known)
+    if path is not None and model is not None and data is not None:
+        with faults.at("checkpoint"):
+            digest = imported_weights_digest(path, model, data, context.cache)
+    if path is not None and attack is not None:
+        with faults.at():
+            attack = labelled(attack, path.stem, entry.get("name"))
+    faults.raise_all()
+    assert path is not None and model is not None and data is not None
+    assert attack is not None and target is not None
     return Victim(
         data=data,
         model=model,
         recipe=UNKNOWN,
         recipe_name=IMPORTED,
-        attack=labelled(attack, path.stem, entry.name),
+        attack=attack,
         rate=0,
         target=target,
         seed=0,
         source=CheckpointFile(str(path), digest),
     )
+
+
+def _file(base: Path, name: str) -> Path:
+    path = user_path(base, name)
+    if not path.is_file():
+        raise UserError(f"no file {path}")
+    return path
 
 
 def _trigger(entry: Any, base: Path) -> MethodSpec[AttackInfo]:
@@ -131,15 +146,3 @@ def _normalised(data: DataInfo, entry: Any) -> DataInfo:
     if counts != {channels} or min(statistics.std) <= 0:
         raise UserError(f"needs {channels} values of mean, and {channels} of std, all above 0")
     return replace(data, **asdict(statistics))
-
-
-def _target(entry: Any, data: DataInfo) -> Target:
-    if entry == "all-to-all":
-        return "all-to-all"
-    if isinstance(entry, bool) or not isinstance(entry, int) or not 0 <= entry < data.classes:
-        raise UserError(
-            f"needs a class of {data.name}, 0 to {data.classes - 1}, or all-to-all, not {entry!r}"
-        )
-    if (open_arrays(data).test_labels == entry).all():
-        raise UserError(f"all test images of {data.name} are of class {entry}: no ASR on them")
-    return entry

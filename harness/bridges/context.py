@@ -65,7 +65,7 @@ def imported_weights_digest(
     """
     from harness.bridges.files.inspect_weights import inspect_weights
 
-    arguments = [model.identity, data.classes, data.shape[0]]
+    arguments = [model.identity, data.classes, list(data.shape)]
     inspection = cached_inspection(
         [path], arguments, cache, lambda: inspect_weights(path, model, data)
     )

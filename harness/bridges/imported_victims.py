@@ -12,11 +12,11 @@ from typing import Any
 
 from harness.bridges.backdoorbench.record_folder import find_records
 from harness.bridges.backdoorbench.victims import RecordEntry, victim_of_record
-from harness.bridges.checkpoint import CheckpointEntry, victim_of_checkpoint
+from harness.bridges.checkpoint import victim_of_checkpoint
 from harness.bridges.context import ImportContext
 from harness.errors import UserError, nearest
 from harness.plan.spec import Victim
-from harness.plan.validation import at, validate
+from harness.plan.validation import EntryFaults, validate
 
 
 def resolve_victims(entry: Any, context: ImportContext) -> list[Victim]:
@@ -32,13 +32,20 @@ def resolve_victims(entry: Any, context: ImportContext) -> list[Victim]:
         hint = next((text for text in hints if "did you mean" in text), "")
         raise UserError(f"needs 'backdoorbench: FOLDER' or 'checkpoint: FILE', not {entry!r}{hint}")
     if "backdoorbench" not in entry:
-        return [victim_of_checkpoint(validate(CheckpointEntry, entry), context)]
-    records: RecordEntry = validate(RecordEntry, entry)
-    folders = find_records(records.backdoorbench, context.base)
-    with at("name"):
-        if records.name is not None and len(folders) > 1:
+        return [victim_of_checkpoint(entry, context)]
+    faults, base = EntryFaults(), context.base
+    with faults.at():
+        validate(RecordEntry, entry)
+    folders = faults.part("backdoorbench", entry, lambda path: find_records(path, base)) or []
+    with faults.at("name"):
+        if entry.get("name") is not None and len(folders) > 1:
             raise UserError(f"a name is for one victim, but {len(folders)} records were found")
-    return [victim_of_record(folder, records, context) for folder in folders]
+    victims = []
+    for folder in folders:
+        with faults.at():
+            victims.append(victim_of_record(folder, entry, context))
+    faults.raise_all()
+    return victims
 
 
 def once_per_seed(victims: list[Victim], seeds: list[int]) -> list[Victim]:

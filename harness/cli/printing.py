@@ -67,12 +67,23 @@ def print_plan(study: Study, latest: LatestRecords, selection: Selection) -> Non
         else:
             mark = "open" if cell.key in open_keys else cell_status(cell, latest, unplanted)
         echo(f"{cell.key}  {mark:8}  {cell.name}")
+    for line in _targets(study):
+        echo(line)
     print_progress(study, latest)
     echo(f"{len(open_keys)} cells to run")
     if probes := selection.open_probes(study, selection.open_cells(study, latest), latest):
         echo(f"{len(probes)} probes to run")
     for line in _expected(study, latest, selection):
         echo(line)
+
+
+def _targets(study: Study) -> Iterator[str]:
+    """Yield the target on each data set, with the name of its class."""
+    from harness.plan.target import target_class, target_text
+
+    targets = {(x.data.name, x.target): x for x in study.victims().values() if not x.is_clean}
+    for (data, target), victim in targets.items():
+        yield f"target on {data}: {target_text(target, target_class(target, victim.data))}"
 
 
 def _expected(study: Study, latest: LatestRecords, selection: Selection) -> Iterator[str]:

@@ -154,11 +154,16 @@ def _gate(study: Study, planned: Cell | Victim, store: Store) -> str:
 
 def _settings(planned: Cell | Victim) -> str:
     from harness.plan.spec import Cell
+    from harness.plan.target import target_class, target_text
 
     if isinstance(planned, Cell):
         values = planned.defense.hyper
     else:
-        values = {**planned.attack.hyper, "recipe": planned.recipe_name}
+        values = {
+            **planned.attack.hyper,
+            "target": target_text(planned.target, target_class(planned.target, planned.data)),
+            "recipe": planned.recipe_name,
+        }
     return ", ".join(f"{name}={value}" for name, value in values.items())
 
 

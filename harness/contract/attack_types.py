@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Target = int | Literal["all-to-all"]
+Target = int | str
+"""The target class, or ``all-to-all``, by which every class becomes the next one; with a shift,
+``all-to-all+3``, the third one after it."""
+ALL_TO_ALL = "all-to-all"
+
+
+def all_to_all(shift: int) -> Target:
+    """Return the target by which every class becomes the one ``shift`` classes after it."""
+    return ALL_TO_ALL if shift == 1 else f"{ALL_TO_ALL}+{shift}"
+
+
+def shift_of(target: Target) -> int | None:
+    """Return by how many classes an all-to-all target moves a label; None for one class."""
+    if isinstance(target, int):
+        return None
+    return int(target.removeprefix(ALL_TO_ALL) or 1)
 
 
 class TrainingSet(NamedTuple):
@@ -40,9 +55,10 @@ class Goal:
 
     def labels(self, labels: torch.Tensor) -> torch.Tensor:
         """Return the attacker's label for each true label, int64 (N,)."""
-        if self.target == "all-to-all":
-            return (labels + 1) % self.classes
-        return labels.new_full(labels.shape, self.target)
+        shift = shift_of(self.target)
+        if shift is None:
+            return labels.new_full(labels.shape, int(self.target))
+        return (labels + shift) % self.classes
 
     def is_target(self, labels: torch.Tensor) -> torch.Tensor:
         """Return a mask of the labels that are the target class, bool (N,); not for all-to-all."""

@@ -100,6 +100,9 @@ class ModelInfo(MethodInfo):
     layers: tuple[Layer, ...] = ("convolutions", "batchnorm")
     """What its hidden layers are made of; the patch embedding of a transformer does not count as a
     convolution."""
+    least_size: int = 1
+    """The smallest height and width of images that it takes; smaller ones are refused at planning,
+    and so are those on which a network of the user's own fails."""
 
 
 Numbers = dict[str, float]

@@ -32,6 +32,7 @@ class Hyper:
     version=1,
     display_name="ConvNeXt-Tiny",
     layers=("convolutions",),
+    least_size=32,
 )
 def convnext_tiny(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights, under torchvision's names: images of 32x32 or more."""

@@ -24,6 +24,7 @@ class Hyper:
     year=2017,
     version=1,
     display_name="DenseNet161",
+    least_size=29,
 )
 def densenet161(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights, under torchvision's names."""

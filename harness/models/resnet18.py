@@ -1,13 +1,17 @@
-"""ResNet18 for small images: torchvision's blocks behind a 3x3 stem without pooling."""
+"""ResNet18 for small images: torchvision's blocks behind a 3x3 stem without pooling.
+
+With ``stem: 7x7`` it is torchvision's own network, which BackdoorBench calls resnet18.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from harness.contract import Count, model
+from harness.contract import Count, added, model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +19,8 @@ class Hyper:
     """Channels of the stem; the four stages have 1, 2, 4 and 8 times as many."""
 
     width: Count = 64
+    stem: Literal["3x3", "7x7"] = added("3x3")
+    """The first convolution: 3x3 at full size, or 7x7 with stride 2 and pooling behind it."""
 
 
 @model(
@@ -26,9 +32,12 @@ class Hyper:
 def resnet18(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights, under torchvision's names."""
     net = ResNet(BasicBlock, [2, 2, 2, 2], num_classes=classes)
-    net.conv1 = nn.Conv2d(channels, hyper.width, 3, 1, 1, bias=False)
+    if hyper.stem == "3x3":
+        net.conv1 = nn.Conv2d(channels, hyper.width, 3, 1, 1, bias=False)
+        net.maxpool = nn.Identity()
+    else:
+        net.conv1 = nn.Conv2d(channels, hyper.width, 7, 2, 3, bias=False)
     net.bn1 = nn.BatchNorm2d(hyper.width)
-    net.maxpool = nn.Identity()
     net.inplanes = hyper.width
     for stage in range(4):
         layer = net._make_layer(

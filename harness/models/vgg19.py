@@ -24,6 +24,7 @@ class Hyper:
     version=1,
     display_name="VGG19",
     layers=("convolutions",),
+    least_size=32,
 )
 def vgg19(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights: images of 32x32 or more."""

@@ -27,6 +27,7 @@ class Hyper:
     year=2014,
     version=1,
     display_name="VGG19-BN",
+    least_size=32,
 )
 def vgg19_bn(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights: images of 32x32 or more."""

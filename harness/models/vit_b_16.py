@@ -13,6 +13,8 @@ from torch import nn
 from harness.contract import Count, model
 from harness.models._transformer import TransformerSizes, vision_transformer
 
+PATCH = 16
+
 
 @dataclass(frozen=True, kw_only=True)
 class Hyper:
@@ -25,6 +27,11 @@ class Hyper:
     width: Count = 768
     """Embedding dimension; a multiple of the heads."""
 
+    def __post_init__(self) -> None:
+        """Check that the sizes divide each other."""
+        if self.size % PATCH or self.width % self.heads:
+            raise ValueError(f"size is a multiple of {PATCH}, and width one of the heads")
+
 
 @model(
     paper="An Image is Worth 16x16 Words, arXiv 2010.11929",
@@ -35,5 +42,5 @@ class Hyper:
 )
 def vit_b_16(channels: int, classes: int, hyper: Hyper) -> nn.Module:
     """Build the network with fresh weights."""
-    sizes = TransformerSizes(hyper.size, 16, hyper.layers, hyper.heads, hyper.width)
+    sizes = TransformerSizes(hyper.size, PATCH, hyper.layers, hyper.heads, hyper.width)
     return vision_transformer(channels, classes, sizes)

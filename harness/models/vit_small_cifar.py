@@ -26,6 +26,11 @@ class Hyper:
     width: Count = 192
     """Embedding dimension; a multiple of the heads."""
 
+    def __post_init__(self) -> None:
+        """Check that the sizes divide each other."""
+        if self.size % self.patch or self.width % self.heads:
+            raise ValueError("size is a multiple of the patch, and width one of the heads")
+
 
 @model(
     paper="An Image is Worth 16x16 Words, arXiv 2010.11929",

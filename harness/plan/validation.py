@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
@@ -18,6 +18,7 @@ INTEGERS = range(-(2**63), 2**63)
 """The integers that records can hold."""
 NOT_64_BITS = "a whole number of at most 64 bits is needed"
 NOT_FINITE = "a finite number is needed"
+Part = TypeVar("Part")
 
 
 @contextmanager
@@ -28,6 +29,40 @@ def at(*location: str | int, prefix: str = "") -> Iterator[None]:
     except UserError as error:
         faults = [((*location, *below), prefix + message) for below, message in faults_of(error)]
         raise EntryErrors(faults) from error
+
+
+class EntryFaults:
+    """The faults of one entry: its parts are resolved apart, so that all faults are named."""
+
+    def __init__(self) -> None:
+        self.found: list[Fault] = []
+
+    @contextmanager
+    def at(self, *location: str | int) -> Iterator[None]:
+        """Note the faults that are raised inside, below ``location``, and go on after the block."""
+        try:
+            with at(*location):
+                yield
+        except EntryErrors as error:
+            self.found += error.faults
+
+    def part(
+        self, key: str, entry: Mapping[str, Any], resolve: Callable[[Any], Part]
+    ) -> Part | None:
+        """Return what the value of a key is resolved to; None without it, or with a fault."""
+        if key in entry and not any(location[:1] == (key,) for location, _ in self.found):
+            with self.at(key):
+                return resolve(entry[key])
+        return None
+
+    def raise_all(self) -> None:
+        """Raise what was noted.
+
+        Raises:
+            EntryErrors: there are faults.
+        """
+        if self.found:
+            raise EntryErrors(self.found)
 
 
 def validate(kind: type, values: Any) -> Any:

@@ -142,7 +142,7 @@ class VictimSpec(_Object, frozen=True, kw_only=True):
     """Poison rate: a fraction of the training samples below 1, else their number; 0 for a clean
     model, and for an imported one whose rate is unknown."""
     target: int | str
-    """Target class, or a rule such as ``all``."""
+    """Target class; or ``all-to-all``, with a shift ``all-to-all+2``."""
     seed: int | None = None
     """Seed of poisoning and training; absent for an imported victim."""
     clean: str | None = None

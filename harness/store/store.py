@@ -93,11 +93,11 @@ class Store:
             path for path in found if path.suffix in {".jsonl", ".parquet"} and path.name[0] != "."
         )
 
-    def lines(self, *, scalars: bool = True) -> Iterator[RecordLine]:
+    def lines(self, *, scalars: bool = True, scalars_of: str = "") -> Iterator[RecordLine]:
         """Yield every record as it is on disk, file by file; a record may occur twice.
 
         Records of a file that is packed in the meantime are read from the file that it was packed
-        into.
+        into. Scalars are read of all records, or of those with the key ``scalars_of``.
 
         Raises:
             UserError: files or lines that are damaged, all of them; the others have been yielded.
@@ -108,7 +108,7 @@ class Store:
             for path in fresh:
                 read.add(path)
                 try:
-                    yield from read_lines(path, scalars=scalars)
+                    yield from read_lines(path, scalars=scalars, scalars_of=scalars_of)
                 except FileNotFoundError:
                     continue
                 except UserError as error:
@@ -127,7 +127,7 @@ class Store:
 
     def newest(self, key: str) -> Record | None:
         """Return the newest record of a key, with its scalars; None if the key has none."""
-        lines = [line for line in self.lines() if line.key == key]
+        lines = [line for line in self.lines(scalars_of=key) if line.key == key]
         return max(reversed(lines), key=lambda line: line.finished).record() if lines else None
 
     def put(self, arrays: Arrays, *, compress: bool = False) -> str:

@@ -72,21 +72,22 @@ def load_study(
     faults.require_distinct("draws", file.draws)
     imported = resolver.imported_victims(file.victims, data, file.seeds)
     data, imported = name_apart(data, imported)
+    resolver.check_networks(models, data)
     _check_budgets(faults, budgets, data + [victim.data for victim in imported])
     figures = resolver.outputs("figures", file.figures, figure_names())
     tables = resolver.outputs("tables", file.tables, table_names())
-    target = resolver.target(file.target, data)
-    _check_attacks(faults, attacks, data, target)
+    targets = resolver.targets(file.target, data)
+    _check_attacks(faults, attacks, data, targets)
     _check_names_of_skips(faults, file)
     if file.name is None and (fault := fault_of_name(path.stem)):
         faults.add((), f"the file's name is the study's unless it has the key 'name': {fault}")
     faults.raise_all()
     setups = [
-        TrainingSetup(info, model, recipe, recipe_name, file.seeds)
-        for info, model in itertools.product(data, models)
+        TrainingSetup(info, target, model, recipe, recipe_name, file.seeds)
+        for (info, target), model in itertools.product(zip(data, targets, strict=True), models)
     ]
     _check_size(faults, file, setups, attacks, imported)
-    victims = all_victims(setups, attacks, target)
+    victims = all_victims(setups, attacks)
     triggers = triggers_by_clean_model(victims)
     cells = [
         plan_cell(Cell(victim, defense, defense.info.needs, budget, draw=draw), file, triggers)
@@ -182,7 +183,10 @@ def _check_size(
 
 
 def _check_attacks(
-    faults: FaultCollector, attacks: list[PlannedAttack], data: list[DataInfo], target: Target
+    faults: FaultCollector,
+    attacks: list[PlannedAttack],
+    data: list[DataInfo],
+    targets: list[Target],
 ) -> None:
     rates_are_known = not faults.keys & {"rates", "target"}
     asked: set[str] = set()
@@ -191,7 +195,7 @@ def _check_attacks(
         if question in asked:
             continue  # a repetition, which is a fault of its own
         asked.add(question)
-        for info in data:
+        for info, target in zip(data, targets, strict=True):
             reason = attack.why_no_trigger(info)
             if reason is None and rates_are_known:
                 reason = attack.why_impossible(info, target)

@@ -24,16 +24,18 @@ from harness.contract import (
     Target,
 )
 from harness.data.cache import prepare
-from harness.data.info import DataInfo, open_arrays
+from harness.data.info import DataInfo
 from harness.data.options import DataOptions
 from harness.errors import UserError, nearest
 from harness.plan.budget import BudgetSpec
 from harness.plan.entries import label_suffix, parse_entry, resolve_method
 from harness.plan.paths import expanded, is_user_file, user_path
 from harness.plan.spec import MethodSpec, Victim
+from harness.plan.target import require_target, resolve_target
 from harness.plan.validation import at, validate
 from harness.study.faults import FaultCollector
 from harness.study.grids import PlacedEntry, multiply
+from harness.study.networks import require_network
 from harness.study.victims import PlannedAttack, resolve_attack
 
 Info = TypeVar("Info", bound=MethodInfo)
@@ -65,6 +67,13 @@ class Resolver:
         """Return the architectures."""
         resolve = partial(resolve_method, "model", base=self.base)
         return self._methods("model", "models", entries, resolve)
+
+    def check_networks(self, models: list[MethodSpec[ModelInfo]], data: list[DataInfo]) -> None:
+        """Note every architecture that does not take the images of a data set."""
+        for i, model in zip(self.faults.positions["models"], models, strict=True):
+            for info in data:
+                with self.faults.catch("models", i):
+                    require_network(model, info, self.cache.parent / "imported")
 
     def defenses(self, entries: list[Any]) -> list[MethodSpec[DefenseInfo]]:
         """Return the defenses, scripts of BackdoorBench included."""
@@ -161,24 +170,15 @@ class Resolver:
         self.faults.require_distinct(key, entries)
         return tuple(outputs)
 
-    def target(self, target: Any, data: list[DataInfo]) -> Target:
-        """Return the target, which must be a class of every data set."""
-        if target == "all-to-all":
-            return "all-to-all"
-        if isinstance(target, bool) or not isinstance(target, int):
-            hint = nearest(str(target), ["all-to-all"])
-            hint = hint if "did you mean" in hint else ""
-            message = f"a class number or all-to-all is needed, not {target!r}{hint}"
-            self.faults.add(("target",), message)
-            return 0
-        for info in data:
-            if not 0 <= target < info.classes:
-                message = f"{info.name} has the classes 0 to {info.classes - 1}, not {target}"
-                self.faults.add(("target",), message)
-            elif (open_arrays(info).test_labels == target).all():
-                message = f"all test images of {info.name} are of class {target}: no ASR on them"
-                self.faults.add(("target",), message)
-        return target
+    def targets(self, entry: Any, data: list[DataInfo]) -> list[Target]:
+        """Return the target on each data set, by its number or its name there."""
+        targets: list[Target] = [0] * len(data)
+        with self.faults.catch("target"):
+            require_target(entry)
+        for i, info in enumerate(data):
+            with self.faults.catch("target"):
+                targets[i] = resolve_target(entry, info)
+        return targets
 
 
 def _separate(placed: list[PlacedEntry]) -> tuple[list[int], list[Any]]:

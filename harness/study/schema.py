@@ -127,7 +127,8 @@ class StudyFile:
     """Poison rates: a share of the training samples below 1, or a number of samples; an attack with
     ``rates`` of its own uses those."""
     target: Any = 0
-    """The target class, or ``all-to-all``."""
+    """The target class, by its number or its name; or ``all-to-all``, by which every class becomes
+    the next one, and ``all-to-all+2`` the one after it."""
     gate: Gate = field(default_factory=Gate)
     """What a victim must reach for its cells to be run and to count in a mean; ``{run: all}`` runs
     the others too."""

@@ -52,7 +52,7 @@ class PlannedAttack:
         name, info = self.method.name, self.method.info
         if name == NO_ATTACK:
             return None
-        if target == "all-to-all" and not info.all_to_all:
+        if not isinstance(target, int) and not info.all_to_all:
             return f"{name} sends all classes to one target; it has no all-to-all form"
         total = sum(data.train_counts)
         available = total
@@ -80,18 +80,17 @@ class TrainingSetup(NamedTuple):
     """What attacks are made on: one data set, architecture and recipe, once per seed."""
 
     data: DataInfo
+    target: Target
     model: MethodSpec[ModelInfo]
     recipe: Recipe
     recipe_name: str
     seeds: list[int]
 
 
-def all_victims(
-    setups: list[TrainingSetup], attacks: list[PlannedAttack], target: Target
-) -> list[Victim]:
+def all_victims(setups: list[TrainingSetup], attacks: list[PlannedAttack]) -> list[Victim]:
     """Return every victim of a study, in the order of its file."""
     victims = []
-    for (data, model, recipe, name, seeds), attack in itertools.product(setups, attacks):
+    for (data, target, model, recipe, name, seeds), attack in itertools.product(setups, attacks):
         for rate, seed in itertools.product(attack.rates, seeds):
             victim = Victim(data, model, recipe, name, attack.method, rate, target, seed)
             if attack.method.info.clean_model:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from harness.errors import UserError
 from harness.toolbox.normalise import Normalise
 
 if TYPE_CHECKING:
@@ -38,6 +39,30 @@ def build(model: MethodSpec[ModelInfo], data: DataInfo) -> nn.Sequential:
             if isinstance(module, (Normalise, _ConvNd)):
                 module.register_forward_hook(_contiguous)
     return network
+
+
+@torch.no_grad()
+def require_logits(network: nn.Module, data: DataInfo) -> None:
+    """Show a network two black images of a data set; nothing in it changes.
+
+    Raises:
+        UserError: it fails, or gives no logits (2, classes).
+    """
+    channels, height, width = data.shape
+    shown = f"on images of {data.name}, {channels} channels of {height}x{width}"
+    probe = copy.deepcopy(network).eval().to(memory_format=torch.channels_last)
+    images = torch.zeros(2, *data.shape).contiguous(memory_format=torch.channels_last)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            logits = probe(images)
+    except Exception as error:  # whatever a network raises
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"the network fails {shown}: {text}") from error
+    found = tuple(getattr(logits, "shape", ()))
+    if found != (2, data.classes):
+        raise UserError(
+            f"the network gives {found} for two images {shown}, not (2, {data.classes})"
+        )
 
 
 def _contiguous(module: nn.Module, inputs: Any, out: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """Checkpoints with every form of trigger and every wrapper; a wrong entry is located."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,11 +10,13 @@ import torch
 from PIL import Image
 
 from harness.data.cache import default_cache
+from harness.plan.entries import resolve_method
 from harness.plan.registry import load
 from harness.report.frame.report_data import load_report_data
 from harness.report.write import write_report
 from harness.store.store import store_of
 from harness.study.load import load_study
+from harness.training.network import build
 from tests.helpers import tiny_study
 from tests.helpers.backdoorbench_records import MODEL, TARGET
 from tests.helpers.imported_studies import refused, run_victim, scores, write_study
@@ -214,7 +218,7 @@ BAD = {
     "function": ({"trigger": "own.py:korner"}, "no function 'korner'; did you mean 'corner'?"),
     "target": (
         {"target": 3},
-        "victims[0].target: needs a class of squares, 0 to 2, or all-to-all, not 3",
+        "victims[0].target: no class of squares: 3; squares has the classes 0 to 2",
     ),
     "file": ({"checkpoint": "none.pth"}, "victims[0].checkpoint: no file"),
     "normalise": ({"normalise": "yes"}, "victims[0].normalise: needs data, none, or a mapping"),
@@ -239,3 +243,53 @@ def test_a_fault_of_an_entry_is_located(squares, tmp_path, change, expected):
     assert expected in message
     assert "imported.yaml:" in message
     assert "\n" not in message
+
+
+def test_all_faults_of_an_entry_are_named_at_once(squares, tmp_path):
+    changes = {
+        "checkpoint": "none.pth",
+        "model": "preactresnet81",
+        "target": "blu",
+        "normalise": "yes",
+        "trigger": {"patch": {"image": "no.png"}},
+        "nmae": "x",
+    }
+    lines = refused(tmp_path, {**checkpoint_entry(squares, tmp_path), **changes}).splitlines()
+    found = {line.split(": ")[1] for line in lines}
+    assert found == {
+        "victims[0].checkpoint",
+        "victims[0].model",
+        "victims[0].target",
+        "victims[0].normalise",
+        "victims[0].trigger.patch.image",
+        "victims[0].nmae",
+    }
+
+
+def test_a_missing_key_hides_no_other_fault(squares, tmp_path):
+    entry = checkpoint_entry(squares, tmp_path)
+    del entry["model"]
+    said = refused(tmp_path, {**entry, "target": 7})
+    assert "victims[0]: 'model' is missing" in said
+    assert "victims[0].target: no class of squares: 7" in said
+
+
+def test_a_test_split_of_the_target_class_alone_has_no_asr(squares, tmp_path):
+    root = tmp_path / "one"
+    shutil.copytree(squares.root, root)
+    for label in (0, 2):
+        for file in (root / "test" / str(label)).iterdir():
+            file.unlink()
+    data = {"one": {**squares.entry["squares"], "path": str(root)}}
+    said = refused(tmp_path, {**checkpoint_entry(squares, tmp_path), "data": data, "target": 1})
+    assert said.endswith("target: all test images of one are of class 1: there is no ASR on them")
+
+
+def test_a_network_too_deep_for_its_images_is_refused(squares, tmp_path):
+    deep = {"vgg19_bn": {"width": 0.03}}
+    network = build(resolve_method("model", deep, tmp_path), squares.info).get_submodule("net")
+    torch.save(network.state_dict(), tmp_path / "deep.pth")
+    entry = {**checkpoint_entry(squares, tmp_path), "checkpoint": "deep.pth", "model": deep}
+    assert "victims[0].checkpoint: the network fails on images of squares" in refused(
+        tmp_path, entry
+    )

@@ -13,6 +13,7 @@ from PIL import Image
 from harness.cli.main import cli
 from harness.data.cache import default_cache
 from harness.data.info import open_arrays
+from harness.errors import UserError
 from harness.execution.run_task import run_task
 from harness.execution.schedule import Schedule
 from harness.execution.selection import Selection
@@ -78,10 +79,11 @@ def test_a_record_of_numpy_1_and_one_that_was_moved(squares, tmp_path):
     assert scores(result) == squares.scores
 
 
-def test_a_record_that_sends_every_class_to_the_next(squares, tmp_path):
+@pytest.mark.parametrize(("shift", "target"), [(1, "all-to-all"), (2, "all-to-all+2")])
+def test_a_record_that_shifts_every_class(squares, tmp_path, shift, target):
     truth = open_arrays(squares.info).test_labels.tolist()
     images = [x for x, _, _ in backdoorbench_records.triggered_set(squares).values()]
-    changed = {i: (images[0], (label + 1) % 3, label) for i, label in enumerate(truth)}
+    changed = {i: (images[0], (label + shift) % 3, label) for i, label in enumerate(truth)}
     folder = tmp_path / "record" / "all2all"
     saved = backdoorbench_records.state(folder, "bd_test_dataset", changed, len(truth))
     write_record(squares, folder, ram=True, changes={"bd_test": saved, "bd_train": None})
@@ -90,7 +92,23 @@ def test_a_record_that_sends_every_class_to_the_next(squares, tmp_path):
     kept = store_of(tmp_path / "out").get(result.artifacts.triggered)
     assert kept["images"].shape == (36, 3, 8, 8)
     (record,) = [x for x in store_of(tmp_path / "out").records() if x.kind == "victim"]
-    assert record.spec.target == "all-to-all"
+    assert record.spec.target == target
+    wanted = (np.array(truth) + shift) % 3
+    predicted = store_of(tmp_path / "out").get(result.artifacts.predictions)["triggered"]
+    assert result.asr == np.mean(predicted == wanted)
+
+
+def test_a_record_with_several_targets_is_refused(squares, tmp_path):
+    changed = backdoorbench_records.triggered_set(squares)
+    several = {i: (x, 1 if i % 2 else 2 - label, label) for i, (x, _, label) in changed.items()}
+    folder = tmp_path / "record" / "several"
+    saved = backdoorbench_records.state(folder, "bd_test_dataset", several, 36)
+    write_record(squares, folder, ram=True, changes={"bd_test": saved, "bd_train": None})
+    with pytest.raises(
+        UserError,
+        match=r"3 target classes, 0 \(6 images\), 1 .12 images., 2 .6 images., and no one",
+    ):
+        tiny_study.load(write_study(tmp_path, [record_entry(squares, folder)]))
 
 
 def test_a_difference_from_the_records_own_table_is_shown(squares, tmp_path):

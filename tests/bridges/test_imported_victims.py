@@ -118,3 +118,35 @@ def test_the_command_line_says_it_in_one_line_and_exits_with_2(squares, tmp_path
     assert done.stderr.count("\n") == 1
     assert "imported.yaml:" in done.stderr
     assert done.stdout == ""
+
+
+def test_all_faults_of_a_record_are_named_at_once(squares, tmp_path):
+    write_record(squares, tmp_path / "record" / "one", changes={"clean_data": "sqares"})
+    entry = record_entry(squares, tmp_path / "record" / "one", model="preactresnet81", nmae="x")
+    del entry["data"]
+    lines = refused(tmp_path, entry).splitlines()
+    assert [line.split(": ")[1] for line in lines] == [
+        "victims[0].nmae",
+        "victims[0].model",
+        "victims[0]",  # the data set's name is in the record
+    ]
+    assert "the record's data set 'sqares' is unknown" in lines[2]
+
+
+def test_the_stem_of_a_resnet18_is_told_from_its_weights(squares, tmp_path):
+    by_stem = {}
+    for stem in ("3x3", "7x7"):
+        model = resolve_method("model", {"resnet18": {"stem": stem}}, tmp_path)
+        weights = build(model, squares.info).get_submodule("net").state_dict()
+        changes = {"model_name": "resnet18", "model": weights}
+        write_record(squares, tmp_path / "record" / stem, changes=changes)
+        entry = record_entry(squares, tmp_path / "record" / stem)
+        del entry["model"]
+        (cell,) = load_study(write_study(tmp_path, [entry]), None, default_cache()).cells
+        by_stem[stem] = cell.victim.model.hyper["stem"]
+    assert by_stem == {"3x3": "3x3", "7x7": "7x7"}
+    weights["conv1.weight"] = torch.zeros(64, 3, 5, 5)
+    changes = {"model_name": "resnet18", "model": weights}
+    write_record(squares, tmp_path / "record" / "other", changes=changes)
+    entry = {**entry, "backdoorbench": str(tmp_path / "record" / "other")}
+    assert "mis-shaped conv1.weight (64, 3, 5, 5), not (64, 3, 3, 3)" in refused(tmp_path, entry)

@@ -28,6 +28,11 @@ def _store_cases(folder: Path) -> Iterator[Case]:
     return stores.cases(folder)
 
 
+def _field_cases(folder: Path) -> Iterator[Case]:
+    stores.good_store(folder)
+    return stores.fields(folder)
+
+
 def _record_cases(folder: Path) -> Iterator[Case]:
     squares = make_squares_victim(folder / "squares")
     return records.cases(squares, records.good_record(squares, folder))
@@ -38,6 +43,7 @@ KINDS: dict[str, Callable[[Path], Iterator[Case]]] = {
     "checkpoints": lambda folder: checkpoints.cases(),
     "records": _record_cases,
     "stores": _store_cases,
+    "fields": _field_cases,
     "own_methods": lambda folder: own_methods.cases(own_methods.prepared(folder)),
 }
 

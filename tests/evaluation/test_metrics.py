@@ -38,7 +38,10 @@ def test_no_change_is_one_half_and_a_gain_of_acc_costs_nothing():
     assert defense_metrics(before, Scores(0.95, 1.0, 0.0)).arr < 0
 
 
-@pytest.mark.parametrize(("target", "wanted"), [(2, [2, 2, 2, 2]), ("all-to-all", [1, 2, 3, 0])])
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [(2, [2, 2, 2, 2]), ("all-to-all", [1, 2, 3, 0]), ("all-to-all+3", [3, 0, 1, 2])],
+)
 def test_goals(target, wanted):
     goal = Goal(target, 0.1, 4)
     labels = torch.arange(4)

@@ -58,6 +58,29 @@ def test_every_weight_learns(name, channels):
     assert still == []
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_the_least_size_of_images_is_the_least(name):
+    least = describe("model", name).info.least_size
+    with torch.device("meta"):
+        net = built(name).eval()
+        assert net(torch.zeros(2, 3, least, 2 * least)).shape == (2, 10)
+        if least > 1:
+            with pytest.raises(RuntimeError, match=r"[Oo]utput size|[Kk]ernel size"):
+                net(torch.zeros(2, 3, least - 1, 2 * least))
+
+
+@pytest.mark.parametrize("stem", ["3x3", "7x7"])
+def test_resnet18_is_torchvisions_but_for_its_small_stem(stem):
+    with torch.device("meta"):
+        theirs = torchvision.models.resnet18(num_classes=10)
+        ours = built("resnet18", width=64, stem=stem)
+    shapes = [{key: x.shape for key, x in net.state_dict().items()} for net in (ours, theirs)]
+    other = {key for key in shapes[1] if shapes[0][key] != shapes[1][key]}
+    assert list(shapes[0]) == list(shapes[1])
+    assert other == ({"conv1.weight"} if stem == "3x3" else set())
+    assert isinstance(ours.maxpool, torch.nn.Identity if stem == "3x3" else torch.nn.MaxPool2d)
+
+
 @pytest.mark.parametrize("name", NAMESAKES)
 def test_state_dicts_are_torchvisions(name):
     with torch.device("meta"):

@@ -94,7 +94,7 @@ def test_all_faults_at_once_with_location_and_nearest_name(tmp_path):
         "budgets[1]: digits: spc 300: class 0 has only 134 training images",
         "a budget is either 'spc' (images per class) or 'ratio'",
         "seeds[2]: the same as seeds[0]",
-        "target: digits has the classes 0 to 9, not 10",
+        "target: no class of digits: 10; digits has the classes 0 to 9",
     ]
     for text in expected:
         assert any(text in line for line in lines), (text, lines)
@@ -127,7 +127,10 @@ def test_an_unknown_key_hides_no_other_fault(tmp_path):
         ({"defenses": [3]}, "a name, or one name with a mapping of overrides, is needed, not 3"),
         ({"defenses": ["./mine.py"]}, "defenses[0]: no file "),
         ({"attacks": [{"blended": {"image": "hello.png"}}]}, "attacks[0].blended.image: no file "),
-        ({"target": "everything"}, "a class number or all-to-all is needed, not 'everything'"),
+        (
+            {"target": "everything"},
+            "target: no class of digits: 'everything'; digits has the classes 0 to 9",
+        ),
         ({"skip": [{"defense": "ft"}]}, "skip[0]: 'reason' is missing"),
         (
             {"skip": [{"defense": "fp", "reason": "x"}]},

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.bridges.backdoorbench.names import sizes_in_weights
 from harness.bridges.backdoorbench.read_record import (
     BackdoorBenchRecord,
     ChangedSamples,
@@ -16,6 +17,7 @@ from harness.bridges.backdoorbench.read_record import (
 )
 from harness.bridges.backdoorbench.record_folder import RESULT, images_of_test_sets
 from harness.bridges.files.images import decode_images
+from harness.contract.attack_types import all_to_all
 from harness.errors import UserError
 from harness.plan.keys import file_digest
 
@@ -53,6 +55,7 @@ def inspect_record(folder: Path) -> dict[str, Any]:
     return {
         "digest": record_digest(folder),
         "model": record.model,
+        "hyper": sizes_in_weights(record.model, record.weights),
         "classes": record.classes,
         "data": record.data,
         "shape": [channels, height, width],
@@ -75,18 +78,26 @@ def target_of(record: BackdoorBenchRecord, folder: Path) -> Target:
     """Return the target of the attack.
 
     Raises:
-        UserError: neither one class for all test images, nor the next class for each class.
+        UserError: neither one class for all test images, nor one shift of the classes.
     """
     wanted, original = record.test.wanted, record.test.original
     if len(wanted) == 0 or original is None:
         raise UserError(f"{folder / RESULT}: it has no triggered test image with a changed label")
     if (wanted == wanted[0]).all():
         return int(wanted[0])
-    if (wanted == (original + 1) % record.classes).all():
-        return "all-to-all"
+    shift = int(wanted[0] - original[0]) % record.classes
+    if (wanted == (original + shift) % record.classes).all():
+        return all_to_all(shift)
+    labels, counts = np.unique(wanted, return_counts=True)
+    shown = ", ".join(f"{label} ({n} images)" for label, n in zip(labels, counts, strict=True))
     raise UserError(
-        f"{folder / RESULT}: the target labels are neither one class nor, for each class, the next"
+        f"{folder / RESULT}: {len(labels)} target classes, {_shorten(shown)}, and no one shift of "
+        "the classes: ASR is defined for one target class or for all-to-all"
     )
+
+
+def _shorten(text: str, most: int = 100) -> str:
+    return text if len(text) <= most else f"{text[:most].rpartition(',')[0]}, ..."
 
 
 def split_poison_kinds(

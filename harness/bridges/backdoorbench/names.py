@@ -7,13 +7,16 @@ can't be folded into a convolution that pads with zeros.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.data.catalog import CATALOG
 from harness.plan.registry import describe
 
 if TYPE_CHECKING:
+    import torch
+
     from harness.plan.spec import Victim
 
 DATA = {
@@ -25,6 +28,7 @@ DATA = {
 """BackdoorBench's name of a data set and its number of classes, by our name."""
 ARCHITECTURES = (
     "preactresnet18",
+    "resnet18",
     "vgg19",
     "vgg19_bn",
     "densenet161",
@@ -33,12 +37,22 @@ ARCHITECTURES = (
     "convnext_tiny",
     "vit_b_16",
 )
-"""Architectures with the same name and, by default, the same sizes in BackdoorBench."""
+"""Architectures with the same name and, but for OTHER_SIZES, by default the same sizes."""
+OTHER_SIZES = {"resnet18": {"stem": "7x7"}}
+"""The sizes of BackdoorBench's architectures where they are not our defaults."""
 
 
 def data_name(victim: Victim) -> str:
     """Return BackdoorBench's name of the victim's data set."""
     return DATA[victim.data.name][0]
+
+
+def sizes_in_weights(name: str, weights: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Return the hyperparameters of a record's architecture that only its weights tell."""
+    first = weights.get("conv1.weight")
+    if name == "resnet18" and first is not None and first.shape[2:] == (7, 7):
+        return OTHER_SIZES[name]
+    return {}
 
 
 def why_unsupported(victim: Victim) -> str | None:
@@ -68,7 +82,7 @@ def _model_fault(victim: Victim) -> str | None:
         return (
             f"BackdoorBench has no architecture {model.name!r}; it has {', '.join(ARCHITECTURES)}"
         )
-    standard = asdict(describe("model", model.ref).hyper())
+    standard = asdict(describe("model", model.ref).hyper(**OTHER_SIZES.get(model.ref, {})))
     if model.hyper != standard:
         sizes = ", ".join(f"{name}={value}" for name, value in standard.items())
         return f"BackdoorBench has {model.name} with {sizes} only"

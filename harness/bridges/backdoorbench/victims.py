@@ -26,7 +26,7 @@ from harness.errors import UserError, nearest
 from harness.plan.entries import resolve_method
 from harness.plan.registry import names
 from harness.plan.spec import MethodSpec, RecordFiles, Victim
-from harness.plan.validation import at
+from harness.plan.validation import EntryFaults
 
 OUR_DATA = {original: ours for ours, (original, _) in DATA.items()} | {"mnist": "mnist"}
 """Our names of BackdoorBench's data sets. MNIST can be imported, but not exported."""
@@ -46,30 +46,46 @@ class RecordEntry:
     """The victim's name on boards, instead of the folder's; for one record."""
 
 
-def victim_of_record(folder: Path, entry: RecordEntry, context: ImportContext) -> Victim:
-    """Return the victim of a record.
+def victim_of_record(folder: Path, entry: dict[str, Any], context: ImportContext) -> Victim:
+    """Return the victim of a record; ``entry`` has the keys of a RecordEntry.
 
     Raises:
         UserError: the record is broken, or does not fit the data set or the architecture.
-        EntryErrors: a key of the entry is wrong.
+        EntryErrors: keys of the entry are wrong.
     """
     from harness.bridges.backdoorbench.inspect_record import inspect_record
 
+    faults, record = EntryFaults(), None
+    model = faults.part("model", entry, lambda x: resolve_method("model", x, context.base))
+    data = faults.part("data", entry, context.dataset)
     files = (folder / RESULT, *images_of_test_sets(folder))
-    record = cached_inspection(files, "record", context.cache, lambda: inspect_record(folder))
-    with at("model"):
-        model = _model(record["model"], entry, folder, context.base)
-    with at("data"):
-        data = _data(record["data"], entry, folder, context)
-    _check_data(record, data, folder)
-    imported_weights_digest(folder / RESULT, model, data, context.cache)
+    with faults.at():
+        record = cached_inspection(files, "record", context.cache, lambda: inspect_record(folder))
+    if record is not None:
+        if "model" not in entry:
+            with faults.at("model"):
+                model = _recorded_model(record, folder, context.base)
+        if "data" not in entry:
+            with faults.at("data"):
+                data = _recorded_data(record["data"], folder, context)
+        if data is not None:
+            data = _normalised(data, record["data"])
+            with faults.at():
+                _check_data(record, data, folder)
+        if data is not None and model is not None:
+            with faults.at():
+                imported_weights_digest(folder / RESULT, model, data, context.cache)
     attack = resolve_method("attack", str(TRIGGERS / "backdoorbench.py"), context.base)
+    with faults.at():
+        attack = labelled(attack, folder.resolve().name, entry.get("name"))
+    faults.raise_all()
+    assert record is not None and model is not None and data is not None
     return Victim(
         data=data,
         model=model,
         recipe=UNKNOWN,
         recipe_name=IMPORTED,
-        attack=labelled(attack, folder.resolve().name, entry.name),
+        attack=attack,
         rate=record["poisoned"],
         target=record["target"],
         seed=0,
@@ -77,38 +93,40 @@ def victim_of_record(folder: Path, entry: RecordEntry, context: ImportContext) -
     )
 
 
-def _model(name: str, entry: RecordEntry, folder: Path, base: Path) -> MethodSpec[ModelInfo]:
-    if entry.model is None and name not in names("model"):
+def _recorded_model(record: dict[str, Any], folder: Path, base: Path) -> MethodSpec[ModelInfo]:
+    name, known = record["model"], names("model")
+    if name not in known:
         raise UserError(
-            f"{folder}: the record's architecture {name!r} is unknown"
-            f"{nearest(name, names('model'))}"
+            f"{folder}: the record's architecture {name!r} is unknown{nearest(name, known)}"
         )
-    return resolve_method("model", name if entry.model is None else entry.model, base)
+    return resolve_method("model", {name: record["hyper"]}, base)
 
 
-def _data(original: str, entry: RecordEntry, folder: Path, context: ImportContext) -> DataInfo:
-    """Return a record's data set: the entry's, else the study's of that name, else the catalogue's.
+def _recorded_data(original: str, folder: Path, context: ImportContext) -> DataInfo:
+    """Return a record's data set: the study's of that name, else the catalogue's.
 
     ``original`` is the name in the record.
     """
     name = OUR_DATA.get(original, original)
     of_study = next((info for info in context.study_data if info.name == name), None)
-    if entry.data is not None:
-        info = context.dataset(entry.data)
-    elif of_study is not None:
-        info = of_study
-    elif original in OUR_DATA:
-        info = context.dataset(name)
-    else:
-        raise UserError(
-            f"{folder}: the record's data set {original!r} is unknown"
-            f"{nearest(original, OUR_DATA)} (name one with 'data')"
-        )
-    return _normalised(info, name) if original in OUR_DATA else info
+    if of_study is not None:
+        return of_study
+    if original in OUR_DATA:
+        return context.dataset(name)
+    raise UserError(
+        f"{folder}: the record's data set {original!r} is unknown"
+        f"{nearest(original, OUR_DATA)} (name one with 'data')"
+    )
 
 
-def _normalised(data: DataInfo, name: str) -> DataInfo:
-    """Return a data set with BackdoorBench's normalisation: our catalogue's, except for MNIST."""
+def _normalised(data: DataInfo, original: str) -> DataInfo:
+    """Return a data set with BackdoorBench's normalisation: our catalogue's, except for MNIST.
+
+    That of a data set which BackdoorBench has not is its own.
+    """
+    if original not in OUR_DATA:
+        return data
+    name = OUR_DATA[original]
     catalogue = CATALOG[name].normalisation(data.shape[0])
     mean, std = ((0.5,), (0.5,)) if name == "mnist" else catalogue
     return replace(data, mean=mean, std=std)

@@ -21,6 +21,7 @@ from harness.bridges.backdoorbench.names import data_name
 from harness.bridges.backdoorbench.poisoned_sets import PoisonedImages, poisoned_test, save_poisoned
 from harness.bridges.backdoorbench.state_dicts import to_backdoorbench
 from harness.bridges.files.safe_torch_load import load_file
+from harness.contract.attack_types import shift_of
 from harness.errors import UserError
 from harness.plan.spec import ImportedFiles, Victim
 from harness.training.victim import LoadedVictim
@@ -108,7 +109,7 @@ def _info(victim: Victim) -> dict[str, Any]:
 
     Those of an imported record are its own, as far as it has kept them.
     """
-    single_target = isinstance(victim.target, int)
+    shift = shift_of(victim.target)
     ours = {
         "dataset": data_name(victim),
         "dataset_path": f"./data/{data_name(victim)}",
@@ -121,8 +122,9 @@ def _info(victim: Victim) -> dict[str, Any]:
         return {"attack": victim.attack.label, **_original_info(victim.source), **ours}
     return {
         "attack": victim.attack.name,
-        "attack_label_trans": "all2one" if single_target else "all2all",
-        "attack_target": victim.target if single_target else None,
+        "attack_label_trans": "all2one" if shift is None else "all2all",
+        "attack_target": victim.target if shift is None else None,
+        **({} if shift is None else {"attack_label_shift_amount": shift}),
         "pratio": victim.poison_rate,
         "random_seed": victim.seed,
         **ours,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.bridges.files.safe_torch_load import load_file
 from harness.bridges.files.state_dicts import match_state_dict, state_dict_in
 from harness.plan.keys import file_digest
-from harness.training.network import build
+from harness.training.network import build, require_logits
 
 if TYPE_CHECKING:
     from harness.contract import ModelInfo
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 
 def inspect_weights(path: Path, model: MethodSpec[ModelInfo], data: DataInfo) -> dict[str, Any]:
-    """Check that a file's weights fit an architecture.
+    """Check that a file's weights fit an architecture, and that it takes the data set's images.
 
     Returns the digest of the file, and a line that says how other names were matched, or an empty
     one.
 
     Raises:
-        UserError: the file can't be loaded safely, or its keys differ; the message names them.
+        UserError: the file can't be loaded safely, its keys differ, which the message names, or
+            the network fails on such images.
     """
     weights = state_dict_in(load_file(path), str(path))
-    match = match_state_dict(weights, build(model, data).get_submodule("net"), str(path))
+    network = build(model, data)
+    match = match_state_dict(weights, network.get_submodule("net"), str(path))
+    require_logits(network, data)
     return {"digest": file_digest(path)[:24], "note": match.note}

@@ -11,7 +11,7 @@ from harness.data.file_cache import Json, file_stamp, load_json, writing_to
 from harness.plan.keys import digest
 from harness.store.store import write_atomic
 
-VERSION = 2
+VERSION = 3
 """Raise it when an inspection of the same files would now return something else."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.plan.target import target_text
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import budgets
 from harness.report.frame.metric_info import QUANTITIES, rate_text
@@ -28,7 +29,10 @@ def cell_columns(report: ReportData) -> dict[str, Any]:
     cells = report.cells.sort_values(
         "budget", key=lambda column: column.map(order.index), kind="stable"
     )
-    cells = cells.assign(state=cells["reason"])
+    named = zip(cells["target"], cells["target_class"], strict=True)
+    cells = cells.assign(
+        state=cells["reason"], target=[target_text(target, name) for target, name in named]
+    )
     formats = _formats(report.names)
     return {
         "keys": cells["key"].tolist(),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.plan.target import target_text
 from harness.report import TableContents, table
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import BoardGroup, split_groups
@@ -97,7 +98,7 @@ def _row(keys: tuple[Any, ...], victims: pd.DataFrame, names: DisplayNames) -> R
     return (
         names.of("attack", str(attack)),
         rate_text(rate).removesuffix(" %") if rate else "–",
-        str(target),
+        target_text(target, victims["target_class"].iloc[0]),
         *(number(100 * means[name]) for name in SHARES),
         number(means["psnr"]),
         number(means["ssim"], 3),
