@@ -23,7 +23,7 @@ _VICTIM = {
     "recipe": Column("", "how the victim was trained"),
     "attack": Column("", "attack, likewise; `none` for a clean model"),
     "rate": Column("share", "poison rate; empty where an imported victim's is unknown"),
-    "target": Column("", "target class, or `all-to-all`"),
+    "target": Column("", "number of the target class, or `all-to-all`, `all-to-all+2`"),
 }
 _STATUS = {
     "status": Column("", "`ok`, how it failed, or why there is no record"),
@@ -68,6 +68,7 @@ CELL_COLUMNS = {
     "draw": Column("", "which of the clean budgets of this size"),
     "unclean": Column("", "how the budget is unclean; empty for a clean one"),
     "shared": Column("", "whether several workers shared the GPU, which lengthens `seconds`"),
+    "target_class": Column("", "name of the target class; empty for all-to-all"),
 }
 """What a cell's row begins with. The numbers of probes follow, ``probe.number``."""
 DERIVED_COLUMNS = {
@@ -97,5 +98,6 @@ VICTIM_COLUMNS = {
     "asr_reported": Column("share", "ASR, likewise"),
     "ra_reported": Column("share", "RA, likewise"),
     "shared": Column("", "whether several workers shared the GPU, which lengthens `seconds`"),
+    "target_class": Column("", "name of the target class; empty for all-to-all"),
 }
 """What a victim's row has."""

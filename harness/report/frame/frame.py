@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from harness.plan.names import PlanStatus
-from harness.report.frame.columns import CELL_COLUMNS, VICTIM_COLUMNS
 from harness.plan.target import target_class
+from harness.report.frame.columns import CELL_COLUMNS, VICTIM_COLUMNS
 from harness.report.frame.labels import StudyLabels
 from harness.report.frame.metric_info import SCORES, with_changes
 from harness.report.frame.probes import ProbeNumbers, probe_columns
@@ -40,50 +40,6 @@ MEASURED = (
 COLUMNS = tuple(CELL_COLUMNS)
 CONDITION_OF_VICTIM = COLUMNS[:7]
 STEALTH = ("psnr", "ssim", "linf")
-CONDITION_OF_VICTIM = ("study", "data", "model", "recipe", "attack", "rate", "target")
-COLUMNS = (
-    *CONDITION_OF_VICTIM,
-    "defense",
-    "family",
-    "needs",
-    "budget",
-    "spc",
-    "n_clean",
-    "seed",
-    "status",
-    "gate",
-    *MEASURED,
-    "acc_inverse",
-    "asr_inverse",
-    "ra_inverse",
-    "asr_triggers",
-    "ra_triggers",
-    "victim",
-    "key",
-    "error",
-    "draw",
-    "unclean",
-    "target_class",
-)
-STEALTH = ("psnr", "ssim", "linf")
-VICTIM_COLUMNS = (
-    *CONDITION_OF_VICTIM,
-    "seed",
-    "status",
-    "gate",
-    *SCORES,
-    "clean_acc",
-    *STEALTH,
-    "poisoned",
-    "verdict",
-    "seconds",
-    "key",
-    "error",
-    "acc_reported",
-    "asr_reported",
-    "ra_reported",
-    "target_class",
-)
 NAN = float("nan")
 
 

@@ -15,9 +15,9 @@ from harness.report.frame.metric_info import SCORES, with_changes
 
 TEXT = (
     *("study", "data", "model", "recipe", "attack", "target", "defense", "family", "needs"),
-    *("budget", "status", "victim", "key", "error", "unclean"),
+    *("budget", "status", "victim", "key", "error", "unclean", "target_class"),
 )
-ADDED: dict[str, int | str] = {"draw": 0, "unclean": ""}
+ADDED: dict[str, int | str] = {"draw": 0, "unclean": "", "shared": False, "target_class": ""}
 """Columns that older files lack, and what they would have held."""
 
 
