@@ -12,9 +12,11 @@ squared distance to the features of the clean batch. The settings are those of t
 rounds of 20 epochs for the mask, 30 for the U-Net and 30 of unlearning by Adam lr 1e-4; batch 128,
 training augmentation. Departures: pre-training compares predictions by KL divergence (theirs takes
 softmax outputs for logits); the mask is trained in eval mode; the U-Net is smaller on images below
-32x32. With fewer than 128 images an epoch is one step, and there are 450 in all.
+32x32; images are not augmented where the class is found. With fewer than 128 images an epoch is
+one step, and there are 450 in all.
 
-Preset ``authors``: their two losses, as above.
+Preset ``authors``: their pre-training, and the mask's training with the batch's statistics, after
+which the U-Net is trained against the copy whose running statistics this moved.
 """
 
 from __future__ import annotations
@@ -68,7 +70,7 @@ PRESETS = {"authors": Hyper(authors_losses=True)}
     "Features, ICLR 2024",
     year=2024,
     family="unlearning",
-    version=1,
+    version=2,
     display_name="BTI-DBF(U)",
     requires="convolutions",
 )

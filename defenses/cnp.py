@@ -5,19 +5,19 @@ their labels are not used.
 
 The class that gains most predictions under adversarial noise on batch norm is taken as the target,
 and one mask and pattern that send clean images there are inverted. Masks m on batch norm's scales
-are then trained, all networks in training mode: with F_oc, F_op the last feature map of the network
-on clean and on triggered images, F_kc, F_kp the same under the masks and F_zc under the masks and
-adversarial noise, three cosines are to be large, (F_kc, F_oc), (F_kp, F_oc), (F_zc, F_oc), and
-three small, (F_zc, F_op), (F_kc, F_op), (F_kp, F_op): the mean cross-entropy of each of the first
-among all six, at temperature 0.3. The channels with the smallest masks are cut, of all layers
-together. The settings are those of the authors' code (HazardFY/Contrastive-Neuron-Pruning-for-
-Backdoor-Defense at 32728d67), for 1,000 clean images of CIFAR-10: noise of one sign step of 0.4
-from a random start within 0.4; 20 passes of Adam lr 0.005 for the trigger, with 0.01 on the size of
-its mask; 30 passes of SGD lr 0.2 with momentum 0.9, halved after two passes without better
-agreement, down to 0.01; a pass is five times the budget, drawn with replacement, batch 128. The
-preset ``authors`` is the defaults. Departures: 1 % of the channels is cut, the share that the paper
-reports (theirs prints test scores for shares up to 5 %); the augmentation is the data set's (theirs
-mirrors alone).
+are then trained, all networks in training mode: with F_oc, F_op the means over positions of the
+last feature map on clean and on triggered images, F_kc, F_kp the same under the masks, and F_zc
+under the masks and noise against their own predictions, three cosines are to be large, (F_kc,
+F_oc), (F_kp, F_oc), (F_zc, F_oc), and three small, (F_zc, F_op), (F_kc, F_op), (F_kp, F_op): the
+mean cross-entropy of each of the first among all six, at temperature 0.3. The channels with the
+smallest masks are cut, of all layers together. The settings are those of the authors' code
+(HazardFY/Contrastive-Neuron-Pruning-for-Backdoor-Defense at 32728d67), for 1,000 clean images of
+CIFAR-10: noise of one sign step of 0.4 from a random start within 0.4; 20 passes of Adam lr 0.005
+for the trigger, with 0.01 on the size of its mask; 30 passes of SGD lr 0.2 with momentum 0.9,
+halved after two passes without better agreement, down to 0.01; a pass is five times the budget,
+drawn with replacement, batch 128. The preset ``authors`` is the defaults. Departures: 1 % of the
+channels is cut, the share that the paper reports (theirs prints test scores for shares up to 5 %);
+the augmentation is the data set's (theirs mirrors alone).
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ from harness.toolbox import (
     Noise,
     NoiseSearch,
     ScaleMasks,
-    batches,
     forward_with_noise,
     forward_with_scales,
     last_map_module,
@@ -79,7 +78,7 @@ PRESETS = {"authors": Hyper()}
     paper="Contrastive Neuron Pruning for Backdoor Defense, IEEE TIP 2025",
     year=2025,
     family="pruning",
-    version=1,
+    version=2,
     display_name="CNP",
     requires="batchnorm",
 )
@@ -98,7 +97,8 @@ def cnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defende
 def likely_target(net: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> int:
     """Return the class whose predictions grow most under noise that raises the loss."""
     ones, grown = unit_scale_masks(net), torch.zeros(budget.classes)
-    for x, _ in batches(budget, hyper.batch, ctx):
+    for _ in range(_steps(budget, hyper)):
+        x, _ = _batch(budget, hyper, ctx)
         with torch.no_grad():
             before = net(x).argmax(1)
         noise = worst_noise(net, ones, (x, before), _search(hyper), ctx)
@@ -189,24 +189,25 @@ class Views:
         with torch.no_grad():
             before, original = self._view(ones, clean)
             _, backdoored = self._view(ones, triggered)
-        batch = clean, before.argmax(1)
+            masked, _ = self._view(masks, clean)
+        batch = clean, masked.argmax(1)
         noise = worst_noise(self.net, masks, batch, _search(hyper), ctx)
         _, kept = self._view(masks, clean)
         after, repaired = self._view(masks, triggered)
         _, noisy = self._view(masks, clean, noise)
         loss = contrast((kept, repaired, noisy), original, backdoored, hyper.temperature)
-        return loss, (after.argmax(1) == batch[1]).float().mean()
+        return loss, (after.argmax(1) == before.argmax(1)).float().mean()
 
     def _view(
         self, masks: ScaleMasks, images: torch.Tensor, noise: Noise | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits (n, classes) and flat features (n, width)."""
+        """Return logits (n, classes) and features (n, width), the means of the last map."""
         logits = (
             forward_with_scales(self.net, images, masks)
             if noise is None
             else forward_with_noise(self.net, masks, images, noise)
         )
-        return logits, self._maps.latest()[0].flatten(1)
+        return logits, self._maps.latest()[0].mean((2, 3))
 
 
 def contrast(

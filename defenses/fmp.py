@@ -5,15 +5,17 @@ model: clean samples only.
 
 For every channel of every convolution, images get one sign step of eps, away from the channel's map
 of the clean images; the channels at which the network's accuracy on these images is lowest are
-cut: the filter and the scale of the batch norm that alone takes its output. Of a layer with C
-channels floor(C / 64) are cut, so that a layer below 64 loses none. Then the network is fine-tuned.
-The settings are those of the authors' script (retsuh-bqw/FMP at 8d1cb59b), whose configuration is
-missing, and where it is silent of the IMS comparison (arXiv 2509.15497): 32 random clean images,
-eps 1/255, steps from a random start of one grey level; 10 epochs of SGD lr 0.01, momentum 0.9, no
-weight decay, batch 256, cosine to zero. Departures: a convolution's batch norm is the one that
-takes its output (theirs is the next in order of definition, which in pre-activation networks reads
-the sum of two branches); a convolution without one is left alone; the cosine ends at zero (theirs
-at 1e-4).
+cut: the filter, and the scale of the batch norm that alone takes its output, if there is one. Of a
+layer with C channels floor(C / 64) are cut, so that a layer below 64 loses none. Then the network
+is fine-tuned. The settings are those of the authors' script (retsuh-bqw/FMP at 8d1cb59b), whose
+configuration is missing, and for the sizes that were in it those of the IMS comparison (arXiv
+2509.15497): 32 random clean images, a step of eps 1/255 from a start that moves every pixel by one
+grey level up or down at random; 10 epochs of SGD lr 0.01, momentum 0.9, no weight decay, batch 256,
+cosine to zero. Departures: a convolution's batch norm is the one that takes its output (theirs is
+the next in order of definition, which in pre-activation networks reads the sum of two branches); a
+layer loses its own weakest channels (theirs ranks layers in the order in which they run and cuts
+them in that of definition, which differ where a shortcut runs first); the cosine ends at zero
+(theirs at 1e-4).
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from harness.contract import (
     Positive,
     defense,
 )
-from harness.toolbox import FeatureMaps, Samples, fine_tune_, foldable_pairs, kept_channel_masks
+from harness.toolbox import FeatureMaps, Samples, convolutions, fine_tune_, foldable_pairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,41 +64,42 @@ PRESETS = {"authors": Hyper()}
     paper="Adversarial Feature Map Pruning for Backdoor, arXiv 2307.11565",
     year=2024,
     family="pruning",
-    version=1,
+    version=2,
     display_name="FMP",
     requires="batchnorm",
 )
 def fmp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
-    """Cut channels and fine-tune; return the model and the channels that were kept."""
+    """Cut channels and fine-tune; return the model and the channels that layers kept."""
     chosen = torch.randperm(len(budget), generator=ctx.generator)[: hyper.images]
     subset = budget.subset(chosen.to(budget.labels.device))
     noise = torch.rand(subset.images.shape, generator=ctx.generator) - 0.5
     shifted = (subset.images + hyper.start * noise.sign().to(ctx.device)).clamp(0, 1)
     samples = subset.images, subset.labels
-    weakest = {
-        name: weakest_channels(model.eval(), name, samples, shifted, hyper)
-        for name, _, _ in prunable(model, subset.images[:1], hyper.group)
-    }
-    for number, (name, convolution, norm) in enumerate(
-        prunable(model, subset.images[:1], hyper.group)
-    ):
+    layers = list(prunable(model.eval(), subset.images[:1], hyper.group))
+    weakest = [weakest_channels(model, name, samples, shifted, hyper) for name, _, _ in layers]
+    kept = {}
+    for number, ((name, convolution, norm), cut) in enumerate(zip(layers, weakest, strict=True)):
         with torch.no_grad():
-            convolution.weight[weakest[name]] = 0
-            norm.weight[weakest[name]] = 0
-        ctx.log(number, cut=len(weakest[name]))
-    kept = kept_channel_masks(model)
+            convolution.weight[cut] = 0
+            if norm is not None:
+                norm.weight[cut] = 0
+        kept[f"mask.{name}"] = torch.ones(convolution.out_channels).index_fill(0, cut.cpu(), 0)
+        ctx.log(number, cut=len(cut))
     model = fine_tune_(model, (budget.images, budget.labels), hyper, budget.augment, ctx)
     return Defended(model, artifacts=kept)
 
 
 def prunable(
     model: nn.Module, image: torch.Tensor, group: int
-) -> Iterator[tuple[str, nn.Conv2d, _BatchNorm]]:
-    """Yield each convolution of ``group`` channels or more by name, with its own batch norm."""
-    for norm_name, name in foldable_pairs(model.eval(), image).items():
-        convolution, norm = model.get_submodule(name), model.get_submodule(norm_name)
-        assert isinstance(convolution, nn.Conv2d)
-        assert isinstance(norm, _BatchNorm)
+) -> Iterator[tuple[str, nn.Conv2d, _BatchNorm | None]]:
+    """Yield each convolution of ``group`` channels or more by name, and its batch norm if any.
+
+    That is the one that alone takes its output. ``model`` is in eval mode.
+    """
+    norms = {name: model.get_submodule(norm) for norm, name in foldable_pairs(model, image).items()}
+    for name, convolution in convolutions(model).items():
+        norm = norms.get(name)
+        assert norm is None or isinstance(norm, _BatchNorm)
         if convolution.out_channels >= group:
             yield name, convolution, norm
 

@@ -96,7 +96,7 @@ class Polarized(nn.Module):
     "Features, arXiv 2306.16697",
     year=2023,
     family="fine-tuning",
-    version=1,
+    version=2,
     display_name="NPD",
     requires="convolutions",
 )
@@ -191,7 +191,7 @@ def towards(model: nn.Module, x: torch.Tensor, label: torch.Tensor, hyper: Hyper
     delta = torch.zeros_like(x)
     for _ in range(hyper.steps):
         delta.requires_grad_()
-        logits = model(x + delta)
+        logits = model((x + delta).clamp(0, 1))
         if (logits.argmax(1) == label).float().mean() > hyper.enough:
             break
         (slope,) = torch.autograd.grad(F.cross_entropy(logits, label), delta)

@@ -9,12 +9,13 @@ of which a fifth, plus one image, carries an inverted trigger, with true labels.
 those of the authors' code (AISafety-HKUST/Backdoor_Safety_Tuning at 37d2ef5c), for 2,500 clean
 images of CIFAR-10: the triggers of BTI-DBF in 3 rounds, each with 30 epochs of SGD lr 0.01,
 momentum 0.1; rho 0.5; batch 128; training augmentation. Departures: one budget throughout (theirs
-draws another one for each part); those of BTI-DBF's inversion.
+draws another one for each part); the U-Net is trained in every round (theirs freezes it in the
+first tuning and never thaws it); those of BTI-DBF's inversion.
 
 ``triggers: nc`` takes the same step on the triggers that Neural Cleanse finds and flags, for
 rounds times 30 epochs; if it flags none, the model is returned unchanged.
 
-Preset ``authors``: the two losses of the inversion as in the authors' code, see ``bti_dbf``.
+Preset ``authors``: the inversion of the authors' code, see ``bti_dbf``, but for the frozen U-Net.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ PRESETS = {"authors": Hyper(authors_losses=True)}
     "arXiv 2410.09838",
     year=2024,
     family="unlearning",
-    version=1,
+    version=2,
     display_name="PAM",
     requires="convolutions",
 )

@@ -7,14 +7,14 @@ Every activation, per channel and position, gets a cap: mean + 4 standard deviat
 samples at first. The caps are lowered on cross-entropy + cost * sum over layers of the mean cap,
 the network fixed in eval mode; the cost doubles after 5 steps in a row with validation accuracy
 within 3 points of the start (it returns to its first value from below), and is divided by 2^1.5
-after 5 steps further off. The caps with the
-smallest sum at which accuracy was within those 3 points are kept; the result is a network with caps
-in it. The settings are those of the authors' script (Megum1/UNIT at b78fe555), for 2,500 clean
-images of CIFAR-10: 300 steps of Adam lr 0.001 with betas 0.5 and 0.9 on the whole budget, augmented
-once, a fifth of it held out. The preset ``authors`` is the defaults. Departures: accuracy and sum
-are those of the caps that are kept (theirs keeps the caps before a step with the accuracy after
-it); validation images are not augmented; networks without activation modules have their caps on
-batch norm's outputs.
+after 5 steps further off. The caps with the smallest sum at which accuracy was within those 3
+points are kept; the result is a network with caps in it. The settings are those of the authors'
+script (Megum1/UNIT at b78fe555), for 2,500 clean images of CIFAR-10: 300 steps of Adam lr 0.001
+with betas 0.5 and 0.9 on the whole budget, augmented once, a fifth of it held out. The preset
+``authors`` is the defaults. Departures: accuracy and sum are those of the caps that are kept
+(theirs keeps the caps before a step with the accuracy after it); validation images are not
+augmented; in networks without activation modules the activations are those of ReLU after every
+batch norm.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ PRESETS = {"authors": Hyper()}
     "arXiv 2407.11372",
     year=2024,
     family="pruning",
-    version=1,
+    version=2,
     display_name="UNIT",
     least_spc=2,
 )

@@ -153,7 +153,9 @@ class FeatureInversion:
     """Channels of the U-Net's first level."""
     inversion_batch: Count = 128
     label_noise: NonNegative = 0.03
-    """Standard deviation of the noise under which the target class is found."""
+    """Standard deviation, on normalised images, of the noise under which the target class is
+    found."""
     authors_losses: bool = False
     """Whether pre-training compares softmax outputs as if they were logits, and the mask is trained
-    with the batch's statistics, as in the authors' code."""
+    with the batch's statistics, as in the authors' code; the U-Net is then trained against a copy
+    with the running statistics that this leaves."""

@@ -26,8 +26,8 @@ class Level(nn.Sequential):
 class UNet(nn.Module):
     """(N, channels, H, W) -> the same, unbounded.
 
-    Each of ``levels`` levels halves the image and doubles the channels from ``width`` on; the way
-    up mirrors the way down, with transposed convolutions, and is joined to it level by level.
+    Each of ``levels`` levels halves the image and doubles the channels from ``width`` on; on the
+    way up a transposed convolution doubles the image, which is joined to that of the way down.
     """
 
     def __init__(self, channels: int, width: int, levels: int) -> None:
@@ -40,9 +40,9 @@ class UNet(nn.Module):
         )
         self.middle = Level(*pairs[-1])
         self.enlarge = nn.ModuleList(
-            nn.ConvTranspose2d(wide, narrow, 3, 2, 1) for narrow, wide in reversed(pairs)
+            nn.ConvTranspose2d(wide, wide, 3, 2, 1) for _, wide in reversed(pairs)
         )
-        self.up = nn.ModuleList(Level(2 * narrow, narrow) for narrow, _ in reversed(pairs))
+        self.up = nn.ModuleList(Level(wide + narrow, narrow) for narrow, wide in reversed(pairs))
         self.last = nn.Conv2d(width, channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -54,7 +54,8 @@ class UNet(nn.Module):
             x = F.max_pool2d(x, 2, ceil_mode=True)
         x = self.middle(x)
         for enlarge, level, side in zip(self.enlarge, self.up, reversed(sides), strict=True):
-            x = level(torch.cat([enlarge(x, output_size=side.shape[2:]), side], 1))
+            larger = F.leaky_relu(enlarge(x, output_size=side.shape[2:]))
+            x = level(torch.cat([larger, side], 1))
         images: torch.Tensor = self.last(x)
         return images
 

@@ -29,6 +29,28 @@ def test_inversion_leaves_the_model_as_it_is(authors):
     assert generator.target in range(4)
 
 
+@pytest.mark.parametrize("authors", [False, True])
+def test_as_in_the_authors_code_the_unet_sees_what_the_masks_training_left(authors, monkeypatch):
+    hyper, model = Hyper(**SMALL, authors_losses=authors), small_resnet()
+    generator, seen = TriggerGenerator(model, clean_budget(3), hyper, cpu_context()), []
+    monkeypatch.setattr(generator, "_train", lambda net, mask: seen.append(net))
+    generator.invert(model)
+    (norm,) = (net.layer1[0].bn1 for net in seen)
+    steps = norm.num_batches_tracked - model.layer1[0].bn1.num_batches_tracked
+    assert torch.equal(norm.running_mean, model.layer1[0].bn1.running_mean) is not authors
+    assert bool(steps) is authors
+    assert not norm.training
+
+
+def test_the_class_is_found_under_noise_on_normalised_images():
+    net = nn.Sequential(Normalise((0.4, 0.5, 0.6), (0.1, 0.1, 0.1)), planted())
+    generator, seen = TriggerGenerator(net, clean_budget(9), Hyper(**SMALL), cpu_context()), []
+    generator.net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    generator._likeliest_class(net)
+    noise = torch.cat(seen) - net[0](clean_budget(9).images)
+    assert noise.std().item() == pytest.approx(0.03, rel=0.05)
+
+
 def test_the_mask_keeps_what_classifies_clean_images():
     net, budget, hyper = planted(), clean_budget(10), Hyper(mask_epochs=150, mask_lr=0.05)
     start = benign_mask(net, "relu", budget, Hyper(mask_epochs=1, mask_lr=1e-9), cpu_context())
@@ -73,3 +95,9 @@ def test_the_unet_returns_images_of_the_same_size(side, levels):
     assert unet_levels(side, 4) == levels
     images = torch.rand(2, 1, side, side, generator=torch.Generator().manual_seed(0))
     assert UNet(1, 2, levels)(images).shape == images.shape
+
+
+def test_the_unet_has_as_many_weights_as_its_authors():
+    # counted in their code, without the layers that it never uses
+    with torch.device("meta"):
+        assert sum(weight.numel() for weight in UNet(3, 32, 4).parameters()) == 10_987_011

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from harness.defenses.cnp import Hyper, cnp, contrast, invert_trigger, likely_target
+from harness.defenses.cnp import Hyper, Views, cnp, contrast, invert_trigger, likely_target
 from torch.nn import functional as F
 
-from harness.toolbox.masks.batchnorm import batchnorm_layers
+from harness.toolbox.masks.batchnorm import batchnorm_layers, unit_scale_masks
 from tests.helpers.planted_models import clean_budget, cpu_context, planted, small_resnet
 
-SHORT = Hyper(trigger_passes=2, passes=2)
+SHORT = Hyper(trigger_passes=2, passes=2, repeats=1)
 
 
 def test_cnp_does_not_look_at_labels():
@@ -36,6 +36,21 @@ def test_cnp_finds_the_target_and_a_trigger_for_it():
     assert (planted()(trigger.apply(budget.images)).argmax(1) == 0).float().mean() > 0.9
     assert trigger.mask.min() >= 0
     assert trigger.mask.max() <= 1
+
+
+def test_cnp_searches_noise_against_what_the_masked_network_predicts(monkeypatch):
+    import harness.defenses.cnp as module
+
+    net, budget, ctx = planted(), clean_budget(5), cpu_context()
+    masks = {name: torch.zeros_like(mask) for name, mask in unit_scale_masks(net).items()}
+    searched, views = [], []
+    search, compare = module.worst_noise, module.contrast
+    monkeypatch.setattr(module, "worst_noise", lambda *a: searched.append(a[2][1]) or search(*a))
+    monkeypatch.setattr(module, "contrast", lambda *a: views.extend(a[0]) or compare(*a))
+    Views(net, "relu").loss(masks, budget.images, budget.images, Hyper(), ctx)
+    assert searched[0].unique().numel() == 1  # without its channels it predicts one class
+    assert net(budget.images).argmax(1).unique().numel() == 4
+    assert [view.shape for view in views] == [(20, 32)] * 3  # means over the 8x8 positions
 
 
 def test_cnp_contrast_by_hand():

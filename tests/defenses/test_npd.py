@@ -56,7 +56,11 @@ def test_npd_search_stays_in_its_ball_and_in_the_image():
     net, budget = planted(), clean_budget(5)
     label = likeliest_wrong_class(net(budget.images), budget.labels)
     assert (label != budget.labels).all()
+    seen: list[torch.Tensor] = []
+    net.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     shifted = towards(net, budget.images, label, Hyper(radius=0.5))
+    assert len(seen) == 2
+    assert all(x.min() >= 0 and x.max() <= 1 for x in seen)
     assert (shifted - budget.images).flatten(1).norm(dim=1).max() <= 0.5 + 1e-5
     assert shifted.min() >= 0
     assert shifted.max() <= 1

@@ -6,7 +6,7 @@ from harness.defenses.unit import Cost, Hyper, initial_caps, unit
 
 from harness.toolbox.holdout import accuracy, hold_out
 from harness.toolbox.masks.caps import activations
-from tests.helpers.planted_models import clean_budget, cpu_context, planted
+from tests.helpers.planted_models import clean_budget, cpu_context, planted, small_resnet
 
 
 def test_unit_starts_at_mean_and_deviations_of_every_activation():
@@ -15,6 +15,14 @@ def test_unit_starts_at_mean_and_deviations_of_every_activation():
     (cap,) = initial_caps(planted(), images, 4)["relu"]
     assert cap.shape == (32, 8, 8)
     assert torch.allclose(cap, outputs.mean(0) + 4 * outputs.std(0), atol=1e-4)
+
+
+def test_unit_takes_the_relu_of_batch_norm_for_the_activation_where_there_is_no_module():
+    net, images, seen = small_resnet(), clean_budget(5).images, []
+    net.layer1[0].bn1.register_forward_hook(lambda _, inputs, out: seen.append(out.relu()))
+    caps = initial_caps(net, images, 4)
+    (active,) = seen
+    assert torch.allclose(caps["layer1.0.bn1"][0], active.mean(0) + 4 * active.std(0), atol=1e-4)
 
 
 def test_unit_returns_caps_that_were_evaluated_and_keep_accuracy():

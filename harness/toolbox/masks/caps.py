@@ -2,7 +2,7 @@
 
 The sites are a network's activation modules (ReLU, SiLU, GELU and so on). A network without any,
 such as a pre-activation one, applies ReLU to the output of its batch norms, and these are its
-sites: for a cap c >= 0, relu(min(z, c)) = min(relu(z), c).
+sites: for a cap c >= 0, relu(min(z, c)) = min(relu(z), c), and its activations are the relu(z).
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def with_caps(model: nn.Module, caps: Caps) -> nn.Module:
 
 @torch.no_grad()
 def activations(model: nn.Module, images: torch.Tensor) -> Caps:
-    """Return the outputs of every site, (n, ...) each, in the order in which the sites first run.
+    """Return the activations of every site, (n, ...) each, in the order in which sites first run.
 
     Raises:
         ValueError: the network has neither activation modules nor batch norms.
@@ -65,7 +65,10 @@ def activations(model: nn.Module, images: torch.Tensor) -> Caps:
     outputs: Caps = defaultdict(list)
 
     def keep_output(name: str) -> Any:
-        return lambda module, inputs, out: outputs[name].append(out.clone())
+        def hook(module: nn.Module, inputs: object, out: torch.Tensor) -> None:
+            outputs[name].append(out.relu() if isinstance(module, _BatchNorm) else out.clone())
+
+        return hook
 
     hooks = [
         model.get_submodule(name).register_forward_hook(keep_output(name)) for name in _sites(model)

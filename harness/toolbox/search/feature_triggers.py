@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from harness.contract import Budget, Context, FeatureInversion
 from harness.toolbox.attention import FeatureMaps, last_map_module, output_times
 from harness.toolbox.loops import Loop, train_epochs
+from harness.toolbox.masks.batchnorm import frozen_running_statistics
 from harness.toolbox.normalise import normalisation
 from harness.toolbox.unet import UNet, unet_levels
 
@@ -57,8 +58,9 @@ class TriggerGenerator:
     def invert(self, model: nn.Module) -> torch.Tensor:
         """Train the U-Net against ``model``, which stays as it is; return the benign mask."""
         frozen = copy.deepcopy(model).eval().requires_grad_(False)
-        mask = benign_mask(copy.deepcopy(frozen), self._map, self._budget, self._hyper, self._ctx)
-        self._train(frozen, mask)
+        masked = copy.deepcopy(frozen)
+        mask = benign_mask(masked, self._map, self._budget, self._hyper, self._ctx)
+        self._train(masked.eval(), mask)
         if self.target is None:
             self.target = self._likeliest_class(frozen)
         return mask
@@ -114,7 +116,8 @@ class TriggerGenerator:
         counts = torch.zeros(self._budget.classes, dtype=torch.int64)
         for x in self._budget.images.split(self._hyper.inversion_batch):
             noise = torch.randn(x.shape, generator=self._ctx.generator).to(x.device)
-            predicted = frozen(self(x + self._hyper.label_noise * noise)).argmax(1).cpu()
+            deviation = self._hyper.label_noise * self._scale.std
+            predicted = frozen(self(x + deviation * noise)).argmax(1).cpu()
             counts += predicted.bincount(minlength=len(counts))
         return int(counts.argmax())
 
@@ -138,7 +141,7 @@ def benign_mask(
         mask = to_unit_range(raw)
         with output_times(site, mask):
             benign = F.cross_entropy(net(x), y)
-        with output_times(site, 1 - mask):
+        with output_times(site, 1 - mask), frozen_running_statistics(net):
             rest = F.cross_entropy(net(x), y)
         loss = benign - rest
         loss.backward()
