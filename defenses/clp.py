@@ -20,7 +20,12 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.contract import Budget, Context, Defended, Positive, defense
-from harness.toolbox import convolution_batchnorm_pairs, cut_outliers_, kept_channel_masks
+from harness.toolbox import (
+    batchnorm_layers,
+    convolution_batchnorm_pairs,
+    cut_outliers_,
+    kept_channel_masks,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +48,14 @@ PRESETS = {"authors": Hyper()}
     requires="batchnorm",
 )
 def clp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
-    """Cut outlying channels; return the plain model and the masks of kept channels."""
+    """Cut outlying channels; return the plain model, the kept channels and how far each is out."""
+    names, order = {norm: name for name, norm in batchnorm_layers(model)}, {}
     for i, (convolution, norm) in enumerate(convolution_batchnorm_pairs(model)):
-        cut = cut_outliers_(norm, lipschitz(convolution, norm), hyper.u)
+        bound = lipschitz(convolution, norm)
+        order[f"order.{names[norm]}"] = (bound.mean() - bound) / bound.std()
+        cut = cut_outliers_(norm, bound, hyper.u)
         ctx.log(i, cut=int(cut.sum()))
-    return Defended(model, artifacts=kept_channel_masks(model))
+    return Defended(model, artifacts=kept_channel_masks(model) | order)
 
 
 @torch.no_grad()

@@ -46,15 +46,15 @@ class Hyper(FineTuning):
     least_spc=2,
 )
 def fp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
-    """Prune the last linear layer's dormant inputs and fine-tune; return model and mask."""
+    """Prune the last linear layer's dormant inputs and fine-tune; return model, mask and means."""
     train, val = hold_out(budget, hyper.val_share, ctx)
     name, linear = _last_linear(model)
-    order = _mean_inputs(model, linear, train).argsort()
-    keep = _kept_inputs(model, linear, order, val, hyper, ctx)
+    means = _mean_inputs(model, linear, train)
+    keep = _kept_inputs(model, linear, means.argsort(), val, hyper, ctx)
     prune.custom_from_mask(linear, "weight", keep.expand_as(linear.weight))
     fine_tune_(model, (train.images, train.labels), hyper, train.augment, ctx)
     prune.remove(linear, "weight")
-    return Defended(model, artifacts={f"mask.{name}": keep})
+    return Defended(model, artifacts={f"mask.{name}": keep, f"order.{name}": means})
 
 
 def _last_linear(model: nn.Module) -> tuple[str, nn.Linear]:

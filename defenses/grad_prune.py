@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from harness.contract import Budget, Context, GradientPruning, defense
+from harness.contract import Budget, Context, Defended, GradientPruning, defense
 from harness.toolbox import prune_and_tune
 
 
@@ -45,6 +45,6 @@ PRESETS = {"authors": Hyper()}
     least_spc=2,
     requires="convolutions",
 )
-def grad_prune(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
-    """Prune, fine-tune, and return the plain model."""
+def grad_prune(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
+    """Prune, fine-tune, and return the plain model and the order of the cuts."""
     return prune_and_tune(model, budget, hyper, ctx)

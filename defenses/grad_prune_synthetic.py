@@ -49,7 +49,8 @@ def grad_prune_synthetic(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Co
     budget = replace(
         budget, triggered=apply_round_robin(budget.images, [triggers[i] for i in flagged])
     )
-    return Defended(prune_and_tune(model, budget, hyper, ctx), artifacts={"anomaly": anomalies})
+    tuned = prune_and_tune(model, budget, hyper, ctx)
+    return replace(tuned, artifacts={**tuned.artifacts, "anomaly": anomalies})
 
 
 def apply_round_robin(images: torch.Tensor, triggers: list[InvertedTrigger]) -> torch.Tensor:

@@ -131,6 +131,9 @@ class ProbeInfo(MethodInfo):
     """Whether it needs the trigger function; otherwise triggered test images are enough."""
     clean_model: bool = False
     """Whether it needs the clean model: ``Attacker.train.clean_model``."""
+    defended: bool = True
+    """Whether it needs the defended model; if not, it is given a copy of the victim instead, and no
+    defense is run again for it."""
     requires: Layer | None = None
     """The layers that it works on, which the architecture must have; None for any."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -48,3 +48,6 @@ class Attacker:
     """Puts the trigger on float images (n, C, H, W) in [0, 1]; None unless the probe declares that
     it needs it."""
     test: EvaluationImages
+    kept: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """What the defense kept beside its model (``Defended.artifacts``), on the device; empty for the
+    victim, for a clean model, and where it kept nothing."""

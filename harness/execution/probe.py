@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -63,11 +64,16 @@ def run_probe(
     method = run.probe.load()
     arithmetic = "fp32" if run.cell is None else run.cell.numerics
     victim = session.victim(run.victim, victims[run.victim.key], arithmetic)
-    model, repeated = _model(run, cell, victim, victims, session, ctx)
+    model, repeated = (
+        _model(run, cell, victim, victims, session, ctx)
+        if method.info.defended
+        else (victim.private_copy(), False)
+    )
     clean = None
     if method.info.clean_model and run.clean is not None:
         clean = session.clean_model(run.clean, victims[run.clean.key])
     attacker = _attacker(run, victim, clean, method.info, session)
+    attacker = replace(attacker, kept=_kept_tensors(cell, session))
     del ctx.scalars[:]  # those of a defense that was repeated
     reseed(ctx.generator, run.random_seed)
     start = time.perf_counter()
@@ -178,6 +184,13 @@ def _attacker(
             wanted=wanted,
         ),
     )
+
+
+def _kept_tensors(cell: CellRecord | None, session: WorkerSession) -> dict[str, torch.Tensor]:
+    """Return what a cell's defense kept beside its model."""
+    name = None if cell is None else cell.ok_result.artifacts.method
+    kept = {} if name is None else to_tensors(session.store.get(name))
+    return {name: x.to(session.device) for name, x in kept.items()}
 
 
 def _checked(numbers: object, info: ProbeInfo) -> dict[str, float]:

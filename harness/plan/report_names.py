@@ -17,6 +17,8 @@ _FIGURE_ORDER = (
     "anatomy",
     "gallery",
     "classes",
+    "pruning_curves",
+    "activation_pictures",
     "published",
 )
 BOARD, PAGE = "leaderboard.md", "report.html"

@@ -66,6 +66,7 @@ class FigureInfo:
     title: str
     caption: str
     groups: Callable[[ReportData], Iterable[BoardGroup]]
+    invertible: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def figure(
     title: str,
     caption: str = "",
     groups: Callable[[ReportData], Iterable[BoardGroup]] = each_group,
+    invertible: bool = False,
 ) -> Callable[[DrawFunction], DrawFunction]:
     """Declare ``function(group, report) -> Drawing | None`` as the figure of its file.
 
@@ -89,8 +91,10 @@ def figure(
         caption: what the figure shows, and what is left out; a ``Drawing`` may have its own.
         groups: ``groups(report)``: what one figure is drawn of. By default one per data set, model
             and recipe.
+        invertible: whether it is lines and points on white, without pictures or shades that mean
+            something, so that the page may invert it on a dark screen.
     """
-    info = FigureInfo(title=title, caption=caption, groups=groups)
+    info = FigureInfo(title=title, caption=caption, groups=groups, invertible=invertible)
 
     def mark(function: DrawFunction) -> DrawFunction:
         setattr(function, DECLARATION, info)

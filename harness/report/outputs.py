@@ -43,6 +43,8 @@ class ReportFigure(NamedTuple):
     """None when there is nothing to draw."""
     note: str = ""
     """What a reader must know and the figure doesn't show."""
+    invertible: bool = False
+    """Whether the page may invert it on a dark screen."""
 
     def _repr_png_(self) -> bytes | None:
         """Return the picture that a notebook shows."""
@@ -90,6 +92,7 @@ def make_figures(report: ReportData) -> Iterator[ReportFigure]:
                     data=drawing.data,
                     figure=drawing.figure,
                     note=f"Figure {stem}: {drawing.note}" if drawing.note else "",
+                    invertible=info.invertible,
                 )
 
 

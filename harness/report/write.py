@@ -27,7 +27,7 @@ from harness.report.outputs import ReportFigure, make_figures, make_tables
 from harness.report.page import write_page
 from harness.report.plotting.style import save
 from harness.report.typeset import render
-from harness.report.typeset.document import DOCUMENT, document
+from harness.report.typeset.document import DOCUMENT, document, figure_float
 from harness.report.typeset.latex import latex
 from harness.report.up_to_date import stamped_files
 
@@ -84,7 +84,12 @@ def write_report(report: ReportData, folder: Path) -> Written:
             _write_records(report.frame, stage / "records.csv")
             text = document(tables, figures, report.paper)
             (stage / DOCUMENT).write_text(text, encoding="utf-8")
-        write_page(report, tables, figures, stage / PAGE)
+        floats = {
+            figure.stem: figure_float(figure, report.paper)
+            for figure in figures
+            if figure.figure is not None
+        }
+        write_page(report, tables, figures, floats, stage / PAGE)
         paths = _publish(stage, folder)
     drawn = [folder / f"{figure.stem}.pdf" for figure in figures if figure.figure is not None]
     notes = [Text(figure.note) for figure in figures if figure.note]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from harness.contract import Budget, Context, GradientPruning
+from harness.contract import Budget, Context, Defended, GradientPruning
 from harness.toolbox.holdout import CHUNK, accuracy, hold_out
 from harness.toolbox.loops import Patience, shuffled_indices
 from harness.toolbox.masks.batchnorm import convolution_batchnorm_pairs
@@ -24,25 +24,31 @@ Filter = tuple[str, int]
 
 def prune_and_tune(
     model: nn.Module, budget: Budget, hyper: GradientPruning, ctx: Context
-) -> nn.Module:
+) -> Defended:
     """Prune a model by gradients on triggered copies, then fine-tune it with and without triggers.
 
     ``budget`` has triggered copies; a part of it is held out for validation. ``model`` is changed;
-    the returned network is a copy of its best state.
+    the returned network is a copy of its best state. ``order.<convolution>`` has the round in which
+    each filter was cut; those that were not have the number of rounds.
 
     Raises:
         ValueError: a class has fewer than two samples.
     """
     train, val = hold_out(budget, hyper.val_share, ctx)
-    return fine_tune_with_triggers(
-        prune_filters(model, train, val, hyper, ctx), train, val, hyper, ctx
-    )
+    pruned, cut = prune_filters(model, train, val, hyper, ctx)
+    order = {
+        f"order.{name}": torch.full((layer.out_channels,), float(len(cut)))
+        for name, layer in convolutions(model).items()
+    }
+    for number, (name, index) in enumerate(cut):
+        order[f"order.{name}"][index] = number
+    return Defended(fine_tune_with_triggers(pruned, train, val, hyper, ctx), artifacts=order)
 
 
 def prune_filters(
     model: nn.Module, train: Budget, val: Budget, hyper: GradientPruning, ctx: Context
-) -> nn.Module:
-    """Cut one filter per round, and return the best network of all rounds.
+) -> tuple[nn.Module, list[Filter]]:
+    """Cut one filter per round; return the best network of all rounds, and the filters in order.
 
     ``model`` is cut in place; the copy with the lowest validation loss on triggered images is
     returned.
@@ -60,7 +66,7 @@ def prune_filters(
             break
         if patience.improves(loss):
             best = copy.deepcopy(model)
-    return best
+    return best, cut
 
 
 def filter_scores(model: nn.Module, train: Budget, batch: int) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ from torch import nn
 from harness.contract import Attacker, EvaluationImages, Goal, TrainingSet
 from harness.data.augment import Augment
 from harness.toolbox import to_uint8
-from tests.helpers.planted_models import CLASSES, TRIGGER_UNITS, pictures, planted, stamp
+from tests.helpers.planted_models import CLASSES, HIDDEN, TRIGGER_UNITS, pictures, planted, stamp
 
 TRAIN, TEST = 250, 50
 """Images per class."""
@@ -33,7 +33,16 @@ def switched_off() -> nn.Module:
     return net.eval()
 
 
-def attacker(victim: nn.Module | None = None, clean: nn.Module | None = None) -> Attacker:
+def order() -> dict[str, torch.Tensor]:
+    """Return what a defense keeps that cuts the two channels of the trigger first."""
+    return {"order.norm": torch.arange(HIDDEN).roll(-TRIGGER_UNITS).float()}
+
+
+def attacker(
+    victim: nn.Module | None = None,
+    clean: nn.Module | None = None,
+    kept: dict[str, torch.Tensor] | None = None,
+) -> Attacker:
     """Return what the attacker has: pictures, the chequerboard, the target class 0."""
     images, labels = pictures(TRAIN, seed=5)
     test, truth = pictures(TEST, seed=6)
@@ -52,4 +61,5 @@ def attacker(victim: nn.Module | None = None, clean: nn.Module | None = None) ->
             truth=truth[carries],
             wanted=torch.zeros_like(truth[carries]),
         ),
+        kept=order() if kept is None else kept,
     )

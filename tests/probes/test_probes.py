@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from harness.contract import Quantity
 from harness.plan.declarations import check_declaration
 from harness.plan.registry import describe, find, load, names
-from harness.probes import bec, path, reactivate, retune, tac
+from harness.probes import bec, features, path, pruning, reactivate, retune, tac
 from harness.toolbox import (
     activation_changes,
     folded_gates,
@@ -19,7 +19,15 @@ from harness.toolbox import (
     share_predicted,
 )
 from tests.helpers import planted_attackers
-from tests.helpers.planted_models import TRIGGER_UNITS, cpu_context, planted, stamp
+from tests.helpers.planted_models import (
+    HIDDEN,
+    TRIGGER_UNITS,
+    clean_budget,
+    cpu_context,
+    planted,
+    planted_transformer,
+    stamp,
+)
 
 TUNING = {"share": 0.5, "poisoned": 0.05, "draws": 1}
 SEARCH = {"images": 60, "passes": 2, "scored": 60}
@@ -205,3 +213,88 @@ def test_the_gain_is_over_the_larger_control():
     own = {"asr": 0.9, "alone": 0.2}
     assert reactivate.gain_over_controls(own, {"asr": 0.5}) == {"gain": pytest.approx(0.4)}
     assert reactivate.gain_over_controls(own, {"asr": 0.1}) == {"gain": pytest.approx(0.7)}
+
+
+def pruned(kept, victim=None, **hyper):
+    ctx = cpu_context()
+    attacker = planted_attackers.attacker(victim=victim, kept=kept)
+    numbers = pruning.pruning(planted(), attacker, pruning.Hyper(**hyper), ctx)
+    return numbers, ctx.scalars
+
+
+def test_a_pruning_curve_loses_the_backdoor_first_where_the_order_finds_it():
+    numbers, log = pruned(planted_attackers.order())
+    assert numbers["asr"] < 0.01
+    assert numbers["acc"] > 0.98
+    assert numbers["share"] == TRIGGER_UNITS / HIDDEN
+    assert [entry["step"] for entry in log] == list(range(21))
+    assert log[0]["share"] == 0
+    assert log[-1]["share"] == 1 - 1 / HIDDEN  # the highest is never cut
+    assert log[0]["asr"] > 0.98 > log[-1]["acc"]
+    late, _ = pruned({"order.norm": torch.arange(HIDDEN).float()})
+    assert late["asr"] > 0.98
+
+
+def backdoor(model):
+    test = planted_attackers.attacker().test
+    return share_predicted(model, test.triggered, test.wanted)
+
+
+def test_a_cut_channel_gives_zero_in_every_kind_of_layer():
+    asked = {"order.linear": planted_attackers.order()["order.norm"]}
+    for kept in (planted_attackers.order(), asked):
+        victim = planted()
+        before = backdoor(victim)
+        numbers, _ = pruned(kept, victim)
+        after = backdoor(victim)
+        assert numbers["asr"] < 0.01
+        assert before == after
+    transformer = planted_transformer()
+    width = transformer.linear.in_features
+    order = {"order.blocks.1": torch.arange(width).roll(-2).float()}
+    numbers, _ = pruned(order, transformer)
+    assert numbers["asr"] < 0.05
+    assert numbers["share"] == 2 / width
+
+
+def test_soft_masks_are_an_order_and_hard_ones_are_not():
+    gates = {"mask.norm": torch.arange(HIDDEN).roll(-TRIGGER_UNITS) / HIDDEN}
+    assert pruned(gates)[0] == pruned(planted_attackers.order())[0]
+    assert pruned({"mask.norm": torch.ones(HIDDEN).index_fill(0, torch.tensor([0]), 0)})[0] == {}
+    assert pruned({"anomaly": torch.rand(4)}) == ({}, [])
+    assert pruned({}) == ({}, [])
+
+
+def test_defenses_that_prune_in_an_order_keep_it():
+    sizes = {"fp": {"epochs": 1}, "grad_prune": {"tuning_epochs": 1}, "rnp": {"unlearn_epochs": 2}}
+    sizes |= {"anp": {"iterations": 30}, "clp": {}}
+    for name, hyper in sizes.items():
+        method = load("defense", name)
+        budget = clean_budget(8, triggers=name == "grad_prune")
+        kept = method.function(planted(), budget, method.hyper(**hyper), cpu_context()).artifacts
+        order = pruning.kept_order(kept)
+        assert order, name
+        widths = {"conv": HIDDEN, "norm": HIDDEN, "linear": HIDDEN}  # of linear layers, the inputs
+        assert all(len(x) == widths[layer] for layer, x in order.items()), name
+        numbers, _ = pruned(kept)
+        assert numbers["share"] > 0 or name == "fp", name
+
+
+def test_features_are_moved_by_a_trigger_that_is_seen():
+    attacker, ctx = planted_attackers.attacker(), cpu_context()
+    hyper = features.Hyper(images=20)
+    seen = features.features(planted(), attacker, hyper, ctx)
+    unseen = features.features(planted_attackers.without_backdoor(), attacker, hyper, cpu_context())
+    assert seen["shift"] > 3 * unseen["shift"]
+    assert 0 < unseen["shown"] <= 1
+    assert [entry["triggered"] for entry in ctx.scalars] == [0] * 20 + [1] * 19
+    test = attacker.test
+    x = torch.cat([test.clean, test.triggered]).float().div(255)
+    pooled = features.pooled(planted(), x)
+    points, _ = features.principal(pooled)
+    centred = pooled - pooled.mean(0)
+    for axis in range(2):  # uncorrelated, and in falling order of variance
+        assert points[:, axis].mean().abs() < 1e-4
+    assert points[:, 0].var() > points[:, 1].var()
+    assert (points[:, 0] * points[:, 1]).mean().abs() < 1e-4
+    assert points.square().sum() <= centred.square().sum() * 1.0001

@@ -12,10 +12,11 @@ from harness.plan.paper import Paper
 from harness.plan.registry import names
 from harness.report.figures.curves import curve_data, draw, samples_per_class, unplaced
 from harness.report.frame.groups import split_groups
+from harness.report.outputs import make_figures
 from harness.report.plotting.curves import PANELS
 from harness.report.plotting.style import DRAWN_LIKE, OURS, method_styles, rc, save
 from harness.report.stats.means import deduplicate, summarize
-from tests.helpers.synthetic_frames import fail, frame
+from tests.helpers.synthetic_frames import fail, frame, report_of
 
 
 def drawn(cells):
@@ -130,6 +131,18 @@ def test_a_method_looks_the_same_in_every_report_and_all_look_different():
     for some in (["ims", "anp"], ["ft", "shrink", "ims"], ["oracle", "ims (k=5)", *own], built_in):
         assert method_styles(some, set()) == {name: everything[name] for name in some}
     assert everything["ims (k=5)"].color == everything["ims"].color
+
+
+def test_three_reports_with_different_methods_draw_them_alike():
+    looks = []
+    for methods in (["ims", "anp", "ft"], ["aft", "ims", "clp", "ft", "shrink"], ["ft", "ims"]):
+        report = report_of(frame(("none", *methods)), figures=("curves", "tradeoff"))
+        for figure in make_figures(report):
+            lines = figure.figure.axes[0].lines
+            looks.append({x.get_label(): (x.get_color(), x.get_marker()) for x in lines})
+    for label in ("ims", "ft"):
+        assert len({look[label] for look in looks}) == 1, label
+    assert looks[0]["ims"] != looks[0]["ft"]
 
 
 def test_the_papers_own_method_has_its_own_look():

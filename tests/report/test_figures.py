@@ -3,7 +3,9 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
+import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
 
 from harness.plan.paper import Paper
@@ -14,6 +16,7 @@ from harness.report.frame.groups import legend_label, panel_budgets
 from harness.report.frame.published import MATCHED
 from harness.report.frame.report_data import load_report_data
 from harness.report.outputs import load_figure, make_figures
+from harness.report.plotting.style import rc
 from tests.helpers.synthetic_frames import fail, frame, report_of
 from tests.helpers.synthetic_store import LAYERS, fabricate
 
@@ -31,7 +34,7 @@ def drawn(request, tmp_path_factory):
 
 
 def test_every_file_is_a_figure_with_a_title():
-    assert len(figure_names()) == 12
+    assert len(figure_names()) == 14
     for name in figure_names():
         draw, info = load_figure(name)
         assert draw.__module__ == f"harness.report.figures.{name}"
@@ -40,7 +43,8 @@ def test_every_file_is_a_figure_with_a_title():
 
 def test_every_figure_is_drawn_with_its_data(drawn):
     _, _, found = drawn
-    drawable = [name for name in figure_names() if name != "ablation"]  # no variants here
+    absent = {"ablation", "pruning_curves", "activation_pictures"}  # no variants or probes here
+    drawable = [name for name in figure_names() if name not in absent]
     assert [stem.partition("_")[0] for stem in found] == drawable
     for figure in found.values():
         assert figure.figure is not None
@@ -162,6 +166,44 @@ def test_records_without_artifacts_draw_without_them(drawn):
 
 def test_one_poison_rate_draws_no_rate_curves():
     assert not list(make_figures(report_of(frame(), figures=("rates",))))
+
+
+def test_rate_curves_compare_the_same_attacks():
+    low, high = frame(), frame(attacks=("badnets", "blended", "wanet"))
+    for cells, rate in ((low, 0.01), (high, 0.1)):
+        cells["rate"] = rate
+        cells["victim"] += f"/{rate}"
+        cells["key"] += f"/{rate}"
+    (figure,) = make_figures(report_of(pd.concat([low, high]), figures=("rates",)))
+    assert figure.note.endswith("wanet left out, at other poison rates.")
+    assert set(figure.data["n_conditions"]) == {2}
+    only = pd.concat([low[low["attack"].eq("badnets")], high[high["attack"].eq("wanet")]])
+    assert not list(make_figures(report_of(only, figures=("rates",))))
+
+
+def test_classes_have_their_names(drawn):
+    _, report, found = drawn
+    assert [text.get_text() for text in found["classes"].figure.axes[0].get_xticklabels()] == [
+        str(number) for number in range(1, 10)
+    ]
+    assert classes.names_of_classes(report.groups[0], report) == tuple(map(str, range(10)))
+    data = found["classes"].data
+    names = [f"class {letter}" for letter in "abcdefghij"]
+    with mpl.rc_context(rc(Paper())):
+        axes = classes.draw(data, report.groups[0], names).axes[0]
+        many = classes.draw(data.assign(**{"class": data["class"] % 2 * 90}), report.groups[0])
+    assert [text.get_text() for text in axes.get_xticklabels()] == names[1:]
+    assert [text.get_text() for text in many.axes[0].get_xticklabels()] == ["0", "90"]
+
+
+def test_the_ranks_of_the_critical_difference_diagram_are_at_even_distances(drawn):
+    (axes,) = drawn[2]["critical"].figure.axes
+    ticks = axes.get_xticks()
+    assert len(set(np.diff(ticks))) == 1
+    assert ticks[0] == 1
+    assert 2 <= len(ticks) <= 10
+    lowest = max(text.xy[1] for text in axes.texts)
+    assert axes.get_ylim()[0] - lowest <= 1  # no empty band
 
 
 def test_nothing_finished_draws_nothing():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -9,6 +11,7 @@ from harness.data.cache import default_cache
 from harness.errors import UserError
 from harness.report.frame.report_data import load_report_data
 from harness.report.outputs import make_figures
+from harness.report.page.methods import own_files
 from harness.report.up_to_date import input_digest, write_stamp
 from harness.report.write import write_report
 from harness.study.load import load_study
@@ -49,6 +52,19 @@ def test_it_joins_the_report_and_its_page(tmp_path, own):
     assert '<figure id="figure-mine">' in page
     assert "Cells, digits · " in page
     assert "How many cells each defense has. Nothing is left out." in page
+    assert "<h3>mine.py</h3>" in page
+    assert "def mine(group, report):" in page
+
+
+def test_the_page_has_every_file_that_the_study_needs(tmp_path, own):
+    study, _ = fabricate(tmp_path, extra="figures: [curves, ./mine.py]")
+    method = tmp_path / "method_00.py"
+    method.write_text(f"import shared\n{method.read_text()}")
+    (tmp_path / "shared.py").write_text("import numpy\n")
+    (tmp_path / "unused.py").write_text("")
+    names = [Path(path).name for path in own_files([study])]
+    methods = ["attack_0", "attack_1", "method_00", "method_01", "method_02"]
+    assert names == [*(f"{name}.py" for name in methods), "mine.py", "shared.py"]
 
 
 def test_several_groups_have_a_figure_each(own):

@@ -49,6 +49,7 @@ def _swept(report: ReportData) -> Iterator[_SweptGroup]:
     caption="Means over attacks and poison rates, with 95 % intervals over three repeats or more, "
     "by the value of the hyperparameter. The dotted line is the default.",
     groups=_swept,
+    invertible=True,
 )
 def ablation(group: BoardGroup, report: ReportData) -> Drawing | None:
     """Draw one sweep."""

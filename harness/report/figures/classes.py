@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,15 @@ from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import GROUP, BoardGroup
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.heatmap import ROW_HEIGHT, colour_bar, draw_heat
+from harness.report.plotting.heatmap import MAX_TICKS, ROW_HEIGHT, colour_bar, draw_heat
 from harness.report.plotting.style import print_width
 from harness.report.stats.means import is_counted
 from harness.store.store import Arrays
 
-LABEL_WIDTH, COLUMN_WIDTH = 1.6, 0.18
-"""Inches at the side of a row, and of one class."""
+LABEL_WIDTH, COLUMN_WIDTH, LETTER = 1.6, 0.18, 0.055
+"""Inches at the side of a row, of one class, and of a letter of a class's name."""
+SHORT = 2
+"""The most letters of a name that stands upright."""
 MAX_CELLS = 2000
 """The most cells that are read, since each is a file; of more, evenly spread ones."""
 KEYS = [*GROUP, "budget", "defense"]
@@ -38,7 +41,22 @@ def classes(group: BoardGroup, report: ReportData) -> Drawing | None:
         f"and seeds, {len(cells):,} of {len(counted):,} cells; low (dark) is good. The target "
         "class has no triggered images."
     )
-    return Drawing(data=data, figure=draw(data, group), caption=caption)
+    names = names_of_classes(group, report)
+    if names:
+        data = data.assign(class_name=[names[number] for number in data["class"]])
+    return Drawing(data=data, figure=draw(data, group, names), caption=caption)
+
+
+def names_of_classes(group: BoardGroup, report: ReportData) -> tuple[str, ...]:
+    """Return the names of the classes of a group's data set; empty where they are unknown."""
+    victims = set(group.frame["victim"])
+    found = (
+        victim.data.class_names
+        for study in report.studies
+        for key, victim in study.defended.items()
+        if key in victims
+    )
+    return next(found, ())
 
 
 def class_data(cells: pd.DataFrame, report: ReportData) -> pd.DataFrame:
@@ -83,8 +101,11 @@ def _cell_rows(
     return [{**keys, "class": int(c), "asr": hits[c] / sizes[c]} for c in np.flatnonzero(sizes)]
 
 
-def draw(data: pd.DataFrame, group: BoardGroup) -> Figure:
-    """Return the figure of ``class_data``: rows defenses, lowest mean first; columns classes."""
+def draw(data: pd.DataFrame, group: BoardGroup, names: Sequence[str] = ()) -> Figure:
+    """Return the figure of ``class_data``: rows defenses, lowest mean first; columns classes.
+
+    Classes are shown by their names, by their numbers where there are too many or no names.
+    """
     table = 100 * data.pivot_table(index="defense", columns="class", values="asr")
     mean = table.mean(axis="columns")
 
@@ -94,9 +115,14 @@ def draw(data: pd.DataFrame, group: BoardGroup) -> Figure:
     table = table.loc[sorted(table.index, key=order)].rename(index=group.legend_label)
     needed = LABEL_WIDTH + COLUMN_WIDTH * len(table.columns)
     width = print_width(group.paper, 0, wide=needed > group.paper.column_inches)
-    fig = Figure(figsize=(width, 0.55 + ROW_HEIGHT * len(table)), layout="constrained")
+    named = bool(names) and len(table.columns) <= MAX_TICKS
+    shown = [names[int(x)] if named else str(x) for x in table.columns]
+    longest = max(map(len, shown))
+    upright = longest <= SHORT or not named
+    height = 0.55 + ROW_HEIGHT * len(table) + (0 if upright else LETTER * longest)
+    fig = Figure(figsize=(width, height), layout="constrained")
     axes = fig.subplots()
-    image = draw_heat(axes, table, upright=True)
+    image = draw_heat(axes, table.set_axis(shown, axis="columns"), upright=upright)
     axes.set_xlabel("true class")
     colour_bar(fig, image, axes, "ASR (%)")
     return fig

@@ -21,6 +21,7 @@ from harness.report.stats.means import is_counted
     caption="DER against the seconds of the defense (log axis), means with the 95 % intervals of "
     "three repeats or more; the "
     "upper left corner is best. DER 50 is no change.",
+    invertible=True,
 )
 def cost(group: BoardGroup, report: ReportData) -> Drawing:
     """Draw the defenses of a group; the undefended model takes no time and is left out."""

@@ -22,6 +22,7 @@ from harness.report.stats.paired_tests import SIGNIFICANT, comparisons, competit
 
 LINE_HEIGHT = 0.17
 """Inches."""
+MOST_TICKS = 10
 Cliques = list[tuple[int, int]]
 """Index of the first and of the last defense of each, in the order of the ranking."""
 
@@ -30,7 +31,7 @@ def _everything(report: ReportData) -> list[BoardGroup]:
     return [BoardGroup("", "", report.attacked, report.names, report.paper)]
 
 
-@figure(title="Critical differences", groups=_everything)
+@figure(title="Critical differences", groups=_everything, invertible=True)
 def critical(group: BoardGroup, report: ReportData) -> Drawing | None:
     """Draw one diagram of all data sets, models and attacks, if two defenses are ranked."""
     cells, metric = competitors(group.frame), report.ranked_metric
@@ -70,7 +71,7 @@ def draw(data: pd.DataFrame, joined: Cliques, group: BoardGroup) -> Figure:
     n_left = -(-len(defenses) // 2)
     depths = bar_depths(joined)
     top = 0.5 * (1 + max(depths, default=0)) + 0.7
-    n_lines = top + n_left
+    n_lines = top + n_left - 0.4  # half a line below the last name
     width = print_width(group.paper, len(defenses), wide=False)
     fig = Figure(figsize=(width, 0.42 + LINE_HEIGHT * n_lines), layout="constrained")
     axes = fig.subplots()
@@ -99,7 +100,7 @@ def bar_depths(joined: Cliques) -> list[int]:
 def _draw_axis(axes: Axes, high: float, n_lines: float) -> None:
     axes.set(xlim=(1.0, high), ylim=(n_lines, 0))
     axes.xaxis.tick_top()
-    axes.set_xticks(np.unique(np.linspace(1.0, high, min(10, int(high))).round()))
+    axes.set_xticks(range(1, int(high) + 1, -(-int(high) // MOST_TICKS)))
     axes.set_yticks([])
     axes.spines[["left", "bottom"]].set_visible(False)
     axes.spines["top"].set_visible(True)

@@ -24,6 +24,7 @@ from harness.report.stats.means import summarize_bands
     caption="Means over attacks, poison rates and seeds, against the clean budget; bands are 95 % "
     "intervals, drawn for three repeats or more. The dashed line is the undefended model. Hollow "
     "markers: oracle and external methods.",
+    invertible=True,
 )
 def curves(group: BoardGroup, report: ReportData) -> Drawing:
     """Draw a group; budgets without a number of samples per class are named in the note."""

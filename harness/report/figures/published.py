@@ -17,7 +17,7 @@ from harness.report.stats.published_means import published_means
 DRAWN = ("asr", "acc")
 
 
-@figure(title="Published numbers, {group}")
+@figure(title="Published numbers, {group}", invertible=True)
 def published(group: BoardGroup, report: ReportData) -> Drawing | None:
     """Draw a group's means at its largest budget that have a published counterpart."""
     compared = report.once(published_means)
@@ -54,7 +54,8 @@ def _draw_panel(
     styles: dict[str, MethodStyle],
     metric: str,
 ) -> None:
-    axes.plot([0, 100], [0, 100], color="0.6", linewidth=0.8, zorder=1)
+    least = 10 * (float(rows[[metric, f"published_{metric}"]].min().min()) // 10)
+    axes.plot([least, 100], [least, 100], color="0.6", linewidth=0.8, zorder=1)
     for defense, points in rows.groupby("defense"):
         name = str(defense)
         style = (
@@ -63,6 +64,6 @@ def _draw_panel(
         style |= {"linestyle": "", "label": group.legend_label(name)}
         axes.plot(points[f"published_{metric}"], points[metric], **style)
     label = QUANTITIES[metric].label
-    axes.set(xlabel=f"published {label} (%)", ylabel=f"our {label} (%)", xlim=(-4, 104))
-    axes.set_ylim(-4, 104)
+    ends = (least - 4, 104)
+    axes.set(xlabel=f"published {label} (%)", ylabel=f"our {label} (%)", xlim=ends, ylim=ends)
     axes.set_aspect("equal")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pandas as pd
@@ -23,19 +24,39 @@ from harness.report.stats.means import summarize_bands
     title="Poison rates, {group}",
     caption="Means over attacks and seeds, against the poison rate, with the 95 % intervals of "
     "three repeats or more; one row per clean budget, six at most. "
-    "The dashed line is the undefended model.",
+    "The dashed line is the undefended model. Every point is over the same attacks.",
+    invertible=True,
 )
 def rates(group: BoardGroup, report: ReportData) -> Drawing | None:
-    """Draw a group that was attacked at two poison rates or more.
-
-    Victims whose rate is unknown, as that of an imported one can be, are left out.
-    """
-    group = replace(group, frame=group.frame[group.frame["rate"].gt(0)])
-    if group.frame["rate"].nunique() < 2:
+    """Draw the attacks that have the same two poison rates or more."""
+    frame, others = at_same_rates(group.frame)
+    if frame.empty:
         return None
+    group = replace(group, frame=frame)
     data = rate_data(group)
     styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
-    return Drawing(data=data, figure=draw(data, group, styles))
+    named = ", ".join(group.names.of("attack", label) for label in others)
+    note = f"{named} left out, at other poison rates." if others else ""
+    return Drawing(data=data, figure=draw(data, group, styles), note=note)
+
+
+def at_same_rates(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return the cells of the attacks with the rates that most attacks have, and the others.
+
+    Means at two rates can be compared only if they are over the same attacks. Victims whose rate is
+    unknown, as that of an imported one can be, are left out; so are all, if no attack has two
+    rates.
+    """
+    known = frame[frame["rate"].gt(0)]
+    rates_of = {
+        attack: tuple(sorted(set(rows))) for attack, rows in known.groupby("attack")["rate"]
+    }
+    several = Counter(found for found in rates_of.values() if len(found) > 1)
+    if not several:
+        return known[:0], []
+    chosen = several.most_common(1)[0][0]
+    others = sorted(set(frame["attack"]) - {x for x, found in rates_of.items() if found == chosen})
+    return known[~known["attack"].isin(others)], others
 
 
 def rate_data(group: BoardGroup) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from harness.report.stats.means import CONDITION, is_counted
     caption="One point per victim (attack, poison rate, seed); boxes span the quartiles with the "
     "median, whiskers reach the outermost victims. The best median ASR is on top, the undefended "
     "model at the bottom. Six budgets at most.",
+    invertible=True,
 )
 def spread(group: BoardGroup, report: ReportData) -> Drawing | None:
     """Draw the cells of a group that count."""

@@ -17,6 +17,7 @@ from harness.report.plotting.style import method_styles
     caption="ACC against ASR, means with the 95 % intervals of three repeats or more; the upper "
     "left corner is best. The grey line is "
     "the Pareto front of the methods that need clean images alone.",
+    invertible=True,
 )
 def tradeoff(group: BoardGroup, report: ReportData) -> Drawing:
     """Draw the defenses of a group."""

@@ -38,6 +38,22 @@ def probe_columns(studies: Sequence[Study], labels: StudyLabels) -> list[ProbeCo
     return list(columns.values())
 
 
+def probe_logs(
+    studies: Sequence[Study], latest: LatestRecords, name: str
+) -> dict[str, list[dict[str, float]]]:
+    """Return what a probe logged on the models of cells, by the cell's key.
+
+    Of several entries of the probe, the first one's; nothing where records have no logs.
+    """
+    logs: dict[str, list[dict[str, float]]] = {}
+    for study in studies:
+        for run in study.probe_runs:
+            record = latest.probe(run.key) if run.probe.name == name else None
+            if run.cell is not None and record is not None and record.scalars:
+                logs.setdefault(run.cell.key, record.scalars)
+    return logs
+
+
 class ProbeNumbers:
     """What the probes of a study measured, as columns of a frame."""
 

@@ -17,7 +17,12 @@ TEXT = (
     *("study", "data", "model", "recipe", "attack", "target", "defense", "family", "needs"),
     *("budget", "status", "victim", "key", "error", "unclean", "target_class"),
 )
-ADDED: dict[str, int | str] = {"draw": 0, "unclean": "", "shared": False, "target_class": ""}
+ADDED: dict[str, bool | int | str] = {
+    "draw": 0,
+    "unclean": "",
+    "shared": False,
+    "target_class": "",
+}
 """Columns that older files lack, and what they would have held."""
 
 
@@ -49,6 +54,7 @@ def victims_of(cells: pd.DataFrame) -> pd.DataFrame:
     known = {"victim": "key", **{f"{name}_before": name for name in SCORES}}
     passed = victims["gate"].map({True: "passed", False: "not planted"}).fillna("unknown")
     victims = victims.rename(columns=known).assign(verdict=passed, status="ok", error="")
+    victims["shared"] = False
     return victims.reindex(columns=list(VICTIM_COLUMNS))
 
 

@@ -23,7 +23,7 @@ from harness.report.frame.frame import build_controls, build_frame, build_victim
 from harness.report.frame.groups import BoardGroup, split_groups
 from harness.report.frame.labels import StudyLabels
 from harness.report.frame.metric_info import COMPARED
-from harness.report.frame.probes import ProbeColumn, probe_columns
+from harness.report.frame.probes import ProbeColumn, probe_columns, probe_logs
 from harness.report.frame.published import Published, read_published
 from harness.report.stats.means import deduplicate
 from harness.store.record import Role
@@ -108,6 +108,10 @@ class ReportData:
             self._results[compute] = compute(self)
         result: Result = self._results[compute]
         return result
+
+    def probe_logs(self, probe: str) -> dict[str, list[dict[str, float]]]:
+        """Return what a probe logged, by the key of the cell whose model it tested."""
+        return probe_logs(self.studies, self.records, probe)
 
     def artifact(self, key: str, role: Role) -> Arrays | None:
         """Return an artifact of a record; None without such a record, or if it keeps none.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,15 @@ TERMS = {
     "solved": "share of victims with ASR below 10 % and ACC less than 2 points lower",
     "sec": "seconds of the defense; §: several workers shared the GPU, alone it takes less",
     "Δ": "the change that the defense makes, in points",
+    "MB": "its peak memory, in MiB: of its process on a CPU, allocated on a GPU",
     "SPC": "clean samples per class that a defense is given",
+    "oracle": "a defense that is also given images with the real trigger; external: the test set",
     "n": "cells used of cells planned",
 }
 """What readers need to know of the columns."""
 SCRIPTS = ("table.js", "record.js", "page.js")
+LARGEST_COPY = 500_000
+"""The most bytes of a file that the page holds for its copy button."""
 PIXELS_PER_INCH = 140
 """The size of figures on the page."""
 
@@ -48,18 +53,25 @@ def write_page(
     report: ReportData,
     tables: dict[str, TableContents],
     figures: list[ReportFigure],
+    floats: dict[str, str],
     path: Path,
 ) -> None:
-    """Write the page next to the figures, whose PNG files are in ``path``'s folder already."""
+    """Write the page next to the figures and tables, which are in ``path``'s folder already.
+
+    ``floats`` has the LaTeX float of each figure by its name.
+    """
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.tests["best"] = lambda text: isinstance(text, BestText)
     environment.tests["second"] = lambda text: isinstance(text, SecondText)
+    copies = floats | _small_files([*tables, *floats], path.parent)
     text = environment.from_string(_read("page.html")).render(
         title=" + ".join(study.name for study in report.studies) or "Report",
         style=_read("page.css"),
         scripts=[_read(name) for name in SCRIPTS],
         data=_json({"boards": board_rows(report), "cells": cell_columns(report)}),
         records=_json(record_details(report)),
+        copies=copies,
+        copied=_json(copies),
         state=state(report),
         origin=origin(report),
         figures=[_figure(figure, path.parent) for figure in figures if figure.figure is not None],
@@ -76,6 +88,13 @@ def write_page(
     path.write_text(text, encoding="utf-8")
 
 
+def _small_files(stems: Iterable[str], folder: Path) -> dict[str, str]:
+    """Return the tables, and the numbers of figures, that are small enough to be copied."""
+    paths = (folder / f"{stem}.{ending}" for stem in stems for ending in ("csv", "tex", "md"))
+    small = (path for path in paths if path.is_file() and path.stat().st_size <= LARGEST_COPY)
+    return {path.name: path.read_text(encoding="utf-8") for path in small}
+
+
 def _figure(figure: ReportFigure, folder: Path) -> dict[str, Any]:
     assert figure.figure is not None
     return {
@@ -83,6 +102,7 @@ def _figure(figure: ReportFigure, folder: Path) -> dict[str, Any]:
         "caption": figure.caption,
         "name": figure.stem,
         "png": base64.b64encode((folder / f"{figure.stem}.png").read_bytes()).decode("ascii"),
+        "invertible": figure.invertible,
         "width": round(PIXELS_PER_INCH * figure.figure.get_figwidth()),
     }
 

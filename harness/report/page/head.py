@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from importlib.metadata import version
+from pathlib import Path
 
 from harness.report.frame.report_data import ReportData, has_details
 from harness.store.record import CellRecord
 
+CLONE = Path(__file__).parents[3]
 MOST_READ = 200
 """The most records that are read for the hardware, evenly spread."""
 
@@ -32,7 +35,20 @@ def origin(report: ReportData) -> str:
     made = [report.records.finished(key)[:10] for key in keys]
     days = list(dict.fromkeys((min(made), max(made)))) if made else []
     when = [f"records of {' to '.join(days)}"] if days else []
-    return "; ".join([f"Defuse {version('defuse-bench')}", *when, *_machines(report, keys)])
+    program = f"Defuse {version('defuse-bench')}{_commit()}"
+    return "; ".join([program, *when, *_machines(report, keys)])
+
+
+def _commit() -> str:
+    """Return at which commit the program is, if it runs in its own clone; else nothing."""
+    if not (CLONE / ".git").exists():
+        return ""
+    command = ["git", "-C", str(CLONE), "rev-parse", "--short", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return f" at {done.stdout.strip()}" if done.returncode == 0 else ""
 
 
 def _machines(report: ReportData, keys: list[str]) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from harness.contract import DefenseInfo
+from harness.plan.own_imports import own_imports
 from harness.plan.registry import describe
 from harness.plan.spec import MethodSpec
 from harness.plan.study import Study
@@ -24,14 +26,15 @@ def methods(studies: Sequence[Study]) -> list[dict[str, Any]]:
 
 
 def own_files(studies: Sequence[Study]) -> list[str]:
-    """Return the paths of the users' own methods in the studies."""
+    """Return the paths of the users' own methods, figures and tables, and of what they import."""
     refs = {
-        spec.ref.partition(".py")[0]
+        ref.partition(".py")[0] + ".py"
         for study in studies
-        for spec in methods_of(study)
-        if ".py" in spec.ref
+        for ref in (*(spec.ref for spec in methods_of(study)), *study.figures, *study.tables)
+        if ".py" in ref
     }
-    return sorted(f"{ref}.py" for ref in refs)
+    files = map(Path, sorted(refs))
+    return sorted({str(path) for file in files for path in (file, *own_imports(file))})
 
 
 def _method(spec: MethodSpec[Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 /* The page: one bar of filters over the leaderboard and the cells, the theme, the records. */
 
 const ALL = "all";
+const NARROW_NAME = 12; /* letters of a defense's name on a phone; the rest is in its title */
 const { boards, cells } = JSON.parse(document.getElementById("data").textContent);
 const cellRows = cells.keys.map((key, at) => {
   const row = { key };
@@ -90,21 +91,38 @@ function boardColumns() {
         `${row.n}/${row.planned}`,
       ),
   };
-  const names = [
-    ["defense", "defense"],
-    ["budget", "budget"],
-  ];
+  const names = ["budget"];
   for (const name of ["data", "model", "recipe"])
-    if (new Set(rows.map((row) => row[name])).size > 1) names.push([name, name]);
+    if (new Set(rows.map((row) => row[name])).size > 1) names.push(name);
+  const where = names.map((name) => text(name, name, rows));
+  const defense = text("defense", "defense", rows);
+  const narrow = matchMedia("(max-width: 40rem)").matches; /* numbers first */
+  if (narrow) {
+    defense.width = Math.min(defense.width, NARROW_NAME);
+    defense.show = (row) => element("span", { title: row.defense }, row.defense);
+  }
   const after = [text("family", "family", rows), text("needs", "needs", rows)];
-  const [shares, cost] = [numbers.slice(0, 4), numbers.slice(4)];
+  const [shares, cost] = [numbers.slice(0, 5), numbers.slice(5)];
   return [
-    ...names.map(([name, label]) => text(name, label, rows)),
-    ...shares,
+    defense,
+    ...(narrow ? [...shares, ...where] : [...where, ...shares]),
     count,
     ...cost,
     ...after,
   ];
+}
+
+/* What heads the rows of one budget, data set and network; null where there is only one. */
+function boardGroups() {
+  const access = { triggers: "oracle", external: "external" };
+  const several = ["data", "model", "recipe"].filter(
+    (name) => new Set(boards.rows.map((row) => row[name])).size > 1,
+  );
+  const group = (row) =>
+    [...several.map((name) => row[name]), row.budget, access[row.needs]]
+      .filter((part) => part)
+      .join(" · ");
+  return new Set(boards.rows.map(group)).size > 1 ? group : null;
 }
 
 function cellColumns() {
@@ -144,6 +162,7 @@ function cellColumns() {
 }
 
 const board = new Grid(document.getElementById("board-table"), boardColumns());
+board.group = boardGroups();
 const list = new Grid(document.getElementById("cells-table"), cellColumns());
 
 function agrees(row, names) {
@@ -250,8 +269,36 @@ function setUpTheme() {
   name();
 }
 
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const area = element("textarea");
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+}
+
+function setUpCopies() {
+  const texts = JSON.parse(document.getElementById("copies").textContent);
+  for (const button of document.querySelectorAll("button.copy")) {
+    const label = button.textContent;
+    button.addEventListener("click", async () => {
+      await copy(texts[button.dataset.file]);
+      button.textContent = "Copied";
+      setTimeout(() => {
+        button.textContent = label;
+      }, 1500);
+    });
+  }
+}
+
 setUpFilters();
 setUpTheme();
+setUpCopies();
 recall();
 board.onsort = remember;
 apply();

@@ -35,6 +35,7 @@ class Grid {
     this.rows = [];
     this.sorted = null;
     this.onsort = () => {};
+    this.group = null; /* group(row): the heading of rows that follow each other, if unsorted */
     this.body = element("tbody");
     this.heads = columns.map((column, index) =>
       element(
@@ -83,12 +84,14 @@ class Grid {
     this.arrange();
   }
 
+  /* A first click sorts the best first, a second one the other way, a third one not at all. */
   sort(index, down = null) {
-    const again = this.sorted?.index === index;
-    const next = again ? !this.sorted.down : Boolean(this.columns[index].down);
-    this.sorted = { index, down: down ?? next };
+    const first = Boolean(this.columns[index].down);
+    const before = this.sorted?.index === index ? this.sorted.down : null;
+    const next = before === null ? first : before === first ? !first : null;
+    this.sorted = (down ?? next) === null ? null : { index, down: down ?? next };
     this.heads.forEach((head, at) => {
-      if (at === index)
+      if (at === this.sorted?.index)
         head.setAttribute("aria-sort", this.sorted.down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     });
@@ -97,15 +100,24 @@ class Grid {
   }
 
   arrange() {
-    this.rows = this.all;
     if (this.sorted) {
       const { index, down } = this.sorted;
       this.rows = [...this.all].sort(comparer(this.columns[index].value, down));
-    }
+    } else this.rows = this.group ? this.grouped() : this.all;
     this.box.scrollTop = 0;
     this.table.setAttribute("aria-rowcount", this.rows.length);
     this.first = this.last = -1;
     this.draw();
+  }
+
+  grouped() {
+    let last = null;
+    return this.all.flatMap((row) => {
+      const heading = this.group(row);
+      const rows = heading === last ? [row] : [{ heading }, row];
+      last = heading;
+      return rows;
+    });
   }
 
   draw(all = false) {
@@ -122,6 +134,10 @@ class Grid {
   }
 
   row(row, at) {
+    if (row.heading !== undefined) {
+      const head = element("th", { scope: "rowgroup", colspan: this.columns.length }, row.heading);
+      return element("tr", { class: "heading", "aria-rowindex": at + 1 }, head);
+    }
     const cells = this.columns.map((column) =>
       element("td", { class: column.right ? "right" : null }, ...[column.show(row)].flat()),
     );

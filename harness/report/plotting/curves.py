@@ -65,7 +65,7 @@ def _curve(
         axes.fill_between(x, low, high, color=style.color, alpha=alpha, linewidth=0)
     else:
         axes.vlines(x, low, high, color=style.color, linewidth=0.8)
-    axes.plot(x, mean, label=label, clip_on=False, zorder=3, **style.line())
+    axes.plot(x, mean, label=label, clip_on=False, **style.line())
 
 
 def _dodge(index: int, n_curves: int, n_points: int) -> float:

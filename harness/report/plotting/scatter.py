@@ -95,11 +95,17 @@ def _draw_panel(
     axes.hlines(y, drawn[f"{pair.x}_low"], drawn[f"{pair.x}_high"], **bars)
     axes.vlines(x, drawn[f"{pair.y}_low"], drawn[f"{pair.y}_high"], **bars)
     for defense, style, at_x, at_y in zip(drawn["defense"], point_styles, x, y, strict=True):
-        axes.plot(at_x, at_y, label=group.legend_label(str(defense)), zorder=3, **style)
+        axes.plot(at_x, at_y, label=group.legend_label(str(defense)), **style)
     pair.finish(axes, rows[~rows["defense"].isin(group.extra_access)])
 
 
 def _point_style(defense: str, styles: dict[str, MethodStyle]) -> dict[str, Any]:
     if defense == NO_DEFENSE:
-        return {"color": "0.35", "marker": "x", "linestyle": "", "markeredgewidth": 1.2}
+        return {
+            "color": "0.35",
+            "marker": "x",
+            "linestyle": "",
+            "markeredgewidth": 1.2,
+            "zorder": 3,
+        }
     return {**styles[defense].line(), "linestyle": ""}

@@ -135,11 +135,13 @@ class MethodStyle(NamedTuple):
             "marker": self.marker,
             "linestyle": self.linestyle,
             "mfc": face,
-        }
+            "zorder": 3,
+        } | (_OURS_ON_TOP if self == OURS else {})
 
 
 OURS = MethodStyle("#C4002B", "*", "-", hollow=False)
 """The look of the method that a paper is about."""
+_OURS_ON_TOP = {"zorder": 4, "markersize": 6.5}  # a star looks smaller than other markers
 
 
 def method_styles(

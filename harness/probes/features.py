@@ -1,0 +1,88 @@
+"""Activation picture: features of clean and triggered test images, on two principal components.
+
+Features are the inputs of the last linear layer; the components are those of both kinds of images
+together, for each network its own. Tran, Li, Madry, "Spectral Signatures in Backdoor Attacks",
+arXiv 1811.00636, and others look at backdoors so; the numbers are definitions of this benchmark,
+without a paper. ``shift`` is the mean distance between the features of a triggered image and those
+of the same image without the trigger, divided by the mean distance of clean features from their
+mean; ``shown`` is the share of the variance that the picture shows.
+The points are the record's log: ``x`` and ``y`` in
+units of the features, the true class, and whether an image is triggered. The picture before a
+defense is that of the undefended model.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from harness.contract import Attacker, Context, Count, Numbers, Quantity, probe
+from harness.toolbox import HeadInputs, as_float, thinned
+
+CHUNK = 250
+"""Images per forward pass."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hyper:
+    """Images."""
+
+    images: Count = 200
+    """Clean and triggered test images each; a record keeps 400 points."""
+    scored: Count = 1000
+    """Clean and triggered test images each from which the numbers are computed."""
+
+
+@probe(
+    paper="Spectral Signatures in Backdoor Attacks, arXiv 1811.00636",
+    year=2018,
+    version=1,
+    display_name="features",
+    numbers={
+        "shift": Quantity("feature shift", -1, share=False, most=None),
+        "shown": Quantity("variance shown", 1),
+    },
+    trigger=False,
+)
+def features(model: nn.Module, attacker: Attacker, hyper: Hyper, ctx: Context) -> Numbers:
+    """Compute both kinds of features and log some of the points."""
+    test = attacker.test
+    chosen, moved = (thinned(len(x), hyper.scored) for x in (test.labels, test.wanted))
+    clean = pooled(model, test.clean[chosen])
+    before, after = (pooled(model, x[moved]) for x in (test.untriggered, test.triggered))
+    points, shown = principal(torch.cat([clean, after]))
+    kinds = (points[: len(clean)], test.labels[chosen]), (points[len(clean) :], test.truth[moved])
+    step = itertools.count()
+    for triggered, (places, truth) in enumerate(kinds):
+        some = thinned(len(truth), hyper.images)
+        for (x, y), label in zip(places[some].tolist(), truth[some].tolist(), strict=True):
+            ctx.log(next(step), x=x, y=y, label=label, triggered=triggered)
+    spread = (clean - clean.mean(0)).norm(dim=1).mean().clamp_min(1e-12)
+    return {"shift": float((after - before).norm(dim=1).mean() / spread), "shown": shown}
+
+
+@torch.no_grad()
+def pooled(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Return the features of images, float (n, width)."""
+    head = HeadInputs(model)
+    try:
+        return torch.cat([head(as_float(chunk))[1].flatten(1) for chunk in images.split(CHUNK)])
+    finally:
+        head.remove()
+
+
+def principal(values: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """Return the first two principal components of rows, (n, 2), and their share of the variance.
+
+    Each component points to where its longest row is, so that pictures repeat.
+    """
+    centred = (values - values.mean(0)).double()
+    _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
+    points = centred @ directions[:2].T
+    longest = points.abs().argmax(0)
+    points = points * points[longest, torch.arange(points.shape[1])].sign()
+    share = singular[:2].square().sum() / singular.square().sum().clamp_min(1e-12)
+    return points, float(share)
