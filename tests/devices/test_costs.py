@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.plan.registry import load
 from harness.toolbox.grad_prune import filter_scores
+from harness.toolbox.predict import as_float
 from harness.training.device import set_up_torch
 from harness.training.victim import VictimRefusedError, verify
 from tests.helpers.gpu_victims import context
@@ -82,6 +84,23 @@ def test_a_worker_asks_torch_for_deterministic_kernels():
     assert torch.are_deterministic_algorithms_enabled()
     assert torch.is_deterministic_algorithms_warn_only_enabled()
     assert not torch.utils.deterministic.fill_uninitialized_memory
+
+
+class DividesAsCuda(TorchDispatchMode):
+    """Divides by a number as CUDA does: by a product with its reciprocal, which rounds twice."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func.overloadpacket is torch.ops.aten.div_ and not isinstance(args[1], torch.Tensor):
+            return args[0].mul_(torch.tensor(1.0) / args[1])
+        return func(*args, **(kwargs or {}))
+
+
+def test_grey_levels_on_cuda_are_those_of_a_cpu():
+    levels = torch.arange(256, dtype=torch.uint8)
+    with DividesAsCuda():
+        found = as_float(levels)
+        assert not torch.equal(levels.float().div_(255), found), "the mode divides as a CPU does"
+    assert torch.equal(found, as_float(levels))
 
 
 def test_one_image_of_thousands_may_be_rounded_to_another_class():
