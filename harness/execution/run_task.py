@@ -58,7 +58,7 @@ def run_task(
         StoreError: the artifacts can't be saved; a record could not be either.
     """
     ctx = Context(session.device, torch.Generator(), time.monotonic() + task.limit)
-    limit_memory(session.device, task.workers)
+    limit_memory(session.device, 1 / task.workers)
     state = ProcessState()
     start = time.perf_counter()
     outcome = _outcome(lambda: _result(task, session, ctx, state), on_error)

@@ -185,7 +185,21 @@ def _resets_resident_peak() -> bool:
     return platform.libc_ver()[0] == "glibc"
 
 
-def limit_memory(device: torch.device, workers: int) -> None:
-    """Keep a worker to its share of a GPU: no neighbour changes which algorithms find memory."""
+def limit_memory(device: torch.device, share: float) -> None:
+    """Keep this process to a share of a GPU: no neighbour changes which algorithms find memory."""
     if device.type == "cuda":
-        torch.cuda.set_per_process_memory_fraction(1 / workers, device)
+        torch.cuda.set_per_process_memory_fraction(share, device)
+
+
+def memory_left(device: torch.device) -> float:
+    """Return the share of a GPU's memory that this process may still take; 1 on other devices.
+
+    What it no longer needs is given back first.
+    """
+    if device.type != "cuda":
+        return 1.0
+    gc.collect()
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(device).total_memory
+    taken = torch.cuda.memory_reserved(device) / total
+    return max(0.0, torch.cuda.get_per_process_memory_fraction(device) - taken)

@@ -1,8 +1,8 @@
 """The proof on a GPU, in steps: ``python -m tests.gpu --seconds 560 --out results/gpu``.
 
-Each step runs in a process of its own with a deadline of its own, so that none spoils the next,
-prints a line that begins with PASS or FAIL, and joins ``gpu.json`` as soon as it has ended. A call
-that was cut off goes on with ``--from STEP``.
+Each step runs in a process of its own, so that none spoils the next, prints a line that begins with
+PASS or FAIL, and joins ``gpu.json`` as soon as it has ended. What the seconds do not reach says
+LATER; the next call goes on there with ``--from STEP``, as it does after one that was cut off.
 """
 
 from __future__ import annotations
@@ -13,39 +13,31 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from harness.training.device import select_device, set_up_torch
 from tests.gpu import board, failures, machine, methods, speed
+from tests.gpu.calls import CutOffError, Step, run_steps
 from tests.gpu.step import Outcome, Setting
 
 ROOT = Path(__file__).parents[2]
 THREADS = 4
 
 
-class Step(NamedTuple):
-    """What a step does, and the most seconds that it takes."""
-
-    work: Callable[[Setting], Outcome]
-    seconds: float
-
-
 STEPS = {
-    "machine": Step(machine.measure, 40),
-    "methods": Step(methods.compare, 110),
-    "bits": Step(methods.repeat, 80),
-    "failures": Step(failures.provoke, 90),
-    "speed": Step(speed.measure, 120),
-    "victims": Step(board.train, 100),
-    "workers": Step(board.share, 90),
-    "board": Step(board.run, 600),
-    "pack": Step(board.pack, 15),
+    "machine": Step(machine.measure, 10, 60),
+    "methods": Step(methods.compare, 60, 240),
+    "bits": Step(methods.repeat, 60, 240),
+    "failures": Step(failures.provoke, 60, 150),
+    "speed": Step(speed.measure, 60, 240),
+    "victims": Step(board.train, 60, 300),
+    "workers": Step(board.share, 30, 150),
+    "board": Step(board.run, 60, 600),
+    "pack": Step(board.pack, 0, 15, always=True),
 }
-"""In their order; the board gets what time is left."""
+"""In the order of their worth: first whether results are right, then speed, then a board."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,20 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.step:
         _run_step(given.step, Setting(device, given.tiny, given.out, given.seconds))
         return 0
-    end = time.monotonic() + given.seconds
-    chosen = list(STEPS)[list(STEPS).index(given.first) :]
-    results = _earlier(given.out)
-    for name in given.only or chosen:
-        left = end - time.monotonic() - (STEPS["pack"].seconds if name == "board" else 0)
-        setting = Setting(device, given.tiny, given.out, max(0.0, min(STEPS[name].seconds, left)))
-        start = time.monotonic()
-        outcome = _here(name, setting) if given.here else _apart(name, setting)
-        seconds = time.monotonic() - start
-        verdict = "PASS" if outcome.passed else "FAIL"
-        print(f"{verdict} {name} ({seconds:.0f} s): {outcome.said}", flush=True)  # noqa: T201
-        results[name] = {**outcome._asdict(), "seconds": round(seconds, 1)}
-        (given.out / "gpu.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    return sum(not results[name]["passed"] for name in given.only or chosen)
+    chosen = given.only or list(STEPS)[list(STEPS).index(given.first) :]
+
+    def begin(name: str, seconds: float) -> Outcome:
+        setting = Setting(device, given.tiny, given.out, seconds)
+        return _here(name, setting) if given.here else _apart(name, setting)
+
+    steps = {name: STEPS[name] for name in STEPS if name in chosen}
+    return run_steps(steps, given.seconds, begin, given.out / "gpu.json")
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -83,13 +69,6 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--here", action="store_true", help="all in this process, no deadlines")
     parser.add_argument("--step", choices=STEPS, help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
-
-
-def _earlier(out: Path) -> dict[str, Any]:
-    """Return what an earlier call has found."""
-    file = out / "gpu.json"
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    return found
 
 
 def _here(name: str, setting: Setting) -> Outcome:
@@ -112,7 +91,11 @@ def _run_step(name: str, setting: Setting) -> None:
 
 
 def _apart(name: str, setting: Setting) -> Outcome:
-    """Run a step in a process of its own, which is killed at its deadline."""
+    """Run a step in a process of its own.
+
+    Raises:
+        CutOffError: it was killed at its deadline.
+    """
     _file(name, setting).unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.gpu", "--step", name, "--device", setting.device]
     command += ["--out", str(setting.out), "--seconds", str(setting.seconds)]
@@ -121,8 +104,8 @@ def _apart(name: str, setting: Setting) -> Outcome:
     )
     try:
         code = process.wait(setting.seconds)
-    except subprocess.TimeoutExpired:
-        return _failed(f"no end after {setting.seconds:.0f} s")
+    except subprocess.TimeoutExpired as error:
+        raise CutOffError from error
     finally:
         _end(process)
     if not _file(name, setting).exists():

@@ -136,7 +136,7 @@ def pack(setting: Setting) -> Outcome:
     out, target = setting.out / "board", setting.out / "gpu.tar.gz"
     files = [x for x in out.rglob("*") if x.suffix in {*KEPT, ".jsonl", ".log"} and x.is_file()]
     with tarfile.open(target, "w:gz") as archive:
-        for file in sorted(files):
+        for file in sorted({*files, *setting.out.glob("gpu.json")}):
             archive.add(file, file.relative_to(setting.out))
     size = target.stat().st_size
     said = f"{len(files)} files, {size:,} bytes"

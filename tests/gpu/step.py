@@ -33,7 +33,8 @@ class Setting:
 class Outcome(NamedTuple):
     """What a step found."""
 
-    passed: bool
+    passed: bool | None
+    """None where it was not reached."""
     said: str
     """One line."""
     values: dict[str, Any]
@@ -54,6 +55,8 @@ class Checks:
 
     def outcome(self, what: str) -> Outcome:
         """Return the outcome of a step that checked ``what``."""
+        if not self.values:
+            return Outcome(passed=False, said=f"no {what}: nothing was done", values={})
         if self.failed:
             return Outcome(passed=False, said="; ".join(self.failed), values=self.values)
         return Outcome(passed=True, said=f"{len(self.values)} {what}", values=self.values)

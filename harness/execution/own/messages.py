@@ -41,6 +41,9 @@ class Job(NamedTuple):
     seed: int
     numerics: Numerics
     device: str
+    memory: float
+    """The share of the device's memory that the process may take: what its worker leaves of its
+    own."""
     threads: int
     deadline: float | None
     """By ``time.monotonic``, which is the same in all processes."""

@@ -39,6 +39,7 @@ from harness.execution.own.messages import (
 from harness.execution.own.networks import RemoteNetwork, Reply
 from harness.plan.keys import seed
 from harness.store.record import Failure, Status, safe_text
+from harness.training.device import memory_left
 
 if TYPE_CHECKING:
     from harness.plan.spec import Cell
@@ -96,6 +97,7 @@ class OwnProcess:
             seed=seed(cell.defense_key, "defense"),
             numerics=cell.numerics,
             device=str(ctx.device),
+            memory=memory_left(ctx.device),
             threads=torch.get_num_threads(),
             deadline=ctx.deadline,
         )

@@ -31,7 +31,7 @@ from harness.execution.own.messages import (
 from harness.execution.scalars import kept_steps
 from harness.store.record import safe_text
 from harness.toolbox.numerics import WITHOUT_AUTOCAST, numerics
-from harness.training.device import reseed, select_device, set_up_torch
+from harness.training.device import limit_memory, reseed, select_device, set_up_torch
 from harness.training.network import build, prepare_for_eval
 from harness.training.process_state import ProcessState
 from harness.training.warm_up import warm_up
@@ -66,6 +66,7 @@ def _defend(job: Job, networks: list[nn.Module]) -> Repaired | Failed:
     """Run the defense, and add the networks that it returns."""
     set_up_torch(job.threads)
     device = select_device(job.device)
+    limit_memory(device, job.memory)
     ctx = Context(device, torch.Generator(), job.deadline, numerics=job.numerics)
     with numerics(job.numerics, device):
         state = ProcessState()
