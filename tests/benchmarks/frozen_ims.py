@@ -21,7 +21,7 @@ from harness.toolbox.ims.losses import (
     MaskPair,
     Networks,
     VictimBatch,
-    outer_loss,
+    add_gradients,
     probabilities,
 )
 from harness.toolbox.ims.search import PerturbationSearch
@@ -117,9 +117,9 @@ def with_new_search(given):
 def ours(given):
     """Search, and return the gradient of every a and every s, as shares of the largest."""
     networks, masks, batch, _, search = given
-    shifted = search(masks, batch)
-    loss = outer_loss(networks, masks, batch, shifted)
-    return shares(torch.cat(torch.autograd.grad(loss, (masks.a, masks.s))))
+    masks.a.grad = masks.s.grad = None
+    add_gradients(networks, masks, batch, search(masks, batch), sparsity=0)
+    return shares(torch.cat([masks.a.grad, masks.s.grad]))
 
 
 def shares(gradient):

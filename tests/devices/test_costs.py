@@ -1,6 +1,7 @@
 """What would be slow, large or different on a GPU, seen on the pretended one."""
 
 import weakref
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from harness.plan.registry import load
 from harness.toolbox.grad_prune import filter_scores
+from harness.toolbox.ims.losses import (
+    MaskPair,
+    Networks,
+    VictimBatch,
+    _inverse_losses,
+    _masked_losses,
+    add_gradients,
+)
+from harness.toolbox.masks.channel_gates import convolution_sites
 from harness.toolbox.predict import as_float
 from harness.training.device import set_up_torch
 from harness.training.victim import VictimRefusedError, verify
@@ -40,8 +50,8 @@ class Kept:
         self.tensor = tensor
 
 
-def most_kept(budget, batch):
-    """Return the most tensors that are kept for a backward pass at any time."""
+def most_kept(work):
+    """Return the most tensors that work keeps for a backward pass at any time."""
     most, living = 0, weakref.WeakSet()
 
     def keep(tensor):
@@ -52,13 +62,27 @@ def most_kept(budget, batch):
         return kept
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda kept: kept.tensor):
-        filter_scores(small_resnet(), budget, batch)
+        work()
     return most
 
 
 def test_gradient_pruning_keeps_one_batch_in_memory_at_a_time():
     budget = clean_budget(4, triggers=True)
-    assert most_kept(budget, batch=4) == most_kept(budget.subset(torch.arange(4)), batch=4)
+    few = budget.subset(torch.arange(4))
+    assert len(budget) > len(few)
+    kept = (most_kept(partial(filter_scores, small_resnet(), x, 4)) for x in (budget, few))
+    assert len(set(kept)) == 1
+
+
+def test_ims_keeps_one_of_its_two_networks_in_memory_at_a_time():
+    net, images = small_resnet(), clean_budget(2).images
+    networks = Networks(net, convolution_sites(net), images)
+    a, s = (torch.ones(networks.sites.count(), requires_grad=True) for _ in range(2))
+    masks, batch = MaskPair(a, s, 20), VictimBatch(images, net(images).softmax(1))
+    given = (networks, masks, batch, images)
+    whole = most_kept(partial(add_gradients, *given, sparsity=1.0))
+    each = [most_kept(partial(part, *given)) for part in (_masked_losses, _inverse_losses)]
+    assert max(each) <= whole < 1.1 * max(each) < sum(each)
 
 
 def test_gradient_pruning_adds_the_gradients_of_its_batches():

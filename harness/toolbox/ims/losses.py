@@ -20,6 +20,8 @@ every batch; x' is a constant of the outer step.
 from __future__ import annotations
 
 import copy
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -89,34 +91,56 @@ class VictimBatch(NamedTuple):
     """Class probabilities of f, (n, classes)."""
 
 
-def initial_loss(networks: Networks, masks: MaskPair, batch: VictimBatch) -> torch.Tensor:
-    """Return the loss of stage A without its sparsity term, a scalar."""
-    masked = probabilities(networks.gated(batch.x, masks.mask()))
-    inverse = probabilities(networks.gated(batch.x, masks.inverse()))
-    return agree(masked, batch.clean).mean() + disagree(inverse, batch.clean).mean()
-
-
-def outer_loss(
-    networks: Networks, masks: MaskPair, batch: VictimBatch, shifted: torch.Tensor
+def add_gradients(
+    networks: Networks,
+    masks: MaskPair,
+    batch: VictimBatch,
+    shifted: torch.Tensor | None,
+    sparsity: float,
 ) -> torch.Tensor:
-    """Return the loss of stages B and C without the sparsity term, a scalar.
+    """Add the gradient of a stage's loss to those of the masks; return the loss, a scalar.
 
-    ``shifted`` are the perturbed images x'.
+    One of the two networks is in memory at a time. ``shifted`` are the perturbed images x', None in
+    stage A; ``sparsity`` is lambda.
     """
-    images, clean = torch.cat([batch.x, shifted]), batch.clean
-    (masked_x, masked_shifted), (inverse_x, inverse_shifted) = (
-        probabilities(networks.gated(images, gates)).chunk(2)
-        for gates in (masks.mask(), masks.inverse())
-    )
+    inverse = _inverse_losses(networks, masks, batch, shifted)
+    penalty = sparsity * selection_penalty(masks)
+    _sum([*inverse, penalty]).backward()
+    masked = _masked_losses(networks, masks, batch, shifted)
+    _sum(masked).backward()
+    return _sum([*masked, *inverse, penalty]).detach()
+
+
+def _sum(terms: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return the sum of scalars, added from the first to the last."""
+    return functools.reduce(torch.add, terms)
+
+
+def _masked_losses(
+    networks: Networks, masks: MaskPair, batch: VictimBatch, shifted: torch.Tensor | None
+) -> list[torch.Tensor]:
+    """Return the terms of f_m, a scalar each."""
+    images = batch.x if shifted is None else torch.cat([batch.x, shifted])
+    outputs = probabilities(networks.gated(images, masks.mask())).split(len(batch.x))
+    return [agree(output, batch.clean).mean() for output in outputs]
+
+
+def _inverse_losses(
+    networks: Networks, masks: MaskPair, batch: VictimBatch, shifted: torch.Tensor | None
+) -> list[torch.Tensor]:
+    """Return the terms of f_i, a scalar each."""
+    if shifted is None:
+        output = probabilities(networks.gated(batch.x, masks.inverse()))
+        return [disagree(output, batch.clean).mean()]
+    images = torch.cat([batch.x, shifted])
+    at_x, at_shifted = probabilities(networks.gated(images, masks.inverse())).chunk(2)
     with torch.no_grad():
         clean_shifted = probabilities(networks.reference(shifted))
-    return (
-        agree(masked_x, clean).mean()
-        + agree(masked_shifted, clean).mean()
-        + agree(inverse_shifted, clean_shifted).mean()
-        + disagree(inverse_shifted, clean).mean()
-        + disagree(inverse_x, clean).mean()
-    )
+    return [
+        agree(at_shifted, clean_shifted).mean(),
+        disagree(at_shifted, batch.clean).mean(),
+        disagree(at_x, batch.clean).mean(),
+    ]
 
 
 def selection_penalty(masks: MaskPair) -> torch.Tensor:

@@ -12,10 +12,8 @@ from harness.toolbox.ims.losses import (
     MaskPair,
     Networks,
     VictimBatch,
-    initial_loss,
-    outer_loss,
+    add_gradients,
     probabilities,
-    selection_penalty,
 )
 from harness.toolbox.ims.search import PerturbationSearch
 from harness.toolbox.loops import Patience
@@ -96,9 +94,9 @@ def learn_stage(
         order = torch.randperm(len(samples.x), generator=ctx.generator)
         chosen = order[: hyper.batch].to(ctx.device)
         batch = VictimBatch(samples.x[chosen], samples.clean[chosen])
-        loss = _round_loss(stage, search, masks, batch)
+        shifted = None if stage.name == "A" else search(masks, batch)
         optimiser.zero_grad()
-        loss.backward()
+        loss = add_gradients(search.networks, masks, batch, shifted, stage.sparsity)
         optimiser.step()
         with torch.no_grad():
             masks.a.clamp_(0, 1)
@@ -108,20 +106,6 @@ def learn_stage(
         patience.improves(loss_now)
         if patience.over():
             return
-
-
-def _round_loss(
-    stage: MaskStage,
-    search: PerturbationSearch,
-    masks: MaskPair,
-    batch: VictimBatch,
-) -> torch.Tensor:
-    """Return the loss of a stage on a batch, a scalar, with its sparsity term."""
-    if stage.name == "A":
-        loss = initial_loss(search.networks, masks, batch)
-    else:
-        loss = outer_loss(search.networks, masks, batch, search(masks, batch))
-    return loss + stage.sparsity * selection_penalty(masks)
 
 
 def _defended(
