@@ -21,7 +21,12 @@ from harness.store.record import Environment
 MALLOC_OPTIONS = {-3: 2**25, -1: 2**31 - 1, -2: 2**26}
 """glibc malloc options by their numbers: mmap threshold, trim threshold, top pad, in bytes."""
 
-
+FUSED_ATTENTION = (
+    torch.backends.cuda.enable_flash_sdp,
+    torch.backends.cuda.enable_mem_efficient_sdp,
+    torch.backends.cuda.enable_cudnn_sdp,
+)
+"""Switches of kernels for attention. The first is that of CPUs too, which keep it."""
 PEAK_RESET = Path("/proc/self/clear_refs")
 STATUS = Path("/proc/self/status")
 
@@ -29,11 +34,23 @@ STATUS = Path("/proc/self/status")
 def select_device(name: str) -> torch.device:
     """Return the device for "auto", "cpu", "cuda", "cuda:1", "mps" or "xpu"; make a GPU current.
 
+    On CUDA, attention is computed in single operations from then on: the gradients of the fused
+    kernels do not repeat where torch is asked for deterministic ones with warnings only.
+
     Raises:
         UserError: the machine has no such device.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    else:
+        device = _opened(name)
+    if device.type == "cuda":
+        for use_kernel in FUSED_ATTENTION:
+            use_kernel(False)
+    return device
+
+
+def _opened(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

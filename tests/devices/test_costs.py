@@ -22,7 +22,7 @@ from harness.toolbox.ims.losses import (
 )
 from harness.toolbox.masks.channel_gates import convolution_sites
 from harness.toolbox.predict import as_float
-from harness.training.device import set_up_torch
+from harness.training.device import select_device, set_up_torch
 from harness.training.victim import VictimRefusedError, verify
 from tests.helpers.gpu_victims import context
 from tests.helpers.planted_models import clean_budget, small_resnet
@@ -108,6 +108,20 @@ def test_a_worker_asks_torch_for_deterministic_kernels():
     assert torch.are_deterministic_algorithms_enabled()
     assert torch.is_deterministic_algorithms_warn_only_enabled()
     assert not torch.utils.deterministic.fill_uninitialized_memory
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda"])
+def test_attention_on_cuda_takes_no_kernel_whose_gradients_differ_from_run_to_run(name):
+    switches = torch.backends.cuda
+    fused = [getattr(switches, f"{x}_sdp_enabled") for x in ("flash", "mem_efficient", "cudnn")]
+    select_device("cpu")
+    before = [enabled() for enabled in fused]
+    assert before[0], "a CPU has its own"
+    with PretendedGpu():
+        select_device(name)
+        assert not any(enabled() for enabled in fused)
+        assert switches.math_sdp_enabled()
+    assert [enabled() for enabled in fused] == before
 
 
 class DividesAsCuda(TorchDispatchMode):

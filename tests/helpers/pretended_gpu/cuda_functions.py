@@ -37,6 +37,7 @@ ANSWERS: dict[str, Any] = {
     "manual_seed": None,
     "manual_seed_all": None,
 }
+KERNELS = ("flash", "mem_efficient", "cudnn", "math")
 CAPTURE_CHECKS = ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check")
 
 
@@ -58,11 +59,24 @@ def pretended_functions(syncs: Syncs) -> Iterator[None]:
         waits = mock.patch.object(torch.cuda, "synchronize", lambda *_: syncs.add("synchronize"))
         stack.enter_context(waits)
         stack.enter_context(mock.patch.object(torch, "autocast", _Autocast))
+        stack.enter_context(_kernels_of_attention())
         for name in CAPTURE_CHECKS:
             if hasattr(torch.optim.Optimizer, name):
                 nothing = mock.patch.object(torch.optim.Optimizer, name, lambda _: None)
                 stack.enter_context(nothing)
         yield
+
+
+@contextmanager
+def _kernels_of_attention() -> Iterator[None]:
+    """Leave the switches of attention's kernels, which are those of CPUs too, as they were."""
+    switches = torch.backends.cuda
+    before = [getattr(switches, f"{name}_sdp_enabled")() for name in KERNELS]
+    try:
+        yield
+    finally:
+        for name, enabled in zip(KERNELS, before, strict=True):
+            getattr(switches, f"enable_{name}_sdp")(enabled)
 
 
 def _returning(answer: Any) -> Any:
