@@ -6,10 +6,11 @@ import json
 import os
 import select
 import signal
+import sys
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def read_apart(work: Callable[[], Any], path: Path, limit: float | None = None) 
         child = os.fork()
     if child == 0:
         os.setpgid(0, 0)  # its children end with it, and Ctrl-C does not reach it
-        _answer(work, writer)
+        _answer(work, path, writer)
     os.close(writer)
     try:
         content = _content(reader, limit)
@@ -60,13 +61,17 @@ def read_apart(work: Callable[[], Any], path: Path, limit: float | None = None) 
     return value
 
 
-def _answer(work: Callable[[], Any], writer: int) -> None:
+def _answer(work: Callable[[], Any], path: Path, writer: int) -> None:
     """Write what some work returns, or its faults, and end this process."""
     try:
         try:
-            answer = {"faults": [], "value": work()}
+            with redirect_stdout(sys.stderr):  # what a command prints is for other programs
+                answer = {"faults": [], "value": work()}
         except UserError as error:
             answer = {"faults": faults_of(error), "value": None}
+        except Exception as error:  # whatever reading a file raises
+            text = " ".join(f"{path}: {type(error).__name__}: {error}".split())
+            answer = {"faults": [((), text)], "value": None}
         content = json.dumps(answer, default=repr).encode()
         while content:
             content = content[os.write(writer, content) :]

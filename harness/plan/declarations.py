@@ -10,6 +10,7 @@ from typing import Any
 from harness.contract.declare import AttackInfo, DefenseInfo, MethodInfo, ProbeInfo
 from harness.errors import UserError, faults_of
 from harness.plan.keys import canonical
+from harness.plan.names import MOST_LETTERS
 from harness.plan.own_files import parameter_fault
 from harness.plan.registry import Method, is_function, is_own
 from harness.plan.validation import validate
@@ -50,6 +51,8 @@ def declaration_faults(info: MethodInfo, function: Callable[..., Any]) -> Iterat
     except UserError as error:
         for location, message in faults_of(error):
             yield f"{'.'.join(map(str, location))}: {message}"
+    if len(info.display_name) > MOST_LETTERS or not info.display_name.isprintable():
+        yield f"display_name: a line of at most {MOST_LETTERS} letters is needed"
     functions: dict[str, Any] = {info.kind: function}
     if isinstance(info, AttackInfo):
         functions |= {"trigger": info.trigger, "prepare": info.prepare, "fault": info.fault}
@@ -57,6 +60,8 @@ def declaration_faults(info: MethodInfo, function: Callable[..., Any]) -> Iterat
         del functions["defense"]
     if isinstance(info, ProbeInfo):
         functions |= {"against_clean": info.against_clean}
+        if not info.numbers:
+            yield "numbers: a probe measures at least one"
     for role, each in functions.items():
         if fault := parameter_fault(each, PARAMETERS[role]):
             yield fault
@@ -86,7 +91,8 @@ def hyper_faults(hyper: Any) -> Iterator[str]:
     except UserError as error:
         for location, message in faults_of(error):
             if not location or location[0] in defaults:
-                yield f"the default of Hyper.{'.'.join(map(str, location))}: {message}"
+                where = f"the default of Hyper.{'.'.join(map(str, location))}: "
+                yield f"{where if location else ''}{message}"
 
 
 def _is_plain(value: Any) -> bool:

@@ -11,11 +11,21 @@ from typing import Any
 
 from harness.errors import nearest
 
+NO_RESULT = (
+    inspect.iscoroutinefunction,
+    inspect.isgeneratorfunction,
+    inspect.isasyncgenfunction,
+)
+
 
 def parameter_fault(function: Any, parameters: tuple[str, ...]) -> str | None:
     """Return what is wrong if a function can't be called with these parameters, else None."""
+    if inspect.isclass(function):
+        return f"a function is needed, not the class {function.__name__}"
     if not inspect.isfunction(function):
         return None
+    if any(is_one(function) for is_one in NO_RESULT):
+        return f"{function.__name__} must return its result: no async function, no yield"
     try:
         inspect.signature(function).bind(*parameters)
     except TypeError as error:

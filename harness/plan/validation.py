@@ -86,7 +86,9 @@ def validate(kind: type, values: Any) -> Any:
 @functools.cache
 def _adapter(kind: type) -> TypeAdapter[Any]:
     try:
-        return TypeAdapter(kind)
+        adapter = TypeAdapter(kind)
+        adapter.rebuild(raise_errors=True)  # an annotation that names nothing is found here
+        return adapter
     except (PydanticUserError, NameError, TypeError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"the type of a field of {kind.__name__} is unusable: {reason}") from error

@@ -196,11 +196,12 @@ def _check_attacks(
             continue  # a repetition, which is a fault of its own
         asked.add(question)
         for info, target in zip(data, targets, strict=True):
-            reason = attack.why_no_trigger(info)
-            if reason is None and rates_are_known:
-                reason = attack.why_impossible(info, target)
-            if reason:
-                faults.add(("attacks", i), reason)
+            with faults.catch("attacks", i):
+                reason = attack.why_no_trigger(info)
+                if reason is None and rates_are_known:
+                    reason = attack.why_impossible(info, target)
+                if reason:
+                    raise UserError(reason)
 
 
 def _check_names_of_skips(faults: FaultCollector, file: StudyFile) -> None:

@@ -53,6 +53,15 @@ def refused(tmp_path, source) -> str:
         (HYPER + "    x: object = object()\n" + DEFENSE, "Hyper.x: a hyperparameter is a number"),
         ("class Hyper:\n    x = 1\n" + DEFENSE, "Hyper: a dataclass is needed"),
         ("Hyper = 3\n" + DEFENSE, "Hyper: a dataclass is needed"),
+        (
+            HYPER + '    x: "Sahre" = 1\n' + DEFENSE,
+            "a field of Hyper is unusable: name 'Sahre' is not def",
+        ),
+        (DEFENSE.replace("def own", "async def own"), "own must return its result: no async"),
+        (DEFENSE.replace("return model", "yield model"), "own must return its result: no async"),
+        (DECLARED + "class Own:\n    pass\n", "a function is needed, not the class Own"),
+        (DEFENSE.replace("family", "display_name='a\\n', family"), "display_name: a line of at"),
+        (DEFENSE.replace("family", "display_name='a' * 999, family"), "a line of at most 100"),
     ],
 )
 def test_refused_in_one_line(tmp_path, source, reason):

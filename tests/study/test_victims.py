@@ -97,3 +97,18 @@ def test_a_clean_model_is_scored_with_each_attacks_trigger_once(tmp_path):
 def test_the_configs_are_valid():
     for path in Path("configs").glob("attacks_digits.yaml"):
         assert len(load_study(path, None, default_cache()).victims()) == 12
+
+
+def test_an_own_attack_that_fails_at_planning_is_named_beside_other_faults(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "from harness.contract import attack\n"
+        "def trigger(images, state):\n    return images\n"
+        "def fault(hyper, shape):\n    return shape[3]\n"
+        "@attack(paper='x', year=2026, trigger=trigger, fault=fault)\n"
+        "def own(train, goal, hyper, ctx):\n    return None\n"
+    )
+    with pytest.raises(UserError) as error:
+        planned(tmp_path, "[own.py]", "target: 99")
+    lines = str(error.value).splitlines()
+    assert [line.split(": ")[1] for line in lines] == ["target", "attacks[0]"]
+    assert "IndexError: tuple index out of range" in lines[1]
