@@ -86,7 +86,7 @@ def validate(kind: type, values: Any) -> Any:
 @functools.cache
 def _adapter(kind: type) -> TypeAdapter[Any]:
     try:
-        adapter = TypeAdapter(kind)
+        adapter: TypeAdapter[Any] = TypeAdapter(kind)
         adapter.rebuild(raise_errors=True)  # an annotation that names nothing is found here
         return adapter
     except (PydanticUserError, NameError, TypeError) as error:
