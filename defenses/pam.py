@@ -9,13 +9,13 @@ of which a fifth, plus one image, carries an inverted trigger, with true labels.
 those of the authors' code (AISafety-HKUST/Backdoor_Safety_Tuning at 37d2ef5c), for 2,500 clean
 images of CIFAR-10: the triggers of BTI-DBF in 3 rounds, each with 30 epochs of SGD lr 0.01,
 momentum 0.1; rho 0.5; batch 128; training augmentation. Departures: one budget throughout (theirs
-draws another one for each part); the U-Net is trained in every round (theirs freezes it in the
-first tuning and never thaws it); those of BTI-DBF's inversion.
+draws another one for each part); the U-Net is trained in every round (theirs in the first alone,
+as the tuning freezes it for good); those of BTI-DBF's inversion.
 
 ``triggers: nc`` takes the same step on the triggers that Neural Cleanse finds and flags, for
 rounds times 30 epochs; if it flags none, the model is returned unchanged.
 
-Preset ``authors``: the inversion of the authors' code, see ``bti_dbf``, but for the frozen U-Net.
+Preset ``authors``: the inversion of the authors' code, see ``bti_dbf``, in the first round alone.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from harness.contract import (
     Positive,
     Share,
     TriggerInversion,
+    added,
     defense,
 )
 from harness.toolbox import (
@@ -64,6 +65,8 @@ class Hyper(FeatureInversion, TriggerInversion):
     rounds: Count = 3
     tuning_epochs: Count = 30
     """Epochs per round."""
+    invert_every_round: bool = added(True)
+    """Whether the U-Net is trained in every round, or in the first alone."""
     rho: NonNegative = 0.5
     """Length of the step back towards the victim."""
     lr: Positive = 0.01
@@ -75,7 +78,7 @@ class Hyper(FeatureInversion, TriggerInversion):
     batchnorm: BatchNormMode = "train"
 
 
-PRESETS = {"authors": Hyper(authors_losses=True)}
+PRESETS = {"authors": Hyper(authors_losses=True, invert_every_round=False)}
 
 
 @defense(
@@ -99,8 +102,9 @@ def pam(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Modu
             tuning.tune_(budget, epochs, lambda x: with_a_trigger(x, flagged, hyper, ctx), ctx)
         return model.eval()
     generator = TriggerGenerator(model, budget, hyper, ctx)
-    for _ in range(hyper.rounds):
-        generator.invert(model)
+    for number in range(hyper.rounds):
+        if number == 0 or hyper.invert_every_round:
+            generator.invert(model)
         change: Change = lambda x: generator.reverse(x, hyper.share)  # noqa: E731
         tuning.tune_(budget, hyper.tuning_epochs, change, ctx)
     return model.eval()

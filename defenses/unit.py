@@ -99,8 +99,8 @@ class Cost:
         """Take the result of a step."""
         self._good, self._bad = (self._good + 1, 0) if good else (0, self._bad + 1)
         if self._good >= self._hyper.patience:
-            self._good = 0
             low = self.value < self._hyper.cost
+            self._good = int(low)  # the step that brings the cost back counts already
             self.value = self._hyper.cost if low else self.value * self._hyper.cost_factor
         elif self._bad >= self._hyper.patience:
             self._bad = 0

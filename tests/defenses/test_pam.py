@@ -49,6 +49,15 @@ def test_pam_shows_one_of_the_triggers_on_a_part_of_a_batch():
     assert changed.flatten(1).any(1).sum() == 5
 
 
+@pytest.mark.parametrize(("every", "inversions"), [(True, 3), (False, 1)])
+def test_pam_inverts_in_every_round_or_in_the_first(every, inversions):
+    short = {"width": 2, "pretraining_epochs": 1, "mask_epochs": 1, "generator_epochs": 1}
+    hyper = Hyper(**short, rounds=3, tuning_epochs=1, invert_every_round=every)
+    ctx = cpu_context()
+    pam(planted(), clean_budget(2), hyper, ctx)
+    assert len(ctx.scalars) == 1 + 2 * inversions + 3
+
+
 def test_pam_on_triggers_that_neural_cleanse_does_not_flag_changes_nothing(monkeypatch):
     import harness.defenses.pam as module
 

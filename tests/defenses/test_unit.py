@@ -56,3 +56,4 @@ def test_unit_cost_follows_validation_accuracy():
     assert after(True) == 2
     assert after(False, False) == pytest.approx(2 / 2**1.5)
     assert after(True, True) == 1
+    assert after(True) == 2
