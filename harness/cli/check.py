@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import DATA_ROOT, OK, SOME_FAILED, echo
+from harness.cli.options import DATA_ROOT, OK, ONLY, SETTINGS, SOME_FAILED, chosen_study, echo
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -22,28 +23,33 @@ KINDS: tuple[Kind, ...] = ("defense", "attack", "model")
 
 @click.command(short_help="Try a method of your own, or those of a study, for seconds.")
 @click.argument("target", metavar="FILE_OR_STUDY")
+@SETTINGS
+@ONLY
 @DATA_ROOT
-def check(target: str, data_root: Path | None) -> int:
+def check(
+    target: str, settings: tuple[str, ...], choices: tuple[str, ...], data_root: Path | None
+) -> int:
     """Try a method of your own for seconds: FILE is a defense, an attack or a model.
 
     It is imported, its declaration and its Hyper are checked, and it runs twice on a small
     victim: results must be finite and the same, and a defense must leave its budget alone. Of a
     STUDY, every fault is reported and all own methods are tried, defenses also on the networks
-    of the study.
+    of the study. KEY=VALUE sets a hyperparameter of FILE or a key of STUDY.
     """
-    if target.endswith(".py"):
-        path = Path(target).absolute()
-        return check_methods([own_method(path)])
     from harness.study.builtin import find_study
-    from harness.study.load import load_study
+    from harness.study.overrides import parse_overrides
 
-    study = load_study(find_study(target), data_root)
+    if target.endswith(".py"):
+        if choices:
+            raise UserError("--only chooses cells of a study, and this is a method")
+        return check_methods([own_method(Path(target).absolute(), parse_overrides(settings))])
+    study = chosen_study(find_study(target), data_root, settings, choices)
     echo(f"{study.name}: the study file is in order, {len(study.cells)} cells")
     return check_own_methods(study)
 
 
-def own_method(path: Path) -> MethodSpec[Any]:
-    """Return the method of a file with its default hyperparameters.
+def own_method(path: Path, hyper: Mapping[str, Any]) -> MethodSpec[Any]:
+    """Return the method of a file; hyperparameters that are not given have their defaults.
 
     Raises:
         UserError: it declares no method, or what it declares is wrong.
@@ -60,7 +66,7 @@ def own_method(path: Path) -> MethodSpec[Any]:
                 raise
             faults.append(str(error))
             continue
-        return resolve_method(kind, str(path), path.parent)
+        return resolve_method(kind, {str(path): hyper} if hyper else str(path), path.parent)
     raise UserError(f"{path}: no function is decorated with @defense, @attack or @model")
 
 

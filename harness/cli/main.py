@@ -14,7 +14,17 @@ from harness.cli.check import check, check_own_methods
 from harness.cli.exporting import export
 from harness.cli.importing import import_
 from harness.cli.init import init
-from harness.cli.options import DATA_ROOT, OK, OUT, STUDY, console, echo
+from harness.cli.options import (
+    DATA_ROOT,
+    OK,
+    ONLY,
+    OUT,
+    SETTINGS,
+    STUDY,
+    chosen_study,
+    console,
+    echo,
+)
 from harness.cli.printing import exit_code, print_plan, print_progress, progress_json
 from harness.cli.report import compare, report, report_if_needed
 from harness.cli.schema import schema
@@ -40,6 +50,9 @@ def cli() -> None:
     STUDY is a YAML file, or the name of a study that comes with Defuse, like quickstart.
 
     For a start: defuse init study, then defuse run study.yaml.
+
+    While it runs and afterwards: status counts the cells of a study, report writes boards and
+    figures of all of them, show tells about one, logs has what its method printed.
     """
 
 
@@ -74,14 +87,8 @@ def _gpu_numbers(
 
 @cli.command()
 @STUDY
-@click.argument("settings", metavar="[KEY=VALUE...]", nargs=-1)
-@click.option(
-    "--only",
-    "choices",
-    multiple=True,
-    metavar="NAME=VALUE,...",
-    help="Only these cells, like 'defense=ims,spc=2'; several add up.",
-)
+@SETTINGS
+@ONLY
 @click.option(
     "--mode",
     type=click.Choice(["run", "retry", "force", "read-only"]),
@@ -89,7 +96,7 @@ def _gpu_numbers(
     show_default=True,
     help="run: what has no record; retry: failures too; force: all again; read-only: nothing.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan, try own methods, and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the plan, hours, GPU memory and disk, try own methods, and stop.")
 @OUT
 @DATA_ROOT
 @click.option(
@@ -138,11 +145,9 @@ def run(study_path: Path, out: Path, data_root: Path | None, **given: Any) -> in
     from harness.execution.signals import Interrupted
     from harness.execution.slots import HardwareRequest
     from harness.store.store import store_of
-    from harness.study.load import load_study
     from harness.study.only import only
-    from harness.study.overrides import parse_overrides
 
-    whole = load_study(study_path, data_root, overrides=parse_overrides(given["settings"]))
+    whole = chosen_study(study_path, data_root, given["settings"])
     study = only(whole, given["choices"])
     store, selection = store_of(out), Selection(mode=given["mode"])
     if given["dry_run"]:

@@ -12,10 +12,20 @@ from harness.study.builtin import find_study
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.plan.study import Study
+
 OK, SOME_FAILED = 0, 1
 """Exit codes; a user's mistake is 2, Ctrl-C 130."""
 
 STUDY = click.argument("study_path", metavar="STUDY", type=find_study)
+SETTINGS = click.argument("settings", metavar="[KEY=VALUE...]", nargs=-1)
+ONLY = click.option(
+    "--only",
+    "choices",
+    multiple=True,
+    metavar="NAME=VALUE,...",
+    help="Only these cells, like 'defense=ims,spc=2'; several add up.",
+)
 
 
 def _results_folder(ctx: click.Context, parameter: click.Parameter, path: Path) -> Path:
@@ -46,6 +56,24 @@ DATA_ROOT = click.option(
     envvar="DEFUSE_DATA",
     help="Folder of local data sets, one folder each (also: DEFUSE_DATA).",
 )
+
+
+def chosen_study(
+    path: Path,
+    data_root: Path | None,
+    settings: tuple[str, ...] = (),
+    choices: tuple[str, ...] = (),
+) -> Study:
+    """Return a study with the keys that KEY=VALUE set, and the cells that ``--only`` chooses.
+
+    Raises:
+        UserError: for every fault of the study, of the settings and of the choices.
+    """
+    from harness.study.load import load_study
+    from harness.study.only import only
+    from harness.study.overrides import parse_overrides
+
+    return only(load_study(path, data_root, overrides=parse_overrides(settings)), choices)
 
 
 def echo(text: str) -> None:

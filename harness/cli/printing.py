@@ -17,12 +17,31 @@ if TYPE_CHECKING:
 
 def exit_code(study: Study, latest: LatestRecords) -> int:
     """Return 1 if a cell or a probe has failed, else 0."""
+    return SOME_FAILED if _failed(study, latest) else OK
+
+
+def say_exit_code(study: Study, latest: LatestRecords) -> int:
+    """Return the exit code; if it is 1, write why."""
+    from harness.plan.paths import shown_path
+
+    if not (failed := _failed(study, latest)):
+        return OK
+    by_status = ", ".join(f"{n} {status}" for status, n in failed.items())
+    file = shown_path(study.path)
+    echo(
+        f"exit code 1, as cells failed ({by_status}): 'defuse logs {file} CELL' says why, "
+        f"'defuse run {file} --mode retry' runs them again"
+    )
+    return SOME_FAILED
+
+
+def _failed(study: Study, latest: LatestRecords) -> dict[str, int]:
+    """Return how many cells and probes failed, by status."""
     from harness.execution.study_progress import study_progress
     from harness.store.record import FAILED
 
     progress = study_progress(study, latest)
-    failed = any(progress.cells[status] or progress.probes[status] for status in FAILED)
-    return SOME_FAILED if failed else OK
+    return {x: n for x in FAILED if (n := progress.cells[x] + progress.probes[x])}
 
 
 def print_progress(study: Study, latest: LatestRecords) -> None:
@@ -89,6 +108,7 @@ def _targets(study: Study) -> Iterator[str]:
 def _expected(study: Study, latest: LatestRecords, selection: Selection) -> Iterator[str]:
     """Yield how long a run is expected to take on one worker: in all, and by axis."""
     from harness.execution.durations import forecast_of
+    from harness.execution.needs import needs_of
     from harness.execution.progress import clock
 
     cells = selection.open_cells(study, latest)
@@ -97,6 +117,7 @@ def _expected(study: Study, latest: LatestRecords, selection: Selection) -> Iter
     forecast = forecast_of(study, [*victims, *cells, *probes], latest)
     if not (cells or victims or probes):
         return
+    yield str(needs_of([*victims, *cells], latest))
     seconds = forecast.remaining_seconds()
     yield f"about {clock(seconds)} on one worker, {clock(seconds / 2)} on two (h:mm:ss or m:ss)"
     axes: dict[str, dict[str, float]] = {"victims": {}, "defenses": {}, "budgets": {}}

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import DATA_ROOT, OK, OUT, SOME_FAILED, console, echo
-from harness.cli.printing import exit_code
+from harness.cli.options import (
+    DATA_ROOT,
+    OK,
+    ONLY,
+    OUT,
+    SOME_FAILED,
+    chosen_study,
+    console,
+    echo,
+)
+from harness.cli.printing import say_exit_code
+from harness.errors import UserError
 from harness.study.builtin import find_study
 
 if TYPE_CHECKING:
@@ -18,14 +28,14 @@ if TYPE_CHECKING:
     from harness.store.record_files import LatestRecords
 
 
-@click.command(short_help="Write tables, figures and the page.")
-@click.argument("study_paths", metavar="STUDY...", nargs=-1, required=True, type=find_study)
+@click.command(short_help="Write tables, figures and the page of all cells of a study.")
+@click.argument("words", metavar="STUDY... [KEY=VALUE...]", nargs=-1, required=True)
+@ONLY
 @click.option(
     "--against", metavar="DEFENSE", help="Count wins against it [default: the best ranked]."
 )
 @click.option(
     "--paper",
-    "paper_text",
     metavar="FORMAT",
     help="ieee, acm, usenix or neurips, or '{format: ieee, ours: ims}' with the keys of a study's "
     "'paper'.",
@@ -39,21 +49,28 @@ if TYPE_CHECKING:
 @OUT
 @DATA_ROOT
 def report(
-    study_paths: tuple[Path, ...],
-    against: str | None,
-    paper_text: str | None,
-    published: Path | None,
+    words: tuple[str, ...],
+    choices: tuple[str, ...],
     out: Path,
     data_root: Path | None,
+    **given: Any,
 ) -> int:
-    """Write tables, figures and the page of one or several studies from their records."""
-    from harness.study.load import load_study
+    """Write tables, figures and the page of one or several studies from their records.
+
+    They replace those in OUT/<study>; name=other writes them to OUT/other. show and logs tell of
+    one cell.
+    """
+    from harness.study.overrides import split_settings
     from harness.study.paper import read_paper
 
-    studies = [load_study(path, data_root) for path in study_paths]
+    names, settings = split_settings(words)
+    if not names:
+        raise UserError("defuse report: the name of a study is needed before KEY=VALUE")
+    paths = [find_study(name) for name in names]
+    studies = [chosen_study(path, data_root, settings, choices) for path in paths]
     cells = [cell for study in studies for cell in study.cells]
-    paper = None if paper_text is None else read_paper(paper_text, cells)
-    return write_new_report(studies, out, against, paper, published)
+    paper = None if given["paper"] is None else read_paper(given["paper"], cells)
+    return write_new_report(studies, out, given["against"], paper, given["published"])
 
 
 @click.command(short_help="Compare two folders of results; exit code 1 if the second is worse.")
@@ -81,7 +98,7 @@ def report_if_needed(study: Study, latest: LatestRecords, out: Path) -> int:
         return write_new_report([study], out)
     echo((folder / BOARD).read_text(encoding="utf-8"))
     echo(f"nothing to do, and {folder / PAGE} is up to date")
-    return exit_code(study, latest)
+    return say_exit_code(study, latest)
 
 
 def write_new_report(
@@ -110,4 +127,4 @@ def write_new_report(
     for path in written.first:
         echo(str(path))
     echo(f"and {len(written.paths) - len(written.first)} more files in {folder}")
-    return max(exit_code(study, source.records) for study in studies)
+    return max([say_exit_code(study, source.records) for study in studies])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import DATA_ROOT, OK, OUT, STUDY, echo
+from harness.cli.options import DATA_ROOT, OK, ONLY, OUT, STUDY, chosen_study, echo
 
 if TYPE_CHECKING:
     from harness.plan.spec import Cell, Victim
@@ -17,34 +17,38 @@ if TYPE_CHECKING:
     from harness.store.record import CellResult, TaskRecord, VictimResult
     from harness.store.store import Store
 
-SUBJECT = click.argument("subject", metavar="CELL", nargs=-1, required=True)
+WORDS = click.argument("words", metavar="CELL... [KEY=VALUE...]", nargs=-1)
 WIDTH = 13
 """Columns of a label."""
 
 
-@click.command(short_help="Show one cell or victim: scores or failure, files, how to rerun it.")
+@click.command(short_help="Tell about one cell or victim: scores or failure, files, how to rerun.")
 @STUDY
-@SUBJECT
+@WORDS
+@ONLY
 @click.option("--json", "as_json", is_flag=True, help="The whole record, as JSON.")
 @OUT
 @DATA_ROOT
 def show(
-    study_path: Path, subject: tuple[str, ...], as_json: bool, out: Path, data_root: Path | None
+    study_path: Path,
+    words: tuple[str, ...],
+    choices: tuple[str, ...],
+    as_json: bool,
+    out: Path,
+    data_root: Path | None,
 ) -> int:
     """Show what is known of CELL: its scores or its failure, where its files are, how to rerun it.
 
     CELL is (the start of) a key, or words of a name, like ims SPC 10 seed 0; victim badnets seed 0
-    is a victim.
+    is a victim. --only narrows the choice. KEY=VALUE is as for run.
     """
-    from harness.plan.find import find_subject
     from harness.plan.paths import shown_path
     from harness.store.gate import subject_status
     from harness.store.record import to_json
     from harness.store.store import store_of
-    from harness.study.load import load_study
 
-    study, store = load_study(study_path, data_root), store_of(out)
-    planned = find_subject(study, " ".join(subject))
+    study, planned = _named(study_path, data_root, words, choices)
+    store = store_of(out)
     record: Any = store.newest(planned.key)
     status, reason = subject_status(study, planned, store.latest())
     if as_json:
@@ -58,6 +62,7 @@ def show(
     file = shown_path(study.path)
     lines += [
         ("gate", _gate(study, planned, store)),
+        ("try first", _remedy(study, planned, store)),
         ("key", planned.key),
         ("settings", _settings(planned)),
         ("logs", f"defuse logs {file} {planned.key}"),
@@ -70,24 +75,29 @@ def show(
     return OK
 
 
-@click.command(short_help="Show what a method printed, and its traceback.")
+@click.command(short_help="Show what the method of one cell printed, and its traceback.")
 @STUDY
-@SUBJECT
+@WORDS
+@ONLY
 @OUT
 @DATA_ROOT
-def logs(study_path: Path, subject: tuple[str, ...], out: Path, data_root: Path | None) -> int:
+def logs(
+    study_path: Path,
+    words: tuple[str, ...],
+    choices: tuple[str, ...],
+    out: Path,
+    data_root: Path | None,
+) -> int:
     """Show what the method of CELL printed and warned, and the traceback if it failed.
 
-    CELL is as for show.
+    CELL, --only and KEY=VALUE are as for show, which has the scores.
     """
     from harness.execution.readable import readable_traceback
     from harness.execution.task_log import log_path
-    from harness.plan.find import find_subject
     from harness.store.store import store_of
-    from harness.study.load import load_study
 
-    study, store = load_study(study_path, data_root), store_of(out)
-    planned = find_subject(study, " ".join(subject))
+    _, planned = _named(study_path, data_root, words, choices)
+    store = store_of(out)
     record: Any = store.newest(planned.key)
     echo(planned.name)
     path = log_path(store, planned.key)
@@ -100,6 +110,18 @@ def logs(study_path: Path, subject: tuple[str, ...], out: Path, data_root: Path 
         echo(f"--- {record.status}: {record.error}")
         echo(readable_traceback(record.traceback))
     return OK
+
+
+def _named(
+    study_path: Path, data_root: Path | None, words: tuple[str, ...], choices: tuple[str, ...]
+) -> tuple[Study, Cell | Victim]:
+    """Return the study, and the one cell or victim of it that is meant."""
+    from harness.plan.find import find_subject
+    from harness.study.overrides import split_settings
+
+    names, settings = split_settings(words)
+    study = chosen_study(study_path, data_root, settings, choices)
+    return study, find_subject(study, " ".join(names))
 
 
 def _of_record(record: TaskRecord, store: Store, out: Path) -> Iterator[tuple[str, str]]:
@@ -150,6 +172,14 @@ def _gate(study: Study, planned: Cell | Victim, store: Store) -> str:
     latest = store.latest()
     reason = why_not_planted(study, victim, latest)
     return f"{verdict(study, victim, latest)} ({reason or study.gate})"
+
+
+def _remedy(study: Study, planned: Cell | Victim, store: Store) -> str:
+    from harness.plan.spec import Cell
+    from harness.store.gate import remedy, why_not_planted
+
+    victim, latest = planned.victim if isinstance(planned, Cell) else planned, store.latest()
+    return remedy(study, victim, latest) if why_not_planted(study, victim, latest) else ""
 
 
 def _settings(planned: Cell | Victim) -> str:

@@ -7,32 +7,49 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import DATA_ROOT, OUT, STUDY, console, echo
-from harness.cli.printing import exit_code, print_progress, print_queue, progress_json
+from harness.cli.options import DATA_ROOT, ONLY, OUT, SETTINGS, STUDY, chosen_study, console, echo
+from harness.cli.printing import (
+    exit_code,
+    print_progress,
+    print_queue,
+    progress_json,
+    say_exit_code,
+)
 
 
 @click.command(short_help="Show how far a study is.")
 @STUDY
+@SETTINGS
+@ONLY
 @OUT
 @DATA_ROOT
 @click.option(
     "--watch", is_flag=True, help="Update it every few seconds, until nothing is missing."
 )
 @click.option("--json", "as_json", is_flag=True, help="Counts by status, as JSON.")
-def status(study_path: Path, out: Path, data_root: Path | None, watch: bool, as_json: bool) -> int:
-    """Show how far STUDY is, and its jobs in the queue."""
-    from harness.store.store import store_of
-    from harness.study.load import load_study
+def status(
+    study_path: Path,
+    settings: tuple[str, ...],
+    choices: tuple[str, ...],
+    out: Path,
+    data_root: Path | None,
+    **flags: bool,
+) -> int:
+    """Show how far STUDY is, and its jobs in the queue; exit code 1 if a cell failed.
 
-    study, store = load_study(study_path, data_root), store_of(out)
-    if watch:
+    KEY=VALUE and --only are as for run.
+    """
+    from harness.store.store import store_of
+
+    study, store = chosen_study(study_path, data_root, settings, choices), store_of(out)
+    if flags["watch"]:
         from harness.execution.watch import follow
 
         follow(study, store, console())
     latest = store.latest()
-    if as_json:
+    if flags["as_json"]:
         echo(json.dumps(progress_json(study, latest), indent=2))
         return exit_code(study, latest)
     print_progress(study, latest)
     print_queue(study, store)
-    return exit_code(study, latest)
+    return say_exit_code(study, latest)

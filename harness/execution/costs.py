@@ -1,7 +1,8 @@
-"""What a victim or a cell costs before anything like it has run: seconds on one CPU core.
+"""What a victim or a cell costs before anything like it has run: time, GPU memory, disk.
 
-The costs of known methods were measured on CIFAR-10 with SPC 2 and 10 (results/reference); they
-are a start, which finished tasks correct.
+The seconds on one CPU core of known methods were measured on CIFAR-10 with SPC 2 and 10
+(results/reference). Memory is computed from weights and activations of the networks, and was never
+compared with a GPU. Both are a start, which finished tasks correct.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
+import math
 from typing import Any
 
 from harness.data.info import DataInfo
@@ -21,10 +23,20 @@ IMAGE_MILLISECONDS = 0.1
 """What training costs per image beside the network."""
 PROBE_PASSES = 10
 """What a probe costs, in evaluations; probes differ."""
+EVALUATED = 1000
+"""Images that a GPU evaluates at once."""
 PIXELS = 32 * 32
 """Pixels of the images on which costs were measured."""
 WIDTH_POWER = 1.5
-"""How the cost of a network grows with its width."""
+"""How the time of a network grows with its width; its activations with power 1, its weights 2."""
+COPIES = 4
+"""Weights, gradients, momentum, and the victim that is kept beside them."""
+INFERENCE = 0.25
+"""Activations that inference keeps, of those that training does."""
+CELL_FILES = 15_000
+"""Bytes on disk of a record and of masks."""
+VICTIM_FILES = 20
+"""Images on disk for every victim: samples, and the state of its trigger."""
 
 
 @functools.cache
@@ -52,6 +64,30 @@ def cell_seconds(spec: CellSpec, model: MethodIdentity, data: DataInfo) -> float
     return TASK_SECONDS + seconds
 
 
+def victim_bytes(spec: VictimSpec, data: DataInfo) -> float:
+    """Return the memory on a GPU that a victim's training takes, in bytes."""
+    batch = 0 if spec.recipe is None else spec.recipe["batch"]
+    return _memory(spec.model, data, min(batch, sum(data.train_counts)))
+
+
+def cell_bytes(spec: CellSpec, model: MethodIdentity, data: DataInfo) -> float:
+    """Return the memory on a GPU that a cell takes, in bytes."""
+    batch = spec.defense.hyper.get("batch", math.inf)
+    passes = _costs()["passes"].get(spec.defense.name, 1)
+    return _memory(model, data, passes * min(batch, _budget(spec.budget, data)))
+
+
+def victim_disk(spec: VictimSpec, data: DataInfo) -> float:
+    """Return the bytes of a victim's files."""
+    images = VICTIM_FILES * math.prod(data.shape)
+    return weight_bytes(spec.model) + images + 2 * data.test_count
+
+
+def cell_disk(model: MethodIdentity, data: DataInfo, *, keep_model: bool) -> float:
+    """Return the bytes of a cell's files."""
+    return CELL_FILES + data.test_count + (weight_bytes(model) if keep_model else 0)
+
+
 def probe_seconds(model: MethodIdentity, data: DataInfo) -> float:
     """Return the seconds of a probe: some passes over the test images."""
     return TASK_SECONDS + PROBE_PASSES * _evaluation(data) * _image_seconds(model, data)
@@ -68,10 +104,41 @@ def _budget(size: BudgetSize, data: DataInfo) -> int:
 
 def _image_seconds(model: MethodIdentity, data: DataInfo) -> float:
     """Return the seconds that training spends on one image."""
-    network = _costs()["networks"].get(model.name, _costs()["other_network"])
-    _, height, width = data.shape
-    scale = height * width / PIXELS
-    if network["width"] is not None and "width" in model.hyper:
-        scale *= (model.hyper["width"] / network["width"]) ** WIDTH_POWER
-    milliseconds: float = network["milliseconds"] * scale + IMAGE_MILLISECONDS
+    scale = _pixels(data) * _width(model) ** WIDTH_POWER
+    milliseconds: float = _network(model)["milliseconds"] * scale + IMAGE_MILLISECONDS
     return milliseconds / 1000
+
+
+def weight_bytes(model: MethodIdentity) -> float:
+    """Return the bytes of a network's weights."""
+    mebibytes: float = _network(model)["weights"] * _width(model) ** 2
+    return 2**20 * mebibytes
+
+
+def activation_bytes(model: MethodIdentity, data: DataInfo) -> float:
+    """Return the bytes of activations that training keeps for one image."""
+    mebibytes: float = _network(model)["activations"] * _pixels(data) * _width(model)
+    return 2**20 * mebibytes
+
+
+def _memory(model: MethodIdentity, data: DataInfo, images: float) -> float:
+    """Return bytes on a GPU: the data set, the weights, and the activations of one step."""
+    activations = max(images, INFERENCE * EVALUATED) * activation_bytes(model, data)
+    pixels = (sum(data.train_counts) + 2 * data.test_count) * math.prod(data.shape)
+    return pixels + COPIES * weight_bytes(model) + activations
+
+
+def _network(model: MethodIdentity) -> dict[str, Any]:
+    network: dict[str, Any] = _costs()["networks"].get(model.name, _costs()["other_network"])
+    return network
+
+
+def _width(model: MethodIdentity) -> float:
+    """Return a network's width over that of the network that was measured."""
+    known = _network(model)["width"]
+    return 1 if known is None else model.hyper.get("width", known) / known
+
+
+def _pixels(data: DataInfo) -> float:
+    _, height, width = data.shape
+    return height * width / PIXELS

@@ -8,7 +8,7 @@ of all.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import convert, to_builtins
@@ -23,6 +23,7 @@ from harness.store.record import (
     CellSpec,
     MethodIdentity,
     ProbeRecord,
+    Record,
     Status,
     VictimRecord,
     VictimSpec,
@@ -72,9 +73,7 @@ class DurationEstimator:
 
         ``datasets`` are found by their digests.
         """
-        ok = [key for key in latest if latest.status(key) is Status.OK]
-        for key in ok[:: -(-len(ok) // SAMPLE) or 1]:
-            record = latest[key]
+        for record in sampled(latest):
             if isinstance(record, VictimRecord) and (data := _data_of(record.spec, datasets)):
                 self.add(_victim_kinds(record.spec, data), record.wall_seconds)
             elif isinstance(record, CellRecord):
@@ -86,6 +85,12 @@ class DurationEstimator:
                 if victim is not None and (data := _data_of(victim.spec, datasets)):
                     kinds = _probe_kinds(record.spec.probe, victim.spec, data)
                     self.add(kinds, record.wall_seconds)
+
+
+def sampled(latest: LatestRecords) -> Iterator[Record]:
+    """Yield the records of tasks that ended well, at most SAMPLE."""
+    ok = [key for key in latest if latest.status(key) is Status.OK]
+    return (latest[key] for key in ok[:: -(-len(ok) // SAMPLE) or 1])
 
 
 class TaskKinds:

@@ -51,11 +51,12 @@ class Progress:
         )
 
     def __enter__(self) -> Progress:
+        totals = ", ".join(f"{kind}s: {total}" for kind, total in self.totals.items())
+        time_left = f"  (ETA {clock(self._eta())}, failed 0)"
+        self._print(Text(f"to do  {totals}, workers: {self.workers()}{time_left}"))
+        self._print(Text(str(self.schedule.needs)))
         if self.console.is_terminal:
             self.live.start()
-        else:
-            totals = ", ".join(f"{kind}s: {total}" for kind, total in self.totals.items())
-            self._print(Text(f"to do  {totals}, workers: {self.workers()}{self._time_left()}"))
         return self
 
     @property
@@ -149,9 +150,10 @@ class Progress:
 def explain(unplanted: Unplanted) -> str:
     """Return why a victim's cells are not run, and what to change."""
     return (
-        f"not planted: {unplanted.reason}; its {unplanted.cells} cells are not run. A higher "
-        "poison rate, more epochs or a stronger trigger may plant it; 'gate: {asr: ...}' in the "
-        "study sets the gate, 'gate: {run: all}' runs such cells all the same"
+        f"not planted: {unplanted.reason}; its {unplanted.cells} cells are not run. "
+        f"Try first: {unplanted.remedy}. "
+        "'gate: {asr: ...}' in the study sets the gate, 'gate: {run: all}' runs such cells "
+        "all the same"
     )
 
 

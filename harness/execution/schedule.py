@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.execution.durations import forecast_of
+from harness.execution.needs import needs_of
 from harness.execution.probe_queue import ProbeQueue
 from harness.execution.selection import Selection
 from harness.execution.task import Task
 from harness.plan.probes import ProbeRun
 from harness.plan.spec import Cell, Victim
 from harness.plan.study import Study
-from harness.store.gate import why_not_planted
+from harness.store.gate import remedy, why_not_planted
 from harness.store.record import Failure, PreparedRecord, Status, TaskRecord, VictimRecord
 from harness.store.record_files import LatestRecords
 
@@ -26,6 +27,8 @@ class Unplanted(NamedTuple):
     cells: int
     """How many cells it has that would have been run."""
     reason: str
+    remedy: str
+    """What to change first."""
 
 
 @dataclass
@@ -55,6 +58,7 @@ class Schedule:
         last = selection.last_stage == "cells"
         to_run, to_probe = (cells, probes) if last else ([], [])
         self.forecast = forecast_of(study, [*victims, *to_run, *to_probe], latest)
+        self.needs = needs_of([*victims, *to_run], latest)
         self._waiting: dict[str, list[Cell]] = defaultdict(list)
         """Open cells whose victim is not trained yet, by the victim's key."""
         self._ready: dict[str, ReadyVictim] = {}
@@ -211,7 +215,8 @@ class Schedule:
         victim = cells[0].victim
         reason = why_not_planted(self.study, victim, self.latest)
         if reason is not None and self._is_unplanted(victim):
-            self.unplanted.append(Unplanted(victim, len(cells), reason))
+            change = remedy(self.study, victim, self.latest)
+            self.unplanted.append(Unplanted(victim, len(cells), reason, change))
             self.total_cells -= len(cells)
             for cell in cells:
                 self.forecast.finish(cell)

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.execution.durations import forecast_of
+from harness.execution.needs import Needs, needs_of
 from harness.execution.progress import BAR_WIDTH, clock
 from harness.execution.selection import Selection
 from harness.execution.slurm_queue import queued_jobs
@@ -58,6 +59,8 @@ def screen(study: Study, latest: LatestRecords, jobs: Counter[str]) -> Group:
         bars.add_row(kind, bar, f"{done}/{total}")
     failed = ", ".join(f"{cells[status]} {status}" for status in FAILED if cells[status]) or "none"
     lines = [Text(f"{_throughput(study, latest)}   failed: {failed}")]
+    if missing(study, latest):
+        lines.append(Text(str(open_needs(study, latest))))
     if jobs:
         lines.append(Text("queue: " + ", ".join(f"{n} {name}" for name, n in sorted(jobs.items()))))
     return Group(Text(study.name, "bold"), bars, *lines)
@@ -84,6 +87,14 @@ def remaining_seconds(study: Study, latest: LatestRecords) -> float:
     probes = selection.open_probes(study, cells, latest)
     victims = selection.open_victims(study, [*cells, *probes], latest, lambda _: True)
     return forecast_of(study, [*victims, *cells, *probes], latest).remaining_seconds()
+
+
+def open_needs(study: Study, latest: LatestRecords) -> Needs:
+    """Return the memory and the disk that what is missing of a study needs."""
+    selection = Selection()
+    cells = selection.open_cells(study, latest)
+    victims = selection.open_victims(study, cells, latest, lambda _: True)
+    return needs_of([*victims, *cells], latest)
 
 
 def _busy_workers(recent: Sequence[Record], now: datetime) -> float:

@@ -34,9 +34,9 @@ def find_subject(study: Study, query: str) -> Cell | Victim:
     victims = list(study.victims().values())
     planned: list[Cell | Victim] = [*study.cells, *victims]
     by_key: Sequence[Cell | Victim] = [x for x in planned if query and x.key.startswith(query)]
-    first, *words = query.lower().split() or [""]
-    kind, named = (VICTIM, victims) if first == VICTIM else ("cell", study.cells)
-    subjects = by_key or _named(named, words if kind == VICTIM else [first, *words])
+    words = query.lower().split()
+    kind, named = (VICTIM, victims) if words[:1] == [VICTIM] else ("cell", study.cells)
+    subjects = by_key or _named(named, words[1:] if kind == VICTIM else words)
     if len(subjects) == 1:
         return subjects[0]
     if not subjects:

@@ -50,9 +50,13 @@ def _program() -> Iterator[bytes]:
 
 
 def _study_inputs(study: Study, records: LatestRecords) -> Iterator[bytes]:
-    """Yield study and figure files, the cells, what methods declare, and records without logs."""
+    """Yield study and figure files, what the command line may set, what methods declare, records.
+
+    Records are those of victims, cells and probes, without their logs.
+    """
     yield study.path.encode()
     yield Path(study.path).read_bytes()
+    yield canonical([asdict(x) for x in (study.gate, study.rank, study.paper)]).encode()
     yield canonical([(cell.key, cell.skip) for cell in study.cells]).encode()
     names = [victim.name for victim in study.defended.values()]  # may name an imported folder
     yield canonical(names).encode()

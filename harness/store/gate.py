@@ -47,6 +47,21 @@ def why_not_planted(study: Study, victim: Victim, latest: LatestRecords) -> str 
     return study.gate.fault(*_scores(study, victim, latest))
 
 
+def remedy(study: Study, victim: Victim, latest: LatestRecords) -> str:
+    """Return what to change first for a victim that failed the gate, and what its scores say."""
+    acc, asr, clean = _scores(study, victim, latest)
+    halfway = (1 + 1 / victim.data.classes) / 2
+    if victim.source.imported:
+        return "another victim or another gate, as this one is not trained here"
+    if asr >= study.gate.asr or acc < halfway:
+        reached = "" if clean is None else f", the clean model's {100 * clean:.1f} %"
+        return f"more epochs, as ACC is only {100 * acc:.1f} %{reached}"
+    scores = f"(ACC {100 * acc:.1f} %, ASR {100 * asr:.1f} %)"
+    if asr >= study.gate.asr / 2:
+        return f"a higher poison rate, as the trigger works on a part of the images {scores}"
+    return f"a stronger trigger, as the network has learned the classes alone {scores}"
+
+
 def _scores(
     study: Study, victim: Victim, latest: LatestRecords
 ) -> tuple[float, float, float | None]:

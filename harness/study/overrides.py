@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,6 +12,18 @@ import yaml
 from harness.errors import UserError
 
 COMMAND_LINE = "command line"
+SETTING = re.compile(r"[A-Za-z_][\w.]*=(.*[^,)])?", re.DOTALL)
+"""KEY=VALUE; no part of a label such as ``ims (k=5, lr=0.01)``."""
+
+
+def split_settings(words: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the other words of a command line, such as files, and those that are KEY=VALUE."""
+    others: list[str] = []
+    settings: list[str] = []
+    for word in words:
+        is_setting = SETTING.fullmatch(word) and not Path(word).exists()
+        (settings if is_setting else others).append(word)
+    return tuple(others), tuple(settings)
 
 
 def parse_overrides(settings: Iterable[str]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def test_failed_cells_give_exit_code_1(defuse, tmp_path):
     )
     assert code == 1
     assert "error: TypeError: a defense returns" in progress
-    assert "1 error" in said
+    assert said.splitlines()[-1].startswith("exit code 1, as cells failed (1 error)")
     assert defuse("status", study, "--out", str(tmp_path / "out"))[0] == 1
 
 
@@ -82,6 +82,8 @@ def test_failed_cells_give_exit_code_1(defuse, tmp_path):
         (["show", "{study}", "imz"], "no cell of small matches 'imz'"),
         (["show", "{study}", "seed 1"], "no cell of small matches 'seed 1'"),
         (["show", "{study}", "seed"], "2 cells of small match 'seed'; be more specific:"),
+        (["report", "seeds=1"], "the name of a study is needed before KEY=VALUE"),
+        (["check", "own.py", "--only", "spc=2"], "--only chooses cells of a study"),
         (["frobnicate"], "No such command 'frobnicate'"),
     ],
 )

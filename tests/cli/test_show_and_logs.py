@@ -7,7 +7,9 @@ from click.testing import CliRunner
 
 from harness.cli.main import cli
 from harness.errors import UserError
+from harness.execution.needs import needs_of
 from harness.execution.task_log import LONGEST, printed_to
+from harness.store.record_files import LatestRecords
 from harness.store.store import store_of
 from tests.helpers import tiny_study
 
@@ -88,6 +90,7 @@ def test_a_failure_and_an_unplanted_victim_say_why(said):
     assert "defuse run small.yaml --mode retry --only key=" in failed
     unplanted = said("show", "none", "blended")
     assert "status       not planted: ASR is " in unplanted
+    assert "try first    " in unplanted
     assert "rerun        defuse run small.yaml gate.run=all --only key=" in unplanted
 
 
@@ -116,6 +119,37 @@ def test_only_some_cells_and_other_values_of_keys(said):
         said("run", "--dry-run", "--only", "defense=ims")
     with pytest.raises(UserError, match=r"^command line: gate.asr: "):
         said("run", "--dry-run", "gate.asr=high")
+
+
+def test_the_other_commands_take_the_same_choices(said):
+    assert "small: 1 cells: 1 error" in said("status", "--only", "defense=talks,attack=badnets")
+    assert "small: 2 cells: 2 not planted" in said("status", "--only", "attack=blended")
+    assert "badnets / rate 0.1 / seed 0 / none" in said("show", "--only", "defense=none", "badnets")
+    assert "gate         not planted" in said("show", "none", "badnets", "gate.asr=1.0")
+    assert "it has not run" in said("logs", "none", "badnets", "seeds=[5]")
+    check = ["check", "small.yaml", "seeds=[5]", "--only", "defense=none"]
+    assert CliRunner().invoke(cli, check).output.endswith("is in order, 2 cells\n")
+    with pytest.raises(UserError, match=r"command line: sedes: .*did you mean 'seeds'"):
+        said("show", "none", "badnets", "sedes=[0]")
+    with pytest.raises(UserError, match="4 cells of small match ''; be more specific"):
+        said("logs")
+
+
+def test_a_report_says_why_its_exit_code_is_1_and_follows_what_the_command_line_sets(said):
+    text = said("report", "name=other")
+    assert text.splitlines()[-1].startswith("exit code 1, as cells failed (1 error): 'defuse logs")
+    assert "/other/leaderboard.md" in text
+    again = "nothing to do, and"
+    assert again in said("run", "--mode", "read-only", "name=other")
+    assert again not in said("run", "--mode", "read-only", "name=other", "gate.asr=0.4")
+
+
+def test_the_disk_that_a_run_takes_is_known_within_a_factor_of_two(ran):
+    study, store = tiny_study.load(ran[0]), store_of(ran[1])
+    latest = store.latest()
+    done = [x for x in (*study.victims().values(), *study.cells) if latest.status(x.key) == "ok"]
+    files = [*store.record_files(), *store.artifact_files()]
+    assert 0.5 < needs_of(done, LatestRecords()).disk / sum(x.stat().st_size for x in files) < 2
 
 
 def test_a_long_log_keeps_its_ends(tmp_path):

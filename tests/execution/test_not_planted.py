@@ -12,9 +12,11 @@ from harness.execution.selection import Selection
 from harness.execution.slots import HardwareRequest
 from harness.execution.study_progress import study_progress
 from harness.report.frame.frame import build_frame
+from harness.store.gate import remedy
 from harness.store.record_files import LatestRecords
 from harness.store.store import store_of
 from tests.helpers import records, tiny_study
+from tests.helpers.timed_study import latest_of
 
 NEVER_MET = {"asr": 1.0, "acc": 1.0}
 
@@ -35,12 +37,28 @@ def test_the_cells_have_no_record_and_the_run_says_why_and_what_to_change(tmp_pa
     (line,) = [line for line in said.splitlines() if "not planted" in line]
     assert "badnets" in line
     assert "the gate is 100 %; its 2 cells are not run" in line
+    assert "Try first: more epochs, as ACC is only " in line
     assert "gate: {run: all}" in line
     frame = build_frame([study], latest)
     assert set(frame["status"]) == {"not planted"}
     assert frame["error"].str.contains("the gate is 100 %").all()
     _, after, said = run(tmp_path, NEVER_MET)
     assert (len(after), said) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("acc", "asr", "change"),
+    [
+        (0.3, 0.2, "more epochs, as ACC is only 30.0 %"),
+        (0.9, 0.2, "a stronger trigger, as the network has learned the classes alone"),
+        (0.9, 0.6, "a higher poison rate, as the trigger works on a part of the images"),
+    ],
+)
+def test_what_to_change_first_is_read_from_the_scores(tmp_path, acc, asr, change):
+    study = tiny_study.load(tiny_study.write_study(tmp_path))
+    victim = study.cells[0].victim
+    latest = latest_of(records.ok(victim, acc=acc, asr=asr))
+    assert remedy(study, victim, latest).startswith(change)
 
 
 @pytest.mark.parametrize("gate", [{**NEVER_MET, "run": "all"}, {"asr": 0.0}])

@@ -33,6 +33,7 @@ def test_a_watcher_sees_the_store_and_the_queue(study):
         assert part in text
     assert "0.1 cells a minute over the last 10   ETA 0:" in text
     assert "failed: none" in text
+    assert "of disk; on a GPU" in text
     assert "queue: 1 pending, 2 running" in text
 
 
