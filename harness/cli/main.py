@@ -21,7 +21,6 @@ from harness.cli.options import (
     OUT,
     SETTINGS,
     STUDY,
-    chosen_study,
     console,
     echo,
 )
@@ -96,7 +95,11 @@ def _gpu_numbers(
     show_default=True,
     help="run: what has no record; retry: failures too; force: all again; read-only: nothing.",
 )
-@click.option("--dry-run", is_flag=True, help="Print the plan, hours, GPU memory and disk, try own methods, and stop.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print the plan, hours, GPU memory and disk, try own methods, and stop.",
+)
 @OUT
 @DATA_ROOT
 @click.option(
@@ -145,9 +148,10 @@ def run(study_path: Path, out: Path, data_root: Path | None, **given: Any) -> in
     from harness.execution.signals import Interrupted
     from harness.execution.slots import HardwareRequest
     from harness.store.store import store_of
+    from harness.study.load import choose_study
     from harness.study.only import only
 
-    whole = chosen_study(study_path, data_root, given["settings"])
+    whole = choose_study(study_path, data_root, given["settings"])
     study = only(whole, given["choices"])
     store, selection = store_of(out), Selection(mode=given["mode"])
     if given["dry_run"]:

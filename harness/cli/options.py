@@ -12,8 +12,6 @@ from harness.study.builtin import find_study
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.plan.study import Study
-
 OK, SOME_FAILED = 0, 1
 """Exit codes; a user's mistake is 2, Ctrl-C 130."""
 
@@ -56,24 +54,6 @@ DATA_ROOT = click.option(
     envvar="DEFUSE_DATA",
     help="Folder of local data sets, one folder each (also: DEFUSE_DATA).",
 )
-
-
-def chosen_study(
-    path: Path,
-    data_root: Path | None,
-    settings: tuple[str, ...] = (),
-    choices: tuple[str, ...] = (),
-) -> Study:
-    """Return a study with the keys that KEY=VALUE set, and the cells that ``--only`` chooses.
-
-    Raises:
-        UserError: for every fault of the study, of the settings and of the choices.
-    """
-    from harness.study.load import load_study
-    from harness.study.only import only
-    from harness.study.overrides import parse_overrides
-
-    return only(load_study(path, data_root, overrides=parse_overrides(settings)), choices)
 
 
 def echo(text: str) -> None:

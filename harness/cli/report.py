@@ -14,7 +14,6 @@ from harness.cli.options import (
     ONLY,
     OUT,
     SOME_FAILED,
-    chosen_study,
     console,
     echo,
 )
@@ -60,6 +59,7 @@ def report(
     They replace those in OUT/<study>; name=other writes them to OUT/other. show and logs tell of
     one cell.
     """
+    from harness.study.load import choose_study
     from harness.study.overrides import split_settings
     from harness.study.paper import read_paper
 
@@ -67,7 +67,7 @@ def report(
     if not names:
         raise UserError("defuse report: the name of a study is needed before KEY=VALUE")
     paths = [find_study(name) for name in names]
-    studies = [chosen_study(path, data_root, settings, choices) for path in paths]
+    studies = [choose_study(path, data_root, settings, choices) for path in paths]
     cells = [cell for study in studies for cell in study.cells]
     paper = None if given["paper"] is None else read_paper(given["paper"], cells)
     return write_new_report(studies, out, given["against"], paper, given["published"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import DATA_ROOT, ONLY, OUT, SETTINGS, STUDY, chosen_study, console, echo
+from harness.cli.options import DATA_ROOT, ONLY, OUT, SETTINGS, STUDY, console, echo
 from harness.cli.printing import (
     exit_code,
     print_progress,
@@ -40,8 +40,9 @@ def status(
     KEY=VALUE and --only are as for run.
     """
     from harness.store.store import store_of
+    from harness.study.load import choose_study
 
-    study, store = chosen_study(study_path, data_root, settings, choices), store_of(out)
+    study, store = choose_study(study_path, data_root, settings, choices), store_of(out)
     if flags["watch"]:
         from harness.execution.watch import follow
 

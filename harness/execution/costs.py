@@ -17,6 +17,8 @@ from harness.data.info import DataInfo
 from harness.plan.budget import BudgetSpec
 from harness.store.record import BudgetSize, CellSpec, MethodIdentity, VictimSpec
 
+SAMPLE = 20_000
+"""The most records of a store that correct what is written here."""
 TASK_SECONDS = 0.15
 """What every task costs beside its method."""
 IMAGE_MILLISECONDS = 0.1

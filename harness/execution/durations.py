@@ -8,13 +8,13 @@ of all.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import convert, to_builtins
 
 from harness.data.info import DataInfo
-from harness.execution.costs import cell_seconds, probe_seconds, victim_seconds
+from harness.execution.costs import SAMPLE, cell_seconds, probe_seconds, victim_seconds
 from harness.plan.keys import canonical
 from harness.plan.probes import ProbeRun
 from harness.plan.spec import Cell, Victim
@@ -23,8 +23,6 @@ from harness.store.record import (
     CellSpec,
     MethodIdentity,
     ProbeRecord,
-    Record,
-    Status,
     VictimRecord,
     VictimSpec,
 )
@@ -33,8 +31,6 @@ from harness.store.record_files import LatestRecords
 if TYPE_CHECKING:
     from harness.plan.study import Study
 
-SAMPLE = 20_000
-"""The most records that are read: of a larger store, a sample at even distances."""
 ANY = "any"
 """The widest kind: the factor of this machine."""
 
@@ -73,7 +69,7 @@ class DurationEstimator:
 
         ``datasets`` are found by their digests.
         """
-        for record in sampled(latest):
+        for record in latest.sample_ok(SAMPLE):
             if isinstance(record, VictimRecord) and (data := _data_of(record.spec, datasets)):
                 self.add(_victim_kinds(record.spec, data), record.wall_seconds)
             elif isinstance(record, CellRecord):
@@ -85,12 +81,6 @@ class DurationEstimator:
                 if victim is not None and (data := _data_of(victim.spec, datasets)):
                     kinds = _probe_kinds(record.spec.probe, victim.spec, data)
                     self.add(kinds, record.wall_seconds)
-
-
-def sampled(latest: LatestRecords) -> Iterator[Record]:
-    """Yield the records of tasks that ended well, at most SAMPLE."""
-    ok = [key for key in latest if latest.status(key) is Status.OK]
-    return (latest[key] for key in ok[:: -(-len(ok) // SAMPLE) or 1])
 
 
 class TaskKinds:

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from msgspec import convert, to_builtins
 
-from harness.execution.costs import cell_bytes, cell_disk, victim_bytes, victim_disk
-from harness.execution.durations import sampled
+from harness.execution.costs import SAMPLE, cell_bytes, cell_disk, victim_bytes, victim_disk
 from harness.plan.keys import canonical
 from harness.plan.spec import Cell, Victim
 from harness.store.record import CellRecord, CellSpec, MethodIdentity, VictimRecord, VictimSpec
@@ -73,7 +72,7 @@ def _alike(tasks: Iterable[Victim | Cell]) -> Iterable[tuple[int, Victim | Cell]
 def _measured(latest: LatestRecords) -> dict[str, float]:
     """Return the largest peak on a GPU by method, network and data set, in bytes."""
     peaks: dict[str, float] = {}
-    for record in sampled(latest):
+    for record in latest.sample_ok(SAMPLE):
         if not isinstance(record, VictimRecord | CellRecord):
             continue
         if record.environment is None or record.environment.device != "cuda":

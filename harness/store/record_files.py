@@ -314,6 +314,11 @@ class LatestRecords(Mapping[str, Record]):
         """Return the names of a record's artifacts by role, as of ``RecordLine.artifacts``."""
         return self._lines[key].artifacts()
 
+    def sample_ok(self, most: int) -> Iterator[Record]:
+        """Yield records of tasks that ended well: at most so many, at even distances."""
+        ok = [key for key in self if self.status(key) is Status.OK]
+        return (self[key] for key in ok[:: -(-len(ok) // most) or 1])
+
     def status(self, key: str) -> Status | None:
         """Return the status of a key; None when it has no record."""
         return self._lines[key].status if key in self._lines else None
