@@ -116,9 +116,8 @@ def test_the_command_line_is_frozen():
     from harness.cli.main import cli
 
     where = ["--data-root", "--out", "STUDY"]
+    chosen = ["[KEY=VALUE...]", "--only"]
     run = [
-        "[KEY=VALUE...]",
-        "--only",
         "--mode",
         "--dry-run",
         "--device",
@@ -133,18 +132,24 @@ def test_the_command_line_is_frozen():
         "--slurm",
     ]
     assert {name: options_of(command) for name, command in cli.commands.items()} == {
-        "run": sorted([*where, *run]),
-        "status": sorted([*where, "--watch", "--json"]),
-        "report": ["--against", "--data-root", "--out", "--paper", "--published", "STUDY..."],
+        "run": sorted([*where, *chosen, *run]),
+        "status": sorted([*where, *chosen, "--watch", "--json"]),
+        "report": sorted(
+            [
+                *where[:2],
+                *("--against", "--paper", "--published", "--only"),
+                "STUDY... [KEY=VALUE...]",
+            ]
+        ),
         "compare": ["A", "B"],
-        "show": sorted([*where, "CELL", "--json"]),
-        "logs": sorted([*where, "CELL"]),
+        "show": sorted([*where, "CELL... [KEY=VALUE...]", "--only", "--json"]),
+        "logs": sorted([*where, "CELL... [KEY=VALUE...]", "--only"]),
         "list": ["--json", "KIND"],
         "compact": where,
         "merge": ["--mixed-versions", "INTO", "OTHER"],
         "gc": ["--data-root", "--delete", "--out", "[STUDY...]"],
         "init": ["FILE", "KIND"],
-        "check": ["--data-root", "FILE_OR_STUDY"],
+        "check": sorted(["--data-root", "FILE_OR_STUDY", *chosen]),
         "schema": [],
         "import": [],
         "export": [],

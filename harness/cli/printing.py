@@ -107,8 +107,8 @@ def _targets(study: Study) -> Iterator[str]:
 
 def _expected(study: Study, latest: LatestRecords, selection: Selection) -> Iterator[str]:
     """Yield how long a run is expected to take on one worker: in all, and by axis."""
+    from harness.execution.demand import demand_of
     from harness.execution.durations import forecast_of
-    from harness.execution.needs import needs_of
     from harness.execution.progress import clock
 
     cells = selection.open_cells(study, latest)
@@ -117,7 +117,7 @@ def _expected(study: Study, latest: LatestRecords, selection: Selection) -> Iter
     forecast = forecast_of(study, [*victims, *cells, *probes], latest)
     if not (cells or victims or probes):
         return
-    yield str(needs_of([*victims, *cells], latest))
+    yield str(demand_of([*victims, *cells], latest))
     seconds = forecast.remaining_seconds()
     yield f"about {clock(seconds)} on one worker, {clock(seconds / 2)} on two (h:mm:ss or m:ss)"
     axes: dict[str, dict[str, float]] = {"victims": {}, "defenses": {}, "budgets": {}}

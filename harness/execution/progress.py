@@ -54,7 +54,7 @@ class Progress:
         totals = ", ".join(f"{kind}s: {total}" for kind, total in self.totals.items())
         time_left = f"  (ETA {clock(self._eta())}, failed 0)"
         self._print(Text(f"to do  {totals}, workers: {self.workers()}{time_left}"))
-        self._print(Text(str(self.schedule.needs)))
+        self._print(Text(str(self.schedule.demand)))
         if self.console.is_terminal:
             self.live.start()
         return self

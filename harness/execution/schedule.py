@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from harness.execution.demand import demand_of
 from harness.execution.durations import forecast_of
-from harness.execution.needs import needs_of
 from harness.execution.probe_queue import ProbeQueue
 from harness.execution.selection import Selection
 from harness.execution.task import Task
@@ -58,7 +58,7 @@ class Schedule:
         last = selection.last_stage == "cells"
         to_run, to_probe = (cells, probes) if last else ([], [])
         self.forecast = forecast_of(study, [*victims, *to_run, *to_probe], latest)
-        self.needs = needs_of([*victims, *to_run], latest)
+        self.demand = demand_of([*victims, *to_run], latest)
         self._waiting: dict[str, list[Cell]] = defaultdict(list)
         """Open cells whose victim is not trained yet, by the victim's key."""
         self._ready: dict[str, ReadyVictim] = {}

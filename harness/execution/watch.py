@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from harness.execution.demand import Demand, demand_of
 from harness.execution.durations import forecast_of
-from harness.execution.needs import Needs, needs_of
 from harness.execution.progress import BAR_WIDTH, clock
 from harness.execution.selection import Selection
 from harness.execution.slurm_queue import queued_jobs
@@ -60,7 +60,7 @@ def screen(study: Study, latest: LatestRecords, jobs: Counter[str]) -> Group:
     failed = ", ".join(f"{cells[status]} {status}" for status in FAILED if cells[status]) or "none"
     lines = [Text(f"{_throughput(study, latest)}   failed: {failed}")]
     if missing(study, latest):
-        lines.append(Text(str(open_needs(study, latest))))
+        lines.append(Text(str(open_demand(study, latest))))
     if jobs:
         lines.append(Text("queue: " + ", ".join(f"{n} {name}" for name, n in sorted(jobs.items()))))
     return Group(Text(study.name, "bold"), bars, *lines)
@@ -89,12 +89,12 @@ def remaining_seconds(study: Study, latest: LatestRecords) -> float:
     return forecast_of(study, [*victims, *cells, *probes], latest).remaining_seconds()
 
 
-def open_needs(study: Study, latest: LatestRecords) -> Needs:
+def open_demand(study: Study, latest: LatestRecords) -> Demand:
     """Return the memory and the disk that what is missing of a study needs."""
     selection = Selection()
     cells = selection.open_cells(study, latest)
     victims = selection.open_victims(study, cells, latest, lambda _: True)
-    return needs_of([*victims, *cells], latest)
+    return demand_of([*victims, *cells], latest)
 
 
 def _busy_workers(recent: Sequence[Record], now: datetime) -> float:

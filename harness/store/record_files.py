@@ -315,7 +315,7 @@ class LatestRecords(Mapping[str, Record]):
         return self._lines[key].artifacts()
 
     def sample_ok(self, most: int) -> Iterator[Record]:
-        """Yield records of tasks that ended well: at most so many, at even distances."""
+        """Yield records of tasks that ended well: `most` at the most, at even distances."""
         ok = [key for key in self if self.status(key) is Status.OK]
         return (self[key] for key in ok[:: -(-len(ok) // most) or 1])
 

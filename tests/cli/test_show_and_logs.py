@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from harness.cli.main import cli
 from harness.errors import UserError
-from harness.execution.needs import needs_of
+from harness.execution.demand import demand_of
 from harness.execution.task_log import LONGEST, printed_to
 from harness.store.record_files import LatestRecords
 from harness.store.store import store_of
@@ -149,7 +149,7 @@ def test_the_disk_that_a_run_takes_is_known_within_a_factor_of_two(ran):
     latest = store.latest()
     done = [x for x in (*study.victims().values(), *study.cells) if latest.status(x.key) == "ok"]
     files = [*store.record_files(), *store.artifact_files()]
-    assert 0.5 < needs_of(done, LatestRecords()).disk / sum(x.stat().st_size for x in files) < 2
+    assert 0.5 < demand_of(done, LatestRecords()).disk / sum(x.stat().st_size for x in files) < 2
 
 
 def test_a_long_log_keeps_its_ends(tmp_path):

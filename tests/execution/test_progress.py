@@ -50,7 +50,7 @@ def test_plain_lines_when_piped(study):
     name = "digits / preactresnet18 / badnets / rate 0.1 / seed 0"
     assert out.file.getvalue().splitlines() == [
         "to do  victims: 1, cells: 2, workers: 2  (ETA 0:00, failed 0)",
-        str(schedule.needs),
+        str(schedule.demand),
         f"[1/3] victim  {name}  ACC  90.0  ASR  50.0  RA  25.0  60.0 s  (ETA {eta}, failed 0)",
         f"[2/3] {cell.name}  crash: it died  (defuse logs {study.path} {cell.key[:10]})",
     ]

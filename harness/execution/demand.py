@@ -14,7 +14,7 @@ from harness.store.record import CellRecord, CellSpec, MethodIdentity, VictimRec
 from harness.store.record_files import LatestRecords
 
 
-class Needs(NamedTuple):
+class Demand(NamedTuple):
     """What the tasks of a run need."""
 
     gpu: float
@@ -35,7 +35,7 @@ class Needs(NamedTuple):
         )
 
 
-def needs_of(tasks: Iterable[Victim | Cell], latest: LatestRecords) -> Needs:
+def demand_of(tasks: Iterable[Victim | Cell], latest: LatestRecords) -> Demand:
     """Return what open victims and cells need."""
     measured = _measured(latest)
     disk, largest = 0.0, (0.0, "no method", False)
@@ -52,7 +52,7 @@ def needs_of(tasks: Iterable[Victim | Cell], latest: LatestRecords) -> Needs:
         known = measured.get(_kind(method, spec))
         largest = max(largest, (known or expected, label, known is not None))
         disk += count * files
-    return Needs(*largest, disk)
+    return Demand(*largest, disk)
 
 
 def _alike(tasks: Iterable[Victim | Cell]) -> Iterable[tuple[int, Victim | Cell]]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from harness.execution.costs import activation_bytes, weight_bytes
-from harness.execution.needs import needs_of
+from harness.execution.demand import demand_of
 from harness.plan.entries import resolve_method
 from harness.store.record import MethodIdentity
 from harness.store.record_files import LatestRecords
@@ -57,11 +57,11 @@ def test_weights_and_activations_of_networks_are_known(tmp_path, name, hyper):
 
 def test_what_was_measured_on_a_gpu_counts_for_its_method_and_network_alone(tmp_path):
     study = timed_study.load(tmp_path)
-    fresh = needs_of(study.cells, LatestRecords())
+    fresh = demand_of(study.cells, LatestRecords())
     assert not fresh.measured
     assert fresh.gpu < 100 * MIB
-    measured = needs_of(study.cells, latest_of(*records_of_seed(study, 0)))
+    measured = demand_of(study.cells, latest_of(*records_of_seed(study, 0)))
     assert (measured.gpu, measured.measured) == (1000 * MIB, True)
     on_cpu = latest_of(*records_of_seed(study, 0, records.ENVIRONMENT))
-    assert needs_of(study.cells, on_cpu) == fresh
+    assert demand_of(study.cells, on_cpu) == fresh
     assert "1000.0 MiB of its memory a worker" in str(measured)
