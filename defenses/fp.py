@@ -54,7 +54,7 @@ def fp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended
     prune.custom_from_mask(linear, "weight", keep.expand_as(linear.weight))
     fine_tune_(model, (train.images, train.labels), hyper, train.augment, ctx)
     prune.remove(linear, "weight")
-    return Defended(model, artifacts={f"mask.{name}": keep, f"order.{name}": means})
+    return Defended(model, artifacts={f"mask.{name}": keep, f"order.{name}": means.float()})
 
 
 def _last_linear(model: nn.Module) -> tuple[str, nn.Linear]:

@@ -82,7 +82,6 @@ def principal(values: torch.Tensor) -> tuple[torch.Tensor, float]:
     centred = (values - values.mean(0)).double()
     _, singular, directions = torch.linalg.svd(centred, full_matrices=False)
     points = centred @ directions[:2].T
-    longest = points.abs().argmax(0)
-    points = points * points[longest, torch.arange(points.shape[1])].sign()
+    points = points * points.gather(0, points.abs().argmax(0, keepdim=True)).sign()
     share = singular[:2].square().sum() / singular.square().sum().clamp_min(1e-12)
     return points, float(share)
