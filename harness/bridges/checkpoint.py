@@ -15,6 +15,7 @@ from harness.bridges.context import (
     imported_weights_digest,
     labelled,
 )
+from harness.bridges.files.inspect_trigger import require_trigger
 from harness.contract import AttackInfo
 from harness.data.catalog import CatalogEntry
 from harness.data.image_formats import open_image
@@ -72,9 +73,12 @@ def victim_of_checkpoint(entry: dict[str, Any], context: ImportContext) -> Victi
         known = data
         target = faults.part("target", entry, lambda target: resolve_target(target, known))
         data = faults.part("normalise", {"normalise": "data", **entry}, partial(_normalised, known))
-        if attack is not None and attack.ref == str(TRIGGERS / "patch.py"):
+        if attack is not None:
             with faults.at("trigger"):
-                _require_patch_fits(attack.hyper, known)
+                if attack.ref == str(TRIGGERS / "patch.py"):
+                    _require_patch_fits(attack.hyper, known)
+                if is_function(attack.ref):
+                    require_trigger(attack, known, context.cache)
     if path is not None and model is not None and data is not None:
         with faults.at("checkpoint"):
             digest = imported_weights_digest(path, model, data, context.cache)

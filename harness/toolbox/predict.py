@@ -31,7 +31,7 @@ def apply_trigger(images: torch.Tensor, trigger: TriggerFunction) -> torch.Tenso
     """Return uint8 images (N, C, H, W) with the trigger, rounded to 8 bits as in image files.
 
     Raises:
-        ValueError: the trigger changes the shape.
+        ValueError: the trigger changes the shape, or gives NaN.
     """
     result = torch.empty_like(images)
     for target, chunk in zip(_split(result), _chunks(images), strict=True):
@@ -40,6 +40,8 @@ def apply_trigger(images: torch.Tensor, trigger: TriggerFunction) -> torch.Tenso
             raise ValueError(
                 f"the trigger makes {tuple(triggered.shape)} of images {tuple(chunk.shape)}"
             )
+        if triggered.isnan().any():
+            raise ValueError("the trigger gives NaN")
         target.copy_(_to_levels(triggered))
     return result
 

@@ -37,6 +37,15 @@ def corner(images):
     stamped = images.clone()
     stamped[..., -2:, -2:] = 1
     return stamped
+
+def smaller(images):
+    return images[..., :4]
+
+def nothing(images):
+    return None
+
+def undefined(images):
+    return images * float("nan")
 """
 
 
@@ -216,6 +225,12 @@ BAD = {
     ),
     "trigger's file": ({"trigger": {"patch": {"image": "no.png"}}}, "no file"),
     "function": ({"trigger": "own.py:korner"}, "no function 'korner'; did you mean 'corner'?"),
+    "trigger's shape": (
+        {"trigger": "own.py:smaller"},
+        "smaller fails on images of squares: ValueError: the trigger makes (2, 3, 8, 4) of images",
+    ),
+    "trigger without images": ({"trigger": "own.py:nothing"}, "nothing fails on images of squares"),
+    "trigger of NaN": ({"trigger": "own.py:undefined"}, "ValueError: the trigger gives NaN"),
     "target": (
         {"target": 3},
         "victims[0].target: no class of squares: 3; squares has the classes 0 to 2",
@@ -293,3 +308,11 @@ def test_a_network_too_deep_for_its_images_is_refused(squares, tmp_path):
     assert "victims[0].checkpoint: the network fails on images of squares" in refused(
         tmp_path, entry
     )
+
+
+def test_weights_that_are_no_numbers_are_refused(squares, tmp_path):
+    entry = checkpoint_entry(squares, tmp_path)
+    weights = {name: x.clone() for name, x in squares.weights.items()}
+    weights["conv1.weight"][0] = float("nan")
+    torch.save(weights, tmp_path / "net.pth")
+    assert "net.pth: NaN or infinity in conv1.weight" in refused(tmp_path, entry)

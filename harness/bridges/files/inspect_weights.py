@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.bridges.files.safe_torch_load import load_file
-from harness.bridges.files.state_dicts import match_state_dict, state_dict_in
+from harness.bridges.files.state_dicts import first_names, match_state_dict, state_dict_in
+from harness.errors import UserError
 from harness.plan.keys import file_digest
 from harness.training.network import build, require_logits
 
@@ -23,11 +24,13 @@ def inspect_weights(path: Path, model: MethodSpec[ModelInfo], data: DataInfo) ->
     one.
 
     Raises:
-        UserError: the file can't be loaded safely, its keys differ, which the message names, or
-            the network fails on such images.
+        UserError: the file can't be loaded safely, its keys differ, which the message names,
+            they hold NaN, or the network fails on such images.
     """
     weights = state_dict_in(load_file(path), str(path))
     network = build(model, data)
     match = match_state_dict(weights, network.get_submodule("net"), str(path))
+    if broken := [name for name, x in match.weights.items() if not x.isfinite().all()]:
+        raise UserError(f"{path}: NaN or infinity in {first_names(broken)}")
     require_logits(network, data)
     return {"digest": file_digest(path)[:24], "note": match.note}

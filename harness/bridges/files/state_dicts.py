@@ -42,7 +42,7 @@ def state_dict_in(content: Any, where: str) -> Weights:
             break
         content = wrapped
     what = (
-        f"the keys {_first(str(x) for x in content)}"
+        f"the keys {first_names(str(x) for x in content)}"
         if isinstance(content, Mapping)
         else type(content).__name__
     )
@@ -75,7 +75,7 @@ def match_state_dict(weights: Weights, net: nn.Module, where: str) -> Match:
         example = next(iter(changed.items()), ("", ""))
         note = (
             f"{where}: {len(changed)} weights are matched to the architecture by their order and "
-            f"shape, as {_first([example[0]])} to {example[1]}"
+            f"shape, as {first_names([example[0]])} to {example[1]}"
         )
         matched = {renaming.names[x]: matched[x] for x in matched if x in renaming.names}
     if not any(name.endswith(COUNTER) for name in matched):
@@ -90,7 +90,7 @@ def match_state_dict(weights: Weights, net: nn.Module, where: str) -> Match:
             if shapes.get(name, shape) != shape
         ],
     }
-    if text := "; ".join(f"{kind} {_first(names)}" for kind, names in faults.items() if names):
+    if text := "; ".join(f"{kind} {first_names(names)}" for kind, names in faults.items() if names):
         differs = f"; {renaming.fault}" if faults["unexpected"] and renaming.fault else ""
         raise UserError(f"{where}: not the weights of this architecture: {text}{differs}")
     _check_kinds(matched, own, where)
@@ -112,7 +112,7 @@ def _check_kinds(weights: Weights, own: Mapping[str, torch.Tensor], where: str) 
     if other := [
         name for name, x in weights.items() if x.layout != torch.strided or x.is_quantized
     ]:
-        raise UserError(f"{where}: sparse or quantised weights: {_first(other)}")
+        raise UserError(f"{where}: sparse or quantised weights: {first_names(other)}")
     if other := [
         f"{name} of {x.dtype}, not {own[name].dtype}"
         for name, x in weights.items()
@@ -120,7 +120,7 @@ def _check_kinds(weights: Weights, own: Mapping[str, torch.Tensor], where: str) 
         or x.dtype == torch.bool
         or x.is_floating_point() != own[name].is_floating_point()
     ]:
-        raise UserError(f"{where}: weights of another kind: {_first(other)}")
+        raise UserError(f"{where}: weights of another kind: {first_names(other)}")
 
 
 def _without_prefixes(weights: Weights, expected: Mapping[str, Any]) -> Weights:
@@ -139,7 +139,7 @@ def _differ(names: list[str]) -> bool:
     return len(set(names)) == len(names)
 
 
-def _first(names: Iterable[str]) -> str:
+def first_names(names: Iterable[str]) -> str:
     """Return the first few names and the number of others."""
     listed = [name if name.isprintable() else ascii(name) for name in names]
     listed = [x if len(x) <= LONGEST_NAME else f"{x[:LONGEST_NAME]}..." for x in listed]
