@@ -46,7 +46,8 @@ def target_text(target: Target, name: str) -> str:
     """Return a target for readers: ``0 (airplane)``; its name only where it says more."""
     if name in {"", str(target)}:
         return str(target)
-    return f"{target} ({name!r})" if name.isdigit() else f"{target} ({name})"
+    plain = name.isprintable() and not name.isdigit()
+    return f"{target} ({name if plain else repr(name)})"
 
 
 def require_target(entry: Any) -> None:

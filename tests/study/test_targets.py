@@ -7,6 +7,7 @@ from PIL import Image
 
 from harness.cli.main import cli
 from harness.errors import UserError
+from harness.plan.target import target_text
 from harness.report.frame.frame import build_frame
 from harness.store.store import store_of
 from harness.study.load import load_study
@@ -86,3 +87,17 @@ def test_the_plan_and_the_report_name_the_class(tmp_path, data):
     assert "target on pets: 1 (dog)\n" in said.output
     cells = build_frame([load_study(path)], store_of(tmp_path / "out").latest())
     assert set(cells["target_class"]) == {"dog"}
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "text"),
+    [
+        (0, "airplane", "0 (airplane)"),
+        (3, "3", "3"),
+        (1, "10", "1 ('10')"),
+        (1, "a\nb", r"1 ('a\nb')"),
+        ("all-to-all+2", "", "all-to-all+2"),
+    ],
+)
+def test_a_target_for_readers(target, name, text):
+    assert target_text(target, name) == text
