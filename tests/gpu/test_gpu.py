@@ -78,7 +78,7 @@ def verdicts(capfd):
 def test_a_call_ends_in_time_on_a_slow_card_and_the_next_one_goes_on_where_it_stopped(
     tmp_path, capfd
 ):
-    card, file = SlowCard(methods=200, bits=200, failures=130, speed=190, board=999), tmp_path / "x"
+    card, file = SlowCard(methods=200, bits=200, failures=120, speed=190, board=999), tmp_path / "x"
     assert card.call(file) == 4
     assert card.now <= 560
     assert card.begun == ["machine", "methods", "bits", "failures", "pack"]
