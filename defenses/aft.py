@@ -62,6 +62,7 @@ PRESETS = {"authors": Hyper()}
     family="unlearning",
     version=2,
     display_name="AFT",
+    varied=("eps", "lr"),
 )
 def aft(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Fine-tune in two parts and return the model after the last epoch."""

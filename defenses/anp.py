@@ -93,6 +93,7 @@ PRESETS = {"authors": Hyper(lr=0.2, batch=128, threshold=0.2, clip_noise=False)}
     display_name="ANP",
     least_spc=2,
     requires="batchnorm",
+    varied=("eps", "alpha", "lr"),
 )
 def anp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Train the masks, prune at the chosen threshold, and return the plain model with its masks."""

@@ -133,6 +133,7 @@ class MaskedNetwork:
     version=1,
     display_name="AWM",
     requires="convolutions",
+    varied=("sparsity", "lr"),
 )
 def awm(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Train the masks; return the model with the masks folded in, and each layer's mean mask."""

@@ -76,6 +76,7 @@ PRESETS = {"authors": Hyper(epochs=24)}
     version=1,
     display_name="BAN",
     requires="batchnorm",
+    varied=("eps", "lam", "lr"),
 )
 def ban(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Fine-tune on all clean samples and return the model after the last epoch."""

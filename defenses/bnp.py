@@ -53,6 +53,7 @@ PRESETS = {"authors": Hyper(keep_shift=True)}
     version=2,
     display_name="BNP",
     requires="batchnorm",
+    varied=("u",),
 )
 def bnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Cut outlying channels; return the plain model and the masks of kept channels."""

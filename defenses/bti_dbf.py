@@ -73,6 +73,7 @@ PRESETS = {"authors": Hyper(authors_losses=True)}
     version=2,
     display_name="BTI-DBF(U)",
     requires="convolutions",
+    varied=("image_bound", "feature_bound", "lr"),
 )
 def bti_dbf(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Invert and unlearn in rounds; return model, last mask and the class that was found."""

@@ -46,6 +46,7 @@ PRESETS = {"authors": Hyper()}
     version=1,
     display_name="CLP",
     requires="batchnorm",
+    varied=("u",),
 )
 def clp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Cut outlying channels; return the plain model, the kept channels and how far each is out."""

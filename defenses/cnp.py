@@ -81,6 +81,7 @@ PRESETS = {"authors": Hyper()}
     version=2,
     display_name="CNP",
     requires="batchnorm",
+    varied=("share", "size_weight", "lr"),
 )
 def cnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Find class and trigger, train the masks, prune; return model, masks and class."""

@@ -60,6 +60,7 @@ PRESETS = {"authors": Hyper(lam=0.5)}
     family="fine-tuning",
     version=1,
     display_name="D3",
+    varied=("lam", "eps", "lr"),
 )
 def d3(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Replace the classifier, train everything, and return the model after the last epoch."""

@@ -67,6 +67,7 @@ PRESETS = {"authors": Hyper()}
     version=2,
     display_name="FMP",
     requires="batchnorm",
+    varied=("eps", "lr"),
 )
 def fmp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Cut channels and fine-tune; return the model and the channels that layers kept."""

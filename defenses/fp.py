@@ -44,6 +44,7 @@ class Hyper(FineTuning):
     version=1,
     display_name="FP",
     least_spc=2,
+    varied=("tolerance", "lr"),
 )
 def fp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Prune the last linear layer's dormant inputs and fine-tune; return model, mask and means."""

@@ -52,6 +52,7 @@ PRESETS = {"authors": Hyper(batch=128, alpha=0.1, cosine_per_epoch=True)}
     family="fine-tuning",
     version=1,
     display_name="FST",
+    varied=("alpha", "lr"),
 )
 def fst(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Re-initialise the classifier, tune everything, and return the model after the last epoch."""

@@ -31,6 +31,7 @@ PRESETS = {"authors": Hyper()}
     family="fine-tuning",
     version=1,
     display_name="FT",
+    varied=("lr", "epochs"),
 )
 def ft(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Fine-tune on all clean samples and return the model after the last epoch."""

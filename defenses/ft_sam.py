@@ -66,6 +66,7 @@ PRESETS = {"authors": Hyper(wave=100)}
     family="fine-tuning",
     version=1,
     display_name="FT-SAM",
+    varied=("rho", "lr"),
 )
 def ft_sam(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Fine-tune on all clean samples and return the model after the last epoch."""

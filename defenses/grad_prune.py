@@ -44,6 +44,7 @@ PRESETS = {"authors": Hyper()}
     needs="triggers",
     least_spc=2,
     requires="convolutions",
+    varied=("tolerance", "patience", "lr"),
 )
 def grad_prune(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Prune, fine-tune, and return the plain model and the order of the cuts."""

@@ -41,6 +41,7 @@ class Hyper(GradientPruning, TriggerInversion):
     display_name="Grad-Prune (synthetic)",
     least_spc=2,
     requires="convolutions",
+    varied=("tolerance", "patience", "cost"),
 )
 def grad_prune_synthetic(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Invert triggers, prune, fine-tune; return the plain model and all anomaly indices."""

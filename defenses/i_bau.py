@@ -102,6 +102,7 @@ PRESETS = {
     family="unlearning",
     version=2,
     display_name="I-BAU",
+    varied=("rounds", "penalty", "lr"),
 )
 def i_bau(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Unlearn in rounds and return the model after the last."""

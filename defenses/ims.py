@@ -40,6 +40,7 @@ PRESETS = {"authors": Hyper()}
     version=4,
     display_name="IMS",
     requires="convolutions",
+    varied=("k", "sparsity", "lr"),
 )
 def ims(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Learn the masks; return the masked network, the inverse network and all gates."""

@@ -39,6 +39,7 @@ PRESETS = {"authors": Hyper()}
     version=2,
     display_name="IMS-ViT",
     requires="encoder-blocks",
+    varied=("k", "lr"),
 )
 def ims_vit(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Learn the masks; return the gated network, the inverse network and all gates."""

@@ -69,6 +69,7 @@ class Hyper:
     family="unlearning",
     version=1,
     display_name="LMR",
+    varied=("alpha", "beta", "repulsion_margin"),
 )
 def lmr(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Find the class, repel it, tune without its features; return model, class and cut inputs."""

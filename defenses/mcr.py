@@ -62,6 +62,7 @@ PRESETS = {"authors": Hyper()}
     family="fine-tuning",
     version=1,
     display_name="MCR",
+    varied=("t", "lr"),
 )
 def mcr(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Fine-tune a copy, train the curve, and return the network at t."""

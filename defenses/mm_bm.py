@@ -55,6 +55,7 @@ PRESETS = {"authors": Hyper()}
     family="pruning",
     version=1,
     display_name="MM-BM",
+    varied=("start", "cost", "lr"),
 )
 def mm_bm(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Lower the caps and return the network with those after the last epoch."""

@@ -90,6 +90,7 @@ PRESETS = {
     version=1,
     display_name="NAD",
     requires="convolutions",
+    varied=("lr", "epochs"),
 )
 def nad(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Fine-tune a teacher, distil it into the model, and return the model."""

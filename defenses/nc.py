@@ -75,6 +75,7 @@ PRESETS = {
     family="unlearning",
     version=2,
     display_name="NC",
+    varied=("cost", "unlearning_share", "lr"),
 )
 def nc(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Invert, unlearn flagged triggers; return the model, all triggers and anomaly indices."""

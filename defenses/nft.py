@@ -78,6 +78,7 @@ PRESETS = {"authors": Hyper()}
     version=1,
     display_name="NFT",
     requires="batchnorm",
+    varied=("sparsity", "lr"),
 )
 def nft(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Train the masks; return the model with the masks folded in, and the masks."""

@@ -99,6 +99,7 @@ class Polarized(nn.Module):
     version=2,
     display_name="NPD",
     requires="convolutions",
+    varied=("weight", "radius", "lr"),
 )
 def npd(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Insert the layer, train it alone, and return the network after the last epoch."""

@@ -89,6 +89,7 @@ PRESETS = {"authors": Hyper(authors_losses=True, invert_every_round=False)}
     version=2,
     display_name="PAM",
     requires="convolutions",
+    varied=("rho", "lr"),
 )
 def pam(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Invert and tune in rounds; return the model after the last."""

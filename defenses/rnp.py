@@ -99,6 +99,7 @@ PRESETS = {
     display_name="RNP",
     least_spc=2,
     requires="batchnorm",
+    varied=("unlearn_lr", "recover_lr", "tolerance"),
 )
 def rnp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Unlearn and recover a copy, prune the model, and return it with the masks."""

@@ -58,6 +58,7 @@ PRESETS = {"authors": Hyper()}
     family="unlearning",
     version=1,
     display_name="SAU",
+    varied=("bound", "beta_shared", "lr"),
 )
 def sau(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Unlearn shared adversarial examples and return the model after the last pass."""

@@ -42,6 +42,7 @@ class Hyper(FineTuning):
     family="unlearning",
     version=1,
     display_name="TAC-QP",
+    varied=("threshold", "lr"),
 )
 def tac_qp(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Find the shifts and unlearn those of targets; return model, shifts and anomaly indices."""

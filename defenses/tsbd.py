@@ -72,6 +72,7 @@ PRESETS = {"authors": Hyper()}
     version=2,
     display_name="TSBD",
     requires="convolutions",
+    varied=("filters", "unlearn_lr", "lr"),
 )
 def tsbd(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> nn.Module:
     """Zero weights, fine-tune, and return the model after the last epoch."""

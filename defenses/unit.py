@@ -62,6 +62,7 @@ PRESETS = {"authors": Hyper()}
     version=2,
     display_name="UNIT",
     least_spc=2,
+    varied=("deviations", "tolerance", "lr"),
 )
 def unit(model: nn.Module, budget: Budget, hyper: Hyper, ctx: Context) -> Defended:
     """Lower the caps; return the network with the best ones."""

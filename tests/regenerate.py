@@ -172,6 +172,7 @@ def _defense_row(method: Method) -> dict[str, str]:
         "needs": info.needs,
         "least SPC": str(info.least_spc),
         "works on": info.requires or "any layers",
+        "varied": ", ".join(f"`{name}`" for name in info.varied) or "-",
     }
 
 

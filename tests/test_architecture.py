@@ -173,7 +173,7 @@ def test_the_columns_of_records_csv_are_frozen():
         "study,data,model,recipe,attack,rate,target,defense,family,needs,budget,spc,n_clean,seed,"
         "status,gate,acc,asr,ra,acc_before,asr_before,ra_before,der,rir,arr,rdr,seconds,peak_mem_mb,"
         "changed,acc_inverse,asr_inverse,ra_inverse,asr_triggers,ra_triggers,victim,key,"
-        "error,draw,unclean,shared,target_class"
+        "error,draw,unclean,shared,target_class,attacked"
     )
 
 

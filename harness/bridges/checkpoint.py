@@ -16,12 +16,13 @@ from harness.bridges.context import (
     labelled,
 )
 from harness.bridges.files.inspect_trigger import require_trigger
-from harness.contract import AttackInfo
+from harness.contract import AttackInfo, Target
 from harness.data.catalog import CatalogEntry
 from harness.data.image_formats import open_image
 from harness.data.info import DataInfo
 from harness.errors import EntryErrors, UserError, nearest
 from harness.plan.entries import parse_entry, resolve_method
+from harness.plan.names import NO_ATTACK
 from harness.plan.paths import user_path
 from harness.plan.registry import is_function
 from harness.plan.spec import CheckpointFile, MethodSpec, Victim
@@ -29,17 +30,20 @@ from harness.plan.target import resolve_target
 from harness.plan.validation import EntryFaults, at, validate
 
 FORMS = ("blend", "patch", "pattern")
+NO_TARGET = 0
+"""The target class of a clean model, as a study's own clean models have it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointEntry:
-    """A file of weights, and the trigger that the model was attacked with."""
+    """A file of weights, and the trigger that the model was attacked with, or ``none``."""
 
     checkpoint: str
     model: Any
     data: Any
     trigger: Any
-    target: Any
+    target: Any = None
+    """Required unless the trigger is ``none``."""
     normalise: Any = "data"
     """``data``: by the data set's mean and std; ``none``; or a mapping of mean and std."""
     name: str | None = None
@@ -71,7 +75,9 @@ def victim_of_checkpoint(entry: dict[str, Any], context: ImportContext) -> Victi
     target, digest = None, ""
     if data is not None:
         known = data
-        target = faults.part("target", entry, lambda target: resolve_target(target, known))
+        clean = attack is not None and attack.name == NO_ATTACK
+        find = _no_target if clean else partial(_target, known)
+        target = faults.part("target", {"target": None, **entry}, find)
         data = faults.part("normalise", {"normalise": "data", **entry}, partial(_normalised, known))
         if attack is not None:
             with faults.at("trigger"):
@@ -109,10 +115,11 @@ def _file(base: Path, name: str) -> Path:
 
 
 def _trigger(entry: Any, base: Path) -> MethodSpec[AttackInfo]:
-    """Resolve ``patch``, ``pattern`` or ``blend`` with its settings, or ``file.py:function``."""
+    """Resolve ``none``, a form of trigger with its settings, or ``file.py:function``."""
     name, settings = parse_entry(entry)
-    if name not in FORMS and not is_function(name):
-        raise UserError(f"unknown trigger {name!r}{nearest(name, (*FORMS, 'file.py:function'))}")
+    if name not in (NO_ATTACK, *FORMS) and not is_function(name):
+        known = (*FORMS, "file.py:function", NO_ATTACK)
+        raise UserError(f"unknown trigger {name!r}{nearest(name, known)}")
     ref = str(TRIGGERS / f"{name}.py") if name in FORMS else name
     try:
         return resolve_method("attack", {ref: settings}, base)
@@ -150,3 +157,15 @@ def _normalised(data: DataInfo, entry: Any) -> DataInfo:
     if counts != {channels} or min(statistics.std) <= 0:
         raise UserError(f"needs {channels} values of mean, and {channels} of std, all above 0")
     return replace(data, **asdict(statistics))
+
+
+def _target(data: DataInfo, entry: Any) -> Target:
+    if entry is None:
+        raise UserError("'target' is missing")
+    return resolve_target(entry, data)
+
+
+def _no_target(entry: Any) -> Target:
+    if entry is not None:
+        raise UserError("a model without a trigger has no target; leave it out")
+    return NO_TARGET

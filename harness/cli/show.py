@@ -58,7 +58,7 @@ def show(
         return OK
     lines = [("status", f"{status}{f': {reason}' if reason else ''}")]
     if record is not None:
-        lines += _of_record(record, store, out)
+        lines += _of_record(record, store, planned)
     file = shown_path(study.path)
     lines += [
         ("gate", _gate(study, planned, store)),
@@ -125,17 +125,20 @@ def _named(
     return study, find_subject(study, " ".join(names))
 
 
-def _of_record(record: TaskRecord, store: Store, out: Path) -> Iterator[tuple[str, str]]:
+def _of_record(
+    record: TaskRecord, store: Store, planned: Cell | Victim
+) -> Iterator[tuple[str, str]]:
     """Yield the lines of a record: scores, times, machine, files."""
     from harness.store.record import CellRecord, ProbeRecord, artifact_names
 
+    attacked = not _victim_of(planned).is_clean
     if record.result is not None:
         if isinstance(record, CellRecord):
-            yield from _cell_scores(record.ok_result)
+            yield from _cell_scores(record.ok_result, attacked)
         elif isinstance(record, ProbeRecord):
             yield from ((name, f"{x:.4f}") for name, x in record.ok_result.numbers.items())
         else:
-            yield "scores", _scores(record.ok_result)
+            yield "scores", _scores(record.ok_result, attacked)
     machine = record.environment
     where = "" if machine is None else f", {machine.device} ({machine.hardware})"
     yield "took", f"{record.wall_seconds:.1f} s{where}, ended {record.finished[:19]} UTC"
@@ -146,31 +149,38 @@ def _of_record(record: TaskRecord, store: Store, out: Path) -> Iterator[tuple[st
         yield "logged", f"{len(record.scalars)} steps of {', '.join(names)} (--json prints them)"
 
 
-def _cell_scores(result: CellResult) -> Iterator[tuple[str, str]]:
+def _cell_scores(result: CellResult, attacked: bool) -> Iterator[tuple[str, str]]:
     before = (result.acc_before, result.asr_before, result.ra_before)
-    yield "before", _percent(*before)
-    yield "after", f"{_percent(result.acc, result.asr, result.ra)}  DER {100 * result.der:.1f}"
+    yield "before", _percent(attacked, *before)
+    der = f"  DER {100 * result.der:.1f}" if attacked else ""
+    yield "after", _percent(attacked, result.acc, result.asr, result.ra) + der
     for name, other in result.companions.items():
-        yield name, _percent(other.acc, other.asr, other.ra)
+        yield name, _percent(attacked, other.acc, other.asr, other.ra)
     memory = "" if result.peak_mem_mb is None else f", peak memory {result.peak_mem_mb:.0f} MiB"
     yield "defense", f"{result.seconds:.1f} s on {result.n_clean} clean images{memory}"
 
 
-def _scores(result: VictimResult) -> str:
+def _scores(result: VictimResult, attacked: bool) -> str:
     poisoned = "" if result.poisoned is None else f"  {result.poisoned} poisoned images"
-    return _percent(result.acc, result.asr, result.ra) + poisoned
+    return _percent(attacked, result.acc, result.asr, result.ra) + poisoned
 
 
-def _percent(acc: float, asr: float, ra: float) -> str:
-    return f"ACC {100 * acc:5.1f} %  ASR {100 * asr:5.1f} %  RA {100 * ra:5.1f} %"
+def _percent(attacked: bool, acc: float, asr: float, ra: float) -> str:
+    """Return scores in words; of a model that was never attacked, ACC alone."""
+    of_trigger = f"  ASR {100 * asr:5.1f} %  RA {100 * ra:5.1f} %" if attacked else ""
+    return f"ACC {100 * acc:5.1f} %{of_trigger}"
+
+
+def _victim_of(planned: Cell | Victim) -> Victim:
+    from harness.plan.spec import Cell
+
+    return planned.victim if isinstance(planned, Cell) else planned
 
 
 def _gate(study: Study, planned: Cell | Victim, store: Store) -> str:
-    from harness.plan.spec import Cell
     from harness.store.gate import verdict, why_not_planted
 
-    victim = planned.victim if isinstance(planned, Cell) else planned
-    latest = store.latest()
+    victim, latest = _victim_of(planned), store.latest()
     reason = why_not_planted(study, victim, latest)
     return f"{verdict(study, victim, latest)} ({reason or study.gate})"
 

@@ -85,6 +85,9 @@ class DefenseInfo(MethodInfo):
     """The fewest images per class that it runs on; 2 if it holds out validation data."""
     requires: Layer | None = None
     """The layers that it works on, which the architecture must have; None for any."""
+    varied: tuple[str, ...] = ()
+    """At most three hyperparameters, numbers, that a study with ``stability: true`` also runs at a
+    third and at three times their values: those that the paper chooses or studies first."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from harness.execution.schedule import Schedule, Unplanted
 from harness.execution.slots import Slot
 from harness.execution.task import Task
 from harness.plan.paths import shown_path
-from harness.store.record import ProbeResult, TaskRecord, VictimRecord
+from harness.store.record import CellRecord, ProbeResult, TaskRecord, VictimRecord
 
 BAR_WIDTH = 30
 SHORT = 10
@@ -40,6 +40,9 @@ class Progress:
         self.schedule = schedule
         self.forecast = schedule.forecast
         self.workers = workers
+        victims = schedule.study.victims()
+        self._clean = {key for key, victim in victims.items() if victim.is_clean}
+        """Keys of the models without a backdoor, of which there is no ASR."""
         self.unplanted = 0
         """How many of the victims that failed the gate have been reported."""
         self.done: Counter[str] = Counter()
@@ -109,8 +112,13 @@ class Progress:
             numbers = "  ".join(f"{name} {value:.3f}" for name, value in result.numbers.items())
             return Text(f"{head}{numbers}  {record.wall_seconds:.1f} s{self._time_left()}")
         shares = {"ACC": result.acc, "ASR": result.asr, "RA": result.ra}
+        if self._victim_key(record) in self._clean:
+            del shares["ASR"], shares["RA"]
         scores = "  ".join(f"{name} {100 * share:5.1f}" for name, share in shares.items())
         return Text(f"{head}{scores}  {record.wall_seconds:.1f} s{self._time_left()}")
+
+    def _victim_key(self, record: TaskRecord) -> str:
+        return record.spec.victim if isinstance(record, CellRecord) else record.key
 
     def _time_left(self) -> str:
         """Return the end of a plain line: the estimate; nothing where there is a screen."""

@@ -42,6 +42,7 @@ def _method(kind: Kind, name: str) -> dict[str, Any]:
             "needs": method.info.needs,
             "least_spc": method.info.least_spc,
             "architectures": _architectures(method.info.requires),
+            "varied": list(method.info.varied),
         }
     if kind == "probe":
         entry["numbers"] = {name: number.label for name, number in method.info.numbers.items()}

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract.declare import AttackInfo, DefenseInfo, MethodInfo, ProbeInfo
-from harness.errors import UserError, faults_of
+from harness.errors import UserError, faults_of, nearest
 from harness.plan.keys import canonical
 from harness.plan.names import MOST_LETTERS
 from harness.plan.own_files import parameter_fault
 from harness.plan.registry import Method, is_function, is_own
+from harness.plan.stability import MOST_VARIED, is_variable
 from harness.plan.validation import validate
 
 PARAMETERS = {
@@ -39,6 +40,8 @@ def check_declaration(method: Method, path: Path) -> None:
     faults = [*declaration_faults(method.info, method.function), *hyper_faults(method.hyper)]
     if getattr(method.info, "needs", None) == "external" and is_own(path):
         faults.append("needs: 'external' is for scripts of other toolboxes; 'clean' or 'triggers'")
+    if isinstance(method.info, DefenseInfo) and not faults:
+        faults += varied_faults(method.info, method.hyper)
     if faults:
         raise UserError(f"{path}: {'; '.join(faults)}")
 
@@ -93,6 +96,18 @@ def hyper_faults(hyper: Any) -> Iterator[str]:
             if not location or location[0] in defaults:
                 where = f"the default of Hyper.{'.'.join(map(str, location))}: "
                 yield f"{where if location else ''}{message}"
+
+
+def varied_faults(info: DefenseInfo, hyper: Any) -> Iterator[str]:
+    """Yield what is wrong with the hyperparameters that a defense declares as ``varied``."""
+    defaults = {field.name: field.default for field in fields(hyper)}
+    if len(info.varied) > MOST_VARIED:
+        yield f"varied: at most {MOST_VARIED} hyperparameters, not {len(info.varied)}"
+    for name in info.varied:
+        if name not in defaults:
+            yield f"varied: Hyper has no {name!r}{nearest(name, defaults)}"
+        elif not is_variable(defaults[name]):
+            yield f"varied: the default of Hyper.{name} is no number that can be multiplied"
 
 
 def _is_plain(value: Any) -> bool:

@@ -23,15 +23,18 @@ class Gate:
 
     MARGIN: ClassVar[float] = 0.05
 
-    def passed(self, acc: float, asr: float, clean_acc: float | None = None) -> bool:
-        """Tell whether a victim counts. All are fractions; ``clean_acc``: the clean model's ACC."""
+    def passed(self, acc: float, asr: float | None, clean_acc: float | None = None) -> bool:
+        """Tell whether a victim counts. All are fractions; ``clean_acc``: the clean model's ACC.
+
+        ``asr`` is None for a model without a backdoor, of which no ASR is demanded.
+        """
         return self.fault(acc, asr, clean_acc) is None
 
-    def fault(self, acc: float, asr: float, clean_acc: float | None = None) -> str | None:
+    def fault(self, acc: float, asr: float | None, clean_acc: float | None = None) -> str | None:
         """Return why a victim with these scores does not count; None if it does."""
         margin = self.MARGIN if self.acc_margin is None else self.acc_margin
         least = self.acc if clean_acc is None else max(self.acc, clean_acc - margin)
-        if asr < self.asr:
+        if asr is not None and asr < self.asr:
             return f"ASR is {100 * asr:.1f} %, the gate is {100 * self.asr:g} %"
         if acc < least:
             return f"ACC is {100 * acc:.1f} %, the gate is {100 * least:g} %"

@@ -191,8 +191,8 @@ def _declared_elsewhere(kind: Kind, plain: dict[str, Any]) -> Method:
         name: _not_here if value is True and name in FUNCTIONS else value
         for name, value in plain["info"].items()
     }
-    if "layers" in values:
-        values["layers"] = tuple(values["layers"])
+    for name in {"layers", "varied"} & values.keys():
+        values[name] = tuple(values[name])
     info = INFOS[kind](**values)
     rest = {name: str(plain[name]) for name in ("name", "ref", "version", "summary")}
     return Method(info=info, hyper=NoHyper, presets={}, function=_not_here, **rest)

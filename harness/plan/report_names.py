@@ -31,6 +31,7 @@ _TABLE_ORDER = (
     "victims",
     "clean",
     "probes",
+    "stability",
     "ranks",
     "comparisons",
     "published_numbers",

@@ -204,6 +204,8 @@ class Victim:
     @property
     def poison_rate(self) -> float:
         """The poisoned share of all training samples; NaN where the files don't tell."""
+        if self.is_clean:
+            return 0.0
         if self.source.imported and not self.rate:
             return math.nan
         total = sum(self.data.train_counts)

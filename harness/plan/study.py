@@ -12,6 +12,7 @@ from harness.plan.probes import ProbeRun, plan_probes
 from harness.plan.rank import Rank
 from harness.plan.report_names import figure_names, table_names
 from harness.plan.spec import Cell, MethodSpec, Victim
+from harness.plan.stability import Variation
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Study:
     """How its boards are sorted."""
     probes: tuple[MethodSpec[ProbeInfo], ...] = ()
     """The probes of every defended model."""
+    stability: tuple[Variation, ...] = ()
+    """The defenses with changed hyperparameters, which have cells but stand on no board."""
     figures: tuple[str, ...] = field(default_factory=figure_names)
     """The figures of its report, in order: names, and paths of the user's own files."""
     tables: tuple[str, ...] = field(default_factory=table_names)
@@ -47,8 +50,10 @@ class Study:
 
     @cached_property
     def probe_runs(self) -> list[ProbeRun]:
-        """The probes of all cells and their controls."""
-        return list(plan_probes(self.cells, self.probes, self.clean)) if self.probes else []
+        """The probes of all cells, but for those of changed defenses, and their controls."""
+        changed = {variation.method for variation in self.stability}
+        cells = [cell for cell in self.cells if cell.defense not in changed]
+        return list(plan_probes(cells, self.probes, self.clean)) if self.probes else []
 
     def keys(self) -> set[str]:
         """Return the keys of all cells, of their probes and of the victims that they need."""

@@ -11,7 +11,9 @@ from msgspec import to_builtins
 
 from harness.errors import UserError
 from harness.plan.keys import canonical, digest
+from harness.plan.names import NO_ATTACK
 from harness.report.frame.frame import MEASURED, NAN, shared_gpu
+from harness.report.frame.metric_info import OF_TRIGGER
 from harness.store.record import (
     CellRecord,
     CellSpec,
@@ -76,6 +78,8 @@ def comparison_key(cell: CellSpec, victim: VictimSpec) -> str:
 def _row(record: CellRecord, victim: VictimRecord) -> dict[str, Any]:
     """Return one cell; labels are parts of the record's name, with digests to make them unique."""
     spec, measured = victim.spec, numbers(record.result)
+    if spec.attack.name == NO_ATTACK:
+        measured = {name: x for name, x in measured.items() if name not in OF_TRIGGER}
     labels = record.name.split(" / ")
     if len(labels) < LABELS:
         raise UserError(f"record {record.key}: {record.name[:80]!r} is not the name of a cell")

@@ -25,12 +25,10 @@ def clean_acc(study: Study, victim: Victim, latest: LatestRecords) -> float:
 
 
 def gate(study: Study, victim: Victim, latest: LatestRecords) -> bool | float:
-    """Tell whether a victim counts in means; NaN if unknown yet. A clean model never counts."""
+    """Tell whether a victim counts in means; NaN if unknown yet."""
     record = latest.victim(victim.key)
     if record is None or record.status.failed:
         return NAN
-    if victim.is_clean:
-        return False
     reference = clean_acc(study, victim, latest)
     if victim.key in study.clean and math.isnan(reference):
         return NAN
@@ -38,11 +36,8 @@ def gate(study: Study, victim: Victim, latest: LatestRecords) -> bool | float:
 
 
 def why_not_planted(study: Study, victim: Victim, latest: LatestRecords) -> str | None:
-    """Return why an attack is known to have failed the gate; None otherwise, or for a clean model.
-
-    One line: the score, the gate.
-    """
-    if victim.is_clean or gate(study, victim, latest) is not False:
+    """Return why a victim is known to have failed the gate, in one line; None otherwise."""
+    if gate(study, victim, latest) is not False:
         return None
     return study.gate.fault(*_scores(study, victim, latest))
 
@@ -53,7 +48,7 @@ def remedy(study: Study, victim: Victim, latest: LatestRecords) -> str:
     halfway = (1 + 1 / victim.data.classes) / 2
     if victim.source.imported:
         return "another victim or another gate, as this one is not trained here"
-    if asr >= study.gate.asr or acc < halfway:
+    if asr is None or asr >= study.gate.asr or acc < halfway:
         reached = "" if clean is None else f", the clean model's {100 * clean:.1f} %"
         return f"more epochs, as ACC is only {100 * acc:.1f} %{reached}"
     scores = f"(ACC {100 * acc:.1f} %, ASR {100 * asr:.1f} %)"
@@ -64,13 +59,17 @@ def remedy(study: Study, victim: Victim, latest: LatestRecords) -> str:
 
 def _scores(
     study: Study, victim: Victim, latest: LatestRecords
-) -> tuple[float, float, float | None]:
-    """Return a finished victim's ACC, its ASR, and the ACC of its clean model where it has one."""
+) -> tuple[float, float | None, float | None]:
+    """Return a finished victim's ACC, its ASR, and the ACC of its clean model where it has one.
+
+    A clean model has neither of the last two.
+    """
     record = latest.victim(victim.key)
     assert record is not None
     reference = clean_acc(study, victim, latest)
     clean = None if math.isnan(reference) else reference
-    return record.ok_result.acc, record.ok_result.asr, clean
+    asr = None if victim.is_clean else record.ok_result.asr
+    return record.ok_result.acc, asr, clean
 
 
 def verdict(study: Study, victim: Victim, latest: LatestRecords) -> str:
@@ -78,16 +77,12 @@ def verdict(study: Study, victim: Victim, latest: LatestRecords) -> str:
     status = latest.status(victim.key)
     if status is not Status.OK:
         return str(status or PlanStatus.MISSING)
-    if victim.is_clean:
-        return "clean"
     passed = gate(study, victim, latest)
-    return (
-        "unknown"
-        if isinstance(passed, float)
-        else "passed"
-        if passed
-        else str(PlanStatus.NOT_PLANTED)
-    )
+    if isinstance(passed, float):
+        return "unknown"
+    if not passed:
+        return str(PlanStatus.NOT_PLANTED)
+    return "clean" if victim.is_clean else "passed"
 
 
 def unplanted_victims(study: Study, latest: LatestRecords) -> dict[str, str]:

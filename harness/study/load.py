@@ -34,6 +34,7 @@ from harness.study.victims import (
     TrainingSetup,
     all_victims,
     clean_models,
+    imported_clean_models,
     triggers_by_clean_model,
 )
 from harness.study.yamlfile import YamlFile
@@ -66,6 +67,7 @@ def load_study(
     models = resolver.models(file.models)
     attacks = resolver.attacks(file.attacks, file.rates)
     defenses = resolver.defenses(file.defenses)
+    variations = resolver.variations(defenses) if file.stability else []
     probes = resolver.probes(file.probes)
     recipe_name, recipe = resolver.recipe(file.recipe, file.numerics)
     budgets = resolver.budgets(file.budgets)
@@ -88,9 +90,10 @@ def load_study(
         TrainingSetup(info, target, model, recipe, recipe_name, file.seeds)
         for (info, target), model in itertools.product(zip(data, targets, strict=True), models)
     ]
-    _check_size(faults, file, setups, attacks, imported)
+    defenses += [variation.method for variation in variations]
+    _check_size(faults, file, setups, attacks, imported, len(defenses))
     victims = all_victims(setups, attacks)
-    triggers = triggers_by_clean_model(victims)
+    triggers = triggers_by_clean_model(victims) | triggers_by_clean_model(imported)
     cells = [
         plan_cell(Cell(victim, defense, defense.info.needs, budget, draw=draw), file, triggers)
         for victim, budget, draw, defense in itertools.product(
@@ -108,8 +111,10 @@ def load_study(
         gate=file.gate,
         rank=file.rank,
         timeout=file.timeout,
-        clean=clean_models(victims, file.gate, wanted=bool(probes)),
+        clean=clean_models(victims, file.gate, wanted=bool(probes))
+        | imported_clean_models(imported),
         probes=tuple(probes),
+        stability=tuple(variations),
         figures=figures,
         tables=tables,
         paper=file.paper,
@@ -186,9 +191,10 @@ def _check_size(
     setups: list[TrainingSetup],
     attacks: list[PlannedAttack],
     imported: list[Victim],
+    n_defenses: int,
 ) -> None:
     trained = len(setups) * len(file.seeds) * sum(len(attack.rates) for attack in attacks)
-    per_victim = len(file.budgets) * len(file.draws) * len(file.defenses)
+    per_victim = len(file.budgets) * len(file.draws) * n_defenses
     cells = (trained + len(imported)) * per_victim
     if cells > MOST_CELLS:
         faults.add((), f"{cells:,} cells; a study has at most {MOST_CELLS:,}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,6 +32,7 @@ from harness.plan.budget import BudgetSpec
 from harness.plan.entries import label_suffix, parse_entry, resolve_method
 from harness.plan.paths import expanded, is_user_file, user_path
 from harness.plan.spec import MethodSpec, Victim
+from harness.plan.stability import FACTORS, Variation, is_variable
 from harness.plan.target import require_target, resolve_target
 from harness.plan.validation import at, validate
 from harness.study.faults import FaultCollector
@@ -79,6 +81,42 @@ class Resolver:
         """Return the defenses, scripts of BackdoorBench included."""
         resolve = partial(resolve_defense, base=self.base)
         return self._methods("defense", "defenses", entries, resolve)
+
+    def variations(self, defenses: list[MethodSpec[DefenseInfo]]) -> list[Variation]:
+        """Return the defenses with one hyperparameter changed, but for those that a study has."""
+        planned = {defense.digest for defense in defenses}
+        found: dict[str, Variation] = {}
+        for defense, factor in itertools.product(defenses, FACTORS):
+            for parameter in defense.info.varied:
+                with self.faults.catch("stability"):
+                    variation = self._varied(defense, parameter, factor)
+                    if variation is not None and variation.method.digest not in planned:
+                        found.setdefault(variation.method.digest, variation)
+        return list(found.values())
+
+    def _varied(
+        self, defense: MethodSpec[DefenseInfo], parameter: str, factor: float
+    ) -> Variation | None:
+        """Return a defense with a multiple of a hyperparameter; None if it can't be multiplied."""
+        known = defense.hyper[parameter]
+        if not is_variable(known):
+            return None
+        exact = float(f"{known * factor:.3g}")
+        try:
+            method = self._with_value(defense, parameter, exact)
+        except UserError:  # a whole number is needed
+            method = self._with_value(defense, parameter, max(1, round(exact)))
+        value = method.hyper[parameter]
+        return Variation(
+            defense, parameter, value, _with_suffix(method, f" ({parameter}={value:g})")
+        )
+
+    def _with_value(
+        self, defense: MethodSpec[DefenseInfo], parameter: str, value: float
+    ) -> MethodSpec[DefenseInfo]:
+        entry = {defense.ref: {**defense.hyper, parameter: value}}
+        method: MethodSpec[DefenseInfo] = resolve_method("defense", entry, self.base)
+        return replace(method, label=defense.label, display=defense.display)
 
     def probes(self, entries: list[Any]) -> list[MethodSpec[ProbeInfo]]:
         """Return the probes."""

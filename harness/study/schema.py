@@ -137,6 +137,9 @@ class StudyFile:
     probes: list[Any] = field(default_factory=list)
     """Probes of every repaired model: what is left of the backdoor. The study then trains clean
     models, which are their controls."""
+    stability: bool = False
+    """Whether every defense also runs with each hyperparameter that it declares as ``varied`` at a
+    third and at three times its value: up to six more cells for each."""
     timeout: Positive | None = None
     """The most seconds that one victim or one cell may take; by default 24 hours."""
     keep_models: bool = False

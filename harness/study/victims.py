@@ -158,14 +158,32 @@ def clean_models(victims: list[Victim], gate: Gate, *, wanted: bool = False) -> 
     return {key: model for key, model in clean.items() if model.key in trained}
 
 
+def imported_clean_models(imported: list[Victim]) -> dict[str, Victim]:
+    """Return the clean model that each imported victim is compared with, by the victim's key.
+
+    It is the study's only checkpoint without a trigger on the same data and architecture.
+    """
+    found: dict[str, Victim] = {}
+    for victim in imported:
+        alike = {
+            other.key: other
+            for other in imported
+            if other.is_clean and (other.data, other.model) == (victim.data, victim.model)
+        }
+        if not victim.is_clean and len(alike) == 1:
+            found[victim.key] = next(iter(alike.values()))
+    return found
+
+
 def triggers_by_clean_model(victims: list[Victim]) -> dict[str, tuple[Victim, ...]]:
     """Return the victims whose triggers a clean model is evaluated with, by the clean model's key.
 
-    They are, per attack, the one with the highest rate on the same data, model and seed.
+    They are, per attack, the one with the highest rate on the same data, model and seed. Victims
+    that were trained here and imported ones are asked for apart.
     """
     best: dict[Any, dict[str, Victim]] = {}
     for victim in victims:
-        if not victim.is_clean:
+        if not victim.is_clean and victim.source.keeps_trigger:
             alike = best.setdefault((victim.data, victim.model, victim.seed), {})
             known = alike.get(victim.attack.label)
             if known is None or victim.poison_rate > known.poison_rate:

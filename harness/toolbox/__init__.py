@@ -60,7 +60,7 @@ from harness.toolbox.masks.noise import (
     worst_noise,
 )
 from harness.toolbox.mixup import mixup_loss
-from harness.toolbox.normalise import pixel_unit
+from harness.toolbox.normalise import normalisation, pixel_unit
 from harness.toolbox.poisoning.data_poisoning import (
     blend,
     poison_clean_label,
@@ -180,6 +180,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "attention_map",
     "last_map_modules",
     "last_map_module",
+    "normalisation",
     "output_times",
     # attacks that poison the training set
     "poison_dirty_label",

@@ -205,7 +205,58 @@ def test_other_files_under_the_same_name_are_another_data_set(squares, tmp_path)
     assert second.name == f"{name} ({second.digest[:6]})"
 
 
+def test_a_checkpoint_without_a_backdoor_is_a_clean_model(squares, tmp_path):
+    """Its cells run, its cost stands on the board, and no ASR is printed of it."""
+    attacked = checkpoint_entry(squares, tmp_path)
+    clean = {key: x for key, x in attacked.items() if key != "target"}
+    clean |= {"trigger": "none", "name": "untouched"}
+    path = write_study(
+        tmp_path,
+        [attacked, clean],
+        defenses=["none", {"ft": {"epochs": 1}}],
+        gate={"asr": 0.0, "acc": 0.0, "run": "planted"},
+    )
+    study = load_study(path, None, default_cache())
+    trained, imported = study.cells[0].victim, study.cells[-1].victim
+    assert (imported.is_clean, imported.attack.label, imported.rate) == (True, "untouched", 0)
+    latest = tiny_study.run(path, tmp_path / "out")
+    results = {record.name: record.result for record in latest.values()}
+    assert {record.status for record in latest.values()} == {"ok"}
+    (ft,) = (
+        results[x.name] for x in study.cells if x.victim is imported and x.defense.name == "ft"
+    )
+    assert list(ft.triggers) == [trained.attack.label]
+    data = load_report_data([study], store_of(tmp_path / "out"))
+    write_report(data, tmp_path / "report")
+    read = {
+        name: (tmp_path / "report" / f"{name}.md").read_text() for name in ("leaderboard", "clean")
+    }
+    assert "clean ΔACC" in read["leaderboard"]
+    assert "untouched" not in read["leaderboard"]  # it is in no mean of attacks
+    assert f"{100 * ft.acc:.1f}" in read["clean"]
+    own = data.victims.set_index("attack").loc["untouched"]
+    assert own["verdict"] == "clean"
+    assert own[["asr", "ra", "psnr"]].isna().all()
+
+
+def test_clean_models_alone_are_a_study_with_a_board(squares, tmp_path):
+    entry = checkpoint_entry(squares, tmp_path)
+    clean = {key: x for key, x in entry.items() if key != "target"} | {"trigger": "none"}
+    path = write_study(tmp_path, [clean], gate={"asr": 0.8})
+    assert {record.status for record in tiny_study.run(path, tmp_path / "out").values()} == {"ok"}
+    data = load_report_data([load_study(path, None, default_cache())], store_of(tmp_path / "out"))
+    write_report(data, tmp_path / "report")
+    board = (tmp_path / "report" / "leaderboard.md").read_text()
+    assert "clean models" in board
+    assert "ΔACC" in board
+
+
 BAD = {
+    "target of a clean model": (
+        {"trigger": "none"},
+        "victims[0].target: a model without a trigger has no target; leave it out",
+    ),
+    "no target": ({"target": None}, "victims[0].target: 'target' is missing"),
     "unknown key": ({"trigerr": 1}, r"'trigerr'; did you mean 'trigger'?"),
     "model": (
         {"model": "wrn16_1"},

@@ -92,7 +92,10 @@ def test_a_study_with_clean_models_runs_and_reports(tmp_path):
 
 def check_report(tmp_path, frame):
     clean = frame[frame["attack"].eq("none")]
-    assert clean["gate"].eq(False).all()
+    assert clean["gate"].eq(True).all()  # no ASR is demanded of a clean model
+    assert (
+        clean[["asr", "ra", "asr_before", "ra_before", "der", "rir", "rdr"]].isna().all(axis=None)
+    )
     assert clean["asr_triggers"].notna().all()
     done = CliRunner().invoke(
         cli,
@@ -105,11 +108,13 @@ def check_report(tmp_path, frame):
     assert victims.loc["none", "verdict"] == "clean"
     assert set(victims["verdict"]) <= {"clean", "passed", "not planted"}
     assert victims.loc["badnets", "clean_acc"] == victims.loc["none", "acc"]
-    cost = pd.read_csv(folder / "clean.csv").set_index("defense")
-    assert cost.loc["none", "drop"] == 0
-    assert cost.loc["ft", "changed"] == pytest.approx(
-        clean.set_index("defense").loc["ft", "changed"]
-    )
+    cost = pd.read_csv(folder / "clean.csv").set_index(["defense", "metric"])["mean"]
+    own = clean.set_index("defense")
+    assert cost["none", "acc_change"] == 0
+    assert cost["ft", "changed"] == pytest.approx(own.loc["ft", "changed"])
+    board = pd.read_csv(folder / "leaderboard.csv").set_index(["defense", "metric"])["mean"]
+    assert board["ft", "clean_acc_change"] == pytest.approx(own.loc["ft", "acc_change"])
+    assert pd.isna(victims.loc["none", "asr"])
     shown = (folder / "victims.md").read_text(encoding="utf-8")
     assert "BadNets" in shown
     board = (folder / "leaderboard.md").read_text(encoding="utf-8").partition("means over")[2]

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from harness.errors import UserError
 from harness.plan.study import Study
+from harness.report.frame.frame import build_frame
 from harness.report.frame.report_data import load_report_data
 from harness.report.outputs import make_tables
 from harness.store.record import CellRecord, ProbeRecord
@@ -103,12 +104,32 @@ def test_the_report_compares_with_the_clean_model(finished):
     assert row["retune.excess"] == pytest.approx(own - control)
     texts = make_tables(report)["probes"].texts
     assert [text.title.partition(": ")[2] for text in texts] == ["Probes", "drift", "re-tuning"]
-    assert texts[0].header == ("defense", "drift", "P-ASR excess")
+    assert texts[0].header == ("defense", "drift", "P-ASR excess", "n")
+    assert [section.rows[0][-1] for section in texts[0].sections] == ["1/1"] * 3
     assert [section.label for section in texts[0].sections] == [
         "control",
         "SPC 2",
         "SPC 2 oracle",
     ]
+
+
+def test_a_record_without_a_number_of_today_is_shown_with_what_it_has(finished):
+    """Numbers that were declared later, or are undefined for a model: the others stay, with n."""
+    folder, probed, *_ = finished
+    study, store = tiny_study.load(probed), store_of(folder / "later")
+    records = store.latest()
+    (run,) = (
+        run
+        for run in study.probe_runs
+        if run.probe.name == "retune" and run.cell and run.cell.defense.name == "none"
+    )
+    old = records.probe(run.key)
+    kept = {name: x for name, x in old.result.numbers.items() if name != "p_asr"}
+    records.add(replace(old, result=replace(old.result, numbers=kept)))
+    frame = build_frame([study], records)
+    row = frame[frame["defense"].eq("none")].iloc[0]
+    assert row[["retune.p_asr", "retune.excess"]].isna().all()
+    assert row["retune.acc"] == kept["acc"]
 
 
 def test_a_probe_of_a_cell_that_failed_says_so(tmp_path):

@@ -42,6 +42,7 @@ COLUMNS = [
     "victim",
     "key",
     "error",
+    "attacked",
 ]
 CHANGES = ["acc_change", "asr_change", "ra_change", "solved"]
 NAMES = DisplayNames(
@@ -134,6 +135,7 @@ def _row(data, model, attack, seed, spc, defense):
         "victim": victim,
         "key": hashlib.sha256(key.encode()).hexdigest()[:16],
         "error": "",
+        "attacked": True,
     }
 
 

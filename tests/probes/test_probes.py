@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from harness.contract import Quantity
 from harness.plan.declarations import check_declaration
 from harness.plan.registry import describe, find, load, names
-from harness.probes import bec, features, path, pruning, reactivate, retune, tac
+from harness.probes import bec, features, path, pruning, qra, reactivate, retune, tac
 from harness.toolbox import (
     activation_changes,
     folded_gates,
@@ -31,6 +31,8 @@ from tests.helpers.planted_models import (
 
 TUNING = {"share": 0.5, "poisoned": 0.05, "draws": 1}
 SEARCH = {"images": 60, "passes": 2, "scored": 60}
+QUERIES = {"share": 0.5, "poisoned": 0.05, "images": 100, "hidden": 64, "passes": 20}
+SMALL = {"retune": TUNING, "reactivate": SEARCH, "qra": {**QUERIES, "passes": 2}}
 
 
 def measured(name, model, *, control=None, **hyper):
@@ -47,7 +49,7 @@ def test_a_probe_declares_what_it_measures(name):
     method = describe("probe", name)
     check_declaration(method, find("probe", name))
     assert all(isinstance(number, Quantity) for number in method.info.numbers.values())
-    small = {"retune": TUNING, "reactivate": SEARCH}.get(name, {})
+    small = SMALL.get(name, {})
     clean = measured(name, planted_attackers.without_backdoor(), **small)
     compared = {} if method.info.against_clean is None else method.info.against_clean(clean, clean)
     assert set(clean) | set(compared) == set(method.info.numbers)
@@ -57,7 +59,7 @@ def test_a_probe_declares_what_it_measures(name):
 @pytest.mark.parametrize("name", names("probe"))
 def test_a_probe_repeats_and_leaves_the_victim_and_the_data_alone(name):
     method = load("probe", name)
-    hyper = method.hyper(**{"retune": TUNING, "reactivate": SEARCH}.get(name, {}))
+    hyper = method.hyper(**SMALL.get(name, {}))
     attacker = planted_attackers.attacker(clean=planted_attackers.without_backdoor())
     before = copy.deepcopy((attacker.victim.state_dict(), attacker.test, attacker.train.images))
     first, again = (method.function(planted(), attacker, hyper, cpu_context()) for _ in range(2))
@@ -207,6 +209,34 @@ def test_reactivation_stays_within_its_bound_and_lowers_its_loss(search):
             for d in (torch.zeros(1), delta)
         ]
     assert losses[1] < losses[0]
+
+
+def test_qra_wakes_what_the_identity_kept_and_not_what_was_removed():
+    """The clean model is the floor: its own excess and gain are zero, and so are those of EP."""
+    clean = measured("qra", planted_attackers.without_backdoor(), **QUERIES)
+    removed = measured("qra", planted_attackers.without_backdoor(), **QUERIES)
+    identity = measured("qra", planted(), **QUERIES)
+    assert identity["excess"] > 0.9
+    assert (removed["excess"], removed["gain"]) == (clean["excess"], clean["gain"]) == (0, 0)
+    assert identity["clean"] == clean["clean"] == 0
+
+
+def test_qra_perturbs_within_its_bound_and_answers_as_the_woken_model():
+    weak = planted()  # the trigger alone is not enough
+    with torch.no_grad():
+        weak.linear.weight[0, -TRIGGER_UNITS:] = 1.2
+    attacker = planted_attackers.attacker(clean=planted_attackers.without_backdoor())
+    hyper = qra.Hyper(bound=0.2, awake=0.5, search_lr=0.3, **QUERIES)
+    clean = attacker.train.clean_model
+    change = qra.learn_perturbation(weak, planted(), clean, attacker, hyper, cpu_context())
+    images, wanted = attacker.test.triggered / 255, attacker.test.wanted
+    shown = qra.perturbed(change, images)
+    assert (shown - images).abs().max() <= 0.2 + 1e-6
+    assert shown.min() >= 0
+    assert shown.max() <= 1
+    before, after = (share_predicted(weak, x, wanted) for x in (images, shown))
+    assert after > before + 0.2
+    assert share_predicted(clean, shown, wanted) < 0.1
 
 
 def test_the_gain_is_over_the_larger_control():

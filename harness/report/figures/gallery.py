@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from harness.plan.names import NO_ATTACK
 from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import ReportData
@@ -36,7 +35,7 @@ class AttackSamples(NamedTuple):
 def _data_sets(report: ReportData) -> list[BoardGroup]:
     """Return the attacked victims of each data set."""
     victims = report.victims
-    trained = victims[victims["attack"].ne(NO_ATTACK) & victims["status"].eq(Status.OK)]
+    trained = victims[victims["attacked"].eq(True) & victims["status"].eq(Status.OK)]
     several = trained["data"].nunique() > 1
     return [
         BoardGroup(str(data), str(data) if several else "", rows, report.names, report.paper)

@@ -35,6 +35,7 @@ _SCORES = {
     "ra": Column("share", "its RA"),
 }
 _ERROR = Column("", "why it failed, or was left out")
+_ATTACKED = Column("", "whether the victim has a backdoor; a clean model has no ASR and RA")
 
 CELL_COLUMNS = {
     **_VICTIM,
@@ -69,6 +70,7 @@ CELL_COLUMNS = {
     "unclean": Column("", "how the budget is unclean; empty for a clean one"),
     "shared": Column("", "whether several workers shared the GPU, which lengthens `seconds`"),
     "target_class": Column("", "name of the target class; empty for all-to-all"),
+    "attacked": _ATTACKED,
 }
 """What a cell's row begins with. The numbers of probes follow, ``probe.number``."""
 DERIVED_COLUMNS = {
@@ -99,5 +101,6 @@ VICTIM_COLUMNS = {
     "ra_reported": Column("share", "RA, likewise"),
     "shared": Column("", "whether several workers shared the GPU, which lengthens `seconds`"),
     "target_class": Column("", "name of the target class; empty for all-to-all"),
+    "attacked": _ATTACKED,
 }
 """What a victim's row has."""

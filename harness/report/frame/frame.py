@@ -11,7 +11,7 @@ from harness.plan.names import PlanStatus
 from harness.plan.target import target_class
 from harness.report.frame.columns import CELL_COLUMNS, VICTIM_COLUMNS
 from harness.report.frame.labels import StudyLabels
-from harness.report.frame.metric_info import SCORES, with_changes
+from harness.report.frame.metric_info import OF_TRIGGER, SCORES, with_changes
 from harness.report.frame.probes import ProbeNumbers, probe_columns
 from harness.store.gate import cell_status, clean_acc, gate, unplanted_victims, verdict
 from harness.store.record import CellRecord, VictimRecord, numbers
@@ -46,7 +46,7 @@ NAN = float("nan")
 def build_frame(studies: Sequence[Study], latest: LatestRecords) -> pd.DataFrame:
     """Return one row per planned cell: COLUMNS, the numbers of probes, and what follows from them.
 
-    There are no metrics unless the status is ok.
+    There are no metrics unless the status is ok, and none of a trigger for clean models.
     """
     labels = StudyLabels(studies)
     rows = [row for study in studies for row in _cells(study, latest, labels)]
@@ -101,6 +101,7 @@ def _head(study: Study, victim: Victim, labels: StudyLabels) -> dict[str, Any]:
         "target": victim.target,
         "target_class": target_class(victim.target, victim.data),
         "seed": victim.seed,
+        "attacked": not victim.is_clean,
     }
 
 
@@ -109,6 +110,8 @@ def _victim(
 ) -> dict[str, Any]:
     record = latest.victim(victim.key)
     measured = numbers(None if record is None else record.result)
+    if victim.is_clean:
+        measured = _without_trigger(measured, (*OF_TRIGGER, *STEALTH))
     reported = numbers(record.result.reported if record and record.result else None)
     return {
         **_head(study, victim, labels),
@@ -132,6 +135,8 @@ def _cell(
     result = None if record is None else record.result
     measured = numbers(result)
     inverse = numbers(result.companions.get("inverse") if result else None)
+    if cell.victim.is_clean:
+        measured, inverse = (_without_trigger(x, OF_TRIGGER) for x in (measured, inverse))
     triggers = list(result.triggers.values()) if result else []
     return {
         **head,
@@ -158,6 +163,10 @@ def _cell(
 def shared_gpu(record: CellRecord | VictimRecord | None) -> bool:
     """Tell whether several workers shared the GPU on which a record's seconds were measured."""
     return bool(record and record.environment and record.environment.shares_gpu)
+
+
+def _without_trigger(measured: dict[str, float], names: Sequence[str]) -> dict[str, float]:
+    return {name: value for name, value in measured.items() if name not in names}
 
 
 def _mean(values: list[float]) -> float:

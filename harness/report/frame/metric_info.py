@@ -29,6 +29,8 @@ SOLVED_ASR, SOLVED_DROP = 0.1, 0.02
 COLLAPSED_DROP = 0.1
 """A defense that lowers ACC by more than this is marked."""
 METRICS = list(QUANTITIES)
+OF_TRIGGER = (*SCORES[1:], "asr_before", "ra_before", "der", "rir", "rdr")
+"""What is measured with the victim's own trigger: a clean model has none, and no such number."""
 COMPARED = (*SCORES, "der", "rir")
 """The metrics by which defenses are compared pair by pair."""
 

@@ -80,11 +80,18 @@ class ProbeNumbers:
         return None if record is None or record.result is None else record.result.numbers
 
     def _compared(self, run: ProbeRun, control: dict[str, float] | None) -> dict[str, float]:
-        """Return a model's numbers, and those that compare them with the clean model's."""
+        """Return a model's numbers, and those that compare them with the clean model's.
+
+        There is no comparison where one of the two lacks a number that it takes, be it undefined
+        for that model or later than the record.
+        """
         own, compare = self._measured(run), run.probe.info.against_clean
         if own is None or control is None or compare is None:
             return own or {}
-        return own | compare(own, control)
+        try:
+            return own | compare(own, control)
+        except KeyError:
+            return own
 
     def _columns(self, run: ProbeRun, numbers: dict[str, float]) -> dict[str, float]:
         label = self._labels.of_probe(self._study, run.probe)

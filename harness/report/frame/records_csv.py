@@ -8,6 +8,7 @@ import pandas as pd
 
 from harness.contract import Kind
 from harness.errors import UserError
+from harness.plan.names import NO_ATTACK
 from harness.plan.registry import describe, names
 from harness.report.frame.columns import CELL_COLUMNS, DERIVED_COLUMNS, VICTIM_COLUMNS
 from harness.report.frame.display_names import DisplayNames
@@ -24,6 +25,8 @@ ADDED: dict[str, bool | int | str] = {
     "target_class": "",
 }
 """Columns that older files lack, and what they would have held."""
+ATTACKED = "attacked"
+"""Likewise; it follows from the attack."""
 
 
 def read_cells(path: Path) -> pd.DataFrame:
@@ -38,9 +41,11 @@ def read_cells(path: Path) -> pd.DataFrame:
         )
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: {error}") from error
-    for name in CELL_COLUMNS.keys() - table.columns - ADDED.keys():
+    for name in CELL_COLUMNS.keys() - table.columns - {*ADDED, ATTACKED}:
         raise UserError(f"{path}: not a records.csv: no column {name!r}")
     cells = table.assign(**{name: x for name, x in ADDED.items() if name not in table})
+    if ATTACKED not in table:
+        cells = cells.assign(**{ATTACKED: cells["attack"].ne(NO_ATTACK)})
     cells = cells.fillna(dict.fromkeys(TEXT, ""))
     gate = cells["gate"].astype(object).where(cells["gate"].notna(), float("nan"))
     order = [*CELL_COLUMNS, *(name for name in cells if name not in CELL_COLUMNS)]

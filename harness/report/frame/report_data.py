@@ -11,10 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from harness.errors import UserError, nearest
-from harness.plan.names import (
-    NO_ATTACK,
-    NO_DEFENSE,
-)
+from harness.plan.names import NO_DEFENSE
 from harness.plan.paper import Paper
 from harness.plan.rank import Rank
 from harness.plan.report_names import figure_names, table_names
@@ -25,6 +22,7 @@ from harness.report.frame.labels import StudyLabels
 from harness.report.frame.metric_info import COMPARED
 from harness.report.frame.probes import ProbeColumn, probe_columns, probe_logs
 from harness.report.frame.published import Published, read_published
+from harness.report.frame.varied import VariedDefense, varied_defenses
 from harness.report.stats.means import deduplicate
 from harness.store.record import Role
 from harness.store.record_files import LatestRecords
@@ -53,6 +51,8 @@ class ReportData:
     """One row per victim: what probes measured on its clean model."""
     probe_columns: tuple[ProbeColumn, ...] = ()
     """The numbers of probes that the frames have."""
+    variations: tuple[VariedDefense, ...] = ()
+    """The defenses that ran with a changed hyperparameter; they stand on no board."""
     names: DisplayNames = field(default_factory=DisplayNames)
     """What readers see for the labels in both frames."""
     studies: tuple[Study, ...] = ()
@@ -80,7 +80,17 @@ class ReportData:
     @cached_property
     def attacked(self) -> pd.DataFrame:
         """The cells of attacked models; clean ones are in no mean and on no leaderboard."""
-        return self.cells[self.cells["attack"].ne(NO_ATTACK)]
+        return self._on_boards[self._on_boards["attacked"].eq(True)]
+
+    @cached_property
+    def clean(self) -> pd.DataFrame:
+        """The cells of clean models, where there is nothing to remove."""
+        return self._on_boards[self._on_boards["attacked"].eq(False)]
+
+    @property
+    def _on_boards(self) -> pd.DataFrame:
+        """The cells of the defenses as the studies list them."""
+        return self.cells[~self.cells["defense"].isin({x.label for x in self.variations})]
 
     @cached_property
     def groups(self) -> list[BoardGroup]:
@@ -161,6 +171,7 @@ def load_report_data(
     """
     records = store.latest(scalars=has_details(studies))
     paper = studies[0].paper if paper is None else paper
+    labels = StudyLabels(studies)
     frame = shown(build_frame(studies, records), paper)
     defenses = set(frame["defense"]) - {NO_DEFENSE}
     if against is not None and against not in defenses:
@@ -169,8 +180,9 @@ def load_report_data(
         frame=frame,
         victims=build_victims(studies, records),
         controls=build_controls(studies, records),
-        probe_columns=tuple(probe_columns(studies, StudyLabels(studies))),
-        names=StudyLabels(studies).display_names().renamed(paper.names),
+        probe_columns=tuple(probe_columns(studies, labels)),
+        variations=tuple(varied_defenses(studies, labels)),
+        names=labels.display_names().renamed(paper.names),
         studies=tuple(studies),
         records=records,
         store=store,

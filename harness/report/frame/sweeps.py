@@ -34,8 +34,9 @@ def sweeps(studies: Sequence[Study]) -> list[Sweep]:
     labels = StudyLabels(studies)
     entries: dict[str, dict[str, MethodSpec[Any]]] = defaultdict(dict)
     for study in studies:
+        changed = {variation.method for variation in study.stability}
         for method in methods_of(study):
-            if method.kind == "defense":
+            if method.kind == "defense" and method not in changed:
                 entries[method.ref][labels.of_defense(study, method)] = method
     return [sweep for specs in entries.values() for sweep in _sweeps(specs)]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from msgspec import to_builtins
 
 from harness.plan.keys import canonical
+from harness.report.frame.metric_info import OF_TRIGGER
 from harness.report.frame.report_data import ReportData, has_details
 from harness.store.record import CellRecord, CellResult, TaskRecord, VictimRecord, numbers
 
@@ -24,6 +26,7 @@ def record_details(report: ReportData) -> dict[str, Any]:
         return {"specs": [], "environments": [], "records": {}}
     specs, environments = _Interner(), _Interner()
     records: dict[str, Any] = {}
+    clean: set[str] = set()
     for study in report.studies:
         for cell in study.cells:
             victim = cell.victim
@@ -31,11 +34,14 @@ def record_details(report: ReportData) -> dict[str, Any]:
             records.setdefault(victim.key, {"spec": specs.index(victim.spec), "seed": victim.seed})
             records.setdefault(cell.key, {"spec": defense, "victim": victim.key, "seed": cell.seed})
             records[cell.key]["skip"] = cell.skip
+            if victim.is_clean:
+                clean |= {victim.key, cell.key}
     for key, details in records.items():
         record = report.records.get(key)
         if isinstance(record, VictimRecord | CellRecord):
             environment = {} if record.environment is None else to_builtins(record.environment)
-            details.update(_details(record), environment=environments.index(environment))
+            hidden = OF_TRIGGER if key in clean else ()
+            details.update(_details(record, hidden), environment=environments.index(environment))
     return {"specs": specs.values, "environments": environments.values, "records": records}
 
 
@@ -55,20 +61,25 @@ class _Interner:
         return self._indices[text]
 
 
-def _details(record: TaskRecord) -> dict[str, Any]:
+def _details(record: TaskRecord, hidden: Container[str]) -> dict[str, Any]:
+    """Return what the page tells of a record, without the scores that are to be ``hidden``."""
     companions = record.result.companions if isinstance(record.result, CellResult) else {}
     details = {
         "name": record.name,
         "status": record.status,
         "finished": record.finished,
         "wall": round(record.wall_seconds, 2),
-        "scores": {name: float(f"{value:.6g}") for name, value in numbers(record.result).items()},
-        "companions": to_builtins(companions),
+        "scores": _shown(numbers(record.result), hidden),
+        "companions": {name: _shown(numbers(other), hidden) for name, other in companions.items()},
         "scalars": _series(record.scalars),
         "error": record.error,
         "traceback": record.traceback,
     }
     return {name: value for name, value in details.items() if value not in ("", {}, None)}
+
+
+def _shown(scores: dict[str, float], hidden: Container[str]) -> dict[str, float]:
+    return {name: float(f"{x:.6g}") for name, x in scores.items() if name not in hidden}
 
 
 def _series(scalars: list[dict[str, float]]) -> dict[str, list[float | None]]:

@@ -4,48 +4,79 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness.plan.names import NO_ATTACK
+from harness.contract import Quantity
+from harness.plan.names import NO_DEFENSE
 from harness.report import TableContents, table
-from harness.report.frame.display_names import DisplayNames
-from harness.report.frame.groups import GROUP
-from harness.report.frame.metric_info import number
+from harness.report.frame.groups import GROUP, BoardGroup, split_groups
+from harness.report.frame.metric_info import QUANTITIES
 from harness.report.frame.report_data import ReportData
+from harness.report.stats.means import summarize
+from harness.report.typeset.captions import left_out_text, spread_text, with_spread
 from harness.report.typeset.table import Row, Section, TextTable
-from harness.store.record import Status
 
-MEANS = ["acc_before", "acc", "drop", "changed", "asr_triggers", "ra_triggers"]
-HEADER = ("budget", "defense", "ACC before", "ACC", "drop", "changed", "ASR", "RA")
+MEASURED = {
+    "acc": QUANTITIES["acc"],
+    "acc_change": QUANTITIES["acc_change"],
+    "changed": Quantity("changed", -1),
+    "asr_triggers": QUANTITIES["asr"],
+    "ra_triggers": QUANTITIES["ra"],
+    "seconds": QUANTITIES["seconds"],
+}
+BY = [*GROUP, "budget", "defense"]
+HEADER = ("defense", *(quantity.label for quantity in MEASURED.values()), "n")
 CAPTION = (
-    "Clean models, percent, means over seeds: what a defense costs where there is nothing to "
-    "remove. changed: test images predicted otherwise than before; ASR and RA under the study's "
-    "triggers."
+    "Models without a backdoor: what a defense costs where there is nothing to remove. Percent, "
+    "means over models{spread}. changed: test images predicted otherwise than before; ASR and RA "
+    "under the triggers of the study's attacks, if it has any. n: cells used of cells planned."
 )
 
 
 @table
 def clean(report: ReportData) -> TableContents | None:
-    """Return one table, with one section per data set and model."""
-    frame = report.frame[report.frame["attack"].eq(NO_ATTACK)]
-    if frame.empty:
+    """Return a table per data set, model and recipe, with one section per budget."""
+    if report.clean.empty:
         return None
-    numbers = clean_numbers(frame)
-    sections = []
-    for (data, model), rows in numbers.groupby(GROUP[:2], sort=False):
-        label = f"{data} · {report.names.of('model', str(model))}"
-        lines = [_row(row, report.names) for _, row in rows.iterrows()]
-        sections.append(Section(label=label, rows=lines))
-    text = TextTable(title="Clean models", header=HEADER, sections=sections, caption=CAPTION)
-    return TableContents(texts=[text], numbers=numbers)
+    return TableContents(texts=clean_tables(report), numbers=clean_numbers(report.clean))
 
 
-def clean_numbers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the means over seeds (shares), one row per group, budget and defense."""
-    cells = frame[frame["status"].eq(Status.OK)]
-    cells = cells.assign(drop=cells["acc_before"] - cells["acc"])
-    by = [*GROUP, "budget", "defense"]
-    return cells.groupby(by, sort=False)[MEANS].mean().reset_index()
+def clean_tables(report: ReportData) -> list[TextTable]:
+    """Return the tables as text; none without cells of clean models."""
+    return list(map(_table, split_groups(report.clean, report.names, report.paper)))
 
 
-def _row(row: pd.Series[float], names: DisplayNames) -> Row:
-    shares = (number(100 * row[name]) for name in MEANS)
-    return (str(row["budget"]), names.of("defense", str(row["defense"])), *shares)
+def clean_numbers(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the means (shares) of clean models, one row per group, budget, defense and metric."""
+    return summarize(cells, BY, list(MEASURED), quantities=MEASURED)
+
+
+def _table(group: BoardGroup) -> TextTable:
+    numbers = clean_numbers(group.frame)
+    sections = [
+        Section(label=budget, rows=_rows(numbers[numbers["budget"].eq(budget)], group))
+        for budget in group.budgets
+    ]
+    texts = [text for section in sections for row in section.rows for text in row[1:]]
+    spread = spread_text(group.frame, texts)
+    return TextTable(
+        title=f"{group.title}: clean models",
+        header=HEADER,
+        sections=sections,
+        caption=CAPTION.format(spread=f"; {spread}" if spread else ""),
+        left_out=left_out_text(group.frame),
+    )
+
+
+def _rows(numbers: pd.DataFrame, group: BoardGroup) -> list[Row]:
+    """Return a budget's rows: no defense first, then the one that costs least ACC."""
+    cost = numbers[numbers["metric"].eq("acc_change")].set_index("defense")["mean"]
+    order = sorted(cost.index, key=lambda name: (name != NO_DEFENSE, -cost.fillna(-2)[name], name))
+    return [
+        _row(numbers[numbers["defense"].eq(name)].set_index("metric"), group, name)
+        for name in order
+    ]
+
+
+def _row(metrics: pd.DataFrame, group: BoardGroup, defense: str) -> Row:
+    texts = (with_spread(metrics.loc[x].to_dict(), MEASURED[x]) for x in MEASURED)
+    n = f"{metrics['n_cells']['acc']}/{metrics['n_planned']['acc']}"
+    return (group.names.of("defense", defense), *texts, n)

@@ -1,4 +1,8 @@
-"""The leaderboard: means of every defense at every budget, one table per group."""
+"""The leaderboard: means of every defense at every budget, one table per group.
+
+A study that defends clean models too has a column of what each defense costs there; one of clean
+models alone has the table ``clean`` for a board.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +29,17 @@ from harness.report.frame.metric_info import (
 )
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import is_counted, summarize
+from harness.report.tables.clean import clean_tables
 from harness.report.typeset.captions import FALL, left_out_text, spread_text, with_spread
-from harness.report.typeset.table import Section, TextTable
+from harness.report.typeset.table import Row, Section, TextTable
 
 HEADER = ("defense", "ACC", "ASR", "worst", "RA", "DER", "RIR", "solved", "n")
 WORST = "worst_asr"
 """The largest mean ASR over attacks and poison rates: a row beside the metrics."""
+CLEAN_COST = "clean_acc_change"
+"""The change of ACC on clean models, where the study has cells of them: likewise a row."""
+CLEAN_HEADING = "clean ΔACC"
+CLEAN_NOTE = f" {CLEAN_HEADING}: the change of ACC on models without a backdoor."
 BY = [*GROUP, "budget", "defense"]
 ACCESS_NOTES = {
     "oracle": " Oracle: methods that are given real triggers.",
@@ -40,11 +49,12 @@ ACCESS_NOTES = {
 
 @table
 def leaderboard(report: ReportData) -> TableContents:
-    """Return all groups' leaderboards; with only a header where nothing is planned."""
+    """Return all groups' leaderboards; with only a header where no attack is planned."""
     boards = report.once(all_board_numbers)
     if not report.groups:
         empty = BoardGroup("", "", report.attacked)
-        return TableContents(texts=[], numbers=board_numbers(empty))
+        numbers = board_numbers(empty, report.clean)
+        return TableContents(texts=clean_tables(report), numbers=numbers)
     texts = [
         board_table(group, numbers, report.rank_by)
         for group, numbers in zip(report.groups, boards, strict=True)
@@ -54,7 +64,7 @@ def leaderboard(report: ReportData) -> TableContents:
 
 def all_board_numbers(report: ReportData) -> list[pd.DataFrame]:
     """Return the numbers of every group's leaderboard."""
-    return [board_numbers(group, report.rank_by) for group in report.groups]
+    return [board_numbers(group, report.clean, report.rank_by) for group in report.groups]
 
 
 def board_order(report: ReportData) -> list[str]:
@@ -63,14 +73,20 @@ def board_order(report: ReportData) -> list[str]:
     return list(dict.fromkeys(label for numbers in boards for label in numbers["defense"]))
 
 
-def board_numbers(group: BoardGroup, rank_by: str = Rank.by) -> pd.DataFrame:
+def board_numbers(
+    group: BoardGroup, clean_cells: pd.DataFrame | None = None, rank_by: str = Rank.by
+) -> pd.DataFrame:
     """Return one row per budget, defense and metric, shares in 0..1, in the board's order.
 
     Within a budget: no defense first, then in the paper's order or by the mean of ``rank_by``, best
-    first; then oracle and external methods.
+    first; then oracle and external methods. ``clean_cells`` are those of clean models, of this
+    group and of others.
     """
     frame = group.frame
-    numbers = pd.concat([summarize(frame, BY, METRICS), worst_asr(frame)], ignore_index=True)
+    parts = [summarize(frame, BY, METRICS), worst_asr(frame)]
+    if clean_cells is not None:
+        parts.append(_clean_cost(group.only(clean_cells), frame))
+    numbers = pd.concat(parts, ignore_index=True)
     sizes = frame.groupby("budget")[["spc", "n_clean"]].min()
     needs = frame.groupby("defense")["needs"].first()
     numbers.insert(5, "needs", numbers["defense"].map(needs))
@@ -84,6 +100,12 @@ def worst_asr(cells: pd.DataFrame) -> pd.DataFrame:
     each = summarize(cells, [*BY, "attack", "rate", "target"], ["asr"])
     rows = each.sort_values("mean", ascending=False, kind="stable").drop_duplicates(BY)
     return rows.drop(columns=["attack", "rate", "target"]).assign(metric=WORST)
+
+
+def _clean_cost(clean_cells: pd.DataFrame, attacked: pd.DataFrame) -> pd.DataFrame:
+    """Return the change of ACC on clean models, for the defenses and budgets of a board."""
+    costs = summarize(clean_cells, BY, ["acc_change"]).assign(metric=CLEAN_COST)
+    return costs.merge(attacked[BY].drop_duplicates())
 
 
 def _ordered(numbers: pd.DataFrame, group: BoardGroup, rank_by: str) -> pd.DataFrame:
@@ -100,7 +122,7 @@ def _ordered(numbers: pd.DataFrame, group: BoardGroup, rank_by: str) -> pd.DataF
             "chosen": numbers["defense"].map(lambda x: chosen.index(x) if x in chosen else 0),
             "worst_first": -better * ranked.reindex(defenses).to_numpy(),
             "defense": numbers["defense"],
-            "metric": numbers["metric"].map([*METRICS, WORST].index),
+            "metric": numbers["metric"].map([*METRICS, WORST, CLEAN_COST].index),
         }
     )
     return numbers.loc[order.sort_values(list(order.columns)).index].reset_index(drop=True)
@@ -109,22 +131,25 @@ def _ordered(numbers: pd.DataFrame, group: BoardGroup, rank_by: str) -> pd.DataF
 def board_table(group: BoardGroup, numbers: pd.DataFrame, rank_by: str = Rank.by) -> TextTable:
     """Return a group's leaderboard as text: per budget, a section for each kind of access."""
     access = numbers["defense"].map(lambda name: group.extra_access.get(name, ""))
+    has_clean = CLEAN_COST in set(numbers["metric"])
+    header = (*HEADER[:-1], CLEAN_HEADING, HEADER[-1]) if has_clean else HEADER
     sections = []
     for budget in group.budgets:
         for name in BOARD_SECTIONS:
-            rows = _rows(numbers[numbers["budget"].eq(budget) & access.eq(name)], group)
+            chosen = numbers[numbers["budget"].eq(budget) & access.eq(name)]
+            rows = _rows(chosen, group, has_clean=has_clean)
             if rows:
                 sections.append(Section(label=f"{budget} {name}".strip(), rows=rows))
     return TextTable(
         title=group.title,
-        header=HEADER,
+        header=header,
         sections=sections,
-        caption=_caption(group, sections, rank_by),
+        caption=_caption(group, sections, rank_by) + (CLEAN_NOTE if has_clean else ""),
         left_out=left_out_text(group.frame),
     )
 
 
-def _rows(numbers: pd.DataFrame, group: BoardGroup) -> list[tuple[str, ...]]:
+def _rows(numbers: pd.DataFrame, group: BoardGroup, *, has_clean: bool) -> list[Row]:
     rows = []
     for defense in numbers["defense"].unique():
         metrics = numbers[numbers["defense"].eq(defense)].set_index("metric")
@@ -134,8 +159,9 @@ def _rows(numbers: pd.DataFrame, group: BoardGroup) -> list[tuple[str, ...]]:
         asr = with_spread(metrics.loc["asr"].to_dict(), QUANTITIES["asr"])
         others = (percent(means[metric]) for metric in (WORST, "ra", "der", "rir"))
         solved = number(100 * means["solved"], 0)
+        clean_cost = (percent(means.get(CLEAN_COST, float("nan"))),) if has_clean else ()
         n = f"{metrics['n_cells']['acc']}/{metrics['n_planned']['acc']}"
-        rows.append((name, acc, asr, *others, solved, n))
+        rows.append((name, acc, asr, *others, solved, *clean_cost, n))
     return rows
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from harness.plan.names import NO_ATTACK
 from harness.report import TableContents, table
 from harness.report.frame.groups import BOARD_SECTIONS, GROUP, BoardGroup
 from harness.report.frame.metric_info import number, percent
@@ -20,8 +19,9 @@ from harness.report.typeset.table import Row, Section, TextTable
 CONTROL = "clean model"
 CAPTION = (
     f"Percent, means over victims{{spread}}. The defense none is the victim itself; {CONTROL}: one "
-    "that never had a backdoor, under the same probe. What a number means is in the list of probes "
-    "(defuse list probes)."
+    "that never had a backdoor, under the same probe. n: models probed of those planned; a number "
+    "that fewer of them have says how many. What a number means is in the list of probes (defuse "
+    "list probes)."
 )
 
 
@@ -79,7 +79,7 @@ def _table(
     spread = spread_text(group.frame, texts)
     return TextTable(
         title=title,
-        header=("defense", *_labels(columns, report)),
+        header=("defense", *_labels(columns, report), "n"),
         sections=sections,
         caption=CAPTION.format(spread=f"; {spread}" if spread else ""),
         left_out=left_out_text(group.frame),
@@ -95,19 +95,33 @@ def _labels(columns: Sequence[ProbeColumn], report: ReportData) -> Iterator[str]
 
 
 def _row(name: str, rows: pd.DataFrame, columns: Sequence[ProbeColumn]) -> Row:
-    return (name, *(with_spread(rows.loc[x.name].to_dict(), x.quantity) for x in columns))
+    """Return the numbers of a defense, and on how many models they stand."""
+    numbers = [rows.loc[column.name].to_dict() for column in columns]
+    most = max(x["n_cells"] for x in numbers)
+    texts = (
+        with_spread(x, column.quantity) + _fewer(x["n_cells"], most)
+        for x, column in zip(numbers, columns, strict=True)
+    )
+    return (name, *texts, f"{most}/{numbers[0]['n_planned']}")
+
+
+def _fewer(n: int, most: int) -> str:
+    return f", n {n}" if 0 < n < most else ""
 
 
 def _control_row(group: BoardGroup, columns: Sequence[ProbeColumn], report: ReportData) -> Row:
     """Return the means of the controls over the victims that count."""
     victims = group.frame.loc[group.frame["reason"].ne("gate"), "victim"]
     controls = report.controls
-    of_group = controls[controls["victim"].isin(set(victims)) & controls["attack"].ne(NO_ATTACK)]
-    means = {column.name: of_group[column.name].mean() for column in columns}
-    return (
-        CONTROL,
-        *(
-            percent(means[x.name]) if x.quantity.share else number(means[x.name], 2)
-            for x in columns
-        ),
+    of_group = controls[controls["victim"].isin(set(victims))]
+    means, counts = (
+        {column.name: of(of_group[column.name]) for column in columns}
+        for of in (pd.Series.mean, pd.Series.count)
     )
+    most = max(counts.values())
+    texts = (
+        (percent(means[x.name]) if x.quantity.share else number(means[x.name], 2))
+        + _fewer(counts[x.name], most)
+        for x in columns
+    )
+    return (CONTROL, *texts, f"{most}/{len(victims.unique())}")
