@@ -33,7 +33,7 @@ KINDS: dict[str, dict[str, Any]] = {
     title="Features, {group}",
     caption="Test images in the space of the features before the last layer, on the first two "
     "principal components of each network's own; one victim per attack, the largest clean budget. "
-    "Where a backdoor is, triggered images lie with the target class, away from their own.",
+    "Where a backdoor is, triggered images leave their classes for the target class or beyond it.",
 )
 def activation_pictures(group: BoardGroup, report: ReportData) -> Drawing | None:
     """Draw the victims of the lowest seed and rate, without and with some defenses."""
