@@ -9,9 +9,10 @@ uniform on [0, 1] for each batch. The network at t = 0.1 is returned, with runni
 gathered again on the clean samples. The settings are those of BackdoorBench (SCLBD/BackdoorBench at
 f02e3534), for 2,500 clean images of CIFAR-10: 100 epochs each of SGD with momentum 0.9, weight
 decay 5e-4 and cosine, lr 0.01 for the copy and 3e-5 for the curve; batch 128; training
-augmentation. The preset ``authors`` is the defaults. Departures: statistics are gathered again
-(there, those of whichever network is filled); the cosine moves each step. The networks at t = 0.3
-and t = 0.5 are companions.
+augmentation. The preset ``authors`` is the defaults. Departures: gradients of the curve are set to
+zero before every step (there never, so that a step takes the sum of all before it, and w_m moves
+further); statistics are gathered afresh (there they are running averages that passes at other t
+have moved too); the cosine moves each step. The networks at t = 0.3 and t = 0.5 are companions.
 """
 
 from __future__ import annotations
