@@ -9,10 +9,12 @@ uniform on [0, 1] for each batch. The network at t = 0.1 is returned, with runni
 gathered again on the clean samples. The settings are those of BackdoorBench (SCLBD/BackdoorBench at
 f02e3534), for 2,500 clean images of CIFAR-10: 100 epochs each of SGD with momentum 0.9, weight
 decay 5e-4 and cosine, lr 0.01 for the copy and 3e-5 for the curve; batch 128; training
-augmentation. The preset ``authors`` is the defaults. Departures: gradients of the curve are set to
-zero before every step (there never, so that a step takes the sum of all before it, and w_m moves
-further); statistics are gathered afresh (there they are running averages that passes at other t
-have moved too); the cosine moves each step. The networks at t = 0.3 and t = 0.5 are companions.
+augmentation. Departures: gradients of the curve are set to zero before every step; statistics are
+gathered afresh (there they are running averages that passes at other t have moved too); the cosine
+moves each step. The networks at t = 0.3 and t = 0.5 are companions.
+
+Preset ``authors``: BackdoorBench never sets the curve's gradients to zero, so that a step takes the
+sum of all so far. With its learning rate w_m hardly leaves its start otherwise.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from harness.contract import (
     FineTuning,
     Positive,
     Share,
+    added,
     defense,
 )
 from harness.toolbox import Loop, fine_tune_, refresh_statistics_, train_epochs
@@ -47,13 +50,15 @@ class Hyper(FineTuning):
     batch: Count = 128
     curve_epochs: Count = 100
     curve_lr: Positive = 3e-5
+    add_up_gradients: bool = added(False)
+    """Whether a step of the curve takes the sum of the gradients of all steps so far."""
     t: Share = 0.1
     """The point that is returned: 0 is the victim, 1 the fine-tuned copy."""
     others: tuple[Share, ...] = (0.3, 0.5)
     """Further points, as companions."""
 
 
-PRESETS = {"authors": Hyper()}
+PRESETS = {"authors": Hyper(add_up_gradients=True)}
 
 
 @defense(
@@ -87,11 +92,17 @@ def train_curve(
     """Return w_m; ``model`` gives the structure, and its running statistics are left alone."""
     net = copy.deepcopy(model).train()
     middle = {name: ((w + ends[1][name]) / 2).requires_grad_() for name, w in ends[0].items()}
+    sums = [torch.zeros_like(w) for w in middle.values()]
 
     def step(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         t = torch.rand((), generator=ctx.generator).item()
         loss = F.cross_entropy(functional_call(net, point(ends, middle, t), (x,)), y)
         loss.backward()
+        if hyper.add_up_gradients:
+            factor = 2 * t * (1 - t)  # of w_m at t
+            for w, total in zip(middle.values(), sums, strict=True):
+                assert w.grad is not None
+                w.grad = factor * total.add_(w.grad / factor)
         return loss
 
     optimiser = torch.optim.SGD(

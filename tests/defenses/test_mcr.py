@@ -1,5 +1,6 @@
 """MCR: the curve's ends and middle, and statistics that fit the network."""
 
+import pytest
 import torch
 from harness.defenses.mcr import Hyper, mcr, point, train_curve, weights_of
 
@@ -22,6 +23,18 @@ def test_mcr_trains_the_middle_from_the_mean_of_the_ends():
     moved = train_curve(victim, ends, budget, Hyper(curve_epochs=2, curve_lr=0.1), cpu_context())
     assert not torch.allclose(moved["conv.weight"], still["conv.weight"])
     assert victim.norm.num_batches_tracked == planted().norm.num_batches_tracked
+
+
+def test_mcr_may_add_up_the_gradients_of_its_curve():
+    budget, start = clean_budget(3), weights_of(planted())
+
+    def moved(epochs, add):
+        hyper = Hyper(curve_epochs=epochs, weight_decay=0, momentum=0, add_up_gradients=add)
+        curve = train_curve(planted(), (start, start), budget, hyper, cpu_context())
+        return (curve["linear.weight"] - start["linear.weight"]).norm().item()
+
+    assert moved(1, add=True) == pytest.approx(moved(1, add=False), rel=1e-3)
+    assert moved(30, add=True) > 5 * moved(30, add=False)
 
 
 def test_mcr_returns_points_of_the_curve_with_statistics_of_their_own():
