@@ -98,7 +98,7 @@ EDITS = {
     ),
     "no one target": (
         lambda x: set_label(x, 2),
-        "the target labels are neither one class nor, for each class, the next",
+        "target classes, 1 (23 images), 2 (1 images), and no one shift of the classes",
     ),
     "other classes": (lambda x: x.update(num_classes=10), "10 classes of images [3, 8, 8]"),
     "a path out of the record": (
