@@ -11,6 +11,7 @@ For notebooks and scripts; ``import harness`` alone imports nothing else::
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from harness.plan.paper import Paper
     from harness.plan.study import Study
     from harness.report.results import StudyResults
+    from harness.store.record_files import LatestRecords
     from harness.study.load import load_study
 
 __all__ = ["Paper", "load_study", "read_results", "records", "results", "run"]
@@ -69,7 +71,9 @@ def records(study: Study, out: str | Path = "results") -> pd.DataFrame:
     from harness.report.frame.frame import build_frame
     from harness.store.store import store_of
 
-    return build_frame([study], store_of(Path(out)).latest())
+    latest = store_of(Path(out)).latest()
+    _warn(latest)
+    return build_frame([study], latest)
 
 
 def results(
@@ -83,11 +87,13 @@ def results(
         paper: the page that tables and figures are made for; by default the first study's.
 
     Raises:
-        UserError: a damaged record, or two studies of one name.
+        UserError: a damaged file of records, or two studies of one name.
     """
     from harness.report.results import results_of
 
-    return results_of(studies, Path(out), paper)
+    found = results_of(studies, Path(out), paper)
+    _warn(found.report.records)
+    return found
 
 
 def read_results(path: str | Path, paper: Paper | None = None) -> StudyResults:
@@ -99,3 +105,9 @@ def read_results(path: str | Path, paper: Paper | None = None) -> StudyResults:
     from harness.report.results import results_in
 
     return results_in(Path(path), paper)
+
+
+def _warn(latest: LatestRecords) -> None:
+    """Warn of files of which damaged lines were left out."""
+    for line in latest.damaged:
+        warnings.warn(line, stacklevel=3)

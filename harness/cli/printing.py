@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from harness.cli.options import OK, SOME_FAILED, echo
 
 if TYPE_CHECKING:
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
 
 
 def exit_code(study: Study, latest: LatestRecords) -> int:
-    """Return 1 if a cell or a probe has failed, else 0."""
-    return SOME_FAILED if _failed(study, latest) else OK
+    """Return 1 if a cell or a probe has failed, or for damaged records, which it names; else 0."""
+    say_damaged(latest)
+    return SOME_FAILED if latest.damaged or _failed(study, latest) else OK
 
 
 def say_exit_code(study: Study, latest: LatestRecords) -> int:
@@ -25,7 +28,8 @@ def say_exit_code(study: Study, latest: LatestRecords) -> int:
     from harness.plan.paths import shown_path
 
     if not (failed := _failed(study, latest)):
-        return OK
+        return exit_code(study, latest)
+    say_damaged(latest)
     by_status = ", ".join(f"{n} {status}" for status, n in failed.items())
     file = shown_path(study.path)
     echo(
@@ -42,6 +46,12 @@ def _failed(study: Study, latest: LatestRecords) -> dict[str, int]:
 
     progress = study_progress(study, latest)
     return {x: n for x in FAILED if (n := progress.cells[x] + progress.probes[x])}
+
+
+def say_damaged(latest: LatestRecords) -> None:
+    """Write, to standard error, a line for each file of which damaged lines were left out."""
+    for line in latest.damaged:
+        click.echo(click.style(line, fg="red", bold=True), err=True)
 
 
 def print_progress(study: Study, latest: LatestRecords) -> None:
@@ -89,6 +99,7 @@ def print_plan(study: Study, latest: LatestRecords, selection: Selection) -> Non
     for line in _targets(study):
         echo(line)
     print_progress(study, latest)
+    say_damaged(latest)
     echo(f"{len(open_keys)} cells to run")
     if probes := selection.open_probes(study, selection.open_cells(study, latest), latest):
         echo(f"{len(probes)} probes to run")

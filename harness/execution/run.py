@@ -26,6 +26,8 @@ def run_study(study: Study, store: Store, options: Options, console: Console) ->
         Interrupted: by Ctrl-C or SIGTERM; what is finished is kept.
     """
     latest = store.latest()
+    for line in latest.damaged:
+        console.print(line, style="bold red", markup=False, highlight=False, soft_wrap=True)
     schedule = Schedule(study, latest, options.selection, store.has_artifacts)
     tasks = schedule.total_victims + schedule.total_cells + schedule.total_probes
     if tasks == 0:

@@ -15,6 +15,7 @@ from harness.contract import Context
 from harness.errors import UserError
 from harness.execution.cell import run_cell, run_cell_apart
 from harness.execution.failures import OverdueAlarm, after_failure, failure_of
+from harness.execution.own.confinement import held
 from harness.execution.probe import run_probe
 from harness.execution.scalars import kept_steps
 from harness.execution.task import Task
@@ -67,7 +68,8 @@ def run_task(
     state.restore(last=True)
     session.spoiled |= state.spoiled
     seconds = time.perf_counter() - start
-    machine = replace(session.environment, workers=task.workers)
+    apart = session.apart and task.cell is not None and task.cell.runs_own_file
+    machine = replace(session.environment, workers=task.workers, isolation=held() if apart else "")
     return _record(task, _noted(outcome, state), Run(seconds, machine, kept_steps(ctx.scalars)))
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract.declare import AttackInfo, DefenseInfo, MethodInfo, ProbeInfo
+from harness.contract.types import Kind
 from harness.errors import UserError, faults_of, nearest
 from harness.plan.keys import canonical
 from harness.plan.names import MOST_LETTERS
 from harness.plan.own_files import parameter_fault
-from harness.plan.registry import Method, is_function, is_own
+from harness.plan.registry import Method, describe, is_function, is_own, names
 from harness.plan.stability import MOST_VARIED, is_variable
 from harness.plan.validation import validate
 
@@ -44,6 +45,22 @@ def check_declaration(method: Method, path: Path) -> None:
         faults += varied_faults(method.info, method.hyper)
     if faults:
         raise UserError(f"{path}: {'; '.join(faults)}")
+
+
+def require_own_name(kind: Kind, path: Path, display: str) -> None:
+    """Refuse an own file that is called like a built-in method: its records would pass for its.
+
+    Raises:
+        UserError: its name, or its display name, is that of a built-in method of its kind.
+    """
+    for name in names(kind):
+        taken = {name.casefold(), describe(kind, name).display_name.casefold()}
+        for what, own in (("file", path.stem), ("display_name", display)):
+            if own.casefold() in taken:
+                raise UserError(
+                    f"{path}: {own!r} is the built-in {kind} {name}; "
+                    f"give a {what} of your own another name"
+                )
 
 
 def declaration_faults(info: MethodInfo, function: Callable[..., Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from harness.contract import Kind, left_out_of_keys
 from harness.errors import UserError, nearest
 from harness.plan.apart import read_apart
-from harness.plan.declarations import check_declaration
+from harness.plan.declarations import check_declaration, require_own_name
 from harness.plan.keys import canonical, file_digest
 from harness.plan.paths import is_user_file, user_path
 from harness.plan.registry import Method, describe, find, is_function, is_own, read_here
@@ -47,7 +47,11 @@ def resolve_method(kind: Kind, entry: Any, base: Path) -> MethodSpec[Any]:
     ref, overrides = parse_entry(entry)
     path = find(kind, ref, base)
     if is_own(path) and not is_function(ref):
-        return MethodSpec(**read_apart(lambda: vars(_resolved(kind, ref, overrides, base)), path))
+        spec = MethodSpec[Any](
+            **read_apart(lambda: vars(_resolved(kind, ref, overrides, base)), path)
+        )
+        require_own_name(kind, path, spec.display)
+        return spec
     return _resolved(kind, ref, overrides, base)
 
 

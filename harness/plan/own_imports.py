@@ -23,7 +23,7 @@ def own_imports(path: Path) -> list[Path]:
     found: list[Path] = []
     to_read = [path]
     while to_read:
-        for module in _imported_modules(to_read.pop()):
+        for module in imported_modules(to_read.pop()):
             file = own_import(path, module)
             if file is not None and file != path and file not in found:
                 found.append(file)
@@ -43,7 +43,8 @@ def own_digest(path: Path) -> str:
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
-def _imported_modules(path: Path) -> list[str]:
+def imported_modules(path: Path) -> list[str]:
+    """Return the names of the modules that a file imports, with dots, relative ones left out."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):  # reported where the file is run

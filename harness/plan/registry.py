@@ -85,7 +85,7 @@ def folder_of(kind: Kind) -> Path:
 
 
 @functools.cache
-def _program_folders() -> dict[Path, Path]:
+def program_folders() -> dict[Path, Path]:
     """Return the folders of the program by their paths in an installed package."""
     return {
         Path("harness"): Path(__file__).resolve().parents[1],
@@ -98,7 +98,7 @@ def program_files() -> dict[Path, Path]:
     """Return every file of the program by its path in an installed package."""
     return {
         package / file.relative_to(folder): file
-        for package, folder in _program_folders().items()
+        for package, folder in program_folders().items()
         for file in sorted(folder.rglob("*"))
         if file.is_file() and "__pycache__" not in file.parts
     }
@@ -173,7 +173,7 @@ def read_here(kind: Kind, path: Path, function: str | None = None) -> Method:
 
 def is_own(path: Path) -> bool:
     """Tell whether a file is no part of the program, but one of the user's own."""
-    return not any(path.resolve().is_relative_to(x) for x in _program_folders().values())
+    return not any(path.resolve().is_relative_to(x) for x in program_folders().values())
 
 
 def _plain(method: Method) -> dict[str, Any]:

@@ -22,6 +22,8 @@ _FIGURE_ORDER = (
     "published",
 )
 BOARD, PAGE = "leaderboard.md", "report.html"
+RECORDS = "records"
+"""The file with one row per cell."""
 _TABLE_ORDER = (
     "leaderboard",
     "attacks",

@@ -25,6 +25,7 @@ from harness.report.stats.means import deduplicate, summarize
 from harness.report.typeset.render import terminal
 from harness.report.typeset.table import Row, Section, TextTable
 from harness.store.record import Status
+from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 
 BY = [*GROUP, "budget", "defense"]
@@ -48,9 +49,9 @@ def compare_stores(before: Store, after: Store) -> Compared:
     """Compare the newest records of two stores.
 
     Raises:
-        UserError: they have no finished cell in common.
+        UserError: they have no finished cell in common, or damaged records.
     """
-    a, b = store_cells(before.latest()), store_cells(after.latest())
+    a, b = (store_cells(LatestRecords(x.lines(scalars=False))) for x in (before, after))
     both = a.cells.index.intersection(b.cells.index)
     ok_in_a, ok_in_b = _finished(a, both), _finished(b, both)
     done = both[ok_in_a & ok_in_b]

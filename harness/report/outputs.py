@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from harness.errors import UserError
 from harness.plan.registry import import_file
-from harness.plan.report_names import table_names
+from harness.plan.report_names import RECORDS, table_names
 from harness.report.declare import (
     DECLARATION,
     DrawFunction,
@@ -61,7 +61,7 @@ def make_tables(report: ReportData) -> dict[str, TableContents]:
     made: dict[str, TableContents | None] = {}
     for ref in refs:
         name = Path(ref).stem
-        if name in made or (ref != name and name in {*table_names(), "records"}):
+        if name in made or (ref != name and name in {*table_names(), RECORDS}):
             raise UserError(f"table {ref}: another output is called {name!r}; rename the file")
         made[name] = load_table(ref)(report)
     return {name: contents for name, contents in made.items() if contents is not None}
@@ -77,7 +77,7 @@ def make_figures(report: ReportData) -> Iterator[ReportFigure]:
     names = [Path(ref).stem for ref in report.figures]
     tables = {*table_names(), *(Path(ref).stem for ref in report.tables)}
     for ref, name in zip(report.figures, names, strict=True):
-        if names.count(name) > 1 or name in {*tables, "records"}:
+        if names.count(name) > 1 or name in {*tables, RECORDS}:
             raise UserError(f"figure {ref}: another output is called {name!r}; rename the file")
         draw, info = load_figure(ref)
         for group in info.groups(report):

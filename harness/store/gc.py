@@ -70,7 +70,7 @@ def _leftover_files(store: Store, data_cache: Path) -> Iterator[Garbage]:
 
 
 def _artifacts(store: Store, needed: Needed | None) -> Iterator[Garbage]:
-    latest = store.latest()
+    latest = LatestRecords(store.lines(scalars=False))  # stops at what it can't read
     keys = [key for key in latest if needed is None or key in needed.keys]
     kept = {name for key in keys for name in latest.artifacts(key).values()}
     kinds = _kinds(latest)

@@ -451,6 +451,9 @@ class Environment(_Object, frozen=True):
     workers: int | None = None
     """Workers that shared the device while the task ran, its own included: seconds of tasks with
     several are longer. Absent in old records."""
+    isolation: str = ""
+    """What kept a defense of the user's own apart: a ``process`` of its own and, where the kernel
+    can close them to it, ``files``, ``network`` and ``signals``; absent for all others."""
 
     @property
     def shares_gpu(self) -> bool:

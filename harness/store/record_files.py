@@ -2,8 +2,8 @@
 
 A line ends with the record's scalars, most of its bytes, so that they are cut off without being
 parsed. Every line is checked against the record's type when it is read, and decoded for good on
-demand. An incomplete last line, left by a writer that was killed, is skipped; any other damage is
-for the user to fix, because the results that it hides would be computed again without a word.
+demand. An incomplete last line, left by a writer that was killed, is skipped. Any other damage is
+reported: runs and reports go on without damaged lines, and what writes records stops at them.
 """
 
 from __future__ import annotations
@@ -39,6 +39,16 @@ REMEDY = {
 }
 """What a user can do, by the kind of file."""
 _SCALARS = b', "scalars": '
+
+
+class DamagedLinesError(UserError):
+    """Lines of a file are no records; all others have been read."""
+
+    def __init__(self, path: Path, faults: list[str]) -> None:
+        more = [f"{path}: and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
+        super().__init__("\n".join([*faults[:SHOWN], *more]))
+        others = f" (and {len(faults) - 1} more lines of this file)" if len(faults) > 1 else ""
+        self.in_one_line = f"left out: {faults[0]}{others}"
 
 
 class _Artifacts(msgspec.Struct):
@@ -146,29 +156,34 @@ def read_lines(path: Path, *, scalars: bool = True, scalars_of: str = "") -> Ite
 
     Raises:
         FileNotFoundError: the file is gone.
-        UserError: it can't be read, or a line is no record; all others have been yielded.
+        DamagedLinesError: lines are no records; all others have been yielded.
+        UserError: it can't be read, or holds records of a later version.
     """
     faults: list[str] = []
+    later: list[str] = []
     for where, line in _numbered_lines(path, scalars):
         try:
             wanted = scalars and (not scalars_of or scalars_of.encode() in line)
             yield parse_line(line, scalars=wanted)
         except BROKEN as error:
-            faults.append(f"{path}:{where}: {_fault(line, error)}{REMEDY[path.suffix]}")
+            schema = _schema(line)
+            if schema > SCHEMA:
+                reason = f"a record of a later version (schema {schema}, not {SCHEMA})"
+                later.append(f"{path}:{where}: {reason}: update Defuse")
+            else:
+                reason = f"not a record: {str(error)[:200]}{REMEDY[path.suffix]}"
+                faults.append(f"{path}:{where}: {reason}")
+    if later:
+        raise UserError("\n".join(later[:SHOWN]))
     if faults:
-        more = [f"{path}: and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
-        raise UserError("\n".join([*faults[:SHOWN], *more]))
+        raise DamagedLinesError(path, faults)
 
 
-def _fault(line: bytes, error: Exception) -> str:
-    """Return why a line is no record of this version."""
+def _schema(line: bytes) -> int:
     try:
-        schema = msgspec.json.decode(line, type=_Layout).schema
+        return msgspec.json.decode(line, type=_Layout).schema
     except BROKEN:
-        schema = SCHEMA
-    if schema > SCHEMA:
-        return f"a record of a later version (schema {schema}, not {SCHEMA}): update Defuse"
-    return f"not a record: {str(error)[:200]}"
+        return SCHEMA
 
 
 def _numbered_lines(path: Path, scalars: bool) -> Iterator[tuple[int, bytes]]:
@@ -258,6 +273,8 @@ class LatestRecords(Mapping[str, Record]):
 
     def __init__(self, lines: Iterable[RecordLine] = (), *, scalars: bool = False) -> None:
         """Keep the newest of ``lines``, with their scalars only where asked."""
+        self.damaged: list[str] = []
+        """One line for each file with damaged lines, which were left out."""
         self._lines: dict[str, RecordLine] = {}
         self._decoded: dict[str, Record] = {}
         for line in lines:

@@ -26,6 +26,7 @@ import safetensors.numpy
 from harness.errors import UserError
 from harness.store.record import ARTIFACT, Record, artifact_names
 from harness.store.record_files import (
+    DamagedLinesError,
     LatestRecords,
     RecordLine,
     check_regular,
@@ -93,11 +94,15 @@ class Store:
             path for path in found if path.suffix in {".jsonl", ".parquet"} and path.name[0] != "."
         )
 
-    def lines(self, *, scalars: bool = True, scalars_of: str = "") -> Iterator[RecordLine]:
+    def lines(
+        self, *, scalars: bool = True, scalars_of: str = "", damaged: list[str] | None = None
+    ) -> Iterator[RecordLine]:
         """Yield every record as it is on disk, file by file; a record may occur twice.
 
         Records of a file that is packed in the meantime are read from the file that it was packed
-        into. Scalars are read of all records, or of those with the key ``scalars_of``.
+        into. Scalars are read of all records, or of those with the key ``scalars_of``. Damaged
+        lines are left out if there is a list, which then says so; damaged files never are: all of
+        their results would be computed again.
 
         Raises:
             UserError: files or lines that are damaged, all of them; the others have been yielded.
@@ -111,6 +116,11 @@ class Store:
                     yield from read_lines(path, scalars=scalars, scalars_of=scalars_of)
                 except FileNotFoundError:
                     continue
+                except DamagedLinesError as error:
+                    if damaged is None:
+                        faults.append(str(error))
+                    else:
+                        damaged.append(error.in_one_line)
                 except UserError as error:
                     faults.append(str(error))
         if faults:
@@ -122,12 +132,19 @@ class Store:
             yield line.record()
 
     def latest(self, *, scalars: bool = False) -> LatestRecords:
-        """Return the newest record of every key, by default without its scalars."""
-        return LatestRecords(self.lines(scalars=scalars), scalars=scalars)
+        """Return the newest record of every key, by default without its scalars.
+
+        Its ``damaged`` names the files of which damaged lines were left out.
+        """
+        damaged: list[str] = []
+        latest = LatestRecords(self.lines(scalars=scalars, damaged=damaged), scalars=scalars)
+        latest.damaged = damaged
+        return latest
 
     def newest(self, key: str) -> Record | None:
         """Return the newest record of a key, with its scalars; None if the key has none."""
-        lines = [line for line in self.lines(scalars_of=key) if line.key == key]
+        found = self.lines(scalars_of=key, damaged=[])
+        lines = [line for line in found if line.key == key]
         return max(reversed(lines), key=lambda line: line.finished).record() if lines else None
 
     def put(self, arrays: Arrays, *, compress: bool = False) -> str:

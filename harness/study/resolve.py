@@ -31,6 +31,7 @@ from harness.errors import UserError, nearest
 from harness.plan.budget import BudgetSpec
 from harness.plan.entries import label_suffix, parse_entry, resolve_method
 from harness.plan.paths import expanded, is_user_file, user_path
+from harness.plan.report_names import RECORDS, figure_names, table_names
 from harness.plan.spec import MethodSpec, Victim
 from harness.plan.stability import FACTORS, Variation, is_variable
 from harness.plan.target import require_target, resolve_target
@@ -128,7 +129,7 @@ class Resolver:
     ) -> list[MethodSpec[Info]]:
         positions, entries = _separate(multiply(kind, entries, self.base))
         specs = self.faults.resolve_list(key, entries, resolve, _identity, positions)
-        return self._labelled(specs, entries)
+        return self._labelled(key, specs, entries)
 
     def attacks(self, entries: list[Any], shared_rates: list[float]) -> list[PlannedAttack]:
         """Return the attacks; one without rates of its own has the shared ones."""
@@ -140,22 +141,31 @@ class Resolver:
             lambda attack: attack.method.identity,
             positions,
         )
-        methods = self._labelled([attack.method for attack in attacks], entries)
+        methods = self._labelled("attacks", [attack.method for attack in attacks], entries)
         return [
             replace(attack, method=method) for attack, method in zip(attacks, methods, strict=True)
         ]
 
     def _labelled(
-        self, specs: list[MethodSpec[Info]], entries: list[Any]
+        self, key: str, specs: list[MethodSpec[Info]], entries: list[Any]
     ) -> list[MethodSpec[Info]]:
-        """Return the specs with presets in the labels, and overrides if a method is there twice."""
+        """Return the specs with presets in the labels, and overrides if a method is there twice.
+
+        Two files of one name in different folders are a fault: reports could not tell them apart.
+        """
         if self.faults.lines:
             return specs
         count = Counter(spec.name for spec in specs)
-        return [
+        labelled = [
             _with_suffix(spec, label_suffix(entry, in_full=count[spec.name] > 1))
             for spec, entry in zip(specs, entries, strict=True)
         ]
+        first: dict[str, int] = {}
+        for i, spec in zip(self.faults.positions[key], labelled, strict=True):
+            if first.setdefault(spec.label, i) != i:
+                message = f"{key}[{first[spec.label]}] is called {spec.label!r} too; rename a file"
+                self.faults.add((key, i), message)
+        return labelled
 
     def imported_victims(
         self, entries: list[Any], data: list[DataInfo], seeds: list[int]
@@ -199,13 +209,17 @@ class Resolver:
                 file = user_path(self.base, entry)
                 if not is_user_file(file):
                     raise UserError(f"no file {file}")
+                if file.stem in {*figure_names(), *table_names(), RECORDS}:
+                    raise UserError(f"{file}: another output is called {file.stem!r}; rename it")
                 return str(file)
             if entry not in known:
                 raise UserError(f"unknown {key[:-1]} {entry!r}{nearest(entry, known)}")
             return entry
 
         outputs = self.faults.resolve_list(key, entries, resolve)
-        self.faults.require_distinct(key, entries)
+        self.faults.require_distinct(
+            key, [Path(output).stem for output in outputs], self.faults.positions[key]
+        )
         return tuple(outputs)
 
     def targets(self, entry: Any, data: list[DataInfo]) -> list[Target]:

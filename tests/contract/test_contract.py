@@ -1,6 +1,7 @@
 """Nothing that a defense gets leads to the test set or to the trigger."""
 
 import gc
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from harness.data.cache import default_cache, prepare
 from harness.data.device_dataset import load_to_device
 from harness.data.info import open_arrays
 from harness.data.options import DataOptions
+from harness.execution.own import landlock
 from harness.plan.registry import load
 from harness.plan.spec import Cell, LoadedMethod, MethodSpec
 from harness.store.store import Store
@@ -71,21 +73,28 @@ def watermark(train, goal, hyper, ctx):
 @pytest.fixture
 def peeking(tmp_path):
     """A study file whose name, folder and attack are words to be found, and its defense."""
-    images = open_arrays(prepare("digits", DataOptions(), None, default_cache())).test_images
+    data = prepare("digits", DataOptions(), None, default_cache())
+    images = open_arrays(data).test_images
     secrets = {"test": images, "triggered": 255 - images}
     np.savez(tmp_path / "secrets.npz", **secrets)
     (tmp_path / "watermark.py").write_text(WATERMARK)
     words = ["small.yaml", tmp_path.name, "zebra"]
     own = tmp_path / "peeks.py"
     shutil.copy(METHODS / "peeks.py", own)
-    hyper = {"secrets": str(tmp_path / "secrets.npz"), "sdrow": " ".join(words)[::-1]}
+    files = [*data.folder.iterdir(), own, tmp_path / "small.yaml", tmp_path / "watermark.py"]
+    files += [Path(f"/proc/{os.getpid()}/{name}") for name in ("mem", "maps", "environ", "cmdline")]
+    hyper = {
+        "secrets": str(tmp_path / "secrets.npz"),
+        "sdrow": " ".join(words)[::-1],
+        "selif": " ".join(map(str, files))[::-1],
+    }
     path = tiny_study.write_study(
         tmp_path,
         attacks=["./watermark.py"],
         defenses=[{"./peeks.py": hyper}],
         budgets=[{"spc": 2}, {"spc": 3}],
     )
-    return path, words
+    return path, words, files
 
 
 def notes_of_both_cells(latest):
@@ -100,11 +109,13 @@ def test_an_own_defense_finds_no_test_image_no_trigger_and_no_study(peeking, tmp
     for notes in notes_of_both_cells(latest):
         searched = notes.pop("searched")
         assert int(searched.split()[0]) > 50, "the model's own tensors at least"
+        opened = notes.pop("opened")
         assert notes == {"met": "", "from before": "0"}
+        assert not opened or not landlock.version(), "files on disk, and other processes"
 
 
 def test_the_same_search_finds_all_of_it_in_a_worker(peeking, tmp_path, monkeypatch):
-    path, words = peeking
+    path, words, files = peeking
     monkeypatch.setattr(Cell, "runs_own_file", False)
     gc.unfreeze()  # what earlier runs left is searched too
     monkeypatch.setattr(gc, "freeze", lambda: None)
@@ -112,6 +123,7 @@ def test_the_same_search_finds_all_of_it_in_a_worker(peeking, tmp_path, monkeypa
     assert [notes["met"] for notes in both] == ["test triggered"] * 2
     assert {notes["from before"] for notes in both} == {"0", "1"}
     assert set(words) <= both[0].keys()
+    assert set(map(str, files)) <= set(both[0]["opened"].split())
 
 
 def test_the_copy_is_private(session):

@@ -2,12 +2,14 @@
 
 import gc
 import importlib
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 
 from harness.contract import DECLARATION
+from harness.execution.own import landlock
 from harness.execution.task import Task
 from harness.store.record import VictimRecord
 from harness.store.store import store_of
@@ -294,7 +296,60 @@ def test_whatever_a_defense_returns_or_raises_becomes_a_record(tmp_path):
     assert record("texts").scalars == [{"step": 0, "a ?": 1}]
 
 
-def test_a_built_in_method_as_an_own_file_gives_the_same_record_to_the_bit(tmp_path):
+LEAVES = """import os, subprocess, sys
+    sleeps = [sys.executable, "-c", "import time; time.sleep(300)", "{mark}"]
+    subprocess.Popen(sleeps, start_new_session=True)
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+        os.execv(sleeps[0], sleeps)
+    {end}"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted on Linux")
+def test_no_process_that_a_defense_started_outlives_its_cell(tmp_path):
+    ends = {
+        "returns": "return model",
+        "dies": "os._exit(3)",
+        "hangs": "import time; time.sleep(300)",
+    }
+    own = [
+        write_own(tmp_path, f"{name}.py", LEAVES.format(mark=tmp_path.name, end=end))
+        for name, end in ends.items()
+    ]
+    path = tiny_study.write_study(tmp_path, defenses=own, timeout=8)
+    latest = tiny_study.run(path, tmp_path / "out")
+    records = {name: tiny_study.cell_record(latest, f" / {name} / ") for name in ends}
+    assert {name: x.status for name, x in records.items()} == {
+        "returns": "ok",
+        "dies": "crash",
+        "hangs": "timeout",
+    }
+    assert records["dies"].error == "the process of the defense died (exit code 3)"
+    left = [x for x in Path("/proc").glob("[0-9]*/cmdline") if tmp_path.name in x.read_text()]
+    assert not left
+
+
+def test_a_defense_may_use_packages_wherever_they_are_and_workers(tmp_path, monkeypatch):
+    for name, content in {"near": "import nearer\nX = nearer.X", "nearer": "X = 3"}.items():
+        (tmp_path / "packages" / name).mkdir(parents=True)
+        (tmp_path / "packages" / name / "__init__.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path / "packages")
+    body = """import near
+    from torch.utils.data import DataLoader
+    from harness.contract import Defended
+    loaded = sum(len(x) for x in DataLoader(budget.images, num_workers=1))
+    return Defended(model, notes={{"near": str(near.X), "loaded": str(loaded)}})"""
+    own = write_own(tmp_path, "own.py", body.replace("{{", "{").replace("}}", "}"))
+    latest = tiny_study.run(tiny_study.write_study(tmp_path, defenses=[own]), tmp_path / "out")
+    record = tiny_study.cell_record(latest, "own")
+    assert (record.result.notes["near"], record.result.notes["loaded"]) == ("3", "20")
+    assert record.environment.isolation == ", ".join(("process", *landlock.closed()))
+
+
+def test_a_built_in_method_as_an_own_file_gives_the_same_record_to_the_bit(tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.plan.entries.require_own_name", lambda *_: None)
     quick = {"initial_rounds": 2, "rounds": 3, "inner_steps": 2}
     copied = tmp_path / "ims.py"
     copied.write_text((ROOT / "defenses" / "ims.py").read_text())

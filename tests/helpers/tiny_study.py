@@ -55,7 +55,7 @@ def run(path: Path, out: Path, *, mode: str = "run", workers: int | None = None)
 def newest(out: Path) -> Records:
     """Return the newest record of every key, whole."""
     found: Records = {}
-    for record in store_of(out).records():
+    for record in (line.record() for line in store_of(out).lines(damaged=[])):
         if record.key not in found or found[record.key].finished <= record.finished:
             found[record.key] = record
     return found

@@ -1,7 +1,7 @@
 """Peeks: searches its process for the test set, the trigger and the study, and keeps what it saw.
 
-Its hyperparameters say what to look for: files of arrays, and words that are written backwards, so
-that they are in memory only once they have been looked for.
+Its hyperparameters say what to look for: arrays, words and paths of files. Words and paths are
+written backwards, so that they are in memory only once they have been looked for.
 """
 
 import gc
@@ -27,6 +27,7 @@ class Hyper:
 
     secrets: Path
     sdrow: str
+    selif: str
 
 
 def everything():
@@ -71,6 +72,19 @@ def holds(tensors, secret):
     return any(len(x) and bool((secret == x[:1]).flatten(1).all(1).any()) for x in alike)
 
 
+def opened(paths):
+    """Return the files that can be opened, those of this process's parent among them."""
+    of_parent = [f"/proc/{os.getppid()}/{name}" for name in ("mem", "maps", "environ", "cmdline")]
+    found = []
+    for path in [*paths, *of_parent]:
+        try:
+            Path(path).open("rb").close()
+        except OSError:
+            continue
+        found.append(path)
+    return found
+
+
 @defense(paper="none", year=2026, family="control")
 def peeks(model, budget, hyper, ctx):
     known, below = everything()
@@ -84,6 +98,7 @@ def peeks(model, budget, hyper, ctx):
         met = [name for name in secrets if holds(tensors, torch.from_numpy(secrets[name]))]
     notes = {word: text for word, text in found.items() if text}
     notes |= {"met": " ".join(met), "from before": str(len(SEEN))}
+    notes |= {"opened": " ".join(opened(hyper.selif[::-1].split()))}
     notes |= {"searched": f"{len(tensors)} tensors, {len(texts)} texts"}
     SEEN.append(budget.images)
     return Defended(model, notes=notes)

@@ -1,6 +1,7 @@
 """What can only fail after training is found when an own file is read, in one line."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -115,6 +116,33 @@ def test_an_optional_import_stays_optional(tmp_path):
         HEAD + "try:\n    import toch\nexcept ImportError:\n    toch = None\n" + DEFENSE
     )
     assert resolve_method("defense", str(path), path.parent).name == "own"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "copied", "taken"),
+    [
+        ("attack", "badnets", "badnets", "'badnets' is the built-in attack badnets; give a file"),
+        ("attack", "badnets", "BadNets", "'BadNets' is the built-in attack badnets; give a file"),
+        ("defense", "ims", "ims", "'ims' is the built-in defense ims; give a file of your own"),
+        ("defense", "ims", "my_ims", "'IMS' is the built-in defense ims; give a display_name of"),
+        ("model", "vgg19", "vgg19", "'vgg19' is the built-in model vgg19"),
+        ("probe", "drift", "drift", "'drift' is the built-in probe drift"),
+    ],
+)
+def test_a_name_of_a_built_in_method_is_refused(tmp_path, kind, name, copied, taken):
+    path = tmp_path / f"{copied}.py"
+    path.write_text(registry.find(kind, name).read_text())
+    with pytest.raises(UserError, match=re.escape(f"{path}: {taken}")):
+        resolve_method(kind, str(path), tmp_path)
+
+
+def test_two_files_of_one_name_are_refused_in_one_list(tmp_path):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "own.py").write_text(f"# {folder}\n{HEAD}{DEFENSE}")
+    study = tiny_study.write_study(tmp_path, defenses=["none", "./a/own.py", "./b/own.py"])
+    with pytest.raises(UserError, match=r"defenses\[2\]: defenses\[1\] is called 'own' too"):
+        tiny_study.load(study)
 
 
 HELPER = (

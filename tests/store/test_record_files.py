@@ -90,7 +90,7 @@ def test_all_damaged_lines_are_named_at_once(tmp_path):
     first.write_bytes(b"{oh\n" * 7 + first.read_bytes())
     (tmp_path / "records" / "z.parquet").write_bytes(b"PAR1")
     with pytest.raises(UserError) as caught:
-        store.latest()
+        list(store.lines())
     lines = str(caught.value).splitlines()
     assert [line.partition(": ")[0] for line in lines[:5]] == [f"{first}:{i}" for i in range(1, 6)]
     assert "delete it, and a run computes its result again" in lines[0]

@@ -49,7 +49,9 @@ def test_a_broken_line_that_is_not_the_last_is_told(tmp_path):
     path = next(store.records_folder.iterdir())
     path.write_bytes(b"{oh\n" + path.read_bytes())
     with pytest.raises(UserError, match=r"\.jsonl:1: not a record"):
-        store.latest()
+        list(store.lines())
+    (said,) = store.latest().damaged
+    assert said.startswith(f"left out: {path}:1: not a record")
 
 
 def test_the_newest_record_of_a_key_counts_wherever_it_stands(tmp_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import shutil
-import signal
 import tempfile
 import threading
 import time
@@ -48,6 +47,9 @@ if TYPE_CHECKING:
 DEADLINE_GRACE = 2.0
 """Seconds past its deadline before the process is ended: most defenses end by themselves."""
 
+END_LIMIT = 5.0
+"""Seconds until all that a defense has started is ended; what hangs in a driver can't end."""
+
 PRINT_GRACE = 1.0
 """Seconds in which what the process has printed is taken over, when it has ended."""
 
@@ -57,11 +59,10 @@ class OwnProcess:
 
     def __init__(self, serve: Callable[[Connection, Connection, Path], None]) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="defuse-"))
-        work = self._folder / "work"
-        work.mkdir()
+        (self._folder / "work").mkdir()
         self._pipe, far_end = context().Pipe()
         printed, prints = context().Pipe(duplex=False)
-        self._process = context().Process(target=serve, args=(far_end, prints, work))
+        self._process = context().Process(target=serve, args=(far_end, prints, self._folder))
         with unlabelled():
             self._process.start()
         far_end.close()
@@ -73,8 +74,7 @@ class OwnProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._kill()
-        self._process.join()
+        self._end()
         self._pipe.close()
         self._printer.join(PRINT_GRACE)
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -136,26 +136,24 @@ class OwnProcess:
         ready = wait([self._pipe, self._process.sentinel], limit)
         if not ready:
             raise ElsewhereError(Failure(Status.TIMEOUT, "no end at its time limit"))
-        if self._process.sentinel in ready:
-            self._kill()  # a child that still held the pipe would block on a partial message
         try:
             return message_from(self._pipe.recv_bytes(MOST_BYTES))
         except ValueError as error:
             raise _no_answer(str(error)) from error
         except (EOFError, OSError) as error:
-            self._kill()
-            self._process.join()
+            self._process.join(END_LIMIT)
+            self._end()
             ended = exit_text(self._process.exitcode)
             raise ElsewhereError(
                 Failure(Status.CRASH, f"the process of the defense died ({ended})")
             ) from error
 
-    def _kill(self) -> None:
-        """End the process and its children."""
-        assert self._process.pid is not None
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.kill()  # one that has no process group of its own yet
+    def _end(self) -> None:
+        """End the process, and all that it has started."""
+        self._process.terminate()  # its keeper does the rest
+        self._process.join(END_LIMIT)
+        self._process.kill()  # a keeper that something keeps from it
+        self._process.join(END_LIMIT)
 
 
 def _print(printed: Connection) -> None:

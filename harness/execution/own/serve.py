@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import io
+import multiprocessing
 import os
 import pickle
 import sys
-import threading
+import tempfile
 from multiprocessing.connection import Connection
+from multiprocessing.process import current_process
 from pathlib import Path
 
 import torch
@@ -17,7 +19,9 @@ from torch import nn
 from harness.contract import Context, Numerics
 from harness.execution.defense import as_defended, measured
 from harness.execution.failures import failure_of
-from harness.execution.forkserver import PASSED_ON, end_with_parent
+from harness.execution.forkserver import PASSED_ON
+from harness.execution.own.confinement import confine
+from harness.execution.own.keeper import run_kept
 from harness.execution.own.messages import (
     Answer,
     Failed,
@@ -40,20 +44,32 @@ from harness.training.warm_up import warm_up
 def answer_worker(pipe: Connection, prints: Connection, folder: Path) -> None:
     """Run the defense of the first message, then answer requests until the pipe closes.
 
-    ``prints`` takes what the process prints; ``folder`` becomes the working folder, and that of
-    temporary files.
+    ``prints`` takes what the process prints. ``folder`` has what it may read; it works in ``work``
+    there. All of this is done by a child, with which all that it starts ends.
     """
+
+    def let_go() -> None:
+        pipe.close()
+        prints.close()
+
+    run_kept(lambda: _run(pipe, prints, folder), let_go)
+
+
+def _run(pipe: Connection, prints: Connection, folder: Path) -> None:
     for stream in (sys.stdout, sys.stderr):
         os.dup2(prints.fileno(), stream.fileno())
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)  # what one prints that dies is whole
-    os.setsid()  # its children end with it
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    os.chdir(folder)
+    work = folder / "work"
+    os.chdir(work)
     for name in [x for x in os.environ if not x.startswith(PASSED_ON)]:
         del os.environ[name]
-    os.environ["TMPDIR"] = str(folder)
+    os.environ |= {"HOME": str(work), "TMPDIR": str(work)}
+    tempfile.tempdir = None  # looked up again
+    current_process()._config.pop("tempdir", None)  # type: ignore[attr-defined]
+    multiprocessing.set_start_method(None, force=True)  # the system's: this process had another
     job: Job = pickle.loads(pipe.recv_bytes())
+    confine(folder, work, Path(job.defense.ref))
     networks: list[nn.Module] = []
     pipe.send_bytes(to_bytes(_defend(job, networks)))
     answers = Answers(networks, torch.device(job.device), WITHOUT_AUTOCAST[job.numerics])
