@@ -29,6 +29,7 @@ def run_kept(work: Callable[[], None], let_go: Callable[[], None]) -> None:
         let_go: closes here what belongs to the child alone.
     """
     prctl(PR_SET_CHILD_SUBREAPER, 1)
+    os.setpgid(0, 0)  # Ctrl-C does not reach it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     child = os.fork()
     if child == 0:
