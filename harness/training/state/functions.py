@@ -1,0 +1,57 @@
+"""Functions of modules and classes that a method can replace: torch's layers and our own."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+PATCHABLE = (torch, torch.nn.functional, torch.nn.init, np, random, time, os)
+"""Modules whose functions are put back if a method replaced them; those of Defuse are as well."""
+
+
+class Functions:
+    """The functions of these modules and classes as they are now."""
+
+    def __init__(self) -> None:
+        self._before = {owner: dict(vars(owner)) for owner in _owners()}
+
+    def put_back(self) -> Iterator[str]:
+        """Put back those that were replaced, and yield their names."""
+        for owner, before in self._before.items():
+            now = dict(vars(owner))
+            for name in now.keys() | before.keys():
+                old, new = before.get(name), now.get(name)
+                is_replaced = old is not new and (callable(old) or callable(new))
+                is_added = old is None and isinstance(owner, ModuleType)
+                if is_replaced and not is_added and not _wrapped_by_torch(old, new):
+                    setattr(owner, name, old) if name in before else delattr(owner, name)
+                    yield f"{owner.__name__}.{name}"
+
+
+def _wrapped_by_torch(old: Any, new: Any) -> bool:
+    """Tell whether torch put a wrapper of its own around a function, as its compiler does."""
+    code = getattr(new, "__code__", None)
+    own = code is not None and Path(code.co_filename).is_relative_to(Path(torch.__file__).parent)
+    return own and getattr(new, "__wrapped__", None) is old
+
+
+def _owners() -> Iterator[Any]:
+    """Yield the modules and classes whose functions are put back: torch's layers and our own."""
+    yield from PATCHABLE
+    yield torch.Tensor
+    yield from (x for x in vars(nn).values() if isinstance(x, type) and issubclass(x, nn.Module))
+    for name, module in list(sys.modules.items()):
+        if name.startswith("harness.") and isinstance(module, ModuleType):
+            yield module
+            members = list(vars(module).values())
+            yield from (x for x in members if isinstance(x, type) and x.__module__ == name)
