@@ -98,5 +98,6 @@ def test_the_table_has_the_mean_and_the_worst_of_absolute_changes():
     shown = [f"{100 * x:.1f}" for x in (0.02, 0.02, counted.mean(), counted.max())]
     assert row == ("ft", *shown, "lr=0.1", "3/4")
     assert set(report.attacked["defense"]) == {"none", "ft"}  # boards list no changed defense
+    assert report.defenses == ["ft"]
     assert found.numbers["n_cells"].tolist() == [3]
     assert isinstance(found.numbers, pd.DataFrame)

@@ -105,7 +105,7 @@ class ReportData:
     @cached_property
     def defenses(self) -> list[str]:
         """The labels of all defenses but the undefended model, sorted."""
-        return sorted(set(self.frame["defense"]) - {NO_DEFENSE})
+        return sorted(set(self._on_boards["defense"]) - {NO_DEFENSE})
 
     @property
     def ranked_metric(self) -> str:
