@@ -14,8 +14,9 @@ grey level up or down at random; 10 epochs of SGD lr 0.01, momentum 0.9, no weig
 cosine to zero. Departures: a convolution's batch norm is the one that takes its output (theirs is
 the next in order of definition, which in pre-activation networks reads the sum of two branches); a
 layer loses its own weakest channels (theirs ranks layers in the order in which they run and cuts
-them in that of definition, which differ where a shortcut runs first); the cosine ends at zero
-(theirs at 1e-4).
+them in that of definition, which differ where a shortcut runs first); running statistics see no
+test images (theirs evaluates in training mode after every epoch); the cosine ends at zero (theirs
+at 1e-4).
 """
 
 from __future__ import annotations
