@@ -18,12 +18,14 @@ from harness.cli.options import (
     echo,
 )
 from harness.cli.printing import say_exit_code
-from harness.errors import UserError
+from harness.errors import UserError, nearest
 from harness.study.builtin import find_study
 
 if TYPE_CHECKING:
-    from harness.plan.paper import Paper
+    from collections.abc import Sequence
+
     from harness.plan.study import Study
+    from harness.report.frame.report_data import ReportData
     from harness.store.record_files import LatestRecords
 
 
@@ -45,11 +47,19 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A CSV file of published numbers to show beside the study's [default: BackdoorBench's].",
 )
+@click.option(
+    "--show",
+    "shown",
+    metavar="NAME",
+    multiple=True,
+    help="Write and print this table or figure alone, such as attacks; again for more.",
+)
 @OUT
 @DATA_ROOT
 def report(
     words: tuple[str, ...],
     choices: tuple[str, ...],
+    shown: tuple[str, ...],
     out: Path,
     data_root: Path | None,
     **given: Any,
@@ -70,7 +80,17 @@ def report(
     studies = [choose_study(path, data_root, settings, choices) for path in paths]
     cells = [cell for study in studies for cell in study.cells]
     paper = None if given["paper"] is None else read_paper(given["paper"], cells)
-    return write_new_report(studies, out, given["against"], paper, given["published"])
+    _check_outputs(shown, studies)
+    return write_new_report(studies, out, shown, **{**given, "paper": paper})
+
+
+def _check_outputs(names: Sequence[str], studies: Sequence[Study]) -> None:
+    """Refuse a name that is no table and no figure of the studies."""
+    refs = (ref for study in studies for ref in (*study.tables, *study.figures))
+    known = ["leaderboard", *(Path(ref).stem for ref in refs)]
+    for name in names:
+        if name not in known:
+            raise UserError(f"--show: no table or figure {name!r} here{nearest(name, known)}")
 
 
 @click.command(short_help="Compare two folders of results; exit code 1 if the second is worse.")
@@ -102,13 +122,12 @@ def report_if_needed(study: Study, latest: LatestRecords, out: Path) -> int:
 
 
 def write_new_report(
-    studies: list[Study],
-    out: Path,
-    against: str | None = None,
-    paper: Paper | None = None,
-    published: Path | None = None,
+    studies: list[Study], out: Path, names: Sequence[str] = (), **options: Any
 ) -> int:
-    """Write the report of one or several studies, and return the exit code."""
+    """Write the report of one or several studies, or some of its outputs; return the exit code.
+
+    ``options`` are those of ``load_report_data``.
+    """
     from harness.report.frame.report_data import load_report_data
     from harness.report.up_to_date import input_digest, write_stamp
     from harness.report.write import write_report
@@ -117,14 +136,30 @@ def write_new_report(
     folder = out / "+".join(study.name for study in studies)
     gc.disable()  # the records of 122,400 cells stay: collections would search them again and again
     try:
-        source = load_report_data(studies, store_of(out), against, paper, published)
+        source = load_report_data(studies, store_of(out), **options)
+        if names:
+            return _show_some(source, folder, names)
         written = write_report(source, folder)
     finally:
         gc.enable()
-    inputs = input_digest(studies, source.records, against, paper, published)
-    write_stamp(folder, inputs, written.paths)
+    write_stamp(folder, input_digest(studies, source.records, **options), written.paths)
     console().print(written.terminal)
     for path in written.first:
         echo(str(path))
     echo(f"and {len(written.paths) - len(written.first)} more files in {folder}")
     return max([say_exit_code(study, source.records) for study in studies])
+
+
+def _show_some(report: ReportData, folder: Path, names: Sequence[str]) -> int:
+    """Write some outputs and print the tables among them, ready to be copied."""
+    from harness.report.up_to_date import stamped_files, write_stamp
+    from harness.report.write import write_only
+
+    paths = write_only(report, folder, names)
+    write_stamp(folder, "", [*stamped_files(folder), *paths])  # no longer a report of one make
+    for path in paths:
+        if path.suffix == ".md":
+            echo(path.read_text(encoding="utf-8"))
+    for path in paths:
+        echo(str(path))
+    return OK

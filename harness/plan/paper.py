@@ -40,7 +40,11 @@ class Paper:
     font_size: Annotated[float, Ge(7), Le(14)] = 8
     """The type size of figures and tables in points; ticks and legends are one point smaller."""
     rows: Literal["defenses", "attacks"] = "defenses"
-    """What the rows of the attack tables are; the other one makes their columns."""
+    """What the rows of the attack tables are; the other one makes their columns, or the sections
+    of a list."""
+    layout: Literal["auto", "panels", "list"] = "auto"
+    """How the attack tables have several budgets: ``panels``, a table each; ``list``, side by side
+    in one table, with a section per attack; ``auto``, panels where they fit the page whole."""
     metrics: Annotated[tuple[Metric, ...], MinLen(1)] = ("acc", "asr", "ra")
     """What the attack tables show."""
     margin: Annotated[float, Ge(0), Le(1)] = 0.1

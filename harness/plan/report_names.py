@@ -26,7 +26,9 @@ RECORDS = "records"
 """The file with one row per cell."""
 _TABLE_ORDER = (
     "leaderboard",
+    "budgets",
     "attacks",
+    "architectures",
     "splits",
     "hyperparameters",
     "resources",

@@ -32,6 +32,8 @@ Info = TypeVar("Info")
 class ReportFigure(NamedTuple):
     """A figure and all that belongs to it."""
 
+    name: str
+    """The name by which a study asks for it."""
     stem: str
     """The name of its files, without an ending."""
     title: str
@@ -86,6 +88,7 @@ def make_figures(report: ReportData) -> Iterator[ReportFigure]:
             if drawing is not None:
                 stem = "_".join(filter(None, (name, group.slug)))
                 yield ReportFigure(
+                    name=name,
                     stem=stem,
                     title=info.title.replace("{group}", group.title),
                     caption=f"{drawing.caption or info.caption} {drawing.note}".strip(),

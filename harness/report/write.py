@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from harness.errors import UserError
 from harness.plan.paper import Paper
 from harness.plan.report_names import BOARD, PAGE, figure_names, table_names
 from harness.report.declare import TableContents
@@ -75,12 +76,9 @@ def write_report(report: ReportData, folder: Path) -> Written:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as name:
         stage = Path(name)
         with _figure_saver(report) as save_figure:
-            figures = list(make_figures(report))
-            for figure in figures:
-                _write_figure(figure, stage, save_figure)
+            figures = _write_figures(report, stage, save_figure)
             tables = make_tables(report)
-            for table, contents in tables.items():
-                _write_table(table, contents, stage, report.paper)
+            _write_tables(tables, stage, report.paper)
             _write_records(report.frame, stage / "records.csv")
             text = document(tables, figures, report.paper)
             (stage / DOCUMENT).write_text(text, encoding="utf-8")
@@ -99,6 +97,27 @@ def write_report(report: ReportData, folder: Path) -> Written:
         first=[folder / BOARD, *drawn[:1], folder / PAGE],
         terminal=Group(render.terminal(tables["leaderboard"].texts), *notes),
     )
+
+
+def write_only(report: ReportData, folder: Path, names: Collection[str]) -> list[Path]:
+    """Write some tables and figures alone, and return their files; others stay as they are.
+
+    Raises:
+        UserError: the report has nothing to show in one of them; also as ``write_report``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = tuple(ref for ref in report.figures if Path(ref).stem in names)
+    chosen = replace(report, figures=figures)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as name:
+        stage = Path(name)
+        with _figure_saver(chosen) as save_figure:
+            drawn = [x for x in _write_figures(chosen, stage, save_figure) if x.figure is not None]
+        tables = {name: made for name, made in make_tables(chosen).items() if name in names}
+        _write_tables(tables, stage, chosen.paper)
+        made = {*tables, *(figure.name for figure in drawn)}
+        if missing := [name for name in names if name not in made]:
+            raise UserError(f"--only {missing[0]}: there is nothing to show in it")
+        return [path.replace(folder / path.name) for path in sorted(stage.iterdir())]
 
 
 @contextmanager
@@ -126,17 +145,23 @@ def _write_records(frame: pd.DataFrame, path: Path) -> None:
     pyarrow.csv.write_csv(table, path)
 
 
-def _write_table(name: str, contents: TableContents, folder: Path, paper: Paper) -> None:
-    if contents.numbers is not None:
-        _write_numbers(contents.numbers, folder / f"{name}.csv")
-    (folder / f"{name}.md").write_text(render.markdown(contents.texts), encoding="utf-8")
-    (folder / f"{name}.tex").write_text(latex(contents.texts, name, paper), encoding="utf-8")
+def _write_tables(tables: Mapping[str, TableContents], folder: Path, paper: Paper) -> None:
+    for name, contents in tables.items():
+        if contents.numbers is not None:
+            _write_numbers(contents.numbers, folder / f"{name}.csv")
+        (folder / f"{name}.md").write_text(render.markdown(contents.texts), encoding="utf-8")
+        (folder / f"{name}.tex").write_text(latex(contents.texts, name, paper), encoding="utf-8")
 
 
-def _write_figure(figure: ReportFigure, folder: Path, save_figure: Save) -> None:
-    if figure.figure is not None:
-        save_figure(figure.figure, folder / figure.stem)
-        _write_numbers(figure.data, folder / f"{figure.stem}.csv")
+def _write_figures(report: ReportData, folder: Path, save_figure: Save) -> list[ReportFigure]:
+    """Write every figure that has something to draw, and return all."""
+    figures = []
+    for figure in make_figures(report):
+        figures.append(figure)
+        if figure.figure is not None:
+            save_figure(figure.figure, folder / figure.stem)
+            _write_numbers(figure.data, folder / f"{figure.stem}.csv")
+    return figures
 
 
 def _write_numbers(table: pd.DataFrame, path: Path) -> None:

@@ -50,9 +50,25 @@ def test_the_figure_draws_every_budget_and_marks_the_default(report):
 
 def test_the_table_has_a_row_per_value(report):
     (table,) = make_tables(report)["hyperparameters"].texts
-    assert table.title.startswith("ims: k")
-    assert [row[0] for row in table.sections[0].rows] == ["no defense", *VALUES]
-    assert "Default: 20." in table.caption
+    assert table.title.startswith("ims, ")
+    undefended, sweep = table.sections
+    assert [row[0] for row in undefended.rows] == ["no defense"]
+    assert sweep.label == "k, default 20"
+    assert [row[0] for row in sweep.rows] == list(VALUES)
+
+
+def test_the_setting_that_several_sweeps_share_stands_above_them(report, tmp_path):
+    labels = ("ims", "ims (k=5)", "ims (selection=false)")
+    entries = ["none", "ims", {"ims": {"k": 5}}, {"ims": {"selection": False}}]
+    study = tiny_study.load(tiny_study.write_study(tmp_path, defenses=entries))
+    made = replace(report_of(frame(("none", *labels))), studies=(study,), tables=report.tables)
+    (table,) = make_tables(made)["hyperparameters"].texts
+    rows = {section.label: [row[0] for row in section.rows] for section in table.sections}
+    assert rows == {
+        "": ["no defense", "ims"],
+        "k, default 20": ["ims (k=5)"],
+        "selection, default True": ["ims (selection=false)"],
+    }
 
 
 def test_a_study_without_variants_has_no_ablation(tmp_path):

@@ -143,7 +143,7 @@ def test_duels_are_seen_from_the_chosen_method_whichever_came_first():
     cells = with_asr({"anp": [0.1, 0.2, 0.3], "ft": [0.5, 0.2, 0.9]})
     table = comparisons(competitors(deduplicate(cells)), "asr").assign(scope="SPC 2", metric="asr")
     for chosen, expected in (("anp", ("2", "1", "0", "33.3")), ("ft", ("0", "1", "2", "−33.3"))):
-        (text,) = comparison_tables(table, chosen, DisplayNames())
+        (text,) = comparison_tables(table, chosen, DisplayNames(), ["anp", "ft"])
         assert text.sections[0].rows[0][2:6] == expected
 
 

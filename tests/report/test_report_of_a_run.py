@@ -7,6 +7,7 @@ import numpy as np
 from click.testing import CliRunner
 
 from harness.cli.main import cli
+from harness.report.up_to_date import MADE_FROM
 from harness.store.store import Store
 
 STUDY = """
@@ -61,10 +62,22 @@ def test_a_run_keeps_the_images_and_labels_that_its_figures_need(tmp_path, monke
     page = (folder / "report.html").read_text()
     assert victim.key in records_in(page)
     assert "defuse show STUDY CELL" not in page
+    report = ["report", command[1], *command[2:4]]
+    (folder / "victims.tex").unlink()
+    stale = (folder / "gallery.pdf").read_bytes()
+    some = CliRunner().invoke(cli, [*report, "--only", "victims", "--paper", "acm"])
+    assert "| BadNets  " in some.output
+    assert (folder / "victims.tex").exists()
+    assert (folder / "gallery.pdf").read_bytes() == stale
+    assert json.loads((folder / MADE_FROM).read_text())["inputs"] == ""
+    wrong = CliRunner().invoke(cli, [*report, "--only", "victim"])
+    assert "no table or figure 'victim' here; did you mean 'victims'?" in str(wrong.exception)
+    empty = CliRunner().invoke(cli, [*report, "--only", "clean"])
+    assert "--only clean: there is nothing to show in it" in str(empty.exception)
     monkeypatch.setattr(
         "harness.report.frame.report_data.LARGE", 1
     )  # as if two cells were too many for one page
-    again = CliRunner().invoke(cli, ["report", command[1], *command[2:4]], standalone_mode=False)
+    again = CliRunner().invoke(cli, report, standalone_mode=False)
     assert again.return_value == 0, again.output
     page = (folder / "report.html").read_text()
     assert records_in(page) == {}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,13 +12,23 @@ from rich.console import Console
 
 from harness.plan.paper import Paper
 from harness.report.frame.groups import split_groups
+from harness.report.outputs import make_tables
+from harness.report.page.boards import board_rows
 from harness.report.stats.means import deduplicate
+from harness.report.tables.architectures import architectures
 from harness.report.tables.attacks import attack_tables
-from harness.report.tables.leaderboard import HEADER, board_numbers, board_table
-from harness.report.typeset.latex import escape, latex
+from harness.report.tables.leaderboard import (
+    HEADER,
+    all_board_numbers,
+    board_numbers,
+    board_order,
+    board_table,
+)
+from harness.report.typeset.latex import escape, fits_page, latex
 from harness.report.typeset.render import markdown, terminal
+from harness.report.typeset.table import BestText
 from harness.report.write import write_report
-from tests.helpers.synthetic_frames import frame, golden_frame, golden_report
+from tests.helpers.synthetic_frames import frame, golden_frame, golden_report, report_of
 
 GOLDEN = Path(__file__).parent / "golden"
 # Debian has booktabs in another package than texlive-latex-base
@@ -65,6 +76,23 @@ def test_no_defense_comes_first_then_by_der_and_oracles_apart():
     assert ders == sorted(ders, reverse=True)
 
 
+@pytest.mark.parametrize("rank_by", ["worst_asr", "rir", "acc"])
+def test_the_page_has_the_order_of_the_board(rank_by):
+    cells = frame(("none", "ft", "anp", "ims"))
+    cells.loc[cells["defense"].eq("ft"), "asr"] = 0.4
+    cells.loc[cells["defense"].eq("anp"), "asr"] = 0.1
+    cells.loc[cells["defense"].eq("anp") & cells["attack"].eq("blended"), "asr"] = 0.5
+    report = report_of(cells, rank_by=rank_by)
+    (numbers,) = report.once(all_board_numbers)
+    (only,) = report.groups
+    whole = [row[0] for section in board_table(only, numbers).sections for row in section.rows]
+    rows = board_rows(report)["rows"]
+    for attack in ("all", "badnets", "blended"):
+        assert [row["defense"] for row in rows if row["attack"] == attack] == whole
+    if rank_by == "worst_asr":  # though ANP has the lower mean
+        assert whole.index("ft") < whole.index("anp")
+
+
 def test_what_is_left_out_is_said():
     (only,) = boards(golden_frame())
     assert only.left_out == "Left out: 1 victim failed the gate (8 cells); 1 error; 1 missing."
@@ -96,11 +124,10 @@ def test_one_seed_shows_a_bare_mean():
 
 
 def test_a_section_of_one_attack_has_no_mean_row():
-    cells = frame()
-    cells.loc[cells["attack"].eq("blended"), "rate"] = 0.01
-    extra = frame(attacks=("wanet",))
-    extra["key"] += "wanet"
-    (group,) = split_groups(deduplicate(pd.concat([cells, extra])))
+    weak = frame(attacks=("blended",)).assign(rate=0.01)
+    weak["key"] += "weak"
+    cells = pd.concat([frame(attacks=("badnets", "blended", "wanet")), weak])
+    (group,) = split_groups(deduplicate(cells))
     table = attack_tables(group, board_numbers(group))[0]
     attacks = [name for name, _ in table.spans[1:]]
     assert attacks == ["badnets", "blended", "wanet", "mean"]
@@ -112,8 +139,86 @@ def test_a_section_of_one_attack_has_no_mean_row():
     }
     assert filled == {
         "poison rate 1 %": ["blended"],
-        "poison rate 10 %": ["badnets", "wanet", "mean"],
+        "poison rate 10 %": ["badnets", "blended", "wanet", "mean"],
     }
+    assert "mean: over badnets, blended, wanet, those of its poison rate." in table.caption
+
+
+def test_the_mean_is_over_all_attacks_where_each_has_its_own_rate():
+    cells = frame()
+    cells.loc[cells["attack"].eq("blended"), "rate"] = 0.03
+    (group,) = split_groups(deduplicate(cells))
+    board = board_numbers(group)
+    table = attack_tables(group, board)[0]
+    (section,) = table.sections
+    assert section.label == "poison rate 3, 10 %"
+    asr = board[board["metric"].eq("asr") & board["budget"].eq("SPC 2")].set_index("defense")
+    assert section.rows[-1][-2] == f"{100 * asr.loc[section.rows[-1][0], 'mean']:.1f}"
+
+
+LISTS = ("none", "ft", "ims")
+
+
+def test_a_list_has_the_budgets_side_by_side_in_the_order_of_the_board():
+    paper = Paper(layout="list")
+    (group,) = split_groups(deduplicate(frame(LISTS)), paper=paper)
+    board = board_numbers(group)
+    (table,) = attack_tables(group, board)
+    assert [section.label for section in table.sections] == ["badnets", "blended", "mean"]
+    assert table.spans == (("", 1), ("SPC 2", 3), ("SPC 10", 3))
+    names = ["no defense", *[name for name in dict.fromkeys(board["defense"]) if name != "none"]]
+    assert [[row[0] for row in section.rows] for section in table.sections] == [names] * 3
+    (turned,) = attack_tables(replace(group, paper=replace(paper, rows="attacks")), board)
+    assert [section.label for section in turned.sections] == names
+    assert turned.sections[1].rows[0][1:] == table.sections[0].rows[1][1:]
+
+
+@pytest.mark.parametrize(("n_attacks", "form"), [(2, "panels"), (12, "list")])
+def test_what_would_have_to_be_split_is_a_list(n_attacks, form):
+    attacks = tuple(f"attack_{number}" for number in range(n_attacks))
+    (group,) = split_groups(deduplicate(frame(LISTS, attacks=attacks, seeds=(0,))))
+    tables = attack_tables(group, board_numbers(group))
+    assert len(tables) == {"panels": 2, "list": 1}[form]
+    assert all(fits_page(table, group.paper) for table in tables)
+
+
+def test_architectures_and_budgets_stand_side_by_side():
+    cells = frame(LISTS, models=("preactresnet18", "vgg"), seeds=(0,))
+    report = report_of(cells)
+    (table,) = architectures(report).texts
+    assert table.spans[1:] == tuple(
+        (f"{model}, SPC {spc}", 3) for model in ("preactresnet18", "vgg") for spc in (2, 10)
+    )
+    assert [section.label for section in table.sections] == ["badnets", "blended", "mean"]
+    one = cells[cells["defense"].eq("ims") & cells["attack"].eq("blended")]
+    row = next(row for row in table.sections[1].rows if row[0] == "ims")
+    expected = one.sort_values(["model", "spc"])[["acc", "asr", "ra"]].to_numpy().ravel()
+    assert [float(text) for text in row[1:]] == pytest.approx(100 * expected, abs=0.051)
+    assert architectures(report_of(frame(LISTS))) is None
+
+
+def test_every_table_has_the_order_of_the_board():
+    cells = frame(("none", "anp", "ft", "ims", "nad"))
+    report = report_of(cells)
+    order = dict.fromkeys(board_order(report))
+    for name, contents in make_tables(report).items():
+        for text in contents.texts:
+            for section in text.sections:
+                names = ["none" if row[0] == "no defense" else row[0] for row in section.rows]
+                shown = [name for name in order if name in names]
+                if set(names) <= set(order) and not section.label.startswith("SPC 10"):
+                    assert names == shown, name
+
+
+def test_a_collapsed_defense_has_no_best_rank():
+    cells = frame(("none", "anp", "ft", "ims"))
+    cells.loc[cells["defense"].eq("anp"), ["asr", "acc_change"]] = [0.0, -0.5]
+    (table,) = make_tables(report_of(cells))["ranks"].texts
+    for section in table.sections:
+        asr = {row[0]: row[table.header.index("ASR")] for row in section.rows}
+        assert asr["anp"] == "1.00"
+        assert not isinstance(asr["anp"], BestText)
+        assert any(isinstance(text, BestText) for text in asr.values())
 
 
 def test_data_sets_models_and_recipes_are_never_averaged_together():

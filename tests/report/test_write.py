@@ -20,6 +20,8 @@ TABLES = [
     "attacks.csv",
     "attacks.md",
     "attacks.tex",
+    "budgets.md",
+    "budgets.tex",
     "comparisons.csv",
     "comparisons.md",
     "comparisons.tex",

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from harness.plan.names import NO_DEFENSE
-from harness.report.frame.groups import BOARD_SECTIONS, GROUP, BoardGroup
+from harness.report.frame.groups import GROUP, BoardGroup
 from harness.report.frame.metric_info import METRICS, QUANTITIES, rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import REASONS, summarize
+from harness.report.tables.leaderboard import all_board_numbers
 from harness.report.typeset.captions import column_label
 from harness.report.typeset.crosstab import cell_texts
 from harness.report.typeset.table import BestText
@@ -31,13 +31,17 @@ def board_rows(report: ReportData) -> dict[str, Any]:
     metric, null if unknown, counts, and in
     which metrics it is ``best``. ``attack`` and ``rate`` are "all" in rows that pool them.
     """
-    rows = [row for group in report.groups for row in _group_rows(group, report.rank_by)]
+    boards = zip(report.groups, report.once(all_board_numbers), strict=True)
+    rows = [row for group, numbers in boards for row in _group_rows(group, numbers)]
     metrics = [[name, column_label(name, report.cells), *QUANTITIES[name][1:3]] for name in METRICS]
     return {"metrics": metrics, "rows": rows}
 
 
-def _group_rows(group: BoardGroup, rank_by: str) -> list[dict[str, Any]]:
+def _group_rows(group: BoardGroup, board: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a group; the leaderboard's numbers decide the order of the defenses."""
     cells = group.frame
+    places = board.drop_duplicates(["budget", "defense"])[["budget", "defense"]]
+    place = {pair: at for at, pair in enumerate(places.itertuples(index=False, name=None))}
     defenses = cells.drop_duplicates("defense").set_index("defense")
     about = defenses[["family", "needs"]].to_dict("index")
     n_clean = cells.groupby("budget")["n_clean"].min().to_dict()
@@ -46,7 +50,7 @@ def _group_rows(group: BoardGroup, rank_by: str) -> list[dict[str, Any]]:
         for pooled in _poolings(cells)
         for row in _pooled_rows(group, pooled)
     ]
-    rows.sort(key=lambda row: _order(row, group, rank_by))
+    rows.sort(key=lambda row: (place[row["budget"], row["defense"]], row["attack"], row["rate"]))
     shown = ("defense", "attack", "model")
     return [
         {**row, **{column: group.names.of(column, row[column]) for column in shown}} for row in rows
@@ -81,22 +85,6 @@ def _pooled_rows(group: BoardGroup, pooled: list[str]) -> Iterator[dict[str, Any
             "planned": line["n_planned"],
             "out": {reason: line[reason] for reason in REASONS if line[reason]},
         }
-
-
-def _order(row: dict[str, Any], group: BoardGroup, rank_by: str) -> tuple[Any, ...]:
-    known = rank_by if rank_by in QUANTITIES else "asr"
-    score = row["numbers"][METRICS.index(known)][0]
-    defense, chosen = row["defense"], group.paper.defenses
-    return (
-        group.budgets.index(row["budget"]),
-        BOARD_SECTIONS.index(group.extra_access.get(defense, "")),
-        defense != NO_DEFENSE,
-        chosen.index(defense) if defense in chosen else 0,
-        0.0 if score is None else -QUANTITIES[known].better * score,
-        defense,
-        row["attack"],
-        row["rate"],
-    )
 
 
 def _rounded(value: float) -> float | None:

@@ -1,6 +1,9 @@
-"""Defenses by attacks, one table per budget: the numbers of the IMS paper (arXiv 2509.15497)."""
+"""Defenses by attacks at every budget: the numbers of the IMS paper (arXiv 2509.15497)."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 
@@ -10,12 +13,19 @@ from harness.report.frame.metric_info import COLLAPSED_DROP, METRICS, rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import summarize
 from harness.report.tables.leaderboard import all_board_numbers
-from harness.report.typeset.captions import FALL, left_out_text, marks_text, repeats_text
+from harness.report.typeset.captions import (
+    FALL,
+    attacks_text,
+    left_out_text,
+    marks_text,
+    repeats_text,
+)
 from harness.report.typeset.crosstab import TableLayout, blank_table, cell_texts, lay_out, present
+from harness.report.typeset.latex import fits_page
 from harness.report.typeset.table import TextTable
 
 MEAN = "mean"
-"""The last attack of a section: the mean over all of them."""
+"""The last attack of a poison rate: the mean over all of them."""
 
 
 @table
@@ -30,45 +40,131 @@ def attacks(report: ReportData) -> TableContents | None:
 
 
 def attack_tables(group: BoardGroup, board: pd.DataFrame) -> list[TextTable]:
+    """Return a group's tables in the paper's layout: ``panels``, or a ``list``.
+
+    Where the paper leaves it open, panels if each of them fits the page, else a list if there are
+    several budgets and it fits; otherwise panels, which are then split.
+
+    Args:
+        group: what is shown.
+        board: the numbers of the group's leaderboard, for the order of the defenses.
+    """
+    fits = partial(fits_page, paper=group.paper)
+    summary = attack_summary(group)
+    layout = group.paper.layout
+    if layout == "list":
+        return [_attack_list(group, board, summary)]
+    panels = _panels(group, board, summary)
+    if layout == "auto" and len(group.budgets) > 1 and not all(map(fits, panels)):
+        whole = _attack_list(group, board, summary)
+        return [whole] if fits(whole) else panels
+    return panels
+
+
+def _panels(group: BoardGroup, board: pd.DataFrame, summary: pd.DataFrame) -> list[TextTable]:
     """Return one table per budget: a section per poison rate, rows defenses, columns attacks.
 
-    Where the paper asks for it, rows are attacks and columns defenses. ``board`` has the numbers of
-    the group's leaderboard, for the order of the defenses. ``mean`` weighs every attack of its
-    section the same; a section of one attack has none.
+    Where the paper asks for it, rows are attacks and columns defenses.
     """
     paper = group.paper
-    summary = _summary(group)
     rows, columns = ("defense", "attack") if paper.rows == "defenses" else ("attack", "defense")
     layout = TableLayout(
         sections="rate", rows=rows, columns=columns, metrics=paper.metrics, names=group.names
     )
-    repeats = repeats_text(group.frame)
-    caption = f"Percent, means over {repeats}. {marks_text(paper.margin)} {FALL}."
     tables = []
     for budget in group.budgets:
         cells = group.frame[group.frame["budget"].eq(budget)]
         numbers = summary[summary["budget"].eq(budget)]
         board_order = board.loc[board["budget"].eq(budget), "defense"].tolist()
         orders = {
-            "rate": list(dict.fromkeys(numbers["rate"])),
-            "attack": present([*sorted(set(cells["attack"])), MEAN], numbers, "attack"),
+            "rate": rate_order(cells),
+            "attack": present(attack_order(cells), numbers, "attack"),
             "defense": present(board_order, numbers, "defense"),
         }
-        blank = blank_table(f"{group.title}, {budget}", rows, caption, left_out_text(cells))
+        title = f"Defenses by attack, {group.title}, {budget}"
+        blank = blank_table(title, rows, attack_caption([group], cells), left_out_text(cells))
         tables.append(lay_out(numbers, layout, orders, blank))
     return tables
 
 
-def _summary(group: BoardGroup) -> pd.DataFrame:
-    """Return the numbers of each attack and of their mean, with their texts."""
-    cells, shown = group.frame, group.paper.metrics
+def _attack_list(group: BoardGroup, board: pd.DataFrame, summary: pd.DataFrame) -> TextTable:
+    """Return one table with the budgets side by side: a section per attack, rows defenses.
+
+    Where the paper asks for it, a section per defense, and rows attacks.
+    """
+    paper, cells = group.paper, group.frame
+    by_defense = paper.rows == "attacks"
+    first, rows = ("defense", "attack") if by_defense else ("attack", "defense")
+    numbers = with_sections(summary, first, group)
+    orders = {
+        "attack": present(attack_order(cells), numbers, "attack"),
+        "defense": present(board["defense"].tolist(), numbers, "defense"),
+        "budget": group.budgets,
+    }
+    orders["section"] = section_order(numbers, first, orders[first])
+    layout = TableLayout(
+        sections="section", rows=rows, columns="budget", metrics=paper.metrics, names=group.names
+    )
+    title = f"Defenses by attack, {group.title}"
+    blank = blank_table(title, rows, attack_caption([group], cells), left_out_text(cells))
+    return lay_out(numbers, layout, orders, blank)
+
+
+def attack_order(cells: pd.DataFrame) -> list[str]:
+    """Return the labels of the attacks in the order of every table, their mean last."""
+    return [*sorted(set(cells["attack"])), MEAN]
+
+
+def attack_caption(groups: Sequence[BoardGroup], cells: pd.DataFrame) -> str:
+    """Return what the numbers of attacks are, and which attacks their mean is over."""
+    mean = ""
+    if cells["attack"].nunique() > 1:
+        of_its_rate = ", those of its poison rate" if len(rate_order(cells)) > 1 else ""
+        mean = f" mean: over {attacks_text(groups)}{of_its_rate}."
+    repeats, marks = repeats_text(cells), marks_text(groups[0].paper.margin)
+    return f"Percent, means over {repeats}.{mean} {marks} {FALL}."
+
+
+def rate_labels(cells: pd.DataFrame) -> pd.Series[str]:
+    """Return what a cell's poison rate is called; attacks of one rate each are together."""
+    rates = cells["rate"]
+    if cells.groupby("attack")["rate"].nunique(dropna=False).max() == 1:
+        return pd.Series(f"poison rate {rate_text(*rates.unique())}", index=cells.index)
+    return "poison rate " + rates.map(rate_text)
+
+
+def rate_order(cells: pd.DataFrame) -> list[str]:
+    """Return the labels of the poison rates, the smallest first."""
+    return list(dict.fromkeys(rate_labels(cells.sort_values("rate"))))
+
+
+def section_order(numbers: pd.DataFrame, column: str, labels: list[str]) -> list[str]:
+    """Return the sections of ``with_sections`` in the order of the column's labels."""
+    places = numbers[column].map(labels.index).sort_values(kind="stable").index
+    return list(dict.fromkeys(numbers.loc[places, "section"]))
+
+
+def with_sections(summary: pd.DataFrame, column: str, group: BoardGroup) -> pd.DataFrame:
+    """Return a summary with the column ``section``: a name, and the poison rate if they differ."""
+    names = summary[column].map(lambda label: group.names.of(column, label))
+    several = summary["rate"].nunique() > 1
+    return summary.assign(section=names + ", " + summary["rate"] if several else names)
+
+
+def attack_summary(group: BoardGroup) -> pd.DataFrame:
+    """Return the numbers of each attack and of their mean, with their texts.
+
+    The mean weighs every attack of its poison rate the same, a single attack has none; where every
+    attack has one rate, it is over all of them.
+    """
+    shown = group.paper.metrics
+    cells = group.frame.assign(rate=rate_labels(group.frame))
     metrics = list(dict.fromkeys(("acc", *shown, "acc_change")))
     each = summarize(cells, ["budget", "rate", "attack", "defense"], metrics)
     n_attacks = cells.groupby(["budget", "rate"], dropna=False)["attack"].transform("nunique")
     mean = summarize(cells[n_attacks.gt(1)], ["budget", "rate", "defense"], metrics)
     mean = mean.assign(attack=MEAN)[each.columns]
     summary = pd.concat([each, mean], ignore_index=True)
-    summary["rate"] = "poison rate " + summary["rate"].map(rate_text)
     texts = cell_texts(summary, group.extra_access, group.paper.margin)
     marked = _with_falls(summary.assign(text=texts))
     return marked[marked["metric"].isin(shown)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from harness.report import TableContents, table
@@ -10,6 +12,7 @@ from harness.report.frame.metric_info import COMPARED, QUANTITIES, number
 from harness.report.frame.report_data import ReportData
 from harness.report.stats import paired_tests
 from harness.report.stats.paired_tests import SIGNIFICANT, in_every_scope
+from harness.report.tables.leaderboard import board_order
 from harness.report.tables.ranks import compared_defense
 from harness.report.typeset.table import BestText, Row, Section, TextTable
 
@@ -25,11 +28,13 @@ def comparisons(report: ReportData) -> TableContents | None:
     numbers = in_every_scope(report.attacked, paired_tests.comparisons)
     if numbers.empty:
         return None
-    texts = comparison_tables(numbers, defense, report.names)
+    texts = comparison_tables(numbers, defense, report.names, board_order(report))
     return TableContents(texts=texts, numbers=numbers)
 
 
-def comparison_tables(numbers: pd.DataFrame, defense: str, names: DisplayNames) -> list[TextTable]:
+def comparison_tables(
+    numbers: pd.DataFrame, defense: str, names: DisplayNames, order: Sequence[str]
+) -> list[TextTable]:
     """Return a defense against each other one: a table per scope, a section per metric."""
     name = names.of("defense", defense)
     caption = (
@@ -41,7 +46,7 @@ def comparison_tables(numbers: pd.DataFrame, defense: str, names: DisplayNames) 
     for scope, pairs in numbers.groupby("scope", sort=False):
         sections = []
         for metric in COMPARED:
-            rows = _rows(pairs[pairs["metric"].eq(metric)], defense, names)
+            rows = _rows(pairs[pairs["metric"].eq(metric)], defense, names, order)
             if rows:
                 sections.append(Section(label=QUANTITIES[metric].label, rows=rows))
         if sections:
@@ -50,15 +55,17 @@ def comparison_tables(numbers: pd.DataFrame, defense: str, names: DisplayNames) 
     return tables
 
 
-def _rows(pairs: pd.DataFrame, defense: str, names: DisplayNames) -> list[Row]:
+def _rows(
+    pairs: pd.DataFrame, defense: str, names: DisplayNames, order: Sequence[str]
+) -> list[Row]:
     """Return one row per opponent, from the point of view of ``defense``."""
     first = pairs[pairs["first"].eq(defense)].rename(columns={"second": "other"})
     second = pairs[pairs["second"].eq(defense)].rename(
         columns={"first": "other", "wins": "losses", "losses": "wins"}
     )
     flipped = second.assign(difference=-second["difference"], effect=-second["effect"])
-    opponents = pd.concat([first, flipped]).sort_values("other").to_dict("records")
-    return [_row(opponent, names) for opponent in opponents]
+    opponents = pd.concat([first, flipped]).sort_values("other", key=lambda x: x.map(order.index))
+    return [_row(opponent, names) for opponent in opponents.to_dict("records")]
 
 
 def _row(pair: dict[object, object], names: DisplayNames) -> Row:

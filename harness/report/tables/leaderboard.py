@@ -30,7 +30,13 @@ from harness.report.frame.metric_info import (
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import is_counted, summarize
 from harness.report.tables.clean import clean_tables
-from harness.report.typeset.captions import FALL, left_out_text, spread_text, with_spread
+from harness.report.typeset.captions import (
+    FALL,
+    attacks_text,
+    left_out_text,
+    spread_text,
+    with_spread,
+)
 from harness.report.typeset.table import Row, Section, TextTable
 
 HEADER = ("defense", "ACC", "ASR", "worst", "RA", "DER", "RIR", "solved", "n")
@@ -68,9 +74,13 @@ def all_board_numbers(report: ReportData) -> list[pd.DataFrame]:
 
 
 def board_order(report: ReportData) -> list[str]:
-    """Return the labels of the defenses in the order of the first board, then of the others."""
+    """Return the labels of the defenses in the order of the first board, then of the others.
+
+    No defense first, whatever is planned.
+    """
     boards = report.once(all_board_numbers)
-    return list(dict.fromkeys(label for numbers in boards for label in numbers["defense"]))
+    ranked = (label for numbers in boards for label in numbers["defense"])
+    return list(dict.fromkeys((NO_DEFENSE, *ranked, *report.defenses)))
 
 
 def board_numbers(
@@ -169,7 +179,7 @@ def _caption(group: BoardGroup, sections: list[Section], rank_by: str) -> str:
     """Return what was averaged, how rows are sorted, and what the sections mean."""
     counted = is_counted(group.frame)
     cells = group.frame[counted] if counted.any() else group.frame
-    attacks = ", ".join(group.names.of("attack", name) for name in sorted(cells["attack"].unique()))
+    attacks = attacks_text([group])
     rates = rate_text(*cells["rate"].unique())
     shown = [text for section in sections for row in section.rows for text in row[1:]]
     spread = spread_text(cells, shown)

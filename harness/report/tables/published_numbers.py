@@ -9,6 +9,7 @@ from harness.report.frame.groups import BoardGroup
 from harness.report.frame.metric_info import QUANTITIES, SCORES, number
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.published_means import PublishedMeans, published_means
+from harness.report.tables.leaderboard import board_order
 from harness.report.typeset.table import Row, Section, TextTable
 
 HEADER = ("attack", "rate %", "defense", *("ours", "published") * len(SCORES))
@@ -20,12 +21,13 @@ def published_numbers(report: ReportData) -> TableContents | None:
     compared = report.once(published_means)
     if compared.rows.empty:
         return None
+    order = board_order(report)
+    rows = compared.rows.sort_values("defense", key=lambda x: x.map(order.index))
+    rows = rows.sort_values(["attack", "rate"], kind="stable")
     texts = [
-        _text(group, found, compared)
-        for group in report.groups
-        if len(found := group.only(compared.rows))
+        _text(group, found, compared) for group in report.groups if len(found := group.only(rows))
     ]
-    return TableContents(texts=texts, numbers=compared.rows)
+    return TableContents(texts=texts, numbers=rows)
 
 
 def _text(group: BoardGroup, rows: pd.DataFrame, compared: PublishedMeans) -> TextTable:

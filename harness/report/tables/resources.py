@@ -41,7 +41,7 @@ def _table(group: BoardGroup, board: pd.DataFrame) -> TextTable:
     caption = f"Seconds of the defense, and its peak memory in MB. {MISSING}"
     if numbers["text"].str.contains("§").any():
         caption += f" {SHARED}"
-    blank = blank_table(group.title, "defense", caption, left_out_text(group.frame))
+    blank = blank_table(f"Cost, {group.title}", "defense", caption, left_out_text(group.frame))
     return lay_out(numbers, layout, orders, blank)
 
 

@@ -10,7 +10,7 @@ from harness.report.frame.metric_info import SCORES
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import summarize
 from harness.report.tables.leaderboard import board_order
-from harness.report.typeset.captions import left_out_text, marks_text
+from harness.report.typeset.captions import attacks_text, left_out_text, marks_text
 from harness.report.typeset.crosstab import TableLayout, blank_table, cell_texts, lay_out
 
 
@@ -36,7 +36,7 @@ def splits(report: ReportData) -> TableContents | None:
         sections="budget", rows="defense", columns="group", metrics=SCORES, names=report.names
     )
     caption = (
-        f"Percent, means over attacks, poison rates and seeds. {marks_text(report.paper.margin)}"
+        f"Percent, means over {attacks_text(report.groups)}. {marks_text(report.paper.margin)}"
     )
     blank = blank_table("By data and model", "defense", caption, left_out_text(cells))
     return TableContents(texts=[lay_out(numbers, layout, orders, blank)])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from harness.contract import Quantity
+from harness.report.frame.groups import BoardGroup
 from harness.report.frame.metric_info import COLLAPSED_DROP, QUANTITIES, number
 from harness.report.stats.means import ENOUGH, REASONS, repeat_level
 from harness.report.typeset.render import NOTHING
@@ -65,6 +66,21 @@ def column_label(metric: str, cells: pd.DataFrame) -> str:
     """Return a metric's label; that of seconds with § if any cell shared its GPU."""
     marked = metric == "seconds" and cells["shared"].any()
     return QUANTITIES[metric].label + ("§" if marked else "")
+
+
+def attacks_text(groups: Sequence[BoardGroup]) -> str:
+    """Return the names of the attacks that means are over, for each group where they differ."""
+    texts = {group.title: _attacks(group) for group in groups}
+    if len(set(texts.values())) == 1:
+        return texts[groups[0].title]
+    return "; ".join(f"{title}: {text}" for title, text in texts.items())
+
+
+def _attacks(group: BoardGroup) -> str:
+    """Return the names of a group's attacks: those that count, if any does."""
+    counted = group.frame["reason"].eq("")
+    cells = group.frame[counted] if counted.any() else group.frame
+    return ", ".join(group.names.of("attack", label) for label in sorted(set(cells["attack"])))
 
 
 MISSING = "†: fewer cells than planned; a word instead of a number: why there is none."

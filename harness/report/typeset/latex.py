@@ -58,7 +58,7 @@ def latex(tables: Sequence[TextTable], name: str, paper: Paper) -> str:
         name: the labels are ``tab:name``, ``tab:name-2`` and so on.
         paper: the page.
     """
-    fits = partial(_fits, width=paper.page_points, size=paper.font_size)
+    fits = partial(fits_page, paper=paper)
     parts = [part for table in tables for part in split_columns(table, fits)]
     pages = [(part, page, sections) for part in parts for page, sections in _pages(part)]
     floats = [
@@ -88,8 +88,9 @@ def table_width(table: TextTable, size: float) -> float:
     return sum(columns) + GAP * (len(columns) - 1)
 
 
-def _fits(table: TextTable, width: float, size: float) -> bool:
-    return table_width(table, size) <= width
+def fits_page(table: TextTable, paper: Paper) -> bool:
+    """Tell whether a table is no wider than the text on a page."""
+    return table_width(table, paper.font_size) <= paper.page_points
 
 
 def _text_width(text: str, size: float) -> float:

@@ -1,0 +1,91 @@
+"""Defenses by attack, architecture and budget, for data sets with several architectures."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import pandas as pd
+
+from harness.report import TableContents, table
+from harness.report.frame.groups import BoardGroup, budgets
+from harness.report.frame.report_data import ReportData
+from harness.report.tables.attacks import (
+    attack_caption,
+    attack_order,
+    attack_summary,
+    section_order,
+    with_sections,
+)
+from harness.report.tables.leaderboard import board_order
+from harness.report.typeset.captions import left_out_text
+from harness.report.typeset.crosstab import TableLayout, blank_table, lay_out, present
+from harness.report.typeset.latex import fits_page
+from harness.report.typeset.table import TextTable
+
+
+@table
+def architectures(report: ReportData) -> TableContents | None:
+    """Return the tables of every data set; the numbers are in the file of the attacks."""
+    texts = []
+    for data, found in groupby(report.groups, lambda group: str(group.frame["data"].iloc[0])):
+        groups = list(found)
+        if len(groups) > 1:
+            texts += _tables(data, groups, board_order(report))
+    return TableContents(texts=texts) if texts else None
+
+
+def _tables(data: str, groups: list[BoardGroup], order: list[str]) -> list[TextTable]:
+    """Return one table with the budgets side by side, or one per budget if that is too wide."""
+    numbers = _numbers(data, groups)
+    labels = list(dict.fromkeys(numbers["budget"]))
+    side_by_side = numbers.assign(column=numbers["model"] + ", " + numbers["budget"])
+    whole = _table(f"Architectures, {data}", groups, order, side_by_side)
+    if len(labels) > 1 and fits_page(whole, groups[0].paper):
+        return [whole]
+    each = numbers.assign(column=numbers["model"])
+    return [
+        _table(f"Architectures, {data}, {label}", groups, order, each[each["budget"].eq(label)])
+        for label in labels
+    ]
+
+
+def _numbers(data: str, groups: list[BoardGroup]) -> pd.DataFrame:
+    """Return the numbers of every architecture, the smallest budget first."""
+    models = [group.title.removeprefix(f"{data} · ") for group in groups]
+    parts = [
+        attack_summary(group).assign(model=model)
+        for group, model in zip(groups, models, strict=True)
+    ]
+    numbers = with_sections(pd.concat(parts, ignore_index=True), "attack", groups[0])
+    labels = budgets(_cells(groups))
+    places = pd.DataFrame(
+        {"model": numbers["model"].map(models.index), "budget": numbers["budget"].map(labels.index)}
+    )
+    return numbers.loc[places.sort_values(["model", "budget"]).index]
+
+
+def _table(
+    title: str, groups: list[BoardGroup], order: list[str], numbers: pd.DataFrame
+) -> TextTable:
+    """Return one table: a section per attack, rows defenses; ``column`` names the columns."""
+    layout = TableLayout(
+        sections="section",
+        rows="defense",
+        columns="column",
+        metrics=groups[0].paper.metrics,
+        names=groups[0].names,
+    )
+    cells = _cells(groups)
+    cells = cells[cells["budget"].isin(set(numbers["budget"]))]
+    attacks = present(attack_order(cells), numbers, "attack")
+    orders = {
+        "section": section_order(numbers, "attack", attacks),
+        "defense": present(order, numbers, "defense"),
+        "column": list(dict.fromkeys(numbers["column"])),
+    }
+    blank = blank_table(title, "defense", attack_caption(groups, cells), left_out_text(cells))
+    return lay_out(numbers, layout, orders, blank)
+
+
+def _cells(groups: list[BoardGroup]) -> pd.DataFrame:
+    return pd.concat([group.frame for group in groups])
