@@ -57,7 +57,7 @@ def _texts(report: ReportData, numbers: pd.DataFrame) -> list[TextTable]:
     sections = []
     cells = report.attacked
     for scope, competing in scopes(competitors(cells), budgets(cells)):
-        rows = numbers[numbers["scope"].eq(scope)]
+        rows = numbers[numbers["scope"].eq(scope) & numbers["rank"].notna()]
         if len(rows):
             sections.append(_section(report, scope, rows, competing))
     if not sections:

@@ -14,25 +14,34 @@ _PAGE_HEIGHT = 650
 
 
 def document(tables: Iterable[str], figures: Sequence[ReportFigure], paper: Paper) -> str:
-    """Return the document: the page of the paper's format in LaTeX's own ``article``.
+    """Return the document, in which every table and figure floats.
 
     Args:
         tables: names of the tables, whose ``.tex`` files lie beside it.
         figures: those of the report, likewise.
         paper: the page.
     """
-    gap = paper.page_points - 2 * paper.column_points
-    columns = ",twocolumn" if gap > 0 else ""
-    head = [
-        rf"\documentclass[10pt{columns}]{{article}}",
-        rf"\usepackage[textwidth={paper.page_points:g}pt,textheight={_PAGE_HEIGHT}pt]{{geometry}}",
-        r"\usepackage{booktabs,graphicx}",
-        *([rf"\setlength{{\columnsep}}{{{gap:g}pt}}"] if columns else []),
-        r"\begin{document}",
-    ]
-    body = [rf"\input{{{name}}}\clearpage" for name in tables]
+    body = [rf"\input{{{name}}}" for name in tables]
     body += [figure_float(figure, paper) for figure in figures if figure.figure is not None]
-    return "\n".join([*head, *body, r"\end{document}", ""])
+    return "\n".join([*_head(paper), r"\begin{document}", *body, r"\end{document}", ""])
+
+
+def _head(paper: Paper) -> list[str]:
+    """Return the document's class and packages.
+
+    IEEE's class where it is installed, else LaTeX's own ``article`` with the page of the format.
+    """
+    gap = paper.page_points - 2 * paper.column_points
+    options, size = ("10pt,twocolumn", f",columnsep={gap:g}pt") if gap > 0 else ("10pt", "")
+    size = f"textwidth={paper.page_points:g}pt,textheight={_PAGE_HEIGHT}pt{size}"
+    own = rf"\documentclass[{options}]{{article}}\usepackage[{size}]{{geometry}}"
+    ieee = rf"\IfFileExists{{IEEEtran.cls}}{{\documentclass{{IEEEtran}}}}{{{own}}}"
+    has_own_class = paper.format == "ieee" and paper.column is None and paper.page is None
+    return [
+        ieee if has_own_class else own,
+        r"\usepackage{booktabs,graphicx}",
+        r"\extrafloats{500}",
+    ]
 
 
 def figure_float(figure: ReportFigure, paper: Paper) -> str:
@@ -46,6 +55,6 @@ def figure_float(figure: ReportFigure, paper: Paper) -> str:
         rf"\includegraphics{{{figure.stem}}}",
         rf"\caption{{{escape(figure.title)}. {escape(figure.caption)}}}",
         rf"\label{{fig:{figure.stem}}}",
-        rf"\end{{figure{star}}}\clearpage",
+        rf"\end{{figure{star}}}",
     ]
     return "\n".join(lines)
