@@ -48,6 +48,12 @@ if TYPE_CHECKING:
     help="A CSV file of published numbers to show beside the study's [default: BackdoorBench's].",
 )
 @click.option(
+    "--known",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A records.csv whose rows stand in for records that --out lacks, by their keys.",
+)
+@click.option(
     "--show",
     "shown",
     metavar="NAME",

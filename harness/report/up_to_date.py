@@ -32,10 +32,11 @@ def input_digest(
     against: str | None = None,
     paper: Paper | None = None,
     published: Path | None = None,
+    known: Path | None = None,
 ) -> str:
     """Return the digest of what a report of these studies is made from."""
-    table = None if published is None else published.read_text(encoding="utf-8")
-    options = [against, None if paper is None else asdict(paper), table]
+    tables = [file.read_text(encoding="utf-8") if file else None for file in (published, known)]
+    options = [against, None if paper is None else asdict(paper), *tables]
     whole = hashlib.sha256(canonical(options).encode())
     inputs = chain(_program(), *(_study_inputs(study, records) for study in studies))
     for content in inputs:

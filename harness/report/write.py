@@ -91,6 +91,9 @@ def write_report(report: ReportData, folder: Path) -> Written:
         paths = _publish(stage, folder)
     drawn = [folder / f"{figure.stem}.pdf" for figure in figures if figure.figure is not None]
     notes = [Text(figure.note) for figure in figures if figure.note]
+    if report.absent:
+        count = f"{len(report.absent)} artifacts of the records are not in this store"
+        notes.append(Text(f"{count}: what figures draw of them is left out."))
     return Written(
         paths=paths,
         page=folder / PAGE,

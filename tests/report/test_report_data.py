@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from harness.cli.main import cli
 from harness.data.cache import default_cache
@@ -14,6 +17,7 @@ from harness.errors import UserError
 from harness.plan.report_names import figure_names
 from harness.report.frame.labels import StudyLabels
 from harness.report.frame.report_data import load_report_data
+from harness.report.write import write_report
 from harness.store.store import Store
 from harness.study.load import load_study
 from tests.helpers.synthetic_store import fabricate
@@ -79,6 +83,33 @@ def test_against_must_be_a_defense_of_the_studies(tmp_path):
     plan = load(study(tmp_path, "a", "defenses: [ft, fp]"))
     with pytest.raises(UserError, match=r"--against: no defense 'ftt' here; did you mean 'ft'\?"):
         load_report_data([plan], Store(tmp_path / "store"), "ftt")
+
+
+def test_rows_of_a_records_csv_stand_in_for_records_by_their_keys(tmp_path):
+    plan, store = fabricate(tmp_path, extra="figures: []")
+    whole = load_report_data([plan], store)
+    known = write_report(whole, tmp_path / "report").page.with_name("records.csv")
+    none = Store(tmp_path / "nowhere")
+    frame = load_report_data([plan], none, known=known).frame
+    for name in ("status", "error", "acc", "asr_inverse", "seconds", "der", "solved"):
+        pd.testing.assert_series_equal(frame[name], whole.frame[name], check_dtype=False)
+    assert frame["gate"].tolist() == whole.frame["gate"].tolist()
+    assert set(frame["gate"]) == {True, False}
+    other, _ = fabricate(tmp_path / "other", version=2)  # another version of method_00
+    status = load_report_data([other], none, known=known).frame.groupby("defense")["status"]
+    assert set(status.get_group("method_00")) == {"missing"}
+    assert "ok" in set(status.get_group("method_02"))
+
+
+def test_records_that_were_copied_without_their_artifacts_make_a_report(tmp_path):
+    plan, store = fabricate(tmp_path, extra="figures: [gallery, classes, curves]\ntables: []")
+    shutil.rmtree(store.folder / "artifacts")
+    written = write_report(load_report_data([plan], store), tmp_path / "report")
+    drawn = {path.name for path in written.paths if path.suffix == ".pdf"}
+    assert drawn == {"curves.pdf"}
+    console = Console(width=200, file=io.StringIO())
+    console.print(written.terminal)
+    assert "artifacts of the records are not in this store" in console.file.getvalue()
 
 
 def test_two_studies_make_one_report(tmp_path):

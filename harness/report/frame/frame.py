@@ -37,6 +37,8 @@ MEASURED = (
     "changed",
 )
 """The columns that a cell's result has under the same names."""
+FURTHER = (*(f"{name}_inverse" for name in SCORES), "asr_triggers", "ra_triggers")
+"""Those of further networks, and of triggers on a clean model."""
 COLUMNS = tuple(CELL_COLUMNS)
 CONDITION_OF_VICTIM = COLUMNS[:7]
 STEALTH = ("psnr", "ssim", "linf")
@@ -68,6 +70,24 @@ def _cells(study: Study, latest: LatestRecords, labels: StudyLabels) -> Iterator
         defense = labels.of_defense(study, cell.defense)
         row = _cell(head, cell, latest.cell(cell.key), reason, defense)
         yield row | probes.get(cell.key, {})
+
+
+def filled(frame: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose missing cells have the numbers of the known cell with their key, if any.
+
+    A key is the digest of everything that decides a cell's numbers: a run would give the same. So
+    has a victim whose gate is unknown that of the known cells on it.
+    """
+    rows = known.drop_duplicates("key").set_index("key")
+    missing = frame["status"].eq(PlanStatus.MISSING) & frame["key"].isin(rows.index)
+    found = rows.loc[frame.loc[missing, "key"]]
+    whole = frame.copy()
+    for name in ("status", "error", *MEASURED, *FURTHER):
+        whole.loc[missing, name] = found[name].to_numpy()
+    gates = rows.drop_duplicates("victim").set_index("victim")["gate"]
+    gate_known = frame["gate"].notna()
+    whole["gate"] = frame["gate"].astype(object).where(gate_known, frame["victim"].map(gates))
+    return with_changes(whole)
 
 
 def build_controls(studies: Sequence[Study], latest: LatestRecords) -> pd.DataFrame:

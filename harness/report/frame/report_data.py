@@ -16,12 +16,13 @@ from harness.plan.paper import Paper
 from harness.plan.rank import Rank
 from harness.plan.report_names import figure_names, table_names
 from harness.report.frame.display_names import DisplayNames
-from harness.report.frame.frame import build_controls, build_frame, build_victims
+from harness.report.frame.frame import build_controls, build_frame, build_victims, filled
 from harness.report.frame.groups import BoardGroup, split_groups
 from harness.report.frame.labels import StudyLabels
 from harness.report.frame.metric_info import COMPARED
 from harness.report.frame.probes import ProbeColumn, probe_columns, probe_logs
 from harness.report.frame.published import Published, read_published
+from harness.report.frame.records_csv import read_cells
 from harness.report.frame.varied import VariedDefense, varied_defenses
 from harness.report.stats.means import deduplicate
 from harness.store.record import Role
@@ -70,6 +71,8 @@ class ReportData:
     """The number that sorts boards: a metric, or ``worst_asr``."""
     published_file: Path | None = None
     """A user's table of published numbers; None: BackdoorBench's board."""
+    absent: set[str] = field(default_factory=set, init=False)
+    """The artifacts that were asked for and are not in the store."""
     _results: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
@@ -126,14 +129,18 @@ class ReportData:
     def artifact(self, key: str, role: Role) -> Arrays | None:
         """Return an artifact of a record; None without such a record, or if it keeps none.
 
+        None as well where records were copied without their artifacts; ``absent`` has those.
+
         Raises:
-            UserError: the record names it, but its file is missing or damaged, or holds other
-                arrays.
+            UserError: its file is damaged, or holds other arrays.
         """
         if self.store is None or key not in self.records:
             return None
         name = self.records.artifacts(key).get(role)
         if name is None:
+            return None
+        if not self.store.path_of(name).exists():
+            self.absent.add(name)
             return None
         arrays = self.store.get(name)
         for array, axes in AXES.get(role, {}).items():
@@ -155,6 +162,7 @@ def load_report_data(
     against: str | None = None,
     paper: Paper | None = None,
     published: Path | None = None,
+    known: Path | None = None,
 ) -> ReportData:
     """Join studies with the records of a store.
 
@@ -164,15 +172,17 @@ def load_report_data(
         against: the defense that others are compared with.
         paper: in place of that of the first study.
         published: a user's table of published numbers.
+        known: a ``records.csv`` whose rows stand in for the records that the store lacks.
 
     Raises:
         UserError: two studies have one name; ``against`` is none of their defenses; ``published``
-            is no table of published numbers.
+            is no table of published numbers, ``known`` no ``records.csv``.
     """
     records = store.latest(scalars=has_details(studies))
     paper = studies[0].paper if paper is None else paper
     labels = StudyLabels(studies)
-    frame = shown(build_frame(studies, records), paper)
+    frame = build_frame(studies, records)
+    frame = shown(frame if known is None else filled(frame, read_cells(known)), paper)
     defenses = set(frame["defense"]) - {NO_DEFENSE}
     if against is not None and against not in defenses:
         raise UserError(f"--against: no defense {against!r} here{nearest(against, defenses)}")
