@@ -182,6 +182,15 @@ def test_what_would_have_to_be_split_is_a_list(n_attacks, form):
     assert all(fits_page(table, group.paper) for table in tables)
 
 
+def test_a_list_leaves_out_attacks_that_failed_the_gate_and_says_so():
+    cells = frame(LISTS)
+    cells.loc[cells["attack"].eq("badnets"), "gate"] = False
+    (group,) = split_groups(deduplicate(cells), paper=Paper(layout="list"))
+    (table,) = attack_tables(group, board_numbers(group))
+    assert [section.label for section in table.sections] == ["blended", "mean"]
+    assert "2 victims failed the gate" in table.left_out
+
+
 def test_architectures_and_budgets_stand_side_by_side():
     cells = frame(LISTS, models=("preactresnet18", "vgg"), seeds=(0,))
     report = report_of(cells)
@@ -269,6 +278,8 @@ def test_a_long_board_is_split_into_floats_that_fit_a_page():
     text = latex(boards(frame(("none", *names), (2, 10, 100))), "leaderboard", Paper())
     assert text.count(r"\begin{table") == text.count(r"\end{table") == 2
     assert text.count("(continued)") == 1
+    assert text.count("Sorted by RIR") == 1
+    assert text.count(r"As Table~\ref{tab:leaderboard}.") == 1
     assert text.count(r"\textit{SPC") == 3
 
 

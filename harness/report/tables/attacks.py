@@ -90,14 +90,16 @@ def _panels(group: BoardGroup, board: pd.DataFrame, summary: pd.DataFrame) -> li
 def _attack_list(group: BoardGroup, board: pd.DataFrame, summary: pd.DataFrame) -> TextTable:
     """Return one table with the budgets side by side: a section per attack, rows defenses.
 
-    Where the paper asks for it, a section per defense, and rows attacks.
+    Where the paper asks for it, a section per defense, and rows attacks. Attacks whose victims all
+    failed the gate are left out.
     """
     paper, cells = group.paper, group.frame
     by_defense = paper.rows == "attacks"
     first, rows = ("defense", "attack") if by_defense else ("attack", "defense")
-    numbers = with_sections(summary, first, group)
+    attacks_shown = attack_order(cells[cells["reason"].ne("gate")])
+    numbers = with_sections(summary[summary["attack"].isin(attacks_shown)], first, group)
     orders = {
-        "attack": present(attack_order(cells), numbers, "attack"),
+        "attack": present(attacks_shown, numbers, "attack"),
         "defense": present(board["defense"].tolist(), numbers, "defense"),
         "budget": group.budgets,
     }

@@ -61,9 +61,10 @@ def latex(tables: Sequence[TextTable], name: str, paper: Paper) -> str:
     fits = partial(fits_page, paper=paper)
     parts = [part for table in tables for part in split_columns(table, fits)]
     pages = [(part, page, sections) for part in parts for page, sections in _pages(part)]
+    labels = [name, *(f"{name}-{number}" for number in range(2, len(pages) + 1))]
     floats = [
-        _float(part, sections, paper, name if number == 1 else f"{name}-{number}", page)
-        for number, (part, page, sections) in enumerate(pages, start=1)
+        _float(part, sections, paper, label=labels[at], first=labels[at - page])
+        for at, (part, page, sections) in enumerate(pages)
     ]
     return "\n".join(floats) if floats else f"{NOTHING}\n"
 
@@ -119,11 +120,19 @@ def _cut(section: Section) -> list[Section]:
     return [Section(label=section.label, rows=section.rows[at : at + size]) for at in starts]
 
 
-def _float(table: TextTable, sections: list[Section], paper: Paper, label: str, page: int) -> str:
+def _notes(table: TextTable) -> str:
+    return " ".join(escape(note) for note in (table.caption, table.left_out) if note)
+
+
+def _float(
+    table: TextTable, sections: list[Section], paper: Paper, *, label: str, first: str
+) -> str:
+    """Return a float; ``first`` is the label of the table's first page, which has the notes."""
     columns, size = len(table.header), paper.font_size
     star = "*" if table_width(table, size) > paper.column_points else ""
-    title = escape(table.title) + (" (continued)" if page else "")
-    notes = " ".join(escape(note) for note in (table.caption, table.left_out) if note)
+    title, notes = escape(table.title), _notes(table)
+    if label != first:
+        title, notes = f"{title} (continued)", rf"As Table~\ref{{tab:{first}}}"
     lines = [
         rf"\begin{{table{star}}}[tp]",
         r"\centering\emergencystretch=3em",
