@@ -132,7 +132,7 @@ def _float(
     star = "*" if table_width(table, size) > paper.column_points else ""
     title, notes = escape(table.title), _notes(table)
     if label != first:
-        title, notes = f"{title} (continued)", rf"As Table~\ref{{tab:{first}}}"
+        title, notes = f"{title} (continued)", rf"As Table~\ref{{tab:{first}}}."
     lines = [
         rf"\begin{{table{star}}}[tp]",
         r"\centering\emergencystretch=3em",
