@@ -111,8 +111,9 @@ def test_each_row_says_how_many_of_its_cells_it_uses():
     assert {row[0]: row[-1] for row in only.sections[0].rows} == {
         "no defense": "5/6",
         "ims": "5/6",
-        "ft": "3/6",
+        "ft": "3/6†",
     }
+    assert "†: fewer cells than others of its part" in only.caption
 
 
 def test_one_seed_shows_a_bare_mean():

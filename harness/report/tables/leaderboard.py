@@ -161,6 +161,7 @@ def board_table(group: BoardGroup, numbers: pd.DataFrame, rank_by: str = Rank.by
 
 def _rows(numbers: pd.DataFrame, group: BoardGroup, *, has_clean: bool) -> list[Row]:
     rows = []
+    most = numbers.loc[numbers["metric"].eq("acc"), "n_cells"].max()
     for defense in numbers["defense"].unique():
         metrics = numbers[numbers["defense"].eq(defense)].set_index("metric")
         means = metrics["mean"]
@@ -170,7 +171,8 @@ def _rows(numbers: pd.DataFrame, group: BoardGroup, *, has_clean: bool) -> list[
         others = (percent(means[metric]) for metric in (WORST, "ra", "der", "rir"))
         solved = number(100 * means["solved"], 0)
         clean_cost = (percent(means.get(CLEAN_COST, float("nan"))),) if has_clean else ()
-        n = f"{metrics['n_cells']['acc']}/{metrics['n_planned']['acc']}"
+        n_cells, n_planned = metrics["n_cells"]["acc"], metrics["n_planned"]["acc"]
+        n = f"{n_cells}/{n_planned}{'†' if n_cells < most else ''}"
         rows.append((name, acc, asr, *others, solved, *clean_cost, n))
     return rows
 
@@ -191,6 +193,8 @@ def _caption(group: BoardGroup, sections: list[Section], rank_by: str) -> str:
         "n: cells used of cells planned. "
         f"Sorted by {label} within a budget."
     )
+    if any("†" in text for text in shown):
+        text += " †: fewer cells than others of its part, so not a mean over the same ones."
     if any("‡" in text for text in shown):
         text += f" {FALL} on average."
     present = group.extra_access.values()
