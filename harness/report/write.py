@@ -119,7 +119,7 @@ def write_only(report: ReportData, folder: Path, names: Collection[str]) -> list
         _write_tables(tables, stage, chosen.paper)
         made = {*tables, *(figure.name for figure in drawn)}
         if missing := [name for name in names if name not in made]:
-            raise UserError(f"--only {missing[0]}: there is nothing to show in it")
+            raise UserError(f"--show {missing[0]}: there is nothing to show in it")
         return [path.replace(folder / path.name) for path in sorted(stage.iterdir())]
 
 

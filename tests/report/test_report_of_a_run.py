@@ -65,15 +65,15 @@ def test_a_run_keeps_the_images_and_labels_that_its_figures_need(tmp_path, monke
     report = ["report", command[1], *command[2:4]]
     (folder / "victims.tex").unlink()
     stale = (folder / "gallery.pdf").read_bytes()
-    some = CliRunner().invoke(cli, [*report, "--only", "victims", "--paper", "acm"])
+    some = CliRunner().invoke(cli, [*report, "--show", "victims", "--paper", "acm"])
     assert "| BadNets  " in some.output
     assert (folder / "victims.tex").exists()
     assert (folder / "gallery.pdf").read_bytes() == stale
     assert json.loads((folder / MADE_FROM).read_text())["inputs"] == ""
-    wrong = CliRunner().invoke(cli, [*report, "--only", "victim"])
+    wrong = CliRunner().invoke(cli, [*report, "--show", "victim"])
     assert "no table or figure 'victim' here; did you mean 'victims'?" in str(wrong.exception)
-    empty = CliRunner().invoke(cli, [*report, "--only", "clean"])
-    assert "--only clean: there is nothing to show in it" in str(empty.exception)
+    empty = CliRunner().invoke(cli, [*report, "--show", "clean"])
+    assert "--show clean: there is nothing to show in it" in str(empty.exception)
     monkeypatch.setattr(
         "harness.report.frame.report_data.LARGE", 1
     )  # as if two cells were too many for one page
