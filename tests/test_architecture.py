@@ -137,7 +137,7 @@ def test_the_command_line_is_frozen():
         "report": sorted(
             [
                 *where[:2],
-                *("--against", "--paper", "--published", "--only"),
+                *("--against", "--known", "--paper", "--published", "--only", "--show"),
                 "STUDY... [KEY=VALUE...]",
             ]
         ),

@@ -86,7 +86,7 @@ def test_the_page_has_the_order_of_the_board(rank_by):
     (numbers,) = report.once(all_board_numbers)
     (only,) = report.groups
     whole = [row[0] for section in board_table(only, numbers).sections for row in section.rows]
-    rows = board_rows(report)["rows"]
+    rows = board_rows(report, numbers)["rows"]
     for attack in ("all", "badnets", "blended"):
         assert [row["defense"] for row in rows if row["attack"] == attack] == whole
     if rank_by == "worst_asr":  # though ANP has the lower mean

@@ -60,6 +60,8 @@ def write_page(
 
     ``floats`` has the LaTeX float of each figure by its name.
     """
+    board = tables["leaderboard"].numbers
+    assert board is not None
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.tests["best"] = lambda text: isinstance(text, BestText)
     environment.tests["second"] = lambda text: isinstance(text, SecondText)
@@ -68,7 +70,7 @@ def write_page(
         title=" + ".join(study.name for study in report.studies) or "Report",
         style=_read("page.css"),
         scripts=[_read(name) for name in SCRIPTS],
-        data=_json({"boards": board_rows(report), "cells": cell_columns(report)}),
+        data=_json({"boards": board_rows(report, board), "cells": cell_columns(report)}),
         records=_json(record_details(report)),
         copies=copies,
         copied=_json(copies),

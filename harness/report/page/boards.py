@@ -13,7 +13,6 @@ from harness.report.frame.groups import GROUP, BoardGroup
 from harness.report.frame.metric_info import METRICS, QUANTITIES, rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import REASONS, summarize
-from harness.report.tables.leaderboard import all_board_numbers
 from harness.report.typeset.captions import column_label
 from harness.report.typeset.crosstab import cell_texts
 from harness.report.typeset.table import BestText
@@ -24,15 +23,14 @@ UNRANKED = {"peak_mem_mb"}
 KEYS = [*GROUP, "budget", "defense"]
 
 
-def board_rows(report: ReportData) -> dict[str, Any]:
+def board_rows(report: ReportData, board: pd.DataFrame) -> dict[str, Any]:
     """Return metrics (name, label, direction, whether a share), and rows in the board's order.
 
     A row has the group, budget and defense, ``numbers`` with [mean, half of the interval] per
-    metric, null if unknown, counts, and in
-    which metrics it is ``best``. ``attack`` and ``rate`` are "all" in rows that pool them.
+    metric, null if unknown, counts, and in which metrics it is ``best``. ``attack`` and ``rate``
+    are "all" in rows that pool them. ``board`` are the leaderboard's numbers.
     """
-    boards = zip(report.groups, report.once(all_board_numbers), strict=True)
-    rows = [row for group, numbers in boards for row in _group_rows(group, numbers)]
+    rows = [row for group in report.groups for row in _group_rows(group, group.only(board))]
     metrics = [[name, column_label(name, report.cells), *QUANTITIES[name][1:3]] for name in METRICS]
     return {"metrics": metrics, "rows": rows}
 
