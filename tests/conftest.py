@@ -1,8 +1,9 @@
-"""Settings of every test session: one thread per process, no network, a data cache of its own."""
+"""Settings of every test session: one thread a process, no GPU, no network, an own data cache."""
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # set before torch is imported; as in a worker
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # numbers are those of a CPU, also where there is a GPU
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest

@@ -34,6 +34,8 @@ PIXELS = 1e-3
 LOGITS = 1e-3
 """How far logits may be apart, as a share of the largest."""
 SCORES = 0.05
+NEED_NOT_REPEAT = ("vgg19", "vgg19_bn")
+"""Architectures with an operation that has no deterministic kernel on CUDA: see docs/gpu.md."""
 
 
 def compare(setting: Setting) -> Outcome:
@@ -53,11 +55,15 @@ def compare(setting: Setting) -> Outcome:
 
 
 def repeat(setting: Setting) -> Outcome:
-    """Train every attack's victim and run every defense twice; the bits must be the same."""
+    """Train victims of every attack and model and run every defense twice, to the same bits."""
     checks, device = Checks(), setting.torch_device
     for attack in _names("attack", setting):
         first, second = (_trained(attack, device) for _ in range(2))
         checks.add(f"victim of {attack}", [first, second], passed=first == second)
+    for model in _names("model", setting):
+        first, second = (_trained("badnets", device, model) for _ in range(2))
+        repeats = first == second or (setting.on_gpu and model in NEED_NOT_REPEAT)
+        checks.add(f"victim on {model}", [first, second], passed=repeats)
     for defense in _names("defense", setting):
         first, second = (_digest_of(_defended(defense, device)) for _ in range(2))
         checks.add(defense, [first, second], passed=first == second)
@@ -84,9 +90,9 @@ def _context(device: torch.device) -> Context:
     return Context(device, torch.Generator().manual_seed(1))
 
 
-def _victim_of(attack: str, data: DeviceDataset):
+def _victim_of(attack: str, data: DeviceDataset, model: str = "preactresnet18"):
     target = 0 if attack == "none" else 1
-    return tiny_victims.victim(data, attack, target=target)
+    return tiny_victims.victim(data, attack, target=target, model=model)
 
 
 def _clean_model(victim, device: torch.device):
@@ -129,9 +135,9 @@ def _logits_apart(model: str, device: torch.device) -> float:
     return float((here - there).abs().max() / here.abs().max())
 
 
-def _trained(attack: str, device: torch.device) -> str:
-    data = _data(device)
-    victim = _victim_of(attack, data)
+def _trained(attack: str, device: torch.device, model: str = "preactresnet18") -> str:
+    data = _data(device, model)
+    victim = _victim_of(attack, data, model)
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         clean = _clean_model(victim, device)
