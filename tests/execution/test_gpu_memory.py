@@ -39,7 +39,9 @@ def memory(monkeypatch):
 
 def test_a_worker_has_its_share_of_the_memory(memory):
     victim = tiny_victims.victim(tiny_victims.resident(n=8))
-    session = SimpleNamespace(device=CUDA, environment=records.ENVIRONMENT, spoiled=False)
+    session = SimpleNamespace(
+        device=CUDA, environment=records.ENVIRONMENT, apart=True, spoiled=False
+    )
     record = run_task(Task(victim, workers=4), session)  # a session without data: it fails
     assert record.status == "error"
     assert memory.share == 0.25
