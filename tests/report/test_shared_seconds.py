@@ -9,6 +9,7 @@ from harness.report.figures.cost import cost
 from harness.report.frame.frame import shared_gpu
 from harness.report.page.boards import board_rows
 from harness.report.page.cells import cell_columns
+from harness.report.tables.leaderboard import all_board_numbers
 from harness.report.tables.resources import resources
 from harness.report.tables.victims import victims
 from harness.report.typeset.captions import SHARED
@@ -61,7 +62,8 @@ def test_the_cost_figure_says_how_many_cells_shared_the_gpu():
 @pytest.mark.parametrize(("defense", "label"), [("ims", "sec§"), ("nothing", "sec")])
 def test_the_page_marks_the_column(defense, label):
     shown = report(defense)
-    assert label in [metric[1] for metric in board_rows(shown)["metrics"]]
+    (numbers,) = shown.once(all_board_numbers)
+    assert label in [metric[1] for metric in board_rows(shown, numbers)["metrics"]]
     assert cell_columns(shown)["metrics"]["seconds"][0] == label
 
 
