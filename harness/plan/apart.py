@@ -34,18 +34,14 @@ def read_apart(work: Callable[[], Any], path: Path, limit: float | None = None) 
     """
     limit = LIMIT if limit is None else limit
     reader, writer = os.pipe()
-    # what Python does after a fork would swallow Ctrl-C
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
         child = os.fork()
     if child == 0:
         os.setpgid(0, 0)  # its children end with it, and Ctrl-C does not reach it
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         _answer(work, path, writer)
     os.close(writer)
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         content = _content(reader, limit)
         if content is None:
             raise UserError(f"{path}: no end after {limit:g} s {MODULE_LEVEL}")
