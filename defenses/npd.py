@@ -36,7 +36,7 @@ from harness.contract import (
     Share,
     defense,
 )
-from harness.toolbox import Loop, batches, convolutions, set_gradients, train_epochs
+from harness.toolbox import Loop, batches, clip_pixels, convolutions, set_gradients, train_epochs
 
 SHORTCUTS = ("shortcut", "downsample")
 LEAST = 1e-4
@@ -96,7 +96,7 @@ class Polarized(nn.Module):
     "Features, arXiv 2306.16697",
     year=2023,
     family="fine-tuning",
-    version=2,
+    version=3,
     display_name="NPD",
     requires="convolutions",
     varied=("weight", "radius", "lr"),
@@ -192,7 +192,7 @@ def towards(model: nn.Module, x: torch.Tensor, label: torch.Tensor, hyper: Hyper
     delta = torch.zeros_like(x)
     for _ in range(hyper.steps):
         delta.requires_grad_()
-        logits = model((x + delta).clamp(0, 1))
+        logits = model(clip_pixels(x + delta))
         if (logits.argmax(1) == label).float().mean() > hyper.enough:
             break
         (slope,) = torch.autograd.grad(F.cross_entropy(logits, label), delta)

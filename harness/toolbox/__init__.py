@@ -85,7 +85,7 @@ from harness.toolbox.retuning import (
     share_predicted,
     triggered_images,
 )
-from harness.toolbox.search.adversarial import minimise_perturbation, sign_sgd
+from harness.toolbox.search.adversarial import clip_pixels, minimise_perturbation, sign_sgd
 from harness.toolbox.search.double_backward import twice_differentiable
 from harness.toolbox.search.feature_triggers import TriggerGenerator
 from harness.toolbox.search.hypergradient import hypergradient
@@ -162,6 +162,7 @@ __all__ = [  # noqa: RUF022 - grouped by purpose
     "twice_differentiable",
     "pixel_unit",
     # perturbations of images and of weights
+    "clip_pixels",
     "minimise_perturbation",
     "sign_sgd",
     "hypergradient",

@@ -4,7 +4,7 @@ import torch
 from harness.defenses.aft import Hyper, adversarial_examples
 from torch.nn import functional as F
 
-from tests.helpers.planted_models import clean_budget, planted
+from tests.helpers.planted_models import BLACK_AND_WHITE, SignedPixels, clean_budget, planted
 
 
 def test_aft_examples_stay_within_their_bound_and_are_images():
@@ -27,13 +27,8 @@ def test_aft_takes_seven_steps_of_a_fifth():
 
 def test_black_and_white_pixels_move_as_the_others_do():
     """Their gradient is that of the loss alone: no bound of the pixel value cuts it."""
-    weight = torch.tensor([[1.0, -1.0, 1.0, -1.0], [-1.0, 1.0, -1.0, 1.0]])
-
-    class Linear(torch.nn.Module):
-        def forward(self, x):
-            return x.flatten(1) @ weight.T
-
-    black_and_white = torch.tensor([0.0, 0.0, 1.0, 1.0]).view(1, 1, 2, 2)
-    moved = adversarial_examples(Linear(), black_and_white, torch.tensor([0]), Hyper()).flatten()
+    moved = adversarial_examples(
+        SignedPixels(), BLACK_AND_WHITE, torch.tensor([0]), Hyper()
+    ).flatten()
     eps = 6 / 255  # class 0 loses where pixels of weight 1 fall and those of weight -1 rise
-    assert torch.allclose(moved, torch.tensor([0.0, eps, 1 - eps, 1.0]), atol=1e-6)
+    assert torch.allclose(moved.flatten(), torch.tensor([0.0, eps, 1 - eps, 1.0]), atol=1e-6)

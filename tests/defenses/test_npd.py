@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from harness.models.resnet18 import Hyper as Width
 from harness.models.resnet18 import resnet18
 from tests.helpers.planted_models import (
+    BLACK_AND_WHITE,
+    SignedPixels,
     clean_budget,
     cpu_context,
     planted,
@@ -66,6 +68,12 @@ def test_npd_search_stays_in_its_ball_and_in_the_image():
     assert shifted.max() <= 1
     before, after = (F.cross_entropy(net(x), label) for x in (budget.images, shifted))
     assert after < before
+
+
+def test_npd_search_moves_black_and_white_pixels_as_the_others():
+    """At 0 and at 1 the gradient is that of the loss alone, whatever torch's clamp has there."""
+    moved = towards(SignedPixels(), BLACK_AND_WHITE, torch.tensor([1]), Hyper()).flatten()
+    assert torch.allclose(moved, torch.tensor([0.0, 0.1, 0.9, 1.0]), atol=1e-6)
 
 
 def test_npd_loss_by_hand():

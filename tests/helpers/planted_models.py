@@ -24,6 +24,19 @@ COLOURS = torch.tensor([[0.8, 0.3, 0.3], [0.3, 0.8, 0.3], [0.3, 0.3, 0.8], [0.5,
 CHEQUERS = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
 
 
+BLACK_AND_WHITE = torch.tensor([0.0, 0.0, 1.0, 1.0]).view(1, 1, 2, 2)
+"""An image whose pixels are all at the bounds."""
+
+
+class SignedPixels(nn.Module):
+    """Two classes of 2x2 images: the first by pixels 0 and 2, the second by pixels 1 and 3."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return logits (n, 2)."""
+        first = images.flatten(1) @ torch.tensor([1.0, -1.0, 1.0, -1.0])
+        return torch.stack([first, -first], 1)
+
+
 def pictures(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Return n images of every class, (CLASSES n, 3, SIDE, SIDE), and their labels."""
     generator = torch.Generator().manual_seed(seed)

@@ -31,6 +31,15 @@ def minimise_perturbation(
     return delta.detach()
 
 
+def clip_pixels(images: torch.Tensor) -> torch.Tensor:
+    """Return images clipped to [0, 1]; the gradient at 0 and at 1 themselves is 1.
+
+    That of torch's ``clamp`` is 0 there in some versions, so that black and white pixels would
+    never begin to move.
+    """
+    return torch.where(images < 0, 0.0, torch.where(images > 1, 1.0, images))
+
+
 def sign_sgd(delta: torch.Tensor, lr: float) -> torch.optim.Optimizer:
     """Return an optimiser that moves ``delta`` by ``lr`` against the sign of its gradient."""
     delta.register_hook(torch.sign)
