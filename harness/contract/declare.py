@@ -135,8 +135,8 @@ class ProbeInfo(MethodInfo):
     clean_model: bool = False
     """Whether it needs the clean model: ``Attacker.train.clean_model``."""
     defended: bool = True
-    """Whether it needs the defended model; if not, it is given a copy of the victim instead, and no
-    defense is run again for it."""
+    """Whether it needs the defended model; if not, it is given a copy of the victim, and what the
+    defense kept (``Attacker.kept``), and no defense is run again for it."""
     requires: Layer | None = None
     """The layers that it works on, which the architecture must have; None for any."""
 

@@ -49,5 +49,5 @@ class Attacker:
     it needs it."""
     test: EvaluationImages
     kept: Mapping[str, torch.Tensor] = field(default_factory=dict)
-    """What the defense kept beside its model (``Defended.artifacts``), on the device; empty for the
-    victim, for a clean model, and where it kept nothing."""
+    """What the defense kept beside its model (``Defended.artifacts``), on the device, for a probe
+    that does not need the model itself; empty where it kept nothing, and for the controls."""

@@ -73,7 +73,8 @@ def run_probe(
     if method.info.clean_model and run.clean is not None:
         clean = session.clean_model(run.clean, victims[run.clean.key])
     attacker = _attacker(run, victim, clean, method.info, session)
-    attacker = replace(attacker, kept=_kept_tensors(cell, session))
+    if not method.info.defended:
+        attacker = replace(attacker, kept=_kept_tensors(cell, session))
     del ctx.scalars[:]  # those of a defense that was repeated
     reseed(ctx.generator, run.random_seed)
     start = time.perf_counter()

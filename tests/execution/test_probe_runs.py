@@ -132,6 +132,25 @@ def test_a_record_without_a_number_of_today_is_shown_with_what_it_has(finished):
     assert row["retune.acc"] == kept["acc"]
 
 
+def test_a_probe_of_the_model_does_without_the_masks_that_were_kept(tmp_path):
+    """As after a merge of records alone: the defense is run again, and its masks are not missed."""
+    plain = tiny_study.write_study(tmp_path / "plain", defenses=["clp"], **QUICK)
+    before, out = tiny_study.run(plain, tmp_path / "out"), tmp_path / "out"
+    (cell,) = [record for record in before.values() if isinstance(record, CellRecord)]
+    store_of(out).path_of(cell.result.artifacts.method).unlink()
+    probed = tiny_study.write_study(
+        tmp_path / "probed", defenses=["clp"], probes=["drift", "pruning"], **QUICK
+    )
+    after = probe_records(tiny_study.run(probed, out))
+    (drift, pruning) = (
+        next(x for x in after.values() if f"/ {name} / " in f"{x.name} / " and x.spec.cell)
+        for name in ("drift", "pruning")
+    )
+    assert (drift.status, drift.result.repeated) == ("ok", True)
+    assert pruning.status == "error"
+    assert "cannot be read" in pruning.error
+
+
 def test_a_probe_of_a_cell_that_failed_says_so(tmp_path):
     (tmp_path / "breaks.py").write_text(
         "from harness.contract import NoHyper, defense\n"
