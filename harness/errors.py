@@ -28,6 +28,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(options)}" if options else ""
 
 
+def one_line(error: BaseException) -> str:
+    """Return the type and the message of an error of a user's own code."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
 class EntryErrors(UserError):
     """All faults of one entry."""
 

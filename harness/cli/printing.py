@@ -17,26 +17,23 @@ if TYPE_CHECKING:
     from harness.store.store import Store
 
 
-def exit_code(study: Study, latest: LatestRecords) -> int:
-    """Return 1 if a cell or a probe has failed, or for damaged records, which it names; else 0."""
-    say_damaged(latest)
-    return SOME_FAILED if latest.damaged or _failed(study, latest) else OK
+def exit_code(study: Study, latest: LatestRecords, *, say_why: bool = False) -> int:
+    """Return 1 if a cell or a probe has failed, or for damaged records, which it names; else 0.
 
-
-def say_exit_code(study: Study, latest: LatestRecords) -> int:
-    """Return the exit code; if it is 1, write why."""
+    ``say_why``: write which cells failed, and how to go on.
+    """
     from harness.plan.paths import shown_path
 
-    if not (failed := _failed(study, latest)):
-        return exit_code(study, latest)
     say_damaged(latest)
-    by_status = ", ".join(f"{n} {status}" for status, n in failed.items())
-    file = shown_path(study.path)
-    echo(
-        f"exit code 1, as cells failed ({by_status}): 'defuse logs {file} CELL' says why, "
-        f"'defuse run {file} --mode retry' runs them again"
-    )
-    return SOME_FAILED
+    failed = _failed(study, latest)
+    if failed and say_why:
+        by_status = ", ".join(f"{n} {status}" for status, n in failed.items())
+        file = shown_path(study.path)
+        echo(
+            f"exit code 1, as cells failed ({by_status}): 'defuse logs {file} CELL' says why, "
+            f"'defuse run {file} --mode retry' runs them again"
+        )
+    return SOME_FAILED if failed or latest.damaged else OK
 
 
 def _failed(study: Study, latest: LatestRecords) -> dict[str, int]:

@@ -17,7 +17,7 @@ from harness.cli.options import (
     console,
     echo,
 )
-from harness.cli.printing import say_exit_code
+from harness.cli.printing import exit_code
 from harness.errors import UserError, nearest
 from harness.study.builtin import find_study
 
@@ -124,7 +124,7 @@ def report_if_needed(study: Study, latest: LatestRecords, out: Path) -> int:
         return write_new_report([study], out)
     echo((folder / BOARD).read_text(encoding="utf-8"))
     echo(f"nothing to do, and {folder / PAGE} is up to date")
-    return say_exit_code(study, latest)
+    return exit_code(study, latest, say_why=True)
 
 
 def write_new_report(
@@ -153,7 +153,7 @@ def write_new_report(
     for path in written.first:
         echo(str(path))
     echo(f"and {len(written.paths) - len(written.first)} more files in {folder}")
-    return max([say_exit_code(study, source.records) for study in studies])
+    return max([exit_code(study, source.records, say_why=True) for study in studies])
 
 
 def _show_some(report: ReportData, folder: Path, names: Sequence[str]) -> int:

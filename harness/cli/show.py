@@ -186,10 +186,9 @@ def _gate(study: Study, planned: Cell | Victim, store: Store) -> str:
 
 
 def _remedy(study: Study, planned: Cell | Victim, store: Store) -> str:
-    from harness.plan.spec import Cell
     from harness.store.gate import remedy, why_not_planted
 
-    victim, latest = planned.victim if isinstance(planned, Cell) else planned, store.latest()
+    victim, latest = _victim_of(planned), store.latest()
     return remedy(study, victim, latest) if why_not_planted(study, victim, latest) else ""
 
 

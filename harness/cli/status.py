@@ -13,7 +13,6 @@ from harness.cli.printing import (
     print_progress,
     print_queue,
     progress_json,
-    say_exit_code,
 )
 
 
@@ -53,4 +52,4 @@ def status(
         return exit_code(study, latest)
     print_progress(study, latest)
     print_queue(study, store)
-    return say_exit_code(study, latest)
+    return exit_code(study, latest, say_why=True)

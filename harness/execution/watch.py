@@ -13,13 +13,15 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from harness.execution.demand import Demand, demand_of
+from harness.execution.demand import demand_of
 from harness.execution.durations import forecast_of
 from harness.execution.progress import BAR_WIDTH, clock
 from harness.execution.selection import Selection
 from harness.execution.slurm_queue import queued_jobs
 from harness.execution.study_progress import missing, study_progress
 from harness.plan.names import PlanStatus
+from harness.plan.probes import ProbeRun
+from harness.plan.spec import Cell, Victim
 from harness.plan.study import Study
 from harness.store.record import FAILED, CellRecord, Record, VictimRecord
 from harness.store.record_files import LatestRecords
@@ -38,9 +40,10 @@ def follow(study: Study, store: Store, console: Console) -> None:
             began = time.monotonic()
             latest = store.latest()
             jobs = queued_jobs(study, store)
-            live.update(screen(study, latest, jobs), refresh=True)
+            shown = screen(study, latest, jobs)
+            live.update(shown, refresh=True)
             if not console.is_terminal:
-                console.print(screen(study, latest, jobs))
+                console.print(shown)
             if not missing(study, latest):
                 return
             time.sleep(max(INTERVAL, 10 * (time.monotonic() - began)))
@@ -58,43 +61,41 @@ def screen(study: Study, latest: LatestRecords, jobs: Counter[str]) -> Group:
         bar = ProgressBar(total=max(1, total), completed=done, width=BAR_WIDTH)
         bars.add_row(kind, bar, f"{done}/{total}")
     failed = ", ".join(f"{cells[status]} {status}" for status in FAILED if cells[status]) or "none"
-    lines = [Text(f"{_throughput(study, latest)}   failed: {failed}")]
-    if missing(study, latest):
-        lines.append(Text(str(open_demand(study, latest))))
+    victims_left, cells_left, probes_left = _open_tasks(study, latest)
+    forecast = forecast_of(study, [*victims_left, *cells_left, *probes_left], latest)
+    throughput = _throughput(study, latest, forecast.remaining_seconds())
+    lines = [Text(f"{throughput}   failed: {failed}")]
+    if victims_left or cells_left:
+        lines.append(Text(str(demand_of([*victims_left, *cells_left], latest))))
     if jobs:
         lines.append(Text("queue: " + ", ".join(f"{n} {name}" for name, n in sorted(jobs.items()))))
     return Group(Text(study.name, "bold"), bars, *lines)
 
 
-def _throughput(study: Study, latest: LatestRecords) -> str:
-    """Return the throughput over the last ten minutes, and the time left at as many workers."""
+def _throughput(study: Study, latest: LatestRecords, left: float) -> str:
+    """Return the throughput over the last ten minutes, and the time left at as many workers.
+
+    ``left``: the seconds left on one worker.
+    """
     now = datetime.now(UTC)
     start = (now - WINDOW).isoformat()
     planned = [*study.victims(), *(cell.key for cell in study.cells)]
     recent = [key for key in planned if latest.finished(key) >= start]
     cells = sum(latest.kind(key) == "cell" for key in recent)
     rate = 60 * cells / WINDOW.total_seconds()
-    left = remaining_seconds(study, latest)
     workers = _busy_workers([latest[key] for key in recent], now)
     eta = clock(left / workers) if workers else f"... ({clock(left)} on one worker)"
     return f"{rate:.1f} cells a minute over the last {WINDOW.seconds // 60}   ETA {eta}"
 
 
-def remaining_seconds(study: Study, latest: LatestRecords) -> float:
-    """Return the seconds that what is missing of a study takes on one worker."""
+def _open_tasks(
+    study: Study, latest: LatestRecords
+) -> tuple[list[Victim], list[Cell], list[ProbeRun]]:
+    """Return the victims, cells and probes that a study still needs."""
     selection = Selection()
     cells = selection.open_cells(study, latest)
     probes = selection.open_probes(study, cells, latest)
-    victims = selection.open_victims(study, [*cells, *probes], latest, lambda _: True)
-    return forecast_of(study, [*victims, *cells, *probes], latest).remaining_seconds()
-
-
-def open_demand(study: Study, latest: LatestRecords) -> Demand:
-    """Return the memory and the disk that what is missing of a study needs."""
-    selection = Selection()
-    cells = selection.open_cells(study, latest)
-    victims = selection.open_victims(study, cells, latest, lambda _: True)
-    return demand_of([*victims, *cells], latest)
+    return selection.open_victims(study, [*cells, *probes], latest, lambda _: True), cells, probes
 
 
 def _busy_workers(recent: Sequence[Record], now: datetime) -> float:

@@ -14,7 +14,7 @@ from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
-from harness.errors import EntryErrors, UserError, faults_of
+from harness.errors import EntryErrors, UserError, faults_of, one_line
 
 LIMIT = 10.0
 """Seconds that a file may take: at module level it only declares."""
@@ -70,8 +70,7 @@ def _answer(work: Callable[[], Any], path: Path, writer: int) -> None:
         except UserError as error:
             answer = {"faults": faults_of(error), "value": None}
         except Exception as error:  # whatever reading a file raises
-            text = " ".join(f"{path}: {type(error).__name__}: {error}".split())
-            answer = {"faults": [((), text)], "value": None}
+            answer = {"faults": [((), f"{path}: {one_line(error)}")], "value": None}
         content = json.dumps(answer, default=repr).encode()
         while content:
             content = content[os.write(writer, content) :]

@@ -28,7 +28,7 @@ from harness.contract.declare import (
     NoHyper,
 )
 from harness.contract.types import Kind
-from harness.errors import UserError, nearest
+from harness.errors import UserError, nearest, one_line
 from harness.plan.apart import MODULE_LEVEL, read_apart
 from harness.plan.own_files import parameter_fault, require_importable, require_installed
 from harness.plan.own_imports import own_digest, own_import
@@ -418,7 +418,7 @@ def _read_light(path: Path) -> ModuleType:
 
 def _ended(error: BaseException) -> str:
     """Return the type and the message of an error that ended the reading of a file."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    text = one_line(error)
     return f"the file ends the program: {text}" if isinstance(error, SystemExit) else text
 
 

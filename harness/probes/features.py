@@ -5,10 +5,9 @@ together, for each network its own. Tran, Li, Madry, "Spectral Signatures in Bac
 arXiv 1811.00636, and others look at backdoors so; the numbers are definitions of this benchmark,
 without a paper. ``shift`` is the mean distance between the features of a triggered image and those
 of the same image without the trigger, divided by the mean distance of clean features from their
-mean; ``shown`` is the share of the variance that the picture shows.
-The points are the record's log: ``x`` and ``y`` in
-units of the features, the true class, and whether an image is triggered. The picture before a
-defense is that of the undefended model.
+mean; ``shown`` is the share of the variance that the picture shows. The points are the record's
+log: ``x`` and ``y`` in units of the features, the true class, and whether an image is triggered.
+The picture before a defense is that of the undefended model.
 """
 
 from __future__ import annotations

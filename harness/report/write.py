@@ -80,13 +80,13 @@ def write_report(report: ReportData, folder: Path) -> Written:
             tables = make_tables(report)
             _write_tables(tables, stage, report.paper)
             _write_records(report.frame, stage / "records.csv")
-            text = document(tables, figures, report.paper)
+            floats = {
+                figure.stem: figure_float(figure, report.paper)
+                for figure in figures
+                if figure.figure is not None
+            }
+            text = document(tables, floats.values(), report.paper)
             (stage / DOCUMENT).write_text(text, encoding="utf-8")
-        floats = {
-            figure.stem: figure_float(figure, report.paper)
-            for figure in figures
-            if figure.figure is not None
-        }
         write_page(report, tables, figures, floats, stage / PAGE)
         paths = _publish(stage, folder)
     drawn = [folder / f"{figure.stem}.pdf" for figure in figures if figure.figure is not None]
@@ -109,15 +109,18 @@ def write_only(report: ReportData, folder: Path, names: Collection[str]) -> list
         UserError: the report has nothing to show in one of them; also as ``write_report``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    figures = tuple(ref for ref in report.figures if Path(ref).stem in names)
-    chosen = replace(report, figures=figures)
+    figures, tables = (
+        tuple(ref for ref in refs if Path(ref).stem in names)
+        for refs in (report.figures, report.tables)
+    )
+    chosen = replace(report, figures=figures, tables=tables)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".report-") as name:
         stage = Path(name)
         with _figure_saver(chosen) as save_figure:
             drawn = [x for x in _write_figures(chosen, stage, save_figure) if x.figure is not None]
-        tables = {name: made for name, made in make_tables(chosen).items() if name in names}
-        _write_tables(tables, stage, chosen.paper)
-        made = {*tables, *(figure.name for figure in drawn)}
+        shown = {name: contents for name, contents in make_tables(chosen).items() if name in names}
+        _write_tables(shown, stage, chosen.paper)
+        made = {*shown, *(figure.name for figure in drawn)}
         if missing := [name for name in names if name not in made]:
             raise UserError(f"--show {missing[0]}: there is nothing to show in it")
         return [path.replace(folder / path.name) for path in sorted(stage.iterdir())]

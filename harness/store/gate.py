@@ -45,7 +45,7 @@ def why_not_planted(study: Study, victim: Victim, latest: LatestRecords) -> str 
 def remedy(study: Study, victim: Victim, latest: LatestRecords) -> str:
     """Return what to change first for a victim that failed the gate, and what its scores say."""
     acc, asr, clean = _scores(study, victim, latest)
-    halfway = (1 + 1 / victim.data.classes) / 2
+    halfway = (1 + 1 / victim.data.classes) / 2  # between guessing and always right
     if victim.source.imported:
         return "another victim or another gate, as this one is not trained here"
     if asr is None or asr >= study.gate.asr or acc < halfway:

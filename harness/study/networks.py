@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.bridges.files.inspection_cache import cached_inspection
-from harness.errors import UserError
-from harness.plan.apart import read_apart
-from harness.plan.registry import IMPORT_LIMIT, find, is_own
+from harness.bridges.files.inspection_cache import try_once
+from harness.errors import UserError, one_line
+from harness.plan.registry import find, is_own
 
 if TYPE_CHECKING:
     from harness.contract import ModelInfo
@@ -37,26 +36,17 @@ def require_network(model: MethodSpec[ModelInfo], data: DataInfo, cache: Path) -
     path = find("model", model.ref)
     if is_own(path):
         arguments = ["network", model.identity, data.classes, list(data.shape)]
-        cached_inspection(
-            [path],
-            arguments,
-            cache,
-            lambda: read_apart(lambda: _try(model, data), path, IMPORT_LIMIT),
-        )
+        try_once(path, arguments, cache, lambda: _try(model, data))
 
 
-def _try(model: MethodSpec[ModelInfo], data: DataInfo) -> dict[str, Any]:
-    import torch
-
+def _try(model: MethodSpec[ModelInfo], data: DataInfo) -> None:
     from harness.training.network import build, require_logits
 
-    torch.set_num_threads(1)  # a fork has none of the threads of its parent
     try:
         network = build(model, data)
     except UserError:
         raise
     except Exception as error:  # whatever a file of the user raises
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{model.name} can't be built for {data.name}: {text}") from error
+        reason = one_line(error)
+        raise UserError(f"{model.name} can't be built for {data.name}: {reason}") from error
     require_logits(network, data)
-    return {}

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
-from harness.errors import UserError
+from harness.errors import UserError, one_line
 from harness.toolbox.normalise import Normalise
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def require_logits(network: nn.Module, data: DataInfo) -> None:
         with torch.random.fork_rng(devices=[]):
             logits = probe(images)
     except Exception as error:  # whatever a network raises
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"the network fails {shown}: {text}") from error
+        raise UserError(f"the network fails {shown}: {one_line(error)}") from error
     found = tuple(getattr(logits, "shape", ()))
     if found != (2, data.classes):
         raise UserError(

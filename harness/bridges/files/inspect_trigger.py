@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.bridges.files.inspection_cache import cached_inspection
-from harness.errors import UserError
-from harness.plan.apart import read_apart
-from harness.plan.registry import IMPORT_LIMIT, find
+from harness.bridges.files.inspection_cache import try_once
+from harness.errors import UserError, one_line
+from harness.plan.registry import find
 
 if TYPE_CHECKING:
     from harness.contract import AttackInfo
@@ -22,26 +21,19 @@ def require_trigger(attack: MethodSpec[AttackInfo], data: DataInfo, cache: Path)
     Raises:
         UserError: it fails, or makes something else than images of the same shape.
     """
-    path = find("attack", attack.ref)
-    cached_inspection(
-        [path],
-        ["trigger", attack.ref, attack.identity, list(data.shape)],
-        cache,
-        lambda: read_apart(lambda: _try(attack, data), path, IMPORT_LIMIT),
-    )
+    arguments = ["trigger", attack.ref, attack.identity, list(data.shape)]
+    try_once(find("attack", attack.ref), arguments, cache, lambda: _try(attack, data))
 
 
-def _try(attack: MethodSpec[AttackInfo], data: DataInfo) -> dict[str, Any]:
+def _try(attack: MethodSpec[AttackInfo], data: DataInfo) -> None:
     import torch
 
     from harness.toolbox.predict import apply_trigger
 
-    torch.set_num_threads(1)  # a fork has none of the threads of its parent
     trigger = attack.load().info.trigger
     images = torch.zeros(2, *data.shape, dtype=torch.uint8)
     try:
         apply_trigger(images, lambda chunk: trigger(chunk, {}))
     except Exception as error:  # whatever a file of the user raises
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"{attack.name} fails on images of {data.name}: {text}") from error
-    return {}
+        reason = one_line(error)
+        raise UserError(f"{attack.name} fails on images of {data.name}: {reason}") from error

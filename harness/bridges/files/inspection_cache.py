@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.data.file_cache import Json, file_stamp, load_json, writing_to
+from harness.plan.apart import read_apart
 from harness.plan.keys import digest
+from harness.plan.registry import IMPORT_LIMIT
 from harness.store.store import write_atomic
 
 VERSION = 3
@@ -37,3 +39,26 @@ def cached_inspection(
         with writing_to(cache):
             write_atomic(path, json.dumps(result).encode())
     return result
+
+
+def try_once(path: Path, arguments: Any, cache: Path, attempt: Callable[[], None]) -> None:
+    """Run code of the user's own file in a process apart, unless it has worked there before.
+
+    Args:
+        path: the file.
+        arguments: JSON values that the attempt depends on besides the file.
+        cache: the folder of ``cached_inspection``.
+        attempt: imports torch and runs the code.
+
+    Raises:
+        UserError: of ``attempt``; or it takes too long, or ends its process.
+    """
+
+    def work() -> dict[str, Json]:
+        import torch
+
+        torch.set_num_threads(1)  # a fork has none of the threads of its parent
+        attempt()
+        return {}
+
+    cached_inspection([path], arguments, cache, lambda: read_apart(work, path, IMPORT_LIMIT))

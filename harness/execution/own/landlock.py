@@ -92,7 +92,6 @@ def _allow(rules: int, path: Path, access: int) -> None:
         file = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
-    allowed = access if path.is_dir() else access & OF_FILES
-    rule = _PathBeneath(allowed & ALL_OF_VERSION[min(version(), max(ALL_OF_VERSION))], file)
+    rule = _PathBeneath(access if path.is_dir() else access & OF_FILES, file)
     syscall(ADD_RULE, rules, RULE_PATH_BENEATH, ctypes.byref(rule), 0)
     os.close(file)

@@ -16,7 +16,7 @@ class Column(NamedTuple):
     meaning: str
 
 
-_VICTIM = {
+CONDITION = {
     "study": Column("", "name of the study"),
     "data": Column("", "data set"),
     "model": Column("", "architecture, with hyperparameters that differ from its defaults"),
@@ -25,6 +25,7 @@ _VICTIM = {
     "rate": Column("share", "poison rate; empty where an imported victim's is unknown"),
     "target": Column("", "number of the target class, or `all-to-all`, `all-to-all+2`"),
 }
+"""What was attacked, and how."""
 _STATUS = {
     "status": Column("", "`ok`, how it failed, or why there is no record"),
     "gate": Column("", "whether the victim counts in means; empty while unknown"),
@@ -38,7 +39,7 @@ _ERROR = Column("", "why it failed, or was left out")
 _ATTACKED = Column("", "whether the victim has a backdoor; a clean model has no ASR and RA")
 
 CELL_COLUMNS = {
-    **_VICTIM,
+    **CONDITION,
     "defense": Column("", "defense, with hyperparameters that differ from its defaults"),
     "family": Column("", "pruning, fine-tuning, unlearning or control"),
     "needs": Column("", "`clean`, `triggers` (an oracle) or `external`"),
@@ -81,7 +82,7 @@ DERIVED_COLUMNS = {
 }
 """What it ends with: what follows from the columns before."""
 VICTIM_COLUMNS = {
-    **_VICTIM,
+    **CONDITION,
     "seed": Column("", "seed of the victim"),
     **_STATUS,
     "acc": Column("share", "ACC of the victim, before any defense"),

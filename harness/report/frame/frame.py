@@ -9,7 +9,7 @@ import pandas as pd
 
 from harness.plan.names import PlanStatus
 from harness.plan.target import target_class
-from harness.report.frame.columns import CELL_COLUMNS, VICTIM_COLUMNS
+from harness.report.frame.columns import CELL_COLUMNS, CONDITION, VICTIM_COLUMNS
 from harness.report.frame.labels import StudyLabels
 from harness.report.frame.metric_info import OF_TRIGGER, SCORES, with_changes
 from harness.report.frame.probes import ProbeNumbers, probe_columns
@@ -40,7 +40,7 @@ MEASURED = (
 FURTHER = (*(f"{name}_inverse" for name in SCORES), "asr_triggers", "ra_triggers")
 """Those of further networks, and of triggers on a clean model."""
 COLUMNS = tuple(CELL_COLUMNS)
-CONDITION_OF_VICTIM = COLUMNS[:7]
+CONDITION_OF_VICTIM = tuple(CONDITION)
 STEALTH = ("psnr", "ssim", "linf")
 NAN = float("nan")
 

@@ -4,6 +4,9 @@
 const ALL = "all";
 const NARROW_NAME = 12; /* letters of a defense's name on a phone; the rest is in its title */
 const { boards, cells } = JSON.parse(document.getElementById("data").textContent);
+const several = ["data", "model", "recipe"].filter(
+  (name) => new Set(boards.rows.map((row) => row[name])).size > 1,
+);
 const cellRows = cells.keys.map((key, at) => {
   const row = { key };
   for (const [name, [values, indices]] of Object.entries(cells.texts))
@@ -91,10 +94,7 @@ function boardColumns() {
         `${row.n}/${row.planned}`,
       ),
   };
-  const names = ["budget"];
-  for (const name of ["data", "model", "recipe"])
-    if (new Set(rows.map((row) => row[name])).size > 1) names.push(name);
-  const where = names.map((name) => text(name, name, rows));
+  const where = ["budget", ...several].map((name) => text(name, name, rows));
   const defense = text("defense", "defense", rows);
   const narrow = matchMedia("(max-width: 40rem)").matches; /* numbers first */
   if (narrow) {
@@ -115,9 +115,6 @@ function boardColumns() {
 /* What heads the rows of one budget, data set and network; null where there is only one. */
 function boardGroups() {
   const access = { triggers: "oracle", external: "external" };
-  const several = ["data", "model", "recipe"].filter(
-    (name) => new Set(boards.rows.map((row) => row[name])).size > 1,
-  );
   const group = (row) =>
     [...several.map((name) => row[name]), row.budget, access[row.needs]]
       .filter((part) => part)

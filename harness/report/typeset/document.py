@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from harness.plan.paper import POINTS_PER_INCH, Paper
 from harness.report.outputs import ReportFigure
@@ -13,16 +13,15 @@ _PAGE_HEIGHT = 650
 """Points, of the text."""
 
 
-def document(tables: Iterable[str], figures: Sequence[ReportFigure], paper: Paper) -> str:
+def document(tables: Iterable[str], floats: Iterable[str], paper: Paper) -> str:
     """Return the document, in which every table and figure floats.
 
     Args:
         tables: names of the tables, whose ``.tex`` files lie beside it.
-        figures: those of the report, likewise.
+        floats: those of the figures, by ``figure_float``.
         paper: the page.
     """
-    body = [rf"\input{{{name}}}" for name in tables]
-    body += [figure_float(figure, paper) for figure in figures if figure.figure is not None]
+    body = [*(rf"\input{{{name}}}" for name in tables), *floats]
     return "\n".join([*_head(paper), r"\begin{document}", *body, r"\end{document}", ""])
 
 
