@@ -61,7 +61,7 @@ def cell_seconds(spec: CellSpec, model: MethodIdentity, data: DataInfo) -> float
     cost = known.get(spec.defense.name, _costs()["other_defense"])
     units = cost["fixed"] + cost["per_image"] * _budget(spec.budget, data)
     for name, default in cost["scales"].items():
-        units *= spec.defense.hyper.get(name, default) / default
+        units *= _declared(spec.defense, name, default) / default
     seconds: float = (units + _evaluation(data)) * _image_seconds(model, data)
     return TASK_SECONDS + seconds
 
@@ -74,7 +74,7 @@ def victim_bytes(spec: VictimSpec, data: DataInfo) -> float:
 
 def cell_bytes(spec: CellSpec, model: MethodIdentity, data: DataInfo) -> float:
     """Return the memory on a GPU that a cell takes, in bytes."""
-    batch = spec.defense.hyper.get("batch", math.inf)
+    batch = _declared(spec.defense, "batch", math.inf)
     passes = _costs()["passes"].get(spec.defense.name, 1)
     return _memory(model, data, passes * min(batch, _budget(spec.budget, data)))
 
@@ -93,6 +93,12 @@ def cell_disk(model: MethodIdentity, data: DataInfo, *, keep_model: bool) -> flo
 def probe_seconds(model: MethodIdentity, data: DataInfo) -> float:
     """Return the seconds of a probe: some passes over the test images."""
     return TASK_SECONDS + PROBE_PASSES * _evaluation(data) * _image_seconds(model, data)
+
+
+def _declared(method: MethodIdentity, name: str, otherwise: float) -> float:
+    """Return a hyperparameter; what stands instead where it is missing or left to the method."""
+    value: float | None = method.hyper.get(name)
+    return otherwise if value is None else value
 
 
 def _evaluation(data: DataInfo) -> float:

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.execution.costs import activation_bytes, weight_bytes
+from harness.execution.costs import activation_bytes, cell_bytes, cell_seconds, weight_bytes
 from harness.execution.demand import demand_of
 from harness.plan.entries import resolve_method
-from harness.store.record import MethodIdentity
+from harness.plan.registry import describe, names
+from harness.store.record import BudgetSize, CellSpec, MethodIdentity
 from harness.store.record_files import LatestRecords
 from tests.helpers import records, timed_study
 from tests.helpers.timed_study import latest_of, records_of_seed
@@ -65,3 +66,15 @@ def test_what_was_measured_on_a_gpu_counts_for_its_method_and_network_alone(tmp_
     on_cpu = latest_of(*records_of_seed(study, 0, records.ENVIRONMENT))
     assert demand_of(study.cells, on_cpu) == fresh
     assert "1000.0 MiB of its memory a worker" in str(measured)
+
+
+@pytest.mark.parametrize("name", names("defense"))
+def test_every_defense_and_preset_has_a_cost_before_it_has_run(tmp_path, name):
+    victim = timed_study.load(tmp_path).cells[0].victim
+    model, budget = MethodIdentity(**victim.model.identity), BudgetSize(spc=2, ratio=None)
+    for preset in ("comparison", *describe("defense", name).presets):
+        method = resolve_method("defense", {name: {"preset": preset}}, Path())
+        defense = MethodIdentity(**method.identity)
+        spec = CellSpec(victim="", defense=defense, budget=budget, evaluation=1, seed=0)
+        assert 0 < cell_seconds(spec, model, victim.data) < 86_400
+        assert 0 < cell_bytes(spec, model, victim.data) < 80 * 2**30
