@@ -3,7 +3,7 @@
 #   docker run --rm -v "$PWD:/work" defuse run study.yaml
 FROM python:3.12-slim
 COPY . /opt/defuse
-RUN pip install --no-cache-dir -c /opt/defuse/constraints.txt '/opt/defuse[digits]' \
+RUN pip install --no-cache-dir -c /opt/defuse/constraints.txt /opt/defuse \
     && rm -r /opt/defuse
 ENV XDG_CACHE_HOME=/work/.cache
 WORKDIR /work

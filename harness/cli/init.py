@@ -11,12 +11,14 @@ from harness.cli.options import OK, echo
 from harness.errors import UserError
 
 NEXT = {
-    "study": "run it: defuse run {file}",
+    "study": "run it: defuse run {file} (study.schema.json beside it is for editors)",
     "defense": "try it: defuse check {file}, then add ./{file} to the defenses of a study",
     "attack": "try it: defuse check {file}, then add ./{file} to the attacks of a study",
     "model": "try it: defuse check {file}, then add ./{file} to the models of a study",
 }
 """What a user does with each kind of file."""
+SCHEMA = "study.schema.json"
+"""The file beside a study from which an editor completes and checks its keys."""
 
 
 @click.command(short_help="Write a commented file of your own that runs at once.")
@@ -25,14 +27,14 @@ NEXT = {
 def init(kind: str, file: Path | None) -> int:
     """Write a commented study, defense, attack or model of your own, which runs at once.
 
-    FILE is by default study.yaml, my_defense.py, my_attack.py or my_model.py.
+    FILE is by default study.yaml, my_defense.py, my_attack.py or my_model.py. Beside a study goes
+    study.schema.json, with which editors complete and check its keys.
     """
     template = importlib.resources.files("harness.cli") / "templates"
     if kind == "study":
-        schema = importlib.resources.files("harness.configs") / "study.schema.json"
         path = file or Path("study.yaml")
-        text = (template / "study.yaml").read_text(encoding="utf-8")
-        _write(path, text.replace("SCHEMA", Path(str(schema)).as_uri()))
+        _write(path, (template / "study.yaml").read_text(encoding="utf-8"))
+        _write_schema(path.with_name(SCHEMA))
     else:
         path = file or Path(f"my_{kind}.py")
         name = path.stem
@@ -42,6 +44,18 @@ def init(kind: str, file: Path | None) -> int:
         _write(path, text.replace(f"my_{kind}", name))
     echo(f"wrote {path}; {NEXT[kind].format(file=path)}")
     return OK
+
+
+def _write_schema(path: Path) -> None:
+    """Write the schema that the study names, for editors; an older one is replaced.
+
+    Beside the study it holds on every machine that has both, with no installation and no network.
+    """
+    schema = importlib.resources.files("harness.configs") / SCHEMA
+    try:
+        path.write_bytes(schema.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
 
 
 def _write(path: Path, text: str) -> None:

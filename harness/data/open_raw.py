@@ -48,12 +48,8 @@ def _with_tracks(raw: RawDataset) -> RawDataset:
 
 def _digits() -> RawDataset:
     """Return scikit-learn's 1,797 digits; every fourth of each class is a test image."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise UserError(
-            "the data set 'digits' needs scikit-learn; run: pip install 'defuse-bench[digits]'"
-        ) from error
+    from sklearn.datasets import load_digits
+
     bunch = load_digits()
     pixels = np.round(bunch.images * (255 / 16)).astype(np.uint8)
     labels = bunch.target.astype(np.int64)

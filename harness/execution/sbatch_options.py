@@ -31,9 +31,7 @@ def parse_options(text: str) -> Parameters:
     try:
         import submitit
     except ImportError as error:
-        raise UserError(
-            "--launcher slurm: submitit is missing; pip install 'defuse-bench[slurm]'"
-        ) from error
+        raise UserError("--launcher slurm needs a package: pip install submitit") from error
     if shutil.which("sbatch") is None:
         raise UserError(
             "--launcher slurm: no sbatch on this machine; run this on a login node of the cluster"

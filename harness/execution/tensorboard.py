@@ -56,8 +56,6 @@ def _summary_writer() -> Callable[[str], Any]:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise UserError(
-            "--tensorboard needs a package: pip install 'defuse-bench[tensorboard]'"
-        ) from error
+        raise UserError("--tensorboard needs a package: pip install tensorboard") from error
     writer: Callable[[str], Any] = SummaryWriter
     return writer

@@ -64,10 +64,18 @@ def test_a_written_study_is_valid_also_with_a_written_defense(command, tmp_path)
     command("init", "study")
     command("init", "defense")
     text = (tmp_path / "study.yaml").read_text()
-    assert len(load_study("study.yaml").cells) == 2 * 2 * 2 * 3
-    (tmp_path / "study.yaml").write_text(text.replace("# - ./my_defense", "- ./my_defense"))
     assert len(load_study("study.yaml").cells) == 2 * 2 * 2 * 4
-    assert "$schema=file:///" in text.splitlines()[0]
+    (tmp_path / "study.yaml").write_text(text.replace("# - ./my_defense", "- ./my_defense"))
+    assert len(load_study("study.yaml").cells) == 2 * 2 * 2 * 5
+
+
+def test_the_schema_lies_beside_a_written_study(command, tmp_path):
+    (tmp_path / "study.schema.json").write_text("{}")
+    command("init", "study", "mine.yaml")
+    head = (tmp_path / "mine.yaml").read_text().splitlines()[0]
+    assert head == "# yaml-language-server: $schema=study.schema.json"
+    schema = (tmp_path / "study.schema.json").read_bytes()
+    assert schema == regenerate.STUDY_SCHEMA.read_bytes()
 
 
 @pytest.mark.parametrize(("body", "fault"), BAD.items())

@@ -56,7 +56,6 @@ def start(*args):
 def test_a_second_start_imports_nothing_heavy(tmp_path, cache):
     info = prepare("mine", parquet_dataset(tmp_path / "a"), None, cache)
     assert start("mine", tmp_path / "a", cache).stdout == f"{info.digest} []"
-    pytest.importorskip("sklearn")
     digits = prepare("digits", DataOptions(), None, cache)
     assert start("digits", "", cache).stdout == f"{digits.digest} []"
 

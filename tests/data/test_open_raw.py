@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 
 import numpy as np
 import pytest
@@ -32,23 +31,12 @@ def test_numbered_class_folders_keep_their_numbers(tmp_path, cache):
 
 
 def test_digits():
-    pytest.importorskip("sklearn")
     info = prepare("digits", DataOptions(), None, default_cache())
     arrays = open_arrays(info)
     assert (info.classes, info.shape, info.test_count) == (10, (1, 8, 8), 445)
     assert info.train_counts == (134, 137, 133, 138, 136, 137, 136, 135, 131, 135)
     assert (arrays.train_images.min(), arrays.train_images.max()) == (0, 255)
     assert info.mean == (round(float(np.concatenate(arrays[::2]).mean()) / 255, 4),)
-
-
-def test_digits_without_scikit_learn(cache, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    assert_refused(
-        r"needs scikit-learn; run: pip install 'defuse-bench\[digits\]'",
-        DataOptions(),
-        cache,
-        "digits",
-    )
 
 
 def test_a_class_that_only_the_test_split_has(tmp_path, cache):

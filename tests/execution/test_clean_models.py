@@ -16,8 +16,6 @@ from harness.store.store import store_of
 from tests.helpers import records
 from tests.helpers.attack_study import planned
 
-pytest.importorskip("sklearn")
-
 
 def ok(task):
     return records.ok(task.subject)

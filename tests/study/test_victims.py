@@ -9,8 +9,6 @@ from harness.errors import UserError
 from harness.study.load import load_study
 from tests.helpers.attack_study import planned
 
-pytest.importorskip("sklearn")
-
 
 def refused(tmp_path, match, attacks, more=""):
     with pytest.raises(UserError, match=match):

@@ -2,14 +2,10 @@
 
 import os
 
-import pytest
-
 from harness.cli.store import needed_by
 from harness.store.gc import find_garbage
 from harness.store.merge import merge
 from tests.helpers import tiny_study
-
-pytest.importorskip("sklearn")
 
 
 def test_a_store_with_a_byproduct_is_resumed_merged_and_kept_by_gc(tmp_path):
