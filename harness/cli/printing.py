@@ -72,10 +72,13 @@ def progress_json(study: Study, latest: LatestRecords) -> dict[str, Any]:
     return {"study": study.name, **{kind: x for kind, x in counts.items() if x or kind != "probes"}}
 
 
-def print_queue(study: Study, store: Store) -> None:
-    """Write how many of the study's jobs are in the queue of a cluster."""
+def print_activity(study: Study, store: Store) -> None:
+    """Write what runs, and how many of the study's jobs are in the queue of a cluster."""
+    from harness.execution.running import running_tasks
     from harness.execution.slurm_queue import queued_jobs
 
+    for task in running_tasks(study, store):
+        echo(task.text())
     if jobs := queued_jobs(study, store):
         by_state = ", ".join(f"{n} {state}" for state, n in sorted(jobs.items()))
         echo(f"{study.name}: {jobs.total()} jobs in the queue: {by_state}")
@@ -117,7 +120,7 @@ def _expected(study: Study, latest: LatestRecords, selection: Selection) -> Iter
     """Yield how long a run is expected to take on one worker: in all, and by axis."""
     from harness.execution.demand import demand_of
     from harness.execution.durations import forecast_of
-    from harness.execution.progress import clock
+    from harness.execution.readable import clock
 
     cells = selection.open_cells(study, latest)
     probes = selection.open_probes(study, cells, latest)

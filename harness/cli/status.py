@@ -10,8 +10,8 @@ import click
 from harness.cli.options import DATA_ROOT, ONLY, OUT, SETTINGS, STUDY, console, echo
 from harness.cli.printing import (
     exit_code,
+    print_activity,
     print_progress,
-    print_queue,
     progress_json,
 )
 
@@ -25,7 +25,7 @@ from harness.cli.printing import (
 @click.option(
     "--watch", is_flag=True, help="Update it every few seconds, until nothing is missing."
 )
-@click.option("--json", "as_json", is_flag=True, help="Counts by status, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Counts by status, what runs, as JSON.")
 def status(
     study_path: Path,
     settings: tuple[str, ...],
@@ -34,10 +34,11 @@ def status(
     data_root: Path | None,
     **flags: bool,
 ) -> int:
-    """Show how far STUDY is, and its jobs in the queue; exit code 1 if a cell failed.
+    """Show how far STUDY is, what runs and is queued; exit code 1 if a cell failed.
 
     KEY=VALUE and --only are as for run.
     """
+    from harness.execution.running import running_tasks
     from harness.store.store import store_of
     from harness.study.load import choose_study
 
@@ -48,8 +49,9 @@ def status(
         follow(study, store, console())
     latest = store.latest()
     if flags["as_json"]:
-        echo(json.dumps(progress_json(study, latest), indent=2))
+        running = [task._asdict() for task in running_tasks(study, store)]
+        echo(json.dumps({**progress_json(study, latest), "running": running}, indent=2))
         return exit_code(study, latest)
     print_progress(study, latest)
-    print_queue(study, store)
+    print_activity(study, store)
     return exit_code(study, latest, say_why=True)

@@ -149,6 +149,7 @@ class _Pool:
             worker.stop()  # its memory is fragmented, or its device in an unknown state
         if record.status is Status.OOM and task.key not in self.exclusive:
             self.out_of_memory[worker.slot.device].append(task)
+            self.listener.on_set_aside(task)
         elif record.status is Status.CRASH:
             self.on_crash(worker, task, record)
         else:
@@ -164,6 +165,7 @@ class _Pool:
         health.crashed_methods.append(method_of(task))
         if len(self.health) > 1:
             health.held.append((task, record))
+            self.listener.on_set_aside(task)
         else:
             self.finish(task, record)
         if health.is_broken:
@@ -204,7 +206,9 @@ class _Pool:
         tasks += self.out_of_memory.pop(health.device, ())
         for worker in self.workers:
             if worker.slot.device == health.device:
-                tasks += [] if worker.task is None else [worker.task]
+                if worker.task is not None:
+                    tasks.append(worker.task)
+                    self.listener.on_set_aside(worker.task)
                 worker.stop()
                 worker.task = None
         for task in tasks:

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from harness.execution.readable import clock
 from harness.execution.schedule import Schedule, Unplanted
 from harness.execution.slots import Slot
 from harness.execution.task import Task
@@ -81,6 +82,10 @@ class Progress:
         """Count a task that a worker starts as running."""
         expected = self.forecast.expected_seconds(task.subject)
         self.running[task.key] = _Running(task, slot.label, time.monotonic(), expected)
+
+    def on_set_aside(self, task: Task) -> None:
+        """Do not count a task as running."""
+        self.running.pop(task.key, None)
 
     def on_finish(self, record: TaskRecord) -> None:
         """Count a record, and print its line, and those of victims that have failed the gate."""
@@ -171,10 +176,3 @@ def _slot_row(running: _Running, elapsed: float) -> tuple[Text, ProgressBar | Te
     if expected := running.expected_seconds:
         bar = ProgressBar(total=expected, completed=min(elapsed, expected), width=10)
     return Text(running.slot, "dim"), bar, Text(clock(elapsed)), Text(running.task.name, "dim")
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as ``1:02:03`` or ``2:03``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""A traceback without the harness's own calls above the method."""
+"""Texts for people: a traceback without the harness's calls above the method, a duration."""
 
 from __future__ import annotations
 
@@ -18,3 +18,10 @@ def readable_traceback(text: str) -> str:
     frames = list(FRAME.finditer(text))
     first = next((x for x in frames if ABOVE not in Path(x[1]).parents), frames[0])
     return (head + text[first.start() :]).rstrip()
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as ``1:02:03`` or ``2:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -8,6 +8,7 @@ from harness.execution.gpu_sharing import share_gpus
 from harness.execution.options import Options
 from harness.execution.pool import run_pool
 from harness.execution.progress import Progress
+from harness.execution.running import shown_to_others
 from harness.execution.schedule import Schedule
 from harness.execution.slots import slots_for
 from harness.execution.task import RunListener
@@ -34,14 +35,15 @@ def run_study(study: Study, store: Store, options: Options, console: Console) ->
         return latest
     slots = slots_for(options.hardware)[:tasks]
     sharing = share_gpus(options.hardware, slots, study, latest)
-    with Progress(console, schedule, sharing.workers) as progress:
-        listener: RunListener = progress
-        if options.tensorboard is not None:
-            listener = EventWriter(progress, options.tensorboard)
+    progress = Progress(console, schedule, sharing.workers)
+    listener: RunListener = progress
+    if options.tensorboard is not None:
+        listener = EventWriter(progress, options.tensorboard)
+    with progress, shown_to_others(listener, store) as seen:
         if options.inline:
             from harness.execution.inline import run_inline
 
-            run_inline(schedule, store, slots[0], listener, debug=options.debug)
+            run_inline(schedule, store, slots[0], seen, debug=options.debug)
         else:
-            run_pool(schedule, store, sharing, serve, listener)
+            run_pool(schedule, store, sharing, serve, seen)
     return latest

@@ -102,6 +102,9 @@ class RunListener(Protocol):
     def on_start(self, task: Task, slot: Slot) -> None:
         """A worker starts a task."""
 
+    def on_set_aside(self, task: Task) -> None:
+        """A task that was started has ended without a record, and will be started again."""
+
     def on_finish(self, record: TaskRecord) -> None:
         """A record is in the store."""
 

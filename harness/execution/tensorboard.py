@@ -34,6 +34,10 @@ class EventWriter:
         """Notify the listener."""
         self.listener.on_start(task, slot)
 
+    def on_set_aside(self, task: Task) -> None:
+        """Notify the listener."""
+        self.listener.on_set_aside(task)
+
     def on_give_up(self, reason: str) -> None:
         """Notify the listener."""
         self.listener.on_give_up(reason)

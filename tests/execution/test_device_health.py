@@ -61,12 +61,16 @@ class Listener:
     """Keeps what it is told."""
 
     def __init__(self):
-        self.records, self.told = [], []
+        self.records, self.told, self.running = [], [], set()
 
     def on_start(self, task, slot):
-        pass
+        self.running.add(task.key)
+
+    def on_set_aside(self, task):
+        self.running.remove(task.key)
 
     def on_finish(self, record):
+        self.running.discard(record.key)
         self.records.append(record)
 
     def on_give_up(self, reason):

@@ -15,6 +15,7 @@ import pytest
 from harness.errors import UserError
 from harness.execution.gpu_sharing import GpuSharing
 from harness.execution.pool import run_pool
+from harness.execution.running import running_tasks
 from harness.execution.schedule import Schedule
 from harness.execution.selection import Selection
 from harness.execution.slots import Slot
@@ -54,6 +55,11 @@ def finished(out):
     return {line.key for line in Store(out / "store").lines() if line.kind == "cell"}
 
 
+def running(study, out):
+    """Return the tasks that run and have printed something."""
+    return [x for x in running_tasks(load_study(study), Store(out / "store")) if x.last]
+
+
 def test_every_cell_ends_once_whatever_happens_to_its_defense_and_its_supervisor(
     tmp_path, reference
 ):
@@ -69,13 +75,17 @@ def test_every_cell_ends_once_whatever_happens_to_its_defense_and_its_supervisor
 def test_a_signal_keeps_what_is_finished(tmp_path, reference, number):
     study, out = failing_defenses.study(tmp_path, bad=("hang",)), tmp_path / "out"
     process = start(study, out, **{failing_defenses.MARK: tmp_path.name})
-    until(lambda: len(finished(out)) == 2)
+    until(lambda: len(finished(out)) == 2 and running(study, out))
+    (task,) = running(study, out)
+    assert (task.name.split(" / ")[-2], task.worker[:4], task.last) == ("hang", "cpu ", "asleep")
+    assert task.key not in finished(out)
     process.send_signal(number)
     printed, stderr = process.communicate(timeout=100)
     assert process.returncode == 128 + number
     assert "3 cells: 1 missing, 2 ok" in printed
     assert f"ended by {number.name}; finished cells are kept" in stderr
     assert failing_defenses.results(out) == reference[0]
+    assert running(study, out) == []
     until(lambda: failing_defenses.alive(f"{failing_defenses.MARK}={tmp_path.name}") == [])
 
 

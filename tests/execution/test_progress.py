@@ -5,7 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from harness.execution.progress import Progress, clock
+from harness.execution.progress import Progress
+from harness.execution.readable import clock
 from harness.execution.schedule import Schedule
 from harness.execution.selection import Selection
 from harness.execution.slots import Slot

@@ -26,7 +26,10 @@ BAD = {
     "segfault": ("import ctypes", "ctypes.string_at(0)"),
     "suicide": ("import os", "os.kill(os.getpid(), 9)"),
     "leaver": ("import os", "os._exit(0)"),
-    "hang": ("import subprocess, time", "subprocess.Popen(['sleep', '987654']); time.sleep(1e6)"),
+    "hang": (
+        "import subprocess, time",
+        "print('\\33[31masleep\\33[0m'); subprocess.Popen(['sleep', '987654']); time.sleep(1e6)",
+    ),
     "raises": ("", "raise ConnectionError('as planned')"),
     "greedy": (
         "import resource, torch",

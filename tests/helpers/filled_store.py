@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from harness.data.cache import default_cache
+from harness.plan.keys import digest
 from harness.store.record import CellArtifacts, to_json
 from harness.store.store import Store
 from harness.study.load import load_study
@@ -35,7 +36,8 @@ def record(planned, store, finished=records.FINISHED, version=None):
     if version is None or not isinstance(artifacts, CellArtifacts):
         return made
     defense = msgspec.structs.replace(made.spec.defense, version=version)
-    return msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, defense=defense))
+    spec = msgspec.structs.replace(made.spec, defense=defense)
+    return msgspec.structs.replace(made, spec=spec, key=digest(msgspec.to_builtins(spec)))
 
 
 def fill(plan, folder, **more):

@@ -1,9 +1,11 @@
 """Two stores become one: each record once, none of another version by accident, none damaged."""
 
+import msgspec
 import pytest
 
 from harness.errors import UserError
 from harness.execution.study_progress import study_progress
+from harness.store.compact import compact
 from harness.store.merge import merge
 from harness.store.store import Store
 from tests.helpers.filled_store import everything, fill, record, subjects
@@ -42,3 +44,27 @@ def test_a_damaged_artifact_stops_a_merge(plan, tmp_path):
     assert list(first.lines()) == []
     with pytest.raises(UserError, match="no store with records"):
         merge(first, Store(tmp_path / "nothing"))
+
+
+def test_a_record_under_the_key_of_another_spec_is_refused(plan, tmp_path):
+    first, second = fill(plan, tmp_path / "a"), fill(plan, tmp_path / "b")
+    none, ft = plan.cells[:2]
+    for forged in (
+        msgspec.structs.replace(record(none, second, finished="2027-01-01"), key=ft.key),
+        msgspec.structs.replace(record(none.victim, second), key="0" * 24),
+    ):
+        store, others = Store(tmp_path / forged.key), everything(first)
+        store.append(forged)
+        refusal = (
+            rf"^\S*{forged.key}/records: record {forged.key}: its spec has another key [^\n]*$"
+        )
+        with pytest.raises(UserError, match=refusal):
+            merge(first, store)
+        assert everything(first) == others
+    second.append(msgspec.structs.replace(record(none, second), key=ft.key))
+    before = everything(second)
+    with pytest.raises(
+        UserError, match=rf"record {ft.key}: its spec has another key \({none.key}\)"
+    ):
+        compact(second, plan.name, plan.keys())
+    assert everything(second) == before
