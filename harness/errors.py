@@ -22,10 +22,14 @@ class UserError(Exception):
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint: ``; did you mean 'x'?`` if a known name is close, else the known names."""
     options = sorted(known)
-    close = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
+    if close := closest(name, options):
+        return f"; did you mean {close!r}?"
     return f"; known: {', '.join(options)}" if options else ""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that a misspelt one is closest to; "" if none is close."""
+    return next(iter(difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)), "")
 
 
 def one_line(error: BaseException) -> str:

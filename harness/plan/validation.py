@@ -12,12 +12,15 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
-from harness.errors import EntryErrors, Fault, Location, UserError, faults_of, nearest
+from harness.errors import EntryErrors, Fault, Location, UserError, closest, faults_of, nearest
 
 INTEGERS = range(-(2**63), 2**63)
 """The integers that records can hold."""
 NOT_64_BITS = "a whole number of at most 64 bits is needed"
 NOT_FINITE = "a finite number is needed"
+UNKNOWN = {"unexpected_keyword_argument", "extra_forbidden"}
+MISSING = {"missing", "missing_argument", "missing_keyword_only_argument"}
+"""What pydantic calls the faults of a key."""
 Part = TypeVar("Part")
 
 
@@ -69,12 +72,19 @@ def validate(kind: type, values: Any) -> Any:
     """Build the dataclass ``kind`` from YAML values.
 
     Raises:
-        EntryErrors: every unknown, missing or wrong key.
+        EntryErrors: every unknown, missing or wrong key; a key that is missing because it is
+            misspelt is named once.
     """
     try:
         built = _adapter(kind).validate_python(values, extra="forbid")
     except ValidationError as error:
-        faults = [(_location(fault), _message(fault, kind)) for fault in error.errors()]
+        found = [(_location(fault), fault) for fault in error.errors()]
+        meant = {_meant(at, kind) for at, fault in found if fault["type"] in UNKNOWN}
+        faults = [
+            (at, _message(fault, kind))
+            for at, fault in found
+            if fault["type"] not in MISSING or at not in meant
+        ]
         raise EntryErrors(faults) from error
     except (OverflowError, RecursionError) as error:
         raise UserError(f"a value is too large or refers to itself: {error}") from error
@@ -124,11 +134,16 @@ def _location(fault: Any) -> Location:
     return tuple(part if isinstance(part, int) else str(part) for part in fault["loc"])
 
 
+def _meant(location: Location, kind: type) -> Location:
+    """Return where the key lies that an unknown one is closest to."""
+    return (*location[:-1], closest(str(location[-1]), _keys(kind, location)))
+
+
 def _message(fault: Any, kind: type) -> str:
     location, value = fault["loc"], fault["input"]
-    if fault["type"] in {"unexpected_keyword_argument", "extra_forbidden"}:
+    if fault["type"] in UNKNOWN:
         return f"unknown key {location[-1]!r}{nearest(str(location[-1]), _keys(kind, location))}"
-    if fault["type"] in {"missing", "missing_argument"}:
+    if fault["type"] in MISSING:
         return f"{location[-1]!r} is missing"
     shown = "" if isinstance(value, dict | list) else f", not {_shortened(repr(value))}"
     message = f"{fault['msg']}{shown}".replace("Input should", "should")

@@ -11,7 +11,7 @@ from typing import Any
 from harness.contract import Target
 from harness.data.cache import default_cache
 from harness.data.info import DataInfo
-from harness.errors import Fault, UserError, faults_of, nearest
+from harness.errors import Fault, UserError, closest, faults_of, nearest
 from harness.plan.budget import BudgetSpec
 from harness.plan.entries import parse_entry
 from harness.plan.keys import canonical
@@ -153,6 +153,7 @@ def _read_schema(faults: FaultCollector) -> StudyFile:
         for location, message in invalid:
             faults.add(location, message)
         absent |= {location[0] for location, _ in invalid}
+        absent |= _meant(absent) - named.keys()
         rest = {key: value for key, value in named.items() if key not in absent}
         rest |= _sound_skips(named, invalid)
         file = validate(StudyFile, {**_instead_of(absent), **rest})
@@ -160,6 +161,12 @@ def _read_schema(faults: FaultCollector) -> StudyFile:
         if key not in absent:
             faults.add((key,), f"{key!r} is missing")
     return file
+
+
+def _meant(keys: Iterable[str | int]) -> set[str]:
+    """Return the keys of a study that others are closest to, which are misspelt."""
+    known = [field.name for field in fields(StudyFile)]
+    return {closest(str(key), known) for key in keys}
 
 
 def _sound_skips(named: dict[str, Any], invalid: list[Fault]) -> dict[str, Any]:

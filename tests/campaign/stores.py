@@ -337,13 +337,16 @@ IN_REPORT: dict[str, Callable[[Path], None]] = {
             "a folder instead": os.mkdir,
             "a link to itself instead": _loop,
             "other bytes": lambda path: path.write_bytes(b"no"),
-            "no file": lambda path: None,
         }.items()
     },
     **{f"{what} as samples": _other_arrays("samples", arrays) for what, arrays in OTHERS.items()},
 }
 
 HARMLESS: dict[str, Callable[[Path], None]] = {
+    **{
+        f"no file of a {role}": _artifact(role, lambda path: None)  # a report says so
+        for role in ("predictions", "samples", "method")
+    },
     "an unfinished last line": _bytes(lambda text: text + text[:200]),
     "a last line without its end": _bytes(lambda text: text.rstrip()),
     "every line twice": _bytes(lambda text: text * 2),

@@ -234,6 +234,24 @@ def test_an_unknown_arithmetic_is_one_line(tmp_path):
     assert "numerics: should be 'fp32', 'tf32' or 'bf16'" in line
 
 
+def test_a_misspelt_key_is_one_line_although_it_is_required(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text(
+        "data: [digits]\nmodels: [resnet18]\natacks: [badnets]\ndefences: [none]\n"
+        "budgets: [{spc: 2}]\nsedes: [0]\ngate: {arss: 1}\nskip: [{reasn: x}]\nrates: [2.5]\n"
+    )
+    with pytest.raises(UserError) as caught:
+        tiny_study.load(path)
+    lines = str(caught.value).splitlines()
+    for wrong, right in (
+        *(("atacks", "attacks"), ("defences", "defenses"), ("sedes", "seeds")),
+        *(("arss", "asr"), ("reasn", "reason")),
+    ):
+        (line,) = [x for x in lines if f"unknown key {wrong!r}" in x]
+        assert f"did you mean {right!r}" in line
+    assert len(lines) == 6
+
+
 SEVENTEEN_FAULTS = """data: [digits, cifar]
 models: [{preactresnet18: {widht: 8}}]
 recipe: {fast: {epoch: 3}}
