@@ -14,7 +14,7 @@ def export() -> None:
     """Write a study's models in the format of another toolbox."""
 
 
-@export.command()
+@export.command(short_help="Write victims and defended models as its records.")
 @STUDY
 @click.option(
     "--victim", "victims", multiple=True, help="A key, or words of a name [default: all]."

@@ -24,7 +24,7 @@ def import_() -> None:
     """Make victims of models that another toolbox trained."""
 
 
-@import_.command()
+@import_.command(short_help="Make victims of its records.")
 @click.argument("records", metavar="RECORD...", nargs=-1, required=True)
 @OUT
 @DATA_ROOT

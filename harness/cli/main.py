@@ -191,7 +191,7 @@ def _submit(study: Study, store: Store, options: Options, sbatch: str, out: Path
     return OK
 
 
-@cli.command("list")
+@cli.command("list", short_help="List methods and data sets, with their hyperparameters.")
 @click.argument(
     "kind", type=click.Choice(["attacks", "defenses", "models", "probes", "data"]), required=False
 )

@@ -23,7 +23,7 @@ def study() -> int:
     return OK
 
 
-@schema.command()
+@schema.command(short_help="Print the JSON Schema of a record.")
 def record() -> int:
     """Print the JSON Schema of a record: what a line of a record file can hold."""
     from harness.store.record_schema import record_schema

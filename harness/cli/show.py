@@ -42,6 +42,7 @@ def show(
     CELL is (the start of) a key, or words of a name, like ims SPC 10 seed 0; victim badnets seed 0
     is a victim. --only narrows the choice. KEY=VALUE is as for run.
     """
+    from harness.plan.names import PlanStatus
     from harness.plan.paths import shown_path
     from harness.store.gate import subject_status
     from harness.store.record import to_json
@@ -61,11 +62,11 @@ def show(
         lines += _of_record(record, store, planned)
     file = shown_path(study.path)
     lines += [
-        ("gate", _gate(study, planned, store)),
+        ("gate", "" if status == PlanStatus.NOT_PLANTED else _gate(study, planned, store)),
         ("try first", _remedy(study, planned, store)),
         ("key", planned.key),
         ("settings", _settings(planned)),
-        ("logs", f"defuse logs {file} {planned.key}"),
+        ("logs", "" if record is None else f"defuse logs {file} {planned.key}"),
         ("rerun", _rerun(file, planned, str(status))),
     ]
     echo(planned.name)

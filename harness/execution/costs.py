@@ -1,8 +1,10 @@
 """What a victim or a cell costs before anything like it has run: time, GPU memory, disk.
 
-The seconds on one CPU core of known methods were measured on CIFAR-10 with SPC 2 and 10
-(results/reference). Memory is computed from weights and activations of the networks, and was never
-compared with a GPU. Both are a start, which finished tasks correct.
+What defenses cost on one CPU core was measured on CIFAR-10 with SPC 2 and 10 (results/reference;
+the newer ones: ``python -m tests.benchmarks.costs``); what probes cost is counted from their
+passes, and corrected by the records of three of them. Memory is computed from weights and
+activations of the networks, and was never compared with a GPU. All are a start, which finished
+tasks correct.
 """
 
 from __future__ import annotations
@@ -23,8 +25,6 @@ TASK_SECONDS = 0.15
 """What every task costs beside its method."""
 IMAGE_MILLISECONDS = 0.1
 """What training costs per image beside the network."""
-PROBE_PASSES = 10
-"""What a probe costs, in evaluations; probes differ."""
 EVALUATED = 1000
 """Images that a GPU evaluates at once."""
 PIXELS = 32 * 32
@@ -58,10 +58,8 @@ def victim_seconds(spec: VictimSpec, data: DataInfo) -> float:
 def cell_seconds(spec: CellSpec, model: MethodIdentity, data: DataInfo) -> float:
     """Return the seconds of a cell on a victim of an architecture."""
     known = _costs()["defenses"]
-    cost = known.get(spec.defense.name, _costs()["other_defense"])
-    units = cost["fixed"] + cost["per_image"] * _budget(spec.budget, data)
-    for name, default in cost["scales"].items():
-        units *= _declared(spec.defense, name, default) / default
+    parts = known.get(spec.defense.name, _costs()["other_defense"])
+    units = _units(parts, spec.defense, _budget(spec.budget, data), math.inf)
     seconds: float = (units + _evaluation(data)) * _image_seconds(model, data)
     return TASK_SECONDS + seconds
 
@@ -90,9 +88,25 @@ def cell_disk(model: MethodIdentity, data: DataInfo, *, keep_model: bool) -> flo
     return CELL_FILES + data.test_count + (weight_bytes(model) if keep_model else 0)
 
 
-def probe_seconds(model: MethodIdentity, data: DataInfo) -> float:
-    """Return the seconds of a probe: some passes over the test images."""
-    return TASK_SECONDS + PROBE_PASSES * _evaluation(data) * _image_seconds(model, data)
+def probe_seconds(probe: MethodIdentity, model: MethodIdentity, data: DataInfo) -> float:
+    """Return the seconds of a probe of a model of an architecture."""
+    parts = _costs()["probes"].get(probe.name, _costs()["other_probe"])
+    units = _units(parts, probe, sum(data.train_counts), data.test_count)
+    return TASK_SECONDS + units * _image_seconds(model, data)
+
+
+def _units(
+    parts: list[dict[str, Any]], method: MethodIdentity, images: float, scored: float
+) -> float:
+    """Return the units of a method's parts; no more than ``scored`` test images are scored."""
+    total = 0.0
+    for part in parts:
+        units = part["fixed"] + part["per_image"] * images
+        for name, default in part["scales"].items():
+            value = _declared(method, name, default)
+            units *= (min(value, scored) if name.startswith("scored") else value) / default
+        total += units
+    return total
 
 
 def _declared(method: MethodIdentity, name: str, otherwise: float) -> float:

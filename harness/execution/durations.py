@@ -153,7 +153,7 @@ def _data_of(spec: VictimSpec, datasets: dict[str, DataInfo]) -> DataInfo | None
 
 def _probe_kinds(probe: MethodIdentity, victim: VictimSpec, data: DataInfo) -> Kinds:
     exact = canonical(to_builtins(["probe", probe, victim.model, victim.data]))
-    return Kinds((exact, f"probe {probe.name}", ANY), probe_seconds(victim.model, data))
+    return Kinds((exact, f"probe {probe.name}", ANY), probe_seconds(probe, victim.model, data))
 
 
 def _victim_kinds(spec: VictimSpec, data: DataInfo) -> Kinds:

@@ -108,12 +108,25 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _values(values: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in values.items())
+    return ", ".join(f"{name}={_shown(value)}" for name, value in values.items())
+
+
+def _shown(value: Any) -> str:
+    """Return a value as text, a float in four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _requirements(row: dict[str, Any]) -> str:
     """Return a defense's family and requirements in one line."""
     least = f", at least SPC {row['least_spc']}" if row["least_spc"] > 1 else ""
-    return (
-        f"{row['family']}; needs {row['needs']}{least}; runs on {', '.join(row['architectures'])}"
-    )
+    return f"{row['family']}; needs {row['needs']}{least}; {_runs_on(row['architectures'])}"
+
+
+def _runs_on(architectures: list[str]) -> str:
+    """Return on which architectures a defense runs, or on which it does not, if these are fewer."""
+    others = [name for name in names("model") if name not in architectures]
+    if not others:
+        return "runs on every architecture"
+    if len(others) < len(architectures):
+        return f"does not run on {', '.join(others)}"
+    return f"runs on {', '.join(architectures)}"

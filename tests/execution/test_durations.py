@@ -1,8 +1,13 @@
 """Durations are estimated from finished tasks that are alike."""
 
+import importlib.resources
+import json
+
 import pytest
 
+from harness.execution.costs import TASK_SECONDS
 from harness.execution.durations import ANY, DurationEstimator, Forecast, Kinds, TaskKinds
+from harness.plan.registry import load, names
 from tests.helpers import tiny_study
 from tests.helpers.timed_study import SECONDS, VICTIM_SECONDS, latest_of, records_of_seed
 
@@ -50,3 +55,25 @@ def test_a_forecast_learns_from_a_store_and_from_what_finishes(study):
     assert forecast.remaining_seconds() == pytest.approx(
         2 * sum(SECONDS.values()) - SECONDS[cells[0].defense.name]
     )
+
+
+@pytest.mark.parametrize("kind", ["defense", "probe"])
+def test_every_method_has_costs_at_its_default_schedule(kind):
+    file = importlib.resources.files("harness.execution") / "costs.json"
+    known = json.loads(file.read_text(encoding="utf-8"))[f"{kind}s"]
+    assert set(known) == set(names(kind))
+    for name, parts in known.items():
+        default = load(kind, name).hyper()
+        scales = [scale for part in parts for scale in part["scales"].items()]
+        assert all(getattr(default, x, y) == y for x, y in scales), name
+
+
+def test_the_parts_of_a_schedule_add_up_and_no_more_is_scored_than_there_is(tmp_path):
+    def cost(probe, **hyper):
+        path = tiny_study.write_study(tmp_path, probes=[{probe: hyper}])
+        return TaskKinds().of(tiny_study.load(path).probe_runs[0]).cost
+
+    whole, one_draw = cost("retune"), cost("retune", draws=1)
+    assert one_draw == pytest.approx(TASK_SECONDS + (whole - TASK_SECONDS) / 3)
+    assert cost("retune", draws=1, scored=445) == one_draw
+    assert TASK_SECONDS < cost("retune", draws=1, scored=100) < one_draw
