@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from harness.contract.attack_types import Target
@@ -69,7 +69,7 @@ class MethodSpec(Generic[Info]):
     @property
     def info(self) -> Info:
         """What the method declares; importing nothing heavy."""
-        info: Info = describe(self.kind, self.ref).info
+        info: Info = _info(self.kind, self.ref)
         return info
 
     def load(self) -> LoadedMethod[Info]:
@@ -80,6 +80,12 @@ class MethodSpec(Generic[Info]):
         """
         method = load(self.kind, self.ref)
         return LoadedMethod(method.function, validate(method.hyper, self.hyper), method.info)
+
+
+@cache
+def _info(kind: Kind, ref: str) -> Any:
+    """Return what a method declares, looked for once: a study asks for it cell by cell."""
+    return describe(kind, ref).info
 
 
 class VictimSource:

@@ -30,6 +30,8 @@ class Drawing:
     """None when there is nothing to draw; the note is shown all the same."""
     caption: str = ""
     """A caption with numbers of this group, instead of the declared one."""
+    alt: str = ""
+    """What is seen, in numbers: read out on the page in place of the picture, after the title."""
     note: str = ""
     """What is left out: added to the caption, and printed below the leaderboard."""
 

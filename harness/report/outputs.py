@@ -43,6 +43,8 @@ class ReportFigure(NamedTuple):
     """What is drawn, number by number."""
     figure: Figure | None
     """None when there is nothing to draw."""
+    alt: str
+    """What is seen in it, in numbers."""
     note: str = ""
     """What a reader must know and the figure doesn't show."""
     invertible: bool = False
@@ -94,6 +96,7 @@ def make_figures(report: ReportData) -> Iterator[ReportFigure]:
                     caption=f"{drawing.caption or info.caption} {drawing.note}".strip(),
                     data=drawing.data,
                     figure=drawing.figure,
+                    alt=drawing.alt,
                     note=f"Figure {stem}: {drawing.note}" if drawing.note else "",
                     invertible=info.invertible,
                 )

@@ -39,7 +39,7 @@ from harness.study.victims import (
 )
 from harness.study.yamlfile import YamlFile
 
-MOST_CELLS = 100_000
+MOST_CELLS = 200_000
 
 
 def load_study(

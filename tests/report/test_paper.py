@@ -15,7 +15,9 @@ from harness.errors import UserError
 from harness.plan.paper import LEAST_FONT_SIZE, WIDTHS, Paper
 from harness.report.frame.report_data import load_report_data
 from harness.report.outputs import make_figures, make_tables
-from harness.report.typeset.table import BestText
+from harness.report.typeset.abbreviate import abbreviations
+from harness.report.typeset.latex import latex
+from harness.report.typeset.table import BestText, Section, TextTable
 from harness.report.write import write_report
 from harness.study.paper import read_paper
 from tests.helpers.synthetic_frames import frame, report_of
@@ -76,6 +78,26 @@ def test_attacks_can_be_the_rows(tmp_path):
     attacks = tables["attacks"].texts[0]
     assert [row[0] for row in attacks.sections[0].rows] == ["attack_0", "attack_1", "mean"]
     assert attacks.spans[1] == ("no defense", 3)
+
+
+def test_headings_are_abbreviated_before_a_table_is_split():
+    names = ["Grad-Prune (synthetic)", "Grad-Prune", "Input-aware", "Blended", "I-BAU", "method_07"]
+    short = ["GPS", "GP", "IA", "Blen.", "I-BAU", "M07"]
+    assert list(abbreviations(names).values()) == short
+    assert abbreviations(["Blended", "Blending"]) == {"Blended": "Blended", "Blending": "Blending"}
+    spans = (("", 1), *((name, 1) for name in names))
+    row = ("IMS", *["99.9"] * len(names))
+    table = TextTable(
+        title="T", header=("defense", *["ASR"] * 6), sections=[], caption="Percent.", spans=spans
+    )
+    table = replace(table, sections=[Section(label="", rows=[row])])
+    (whole,) = re.findall(r"caption\{(.*)\}", latex([table], "t", Paper(page=400, column=400)))
+    assert whole == "T. Percent."
+    narrow = latex([table], "t", Paper(page=200, column=200))
+    assert r"{c}{GPS} & \multicolumn{1}{c}{GP}" in narrow
+    (caption,) = re.findall(r"caption\{(.*)\}", narrow)
+    legend = r"GPS: Grad-Prune (synthetic); GP: Grad-Prune; IA: Input-aware; Blen.: Blended; M07: "
+    assert caption == f"T. Percent. {legend}method\\_07."
 
 
 def test_a_collapsed_network_is_never_the_best(tmp_path):

@@ -5,10 +5,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from harness.errors import UserError
+from harness.plan.paper import Paper
 from harness.report.figures.published import published
 from harness.report.frame.published import BACKDOORBENCH, MATCHED, read_published
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.published_means import SEPARATE, means_and_published
+from harness.report.tables.attacks import attacks
 from harness.report.tables.published_numbers import published_numbers
 from harness.report.typeset.render import markdown
 from tests.helpers.synthetic_frames import golden_frame
@@ -16,10 +18,15 @@ from tests.helpers.synthetic_frames import golden_frame
 HEADER = "data,model,attack,rate,defense,acc,asr,ra\n"
 
 
-def report_of(frame, tmp_path, text):
+MODEL = "digits,preactresnet18"
+ATTACKS = {"badnets": 3, "blended": 8}
+"""Published ASR of IMS."""
+
+
+def report_of(frame, tmp_path, text, **options):
     file = tmp_path / "table.csv"
     file.write_text(text)
-    return ReportData(frame=frame, victims=pd.DataFrame(), published_file=file)
+    return ReportData(frame=frame, victims=pd.DataFrame(), published_file=file, **options)
 
 
 def test_backdoorbench_ships_with_its_board():
@@ -56,6 +63,32 @@ def test_means_stand_beside_their_published_numbers_and_the_others_are_counted(t
     drawing = published(group, report)
     assert isinstance(drawing.figure, Figure)
     assert "table.csv" in drawing.caption
+
+
+@pytest.mark.parametrize("layout", ["panels", "list"])
+def test_published_numbers_are_rows_of_the_attack_tables_where_a_paper_asks(tmp_path, layout):
+    lines = [f"{MODEL},{attack},0.1,ims,90,{asr}," for attack, asr in ATTACKS.items()]
+    lines.append(f"{MODEL},badnets,0.1,ft,80,7,")
+    paper = Paper(published=True, layout=layout)
+    report = report_of(golden_frame(), tmp_path, HEADER + "\n".join(lines) + "\n", paper=paper)
+    texts = attacks(report).texts
+    rows = [row for text in texts for section in text.sections for row in section.rows]
+    shown = {row for row in rows if "published" in row[0]}
+    if layout == "list":  # a section per attack, both budgets, one of which has them
+        blank = ("", "", "")
+        assert shown == {
+            *(("ims published", *blank, "90.0", f"{asr:.1f}", "–") for asr in (3, 8, 5.5)),
+            ("ft published", *blank, "80.0", "7.0", "–"),
+        }
+    else:
+        ims = ("ims published", "90.0", "3.0", "–", "90.0", "8.0", "–", "90.0", "5.5", "–")
+        assert shown == {ims, ("ft published", "80.0", "7.0", "–", *[""] * 6)}, "no mean of one"
+        assert "published" not in texts[0].caption, "nothing of them is in the table of SPC 2"
+    names = [row[0] for row in rows]
+    assert names[names.index("ims published") - 1] == "ims"
+    assert "table.csv" in texts[-1].caption
+    plain = attacks(report_of(golden_frame(), tmp_path, HEADER))
+    assert not any("published" in row[0] for text in plain.texts for row in text.sections[0].rows)
 
 
 def test_a_report_without_counterparts_has_neither_table_nor_figure(tmp_path):

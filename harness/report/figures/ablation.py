@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from harness.plan.keys import slug
 from harness.report import Drawing, figure
 from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
+from harness.report.frame.metric_info import percent
 from harness.report.frame.report_data import ReportData
 from harness.report.frame.sweeps import Sweep, report_sweeps
 from harness.report.plotting.curves import PANELS, axis_start
@@ -56,7 +57,22 @@ def ablation(group: BoardGroup, report: ReportData) -> Drawing | None:
     del report
     assert isinstance(group, _SweptGroup)
     data = sweep_data(group, group.sweep)
-    return Drawing(data=data, figure=draw(data, group)) if data["mean"].notna().any() else None
+    if not data["mean"].notna().any():
+        return None
+    return Drawing(data=data, figure=draw(data, group), alt=_seen(data, group))
+
+
+def _seen(data: pd.DataFrame, group: _SweptGroup) -> str:
+    """Return every value with its means at the largest budget."""
+    budget = [label for label in group.budgets if data["budget"].eq(label).any()][-1]
+    rows = data[data["budget"].eq(budget)]
+    table = rows.pivot_table(index="value", columns="metric", values="mean", sort=False)
+    means = (
+        f"{group.sweep.parameter} {value}: "
+        + " ".join(f"{PANELS[name]} {percent(row[name])}" for name in PANELS if name in row)
+        for value, row in table.iterrows()
+    )
+    return f"At {budget}: {'; '.join(means)}."
 
 
 def sweep_data(group: BoardGroup, sweep: Sweep) -> pd.DataFrame:

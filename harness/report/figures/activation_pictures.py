@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup
+from harness.report.frame.metric_info import percent
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.style import legend_below
 from harness.report.stats.means import is_counted
@@ -42,7 +43,12 @@ def activation_pictures(group: BoardGroup, report: ReportData) -> Drawing | None
         return None
     data = pd.concat([points.assign(**cell) for cell, points in cells], ignore_index=True)
     data = data[[*KEYS, *(name for name in data if name not in KEYS)]]
-    return Drawing(data=data, figure=draw(data, group))
+    alt = "; ".join(
+        f"{group.names.of('attack', cell['attack'])}, {group.legend_label(cell['defense'])}: "
+        f"ASR {percent(cell['asr'])}"
+        for cell, _ in cells
+    )
+    return Drawing(data=data, figure=draw(data, group), alt=alt)
 
 
 def chosen_cells(

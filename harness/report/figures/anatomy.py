@@ -21,6 +21,7 @@ from harness.plan.keys import slug
 from harness.plan.paper import LEAST_FONT_SIZE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup
+from harness.report.frame.metric_info import percent
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.style import print_width
 from harness.store.record import Status
@@ -70,7 +71,19 @@ def anatomy(group: BoardGroup, report: ReportData) -> Drawing | None:
         "channel; dark is cut, bright is kept. A layer's channels have the same order in both "
         "panels, from what the mask cuts to what it keeps. The numbers count gates below 0.5."
     )
-    return Drawing(data=anatomy_data(cells), figure=draw(drawn, group), caption=caption)
+    data = anatomy_data(cells)
+    return Drawing(data=data, figure=draw(drawn, group), caption=caption, alt=_seen(data, group))
+
+
+def _seen(data: pd.DataFrame, group: BoardGroup) -> str:
+    """Return how many channels each mask cuts, and what its network scores."""
+    masks = data[data["kind"].eq("mask")].groupby("attack", sort=False)
+    return "; ".join(
+        f"{group.names.of('attack', str(attack))}: the mask cuts {rows['below_half'].sum()} of "
+        f"{rows['channels'].sum()} channels, ACC {percent(rows['acc'].iloc[0])}, "
+        f"ASR {percent(rows['asr'].iloc[0])}"
+        for attack, rows in masks
+    )
 
 
 def _masked_cells(cells: pd.DataFrame, report: ReportData) -> list[MaskedCell]:

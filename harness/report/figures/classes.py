@@ -14,6 +14,7 @@ from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import GROUP, BoardGroup
 from harness.report.frame.report_data import ReportData
+from harness.report.plotting.alt_text import range_text
 from harness.report.plotting.heatmap import MAX_TICKS, ROW_HEIGHT, colour_bar, draw_heat
 from harness.report.plotting.style import print_width
 from harness.report.stats.means import is_counted
@@ -44,7 +45,9 @@ def classes(group: BoardGroup, report: ReportData) -> Drawing | None:
     names = names_of_classes(group, report)
     if names:
         data = data.assign(class_name=[names[number] for number in data["class"]])
-    return Drawing(data=data, figure=draw(data, group, names), caption=caption)
+    means = data.groupby("defense")["asr"].mean()
+    alt = f"Means over classes: {range_text(means, 'asr', group)}."
+    return Drawing(data=data, figure=draw(data, group, names), caption=caption, alt=alt)
 
 
 def names_of_classes(group: BoardGroup, report: ReportData) -> tuple[str, ...]:

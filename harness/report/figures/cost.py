@@ -11,7 +11,7 @@ from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.scatter import AxesPair, draw_scatter, points
+from harness.report.plotting.scatter import AxesPair, alt_text, draw_scatter, points
 from harness.report.plotting.style import method_styles
 from harness.report.stats.means import is_counted
 
@@ -29,7 +29,12 @@ def cost(group: BoardGroup, report: ReportData) -> Drawing:
     data = points(group, pair)
     data = data[data["defense"].ne(NO_DEFENSE)]
     styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
-    return Drawing(data=data, figure=draw_scatter(data, group, styles, pair), note=_note(group))
+    return Drawing(
+        data=data,
+        figure=draw_scatter(data, group, styles, pair),
+        alt=alt_text(data, group, pair),
+        note=_note(group),
+    )
 
 
 def _note(group: BoardGroup) -> str:

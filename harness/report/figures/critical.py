@@ -45,7 +45,11 @@ def critical(group: BoardGroup, report: ReportData) -> Drawing | None:
         "significantly (Wilcoxon signed-rank over victims, Holm's correction, level "
         f"{SIGNIFICANT:g}). Oracle methods take no part."
     )
-    return Drawing(data=data, figure=draw(data, joined, group), caption=caption)
+    places = (
+        f"{group.legend_label(x)} {rank:.2f}" for x, rank in data[["defense", "rank"]].to_numpy()
+    )
+    alt = f"{', '.join(places)}; bars: {len(joined)}."
+    return Drawing(data=data, figure=draw(data, joined, group), caption=caption, alt=alt)
 
 
 def cliques(order: list[str], pairs: pd.DataFrame) -> Cliques:

@@ -10,6 +10,7 @@ from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import GROUP, BoardGroup
 from harness.report.frame.report_data import ReportData
+from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.curves import PANELS, axis_start, draw_curves
 from harness.report.plotting.style import (
     MethodStyle,
@@ -38,6 +39,7 @@ def curves(group: BoardGroup, report: ReportData) -> Drawing:
         figure=draw(
             data, group, method_styles(report.defenses, group.extra_access, group.paper.ours)
         ),
+        alt=summary_text(data, group),
         note=" ".join(notes),
     )
 

@@ -14,6 +14,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup
+from harness.report.frame.metric_info import percent
 from harness.report.frame.report_data import ReportData
 from harness.store.record import Status
 
@@ -54,7 +55,18 @@ def gallery(group: BoardGroup, report: ReportData) -> Drawing | None:
     samples = _samples(group.frame, report)
     if not samples:
         return None
-    return Drawing(data=gallery_data(samples), figure=draw(samples, group))
+    data = gallery_data(samples)
+    return Drawing(data=data, figure=draw(samples, group), alt=_seen(data, group))
+
+
+def _seen(data: pd.DataFrame, group: BoardGroup) -> str:
+    """Return how much of an image each trigger changes, and how far."""
+    means = data.groupby("attack")[["changed_pixels", "linf"]].mean()
+    return "; ".join(
+        f"{group.names.of('attack', str(attack))} changes {percent(row['changed_pixels'])} % of "
+        f"the pixels, by up to {percent(row['linf'])} % of the range"
+        for attack, row in means.iterrows()
+    )
 
 
 def _samples(victims: pd.DataFrame, report: ReportData) -> list[AttackSamples]:

@@ -10,6 +10,7 @@ from harness.report import Drawing, figure
 from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
 from harness.report.frame.metric_info import rate_text
 from harness.report.frame.report_data import ReportData
+from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.heatmap import ROW_HEIGHT, colour_bar, draw_heat
 from harness.report.plotting.style import print_width
 from harness.report.stats.means import summarize
@@ -24,7 +25,11 @@ from harness.report.stats.means import summarize
 def heatmap(group: BoardGroup, report: ReportData) -> Drawing:
     """Draw the cells of a group."""
     data = heat_data(group)
-    return Drawing(data=data, figure=draw(data, group) if data["mean"].notna().any() else None)
+    if not data["mean"].notna().any():
+        return Drawing(data=data, figure=None)
+    means = data.groupby(["budget", "metric", "defense"], as_index=False)["mean"].mean()
+    alt = f"Means over attacks. {summary_text(means, group)}"
+    return Drawing(data=data, figure=draw(data, group), alt=alt)
 
 
 def heat_data(group: BoardGroup) -> pd.DataFrame:

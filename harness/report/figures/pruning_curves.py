@@ -16,6 +16,7 @@ from harness.report import Drawing, figure
 from harness.report.frame.groups import GROUP, BoardGroup
 from harness.report.frame.metric_info import QUANTITIES
 from harness.report.frame.report_data import ReportData
+from harness.report.plotting.alt_text import range_text
 from harness.report.plotting.style import MethodStyle, legend_below, method_styles
 from harness.report.stats.means import is_counted
 
@@ -41,7 +42,9 @@ def pruning_curves(group: BoardGroup, report: ReportData) -> Drawing | None:
         "and task lowers ASR before ACC."
     )
     styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
-    return Drawing(data=data, figure=draw(data, group, styles), caption=caption)
+    lowest = range_text(data.groupby("defense")["asr"].min(), "asr", group)
+    alt = f"The lowest points of the curves at {budget}: {lowest}."
+    return Drawing(data=data, figure=draw(data, group, styles), caption=caption, alt=alt)
 
 
 def step_means(group: BoardGroup, logs: dict[str, list[dict[str, float]]]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup
-from harness.report.frame.metric_info import QUANTITIES
+from harness.report.frame.metric_info import QUANTITIES, number
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.style import MethodStyle, legend_below, method_styles, print_width
 from harness.report.stats.published_means import published_means
@@ -32,7 +32,18 @@ def published(group: BoardGroup, report: ReportData) -> Drawing | None:
         f"{compared.left_out()}"
     )
     styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
-    return Drawing(data=rows, figure=draw(rows, group, styles), caption=caption)
+    return Drawing(data=rows, figure=draw(rows, group, styles), caption=caption, alt=_seen(rows))
+
+
+def _seen(rows: pd.DataFrame) -> str:
+    """Return how far ours are from the published numbers."""
+    gaps = {name: rows[name] - rows[f"published_{name}"] for name in DRAWN}
+    means = (
+        f"{QUANTITIES[name].label} by {number(gap.mean())}, from {number(gap.min())} to "
+        f"{number(gap.max())} points"
+        for name, gap in gaps.items()
+    )
+    return f"Ours differ from the published numbers on average in {'; in '.join(means)}."
 
 
 def draw(rows: pd.DataFrame, group: BoardGroup, styles: dict[str, MethodStyle]) -> Figure:

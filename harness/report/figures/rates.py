@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from harness.report import Drawing, figure
 from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
 from harness.report.frame.report_data import ReportData
+from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.curves import PANELS, axis_start, draw_curves
 from harness.report.plotting.style import (
     MethodStyle,
@@ -37,7 +38,8 @@ def rates(group: BoardGroup, report: ReportData) -> Drawing | None:
     styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
     named = ", ".join(group.names.of("attack", label) for label in others)
     note = f"{named} left out, at other poison rates." if others else ""
-    return Drawing(data=data, figure=draw(data, group, styles), note=note)
+    alt = summary_text(data, group)
+    return Drawing(data=data, figure=draw(data, group, styles), alt=alt, note=note)
 
 
 def at_same_rates(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:

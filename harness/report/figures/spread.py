@@ -12,6 +12,7 @@ from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup, panel_budgets
 from harness.report.frame.report_data import ReportData
+from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.curves import PANELS
 from harness.report.plotting.style import SHADES, legend_below
 from harness.report.stats.means import CONDITION, is_counted
@@ -27,7 +28,12 @@ from harness.report.stats.means import CONDITION, is_counted
 def spread(group: BoardGroup, report: ReportData) -> Drawing | None:
     """Draw the cells of a group that count."""
     data = spread_data(group)
-    return Drawing(data=data, figure=draw(data, group)) if len(data) else None
+    if data.empty:
+        return None
+    medians = data.groupby(["budget", "defense"])[list(PANELS)].median().reset_index()
+    long = medians.melt(["budget", "defense"], var_name="metric", value_name="mean")
+    alt = f"Medians. {summary_text(long, group)}"
+    return Drawing(data=data, figure=draw(data, group), alt=alt)
 
 
 def spread_data(group: BoardGroup) -> pd.DataFrame:

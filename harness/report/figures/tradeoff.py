@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.scatter import AxesPair, draw_scatter, points
+from harness.report.plotting.scatter import AxesPair, alt_text, draw_scatter, points
 from harness.report.plotting.style import method_styles
 
 
@@ -24,7 +24,9 @@ def tradeoff(group: BoardGroup, report: ReportData) -> Drawing:
     pair = AxesPair(x="asr", y="acc", finish=_finish)
     data = points(group, pair)
     styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
-    return Drawing(data=data, figure=draw_scatter(data, group, styles, pair))
+    return Drawing(
+        data=data, figure=draw_scatter(data, group, styles, pair), alt=alt_text(data, group, pair)
+    )
 
 
 def pareto_front(rows: pd.DataFrame) -> pd.DataFrame:

@@ -102,6 +102,7 @@ def _figure(figure: ReportFigure, folder: Path) -> dict[str, Any]:
     return {
         "title": figure.title,
         "caption": figure.caption,
+        "alt": figure.alt or figure.caption,
         "name": figure.stem,
         "png": base64.b64encode((folder / f"{figure.stem}.png").read_bytes()).decode("ascii"),
         "invertible": figure.invertible,

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from harness.plan.names import NO_DEFENSE
 from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
 from harness.report.frame.metric_info import QUANTITIES
+from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.style import MethodStyle, legend_below, print_width
 from harness.report.stats.means import summarize_bands
 
@@ -47,6 +48,16 @@ def points(group: BoardGroup, pair: AxesPair) -> pd.DataFrame:
     counts = summary[summary["metric"].eq(pair.y)].set_index(by)
     counts = counts[["n_seeds", "n_cells", "n_planned"]]
     return numbers[pair.x].join(numbers[pair.y]).join(counts).reset_index()
+
+
+def alt_text(data: pd.DataFrame, group: BoardGroup, pair: AxesPair) -> str:
+    """Return the ranges of ``points`` at the largest budget."""
+    parts = []
+    for metric in (pair.x, pair.y):
+        unit = 100 if QUANTITIES[metric].share else 1
+        means = data[f"{metric}_mean"].astype(float) / unit
+        parts.append(data[["budget", "defense"]].assign(metric=metric, mean=means))
+    return summary_text(pd.concat(parts), group)
 
 
 def draw_scatter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
@@ -12,6 +13,7 @@ from harness.report.frame.groups import GROUP, BoardGroup
 from harness.report.frame.metric_info import COLLAPSED_DROP, METRICS, rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import summarize
+from harness.report.stats.published_means import PublishedMeans, published_means
 from harness.report.tables.leaderboard import all_board_numbers
 from harness.report.typeset.captions import (
     FALL,
@@ -22,6 +24,12 @@ from harness.report.typeset.captions import (
 )
 from harness.report.typeset.crosstab import TableLayout, blank_table, cell_texts, lay_out, present
 from harness.report.typeset.latex import fits_page
+from harness.report.typeset.published_rows import (
+    names_with_published,
+    published_note,
+    published_rows,
+    with_published,
+)
 from harness.report.typeset.table import TextTable
 
 MEAN = "mean"
@@ -33,13 +41,16 @@ def attacks(report: ReportData) -> TableContents | None:
     """Return every group's tables, the defenses in the order of its leaderboard."""
     if not report.groups:
         return None
+    compared = report.once(published_means) if report.paper.published else None
     boards = zip(report.groups, report.once(all_board_numbers), strict=True)
-    texts = [text for group, numbers in boards for text in attack_tables(group, numbers)]
+    texts = [text for group, numbers in boards for text in attack_tables(group, numbers, compared)]
     by = [*GROUP, "budget", "rate", "attack", "defense"]
     return TableContents(texts=texts, numbers=summarize(report.attacked, by, METRICS))
 
 
-def attack_tables(group: BoardGroup, board: pd.DataFrame) -> list[TextTable]:
+def attack_tables(
+    group: BoardGroup, board: pd.DataFrame, compared: PublishedMeans | None = None
+) -> list[TextTable]:
     """Return a group's tables in the paper's layout: ``panels``, or a ``list``.
 
     Where the paper leaves it open, panels if each of them fits the page, else a list if there are
@@ -48,20 +59,36 @@ def attack_tables(group: BoardGroup, board: pd.DataFrame) -> list[TextTable]:
     Args:
         group: what is shown.
         board: the numbers of the group's leaderboard, for the order of the defenses.
+        compared: the report's means with a published counterpart, if those are to be rows.
     """
     fits = partial(fits_page, paper=group.paper)
     summary = attack_summary(group)
+    if compared is not None:
+        group, summary = _with_published(group, summary, compared)
     layout = group.paper.layout
     if layout == "list":
-        return [_attack_list(group, board, summary)]
-    panels = _panels(group, board, summary)
+        return [_attack_list(group, board, summary, compared)]
+    panels = _panels(group, board, summary, compared)
     if layout == "auto" and len(group.budgets) > 1 and not all(map(fits, panels)):
-        whole = _attack_list(group, board, summary)
+        whole = _attack_list(group, board, summary, compared)
         return [whole] if fits(whole) else panels
     return panels
 
 
-def _panels(group: BoardGroup, board: pd.DataFrame, summary: pd.DataFrame) -> list[TextTable]:
+def _with_published(
+    group: BoardGroup, summary: pd.DataFrame, compared: PublishedMeans
+) -> tuple[BoardGroup, pd.DataFrame]:
+    """Return a group that names published rows too, and its summary with them."""
+    rates = group.frame[["attack", "rate"]].assign(name=rate_labels(group.frame))
+    rows = published_rows(summary[summary["attack"].ne(MEAN)], rates, group, compared)
+    rows = rows[rows["metric"].isin(group.paper.metrics)]
+    names = names_with_published(group.names, group.frame["defense"].unique())
+    return replace(group, names=names), pd.concat([summary, rows], ignore_index=True)
+
+
+def _panels(
+    group: BoardGroup, board: pd.DataFrame, summary: pd.DataFrame, compared: PublishedMeans | None
+) -> list[TextTable]:
     """Return one table per budget: a section per poison rate, rows defenses, columns attacks.
 
     Where the paper asks for it, rows are attacks and columns defenses.
@@ -79,15 +106,18 @@ def _panels(group: BoardGroup, board: pd.DataFrame, summary: pd.DataFrame) -> li
         orders = {
             "rate": rate_order(cells),
             "attack": present(attack_order(cells), numbers, "attack"),
-            "defense": present(board_order, numbers, "defense"),
+            "defense": present(list(with_published(board_order)), numbers, "defense"),
         }
         title = f"Defenses by attack, {group.title}, {budget}"
-        blank = blank_table(title, rows, attack_caption([group], cells), left_out_text(cells))
+        caption = attack_caption([group], cells) + published_note(numbers, compared)
+        blank = blank_table(title, rows, caption, left_out_text(cells))
         tables.append(lay_out(numbers, layout, orders, blank))
     return tables
 
 
-def _attack_list(group: BoardGroup, board: pd.DataFrame, summary: pd.DataFrame) -> TextTable:
+def _attack_list(
+    group: BoardGroup, board: pd.DataFrame, summary: pd.DataFrame, compared: PublishedMeans | None
+) -> TextTable:
     """Return one table with the budgets side by side: a section per attack, rows defenses.
 
     Where the paper asks for it, a section per defense, and rows attacks. Attacks whose victims all
@@ -100,7 +130,7 @@ def _attack_list(group: BoardGroup, board: pd.DataFrame, summary: pd.DataFrame) 
     numbers = with_sections(summary[summary["attack"].isin(attacks_shown)], first, group)
     orders = {
         "attack": present(attacks_shown, numbers, "attack"),
-        "defense": present(board["defense"].tolist(), numbers, "defense"),
+        "defense": present(list(with_published(board["defense"])), numbers, "defense"),
         "budget": group.budgets,
     }
     orders["section"] = section_order(numbers, first, orders[first])
@@ -108,7 +138,8 @@ def _attack_list(group: BoardGroup, board: pd.DataFrame, summary: pd.DataFrame) 
         sections="section", rows=rows, columns="budget", metrics=paper.metrics, names=group.names
     )
     title = f"Defenses by attack, {group.title}"
-    blank = blank_table(title, rows, attack_caption([group], cells), left_out_text(cells))
+    caption = attack_caption([group], cells) + published_note(numbers, compared)
+    blank = blank_table(title, rows, caption, left_out_text(cells))
     return lay_out(numbers, layout, orders, blank)
 
 

@@ -83,7 +83,10 @@ def _attacks(group: BoardGroup) -> str:
     return ", ".join(group.names.of("attack", label) for label in sorted(set(cells["attack"])))
 
 
-MISSING = "†: fewer cells than planned; a word instead of a number: why there is none."
+MISSING = (
+    "†: fewer cells than planned, so a mean over fewer than others; a word instead of a number: "
+    "why there is none."
+)
 
 
 def marks_text(margin: float) -> str:

@@ -60,12 +60,15 @@ def _collapsed(table: pd.DataFrame, keys: list[str], margin: float) -> pd.Series
 
 
 def with_missing(texts: Sequence[Any], table: pd.DataFrame) -> list[str]:
-    """Return the texts with a mark if cells are missing, or the reason if there is no number."""
-    used, planned = table["n_cells"].tolist(), table["n_planned"].tolist()
+    """Return the texts with a mark if cells are missing, or the reason if there is no number.
+
+    Victims that failed the gate are missed by every defense alike, and have no mark.
+    """
+    used, possible = table["n_cells"].tolist(), (table["n_planned"] - table["gate"]).tolist()
     main_reason = table[REASONS].to_numpy().argmax(axis=1)
     return [
-        REASONS[reason] if not n else type(text)(f"{text}†") if n != n_planned else text
-        for text, n, n_planned, reason in zip(texts, used, planned, main_reason, strict=True)
+        REASONS[reason] if not n else type(text)(f"{text}†") if n < most else text
+        for text, n, most, reason in zip(texts, used, possible, main_reason, strict=True)
     ]
 
 

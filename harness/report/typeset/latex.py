@@ -7,6 +7,7 @@ from functools import partial
 from itertools import accumulate, chain
 
 from harness.plan.paper import Paper
+from harness.report.typeset.abbreviate import abbreviated
 from harness.report.typeset.render import NOTHING
 from harness.report.typeset.table import (
     BestText,
@@ -51,15 +52,14 @@ def latex(tables: Sequence[TextTable], name: str, paper: Paper) -> str:
     r"""Return floats that need ``\usepackage{booktabs}`` and nothing else.
 
     A table that is wider than a column becomes a ``table*`` over the page; one that is wider than
-    the page is split where its columns have a heading, one that is higher between its rows.
+    the page has abbreviated headings or is split between them, one that is higher between its rows.
 
     Args:
         tables: what is set.
         name: the labels are ``tab:name``, ``tab:name-2`` and so on.
         paper: the page.
     """
-    fits = partial(fits_page, paper=paper)
-    parts = [part for table in tables for part in split_columns(table, fits)]
+    parts = [part for table in tables for part in _parts(table, paper)]
     pages = [(part, page, sections) for part in parts for page, sections in _pages(part)]
     labels = [name, *(f"{name}-{number}" for number in range(2, len(pages) + 1))]
     floats = [
@@ -67,6 +67,14 @@ def latex(tables: Sequence[TextTable], name: str, paper: Paper) -> str:
         for at, (part, page, sections) in enumerate(pages)
     ]
     return "\n".join(floats) if floats else f"{NOTHING}\n"
+
+
+def _parts(table: TextTable, paper: Paper) -> list[TextTable]:
+    """Return the table in as few parts as fit the page, its headings short where that saves one."""
+    long, short = (
+        split_columns(x, partial(fits_page, paper=paper)) for x in (table, abbreviated(table))
+    )
+    return short if len(short) < len(long) else long
 
 
 def escape(text: str) -> str:
