@@ -23,8 +23,8 @@ FOLDER = ROOT / "results" / "reference" / "ims_paper_cifar10_small"
 RECORDS = FOLDER / "records.csv"
 BOARD = ("records.csv", "leaderboard.csv", "leaderboard.md", "attacks.md", "ranks.md", "victims.md")
 PAPERS = {
-    "ieee": Paper(format="ieee", font="serif", ours="ims"),
-    "neurips": Paper(format="neurips", font="serif", ours="ims"),
+    "ieee": Paper(format="ieee", font="serif", ours="ims", published=True),
+    "neurips": Paper(format="neurips", font="serif", ours="ims", published=True),
 }
 """By folder in ``FOLDER / "paper"``."""
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import replace
 
 import matplotlib as mpl
@@ -50,6 +51,23 @@ def test_every_figure_is_drawn_with_its_data(drawn):
         assert figure.figure is not None
         assert len(figure.data)
         assert figure.caption.endswith(".")
+        assert re.search(r"\d", figure.alt), f"{figure.stem}: no number for who can't see it"
+
+
+def test_what_is_read_out_is_what_is_drawn():
+    cells = frame(("none", "ft", "ims"), spcs=(2, 10), seeds=(0,), attacks=("badnets",))
+    scores = {("ft", 2): 0.5, ("ims", 2): 0.4, ("ft", 10): 0.3, ("ims", 10): 0.25}
+    for (defense, spc), asr in scores.items():
+        rows = cells["defense"].eq(defense) & cells["spc"].eq(spc)
+        cells.loc[rows, ["asr", "acc"]] = [asr, 0.9 if defense == "ft" else 0.8]
+    report = report_of(cells, ("tradeoff", "curves"))
+    tradeoff, curves = (figure.alt for figure in make_figures(report))
+    ends = "ASR from 25.0 (ims) to 30.0 (ft)"
+    assert tradeoff == (
+        f"At SPC 10: {ends}; ACC from 80.0 (ims) to 90.0 (ft). "
+        "On the front: ims (ASR 25.0, ACC 80.0), ft (ASR 30.0, ACC 90.0)."
+    )
+    assert f"; {ends};" in curves
 
 
 def test_no_figure_is_wider_than_a_page_nor_higher(drawn):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 
+from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup
+from harness.report.frame.metric_info import number
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.scatter import AxesPair, alt_text, draw_scatter, points
 from harness.report.plotting.style import method_styles
@@ -24,9 +26,20 @@ def tradeoff(group: BoardGroup, report: ReportData) -> Drawing:
     pair = AxesPair(x="asr", y="acc", finish=_finish)
     data = points(group, pair)
     styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
-    return Drawing(
-        data=data, figure=draw_scatter(data, group, styles, pair), alt=alt_text(data, group, pair)
+    alt = f"{alt_text(data, group, pair)} {_front_text(data, group)}"
+    return Drawing(data=data, figure=draw_scatter(data, group, styles, pair), alt=alt)
+
+
+def _front_text(data: pd.DataFrame, group: BoardGroup) -> str:
+    """Return the methods on the Pareto front at the largest budget, by rising ASR."""
+    competing = ~data["defense"].isin([NO_DEFENSE, *group.extra_access])
+    rows = data[data["budget"].eq(group.budgets[-1]) & competing]
+    methods = (
+        f"{group.legend_label(row['defense'])} "
+        f"(ASR {number(row['asr_mean'])}, ACC {number(row['acc_mean'])})"
+        for row in pareto_front(rows).to_dict("records")
     )
+    return f"On the front: {', '.join(methods)}."
 
 
 def pareto_front(rows: pd.DataFrame) -> pd.DataFrame:
