@@ -47,6 +47,8 @@ class Paper:
     in one table, with a section per attack; ``auto``, panels where they fit the page whole."""
     metrics: Annotated[tuple[Metric, ...], MinLen(1)] = ("acc", "asr", "ra")
     """What the attack tables show."""
+    siunitx: bool = False
+    """Whether LaTeX aligns the numbers of tables at the decimal point, with its package siunitx."""
     published: bool = False
     """Whether published numbers of the same conditions are rows of the attack tables."""
     margin: Annotated[float, Ge(0), Le(1)] = 0.1

@@ -17,7 +17,7 @@ from harness.report.frame.report_data import load_report_data
 from harness.report.outputs import make_figures, make_tables
 from harness.report.typeset.abbreviate import abbreviations
 from harness.report.typeset.latex import latex
-from harness.report.typeset.table import BestText, Section, TextTable
+from harness.report.typeset.table import BestText, SecondText, Section, TextTable
 from harness.report.write import write_report
 from harness.study.paper import read_paper
 from tests.helpers.synthetic_frames import frame, report_of
@@ -32,7 +32,8 @@ def made_up(folder, defenses, paper, **options):
 
 @pytest.mark.parametrize(("name", "defenses"), [("ieee", 40), ("neurips", 20)], ids="{}".format)
 def test_every_table_and_figure_fits_the_page_in_readable_type(tmp_path, name, defenses):
-    paper = Paper(format=name, font="serif", font_size=7, ours="method_02")
+    aligned = name == "neurips" and has_siunitx()
+    paper = Paper(format=name, font="serif", font_size=7, ours="method_02", siunitx=aligned)
     report = made_up(tmp_path, defenses, paper, attacks=3, rates=(0.01, 0.1))
     with mpl.rc_context({"pdf.compression": 0}):
         write_report(report, tmp_path)
@@ -100,6 +101,26 @@ def test_headings_are_abbreviated_before_a_table_is_split():
     assert caption == f"T. Percent. {legend}method\\_07."
 
 
+def test_siunitx_aligns_numbers_with_their_marks():
+    texts = [BestText("99.9‡"), SecondText("7.5"), "−0.3", "–", "missing"]
+    rows = [(f"m{i}", text, BestText(f"{i} ± 1")) for i, text in enumerate(texts)]
+    table = TextTable(
+        title="T",
+        header=("defense", "ACC", "ASR"),
+        sections=[Section(label="", rows=rows)],
+        caption="",
+    )
+    lines = latex([table], "t", Paper(siunitx=True)).splitlines()
+    (head,) = [line for line in lines if "begin{tabular}" in line]
+    form = r"S[table-format=-2.1,table-space-text-post={$\ddagger$}]"
+    assert head == rf"\begin{{tabular}}{{@{{}}l{form}r@{{}}}}", "a column with ± stays as it is"
+    assert r"defense & {ACC} & ASR \\" in lines
+    cells = [line.split(" & ")[1] for line in lines if line.startswith("m")]
+    under = r"{\phantom{$-$0}\underline{7.5}\phantom{$\ddagger$}}"
+    assert cells == [r"\bfseries 99.9{$\ddagger$}", under, "-0.3", "{--}", "{missing}"]
+    assert r"\textbf{4 $\pm$ 1}" in "".join(lines)
+
+
 def test_a_collapsed_network_is_never_the_best(tmp_path):
     cells = frame(("none", "ft", "anp", "ims"), attacks=("badnets",))
     collapsed = cells["defense"].eq("ft")
@@ -138,6 +159,12 @@ def overfull(log):
     """Return by how many points boxes are too wide, where it is more than one point."""
     widths = [float(points) for points in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)]
     return [width for width in widths if width > 1]
+
+
+def has_siunitx():
+    """Tell whether LaTeX has the package siunitx."""
+    command = ["kpsewhich", "siunitx.sty"]
+    return bool(shutil.which(command[0])) and not subprocess.run(command, check=False).returncode
 
 
 def compile_latex(folder, name):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 
 from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
@@ -73,27 +74,31 @@ def draw(data: pd.DataFrame, group: BoardGroup) -> Figure:
 def _draw_boxes(
     axes: Axes,
     boxes: list[tuple[float, pd.Series[float]]],
-    width: float,
+    height: float,
     colour: tuple[float, ...],
 ) -> None:
-    """Draw one budget's boxes and points, each at its y with its values in percent."""
-    known = [(y, values.dropna()) for y, values in boxes if values.notna().any()]
-    axes.boxplot(
-        [values.to_numpy() for _, values in known],
-        positions=[y for y, _ in known],
-        orientation="horizontal",
-        widths=width,
-        whis=(0, 100),
-        showcaps=False,
-        patch_artist=True,
-        manage_ticks=False,
-        boxprops={"facecolor": (*colour[:3], 0.45), "edgecolor": colour, "linewidth": 0.6},
-        whiskerprops={"color": colour, "linewidth": 0.6},
-        medianprops={"color": "black", "linewidth": 0.9},
+    """Draw one budget's boxes and points, each at its y with its values in percent.
+
+    All of one kind are one artist: a few hundred boxes of matplotlib's own take seconds.
+    """
+    known = {y: values.dropna().to_numpy() for y, values in boxes if values.notna().any()}
+    if not known:
+        return
+    y = np.array(list(known))
+    least, first, median, third, most = np.transpose(
+        [np.percentile(values, (0, 25, 50, 75, 100)) for values in known.values()]
     )
-    x = np.concatenate([values for _, values in known])
-    y = np.repeat([y for y, _ in known], [len(values) for _, values in known])
-    axes.plot(x, y, ".", color=colour, markersize=1.8, clip_on=False)
+    axes.hlines(y, least, first, color=colour, linewidth=0.6)
+    axes.hlines(y, third, most, color=colour, linewidth=0.6)
+    corners = zip(first, y - height / 2, third - first, strict=True)
+    bodies = [Rectangle((left, bottom), width, height) for left, bottom, width in corners]
+    face = (*colour[:3], 0.45)
+    axes.add_collection(PatchCollection(bodies, facecolor=face, edgecolor=colour, linewidth=0.6))
+    axes.vlines(median, y - height / 2, y + height / 2, color="black", linewidth=0.9)
+    rows = np.repeat(y, [len(values) for values in known.values()])
+    axes.plot(
+        np.concatenate(list(known.values())), rows, ".", color=colour, markersize=1.8, clip_on=False
+    )
 
 
 def _order(data: pd.DataFrame) -> list[str]:

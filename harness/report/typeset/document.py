@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from harness.plan.paper import POINTS_PER_INCH, Paper
 from harness.report.outputs import ReportFigure
 from harness.report.typeset.latex import escape
+from harness.report.typeset.number_columns import PACKAGE
 
 DOCUMENT = "paper.tex"
 _PAGE_HEIGHT = 650
@@ -39,6 +40,7 @@ def _head(paper: Paper) -> list[str]:
     return [
         ieee if has_own_class else own,
         r"\usepackage{booktabs,graphicx}",
+        *([PACKAGE] if paper.siunitx else []),
         r"\extrafloats{500}",
     ]
 

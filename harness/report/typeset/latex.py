@@ -8,6 +8,7 @@ from itertools import accumulate, chain
 
 from harness.plan.paper import Paper
 from harness.report.typeset.abbreviate import abbreviated
+from harness.report.typeset.number_columns import NumberColumn, number_columns
 from harness.report.typeset.render import NOTHING
 from harness.report.typeset.table import (
     BestText,
@@ -49,7 +50,7 @@ _NARROW, _WIDE = set("iljtfI.,;:!'|()[] -"), set("mwMW@%±−")
 
 
 def latex(tables: Sequence[TextTable], name: str, paper: Paper) -> str:
-    r"""Return floats that need ``\usepackage{booktabs}`` and nothing else.
+    r"""Return floats that need ``\usepackage{booktabs}``, and siunitx where the paper asks for it.
 
     A table that is wider than a column becomes a ``table*`` over the page; one that is wider than
     the page has abbreviated headings or is split between them, one that is higher between its rows.
@@ -136,11 +137,13 @@ def _float(
     table: TextTable, sections: list[Section], paper: Paper, *, label: str, first: str
 ) -> str:
     """Return a float; ``first`` is the label of the table's first page, which has the notes."""
-    columns, size = len(table.header), paper.font_size
+    size = paper.font_size
     star = "*" if table_width(table, size) > paper.column_points else ""
     title, notes = escape(table.title), _notes(table)
     if label != first:
         title, notes = f"{title} (continued)", rf"As Table~\ref{{tab:{first}}}."
+    rows = [row for section in sections for row in section.rows]
+    columns = number_columns(rows) if paper.siunitx else [None] * len(table.header)
     lines = [
         rf"\begin{{table{star}}}[tp]",
         r"\centering\emergencystretch=3em",
@@ -148,17 +151,17 @@ def _float(
         rf"\label{{tab:{label}}}",
         rf"\fontsize{{{size:g}}}{{{1.2 * size:g}}}\selectfont",
         rf"\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}",
-        rf"\begin{{tabular}}{{@{{}}l{'r' * (columns - 1)}@{{}}}}",
+        rf"\begin{{tabular}}{{@{{}}l{''.join(map(_specification, columns[1:]))}@{{}}}}",
         r"\toprule",
         *_spans(table),
-        _row(table.header),
+        _row(table.header, columns),
     ]
     for section in sections:
         lines.append(r"\midrule")
         if section.label:
             heading = rf"\textit{{{escape(section.label)}}}"
-            lines.append(rf"\multicolumn{{{columns}}}{{@{{}}l}}{{{heading}}} \\")
-        lines += map(_row, section.rows)
+            lines.append(rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{{heading}}} \\")
+        lines += (_row(row, columns) for row in section.rows)
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", rf"\end{{table{star}}}", ""])
 
 
@@ -173,8 +176,16 @@ def _spans(table: TextTable) -> list[str]:
     return [" & ".join(cells) + r" \\", "".join(rules)] if cells else []
 
 
-def _row(row: Row) -> str:
-    return " & ".join(map(_text, row)) + r" \\"
+def _specification(column: NumberColumn | None) -> str:
+    return "r" if column is None else column.specification(_text)
+
+
+def _row(row: Row, columns: Sequence[NumberColumn | None]) -> str:
+    cells = (
+        _text(text) if column is None else column.cell(text, _text)
+        for text, column in zip(row, columns, strict=True)
+    )
+    return " & ".join(cells) + r" \\"
 
 
 def _text(text: str) -> str:
