@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -46,6 +47,8 @@ RECORD_ORDER = [
 ]
 FIGURE_ENDINGS = (".pdf", ".png", ".csv")
 TABLE_ENDINGS = (".csv", ".md", ".tex")
+MOST_SAVERS = 4
+"""The most processes that save figures; one core is left to this one."""
 Save = Callable[[Figure, Path], None]
 
 
@@ -128,12 +131,13 @@ def write_only(report: ReportData, folder: Path, names: Collection[str]) -> list
 
 @contextmanager
 def _figure_saver(report: ReportData) -> Iterator[Save]:
-    """Yield what saves a figure; for a large report, a second process that works in parallel."""
+    """Yield what saves a figure; for a large report, other processes that work in parallel."""
     save_one = partial(save, paper=report.paper)
     if len(report.frame) <= LARGE:
         yield save_one
         return
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    n_savers = max(1, min(MOST_SAVERS, (os.cpu_count() or 1) - 1))
+    with ProcessPoolExecutor(n_savers, multiprocessing.get_context("spawn")) as pool:
         jobs = [pool.submit(_import_this_module)]  # while the first figure is drawn
         yield lambda figure, stem: jobs.append(pool.submit(save_one, figure, stem))
         for job in jobs:

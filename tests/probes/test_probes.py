@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import sys
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
 from harness.contract import Quantity
+from harness.errors import UserError
 from harness.plan.declarations import check_declaration
 from harness.plan.registry import describe, find, load, names
 from harness.probes import bec, features, path, pruning, qra, reactivate, retune, tac
@@ -18,7 +21,7 @@ from harness.toolbox import (
     retuning_samples,
     share_predicted,
 )
-from tests.helpers import planted_attackers
+from tests.helpers import planted_attackers, tiny_study
 from tests.helpers.planted_models import (
     HIDDEN,
     TRIGGER_UNITS,
@@ -310,6 +313,16 @@ def test_defenses_that_prune_in_an_order_keep_it():
         assert numbers["share"] > 0 or name == "fp", name
 
 
+def test_a_picture_by_t_sne_is_refused_where_scikit_learn_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(ValueError, match=r"t-SNE needs scikit-learn; run: pip install 'defuse-"):
+        features.Hyper(projection="tsne")
+    path = tiny_study.write_study(tmp_path, probes=[{"features": {"projection": "tsne"}}])
+    with pytest.raises(UserError, match=r"probes.*t-SNE needs scikit-learn") as caught:
+        tiny_study.load(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_features_are_moved_by_a_trigger_that_is_seen():
     attacker, ctx = planted_attackers.attacker(), cpu_context()
     hyper = features.Hyper(images=20)
@@ -318,6 +331,14 @@ def test_features_are_moved_by_a_trigger_that_is_seen():
     assert seen["shift"] > 3 * unseen["shift"]
     assert 0 < unseen["shown"] <= 1
     assert [entry["triggered"] for entry in ctx.scalars] == [0] * 20 + [1] * 19
+    other = cpu_context()
+    neighbours = features.Hyper(images=20, projection="tsne")
+    assert features.features(planted(), attacker, neighbours, other) == seen, "another picture only"
+    named = [[entry[x] for x in ("label", "triggered")] for entry in ctx.scalars]
+    assert [[entry[x] for x in ("label", "triggered")] for entry in other.scalars] == named
+    places = np.array([[entry["x"], entry["y"]] for entry in other.scalars])
+    assert np.isfinite(places).all()
+    assert len(np.unique(places, axis=0)) > 30
     test = attacker.test
     x = torch.cat([test.clean, test.triggered]).float().div(255)
     pooled = features.pooled(planted(), x)

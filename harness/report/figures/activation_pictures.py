@@ -30,12 +30,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-@figure(
-    title="Features, {group}",
-    caption="Test images in the space of the features before the last layer, on the first two "
-    "principal components of each network's own; one victim per attack, the largest clean budget. "
-    "Where a backdoor is, triggered images leave their classes for the target class or beyond it.",
-)
+@figure(title="Features, {group}")
 def activation_pictures(group: BoardGroup, report: ReportData) -> Drawing | None:
     """Draw the victims of the lowest seed and rate, without and with some defenses."""
     cells = chosen_cells(group, report.probe_logs(PROBE))
@@ -43,12 +38,25 @@ def activation_pictures(group: BoardGroup, report: ReportData) -> Drawing | None
         return None
     data = pd.concat([points.assign(**cell) for cell, points in cells], ignore_index=True)
     data = data[[*KEYS, *(name for name in data if name not in KEYS)]]
+    caption = (
+        f"Test images in the space of the features before the last layer, {_projection(report)}; "
+        "one victim per attack, the largest clean budget. Where a backdoor is, triggered images "
+        "leave their classes for the target class or beyond it."
+    )
     alt = "; ".join(
         f"{group.names.of('attack', cell['attack'])}, {group.legend_label(cell['defense'])}: "
         f"ASR {percent(cell['asr'])}"
         for cell, _ in cells
     )
-    return Drawing(data=data, figure=draw(data, group), alt=alt)
+    return Drawing(data=data, figure=draw(data, group), caption=caption, alt=alt)
+
+
+def _projection(report: ReportData) -> str:
+    """Return how the features of the first probe that logged them became points."""
+    hyper = next(x.hyper for study in report.studies for x in study.probes if x.name == PROBE)
+    if hyper["projection"] == "tsne":
+        return "by t-SNE of each network's own, which keeps neighbours and no distances"
+    return "on the first two principal components of each network's own"
 
 
 def chosen_cells(

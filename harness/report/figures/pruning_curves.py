@@ -49,10 +49,11 @@ def pruning_curves(group: BoardGroup, report: ReportData) -> Drawing | None:
 
 def step_means(group: BoardGroup, logs: dict[str, list[dict[str, float]]]) -> pd.DataFrame:
     """Return the mean share, ACC and ASR (shares) per budget, defense and step, over n_cells."""
+    cells = group.frame[is_counted(group.frame) & group.frame["key"].isin(logs)]
     rows: list[dict[Any, Any]] = [
         {**{name: cell[name] for name in KEYS}, **entry}
-        for cell in group.frame[is_counted(group.frame)].to_dict("records")
-        for entry in logs.get(str(cell["key"]), [])
+        for cell in cells.to_dict("records")
+        for entry in logs[cell["key"]]
     ]
     table = pd.DataFrame(rows, columns=[*KEYS, "step", "share", *DRAWN])
     steps = table.groupby([*KEYS, "step"])

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 AXES: dict[Role, dict[str, int]] = {"samples": {"clean": 4, "triggered": 4}}
 """The arrays of an artifact that figures read, and how many axes each has."""
 LARGE = 10_000
-"""With more cells than this, the page holds no records (a browser could not open it), and a second
-process saves the figures."""
+"""With more cells than this, the page holds no records (a browser could not open it), and other
+processes save the figures."""
 Result = TypeVar("Result")
 
 

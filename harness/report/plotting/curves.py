@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from harness.plan.names import NO_DEFENSE
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.metric_info import QUANTITIES, SCORES
 from harness.report.plotting.style import REFERENCE, MethodStyle
+from harness.report.stats.cluster_robust import Floats
 
 PANELS = {name: QUANTITIES[name].label for name in SCORES}
 """The panels of a figure: metric and title."""
@@ -30,11 +34,24 @@ def draw_curves(
     drawn = percent[~undefended & percent["x"].notna() & percent["mean"].notna()]
     curves = drawn.groupby("defense")[["x", "mean", "low", "high"]]
     alpha = min(0.14, 1 / max(1, len(curves)))  # the more bands, the fainter
+    bands = _Bands([], [])
     for index, (label, curve) in enumerate(curves):
         defense = str(label)
         dodge = _dodge(index, len(curves), len(curve))
-        _curve(axes, curve, styles[defense], group.legend_label(defense), dodge, alpha)
+        _curve(axes, curve, styles[defense], group.legend_label(defense), dodge, bands)
+    axes.add_collection(
+        PolyCollection(bands.outlines, facecolors=bands.colours, alpha=alpha, linewidth=0),
+        autolim=False,
+    )
     _set_axis(axes, percent["x"].dropna())
+
+
+class _Bands(NamedTuple):
+    """The intervals of a panel, drawn as one artist: of a hundred, each takes its time."""
+
+    outlines: list[Floats]
+    """(points, 2) each."""
+    colours: list[str]
 
 
 def axis_start(data: pd.DataFrame, metric: str) -> float:
@@ -56,15 +73,18 @@ def _reference(axes: Axes, rows: pd.DataFrame, group: BoardGroup) -> None:
 
 
 def _curve(
-    axes: Axes, curve: pd.DataFrame, style: MethodStyle, label: str, dodge: float, alpha: float
+    axes: Axes, curve: pd.DataFrame, style: MethodStyle, label: str, dodge: float, bands: _Bands
 ) -> None:
-    """Draw a line with its band, or one point with its error bar."""
+    """Draw a line and add its band to those of the panel, or one point with its error bar."""
     x, mean, low, high = curve.to_numpy(dtype=float).T
     x, low, high = x * dodge, low.clip(0, 100), high.clip(0, 100)
-    if len(curve) > 1:
-        axes.fill_between(x, low, high, color=style.color, alpha=alpha, linewidth=0)
-    else:
+    known = np.isfinite(low)
+    if len(curve) == 1:
         axes.vlines(x, low, high, color=style.color, linewidth=0.8)
+    elif known.any():
+        there, back = (np.stack([x[known], y[known]], axis=1) for y in (low, high))
+        bands.outlines.append(np.concatenate([there, back[::-1]]))
+        bands.colours.append(style.color)
     axes.plot(x, mean, label=label, clip_on=False, **style.line())
 
 

@@ -94,7 +94,8 @@ def intervals(values: Floats, index: ClusterIndex, level: float) -> Intervals:
     fewest = _fewest(seeds, index)
     half = half * np.asarray(stats.t.ppf((1 + level) / 2, np.where(fewest, fewest, np.inf) - 1))
     half /= np.maximum(n_conditions, 1)
-    n_seeds = np.bincount(index.group_of_cluster[np.unique(cluster)], minlength=index.n_groups)
+    met_clusters = np.flatnonzero(np.bincount(cluster))
+    n_seeds = np.bincount(index.group_of_cluster[met_clusters], minlength=index.n_groups)
     lowest, highest = _range(trial_mean - centre[condition], cluster, index)
     lowest, highest = (
         np.where(fewest > 1, mean + end / np.maximum(n_conditions, 1), np.nan)
@@ -114,7 +115,7 @@ def _fewest(seeds: Codes, index: ClusterIndex) -> Codes:
 def _range(deviation: Floats, cluster: Codes, index: ClusterIndex) -> tuple[Floats, Floats]:
     """Return the smallest and the largest sum of deviations of a cluster, per group."""
     total = np.bincount(cluster, deviation, len(index.group_of_cluster))
-    met = np.unique(cluster)
+    met = np.flatnonzero(np.bincount(cluster))
     lowest = np.full(index.n_groups, np.inf)
     np.minimum.at(lowest, index.group_of_cluster[met], total[met])
     highest = np.full(index.n_groups, -np.inf)

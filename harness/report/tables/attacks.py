@@ -163,12 +163,13 @@ def rate_labels(cells: pd.DataFrame) -> pd.Series[str]:
     rates = cells["rate"]
     if cells.groupby("attack")["rate"].nunique(dropna=False).max() == 1:
         return pd.Series(f"poison rate {rate_text(*rates.unique())}", index=cells.index)
-    return "poison rate " + rates.map(rate_text)
+    return rates.map({rate: f"poison rate {rate_text(rate)}" for rate in rates.unique()})
 
 
 def rate_order(cells: pd.DataFrame) -> list[str]:
     """Return the labels of the poison rates, the smallest first."""
-    return list(dict.fromkeys(rate_labels(cells.sort_values("rate"))))
+    each = cells.drop_duplicates(["attack", "rate"]).sort_values("rate", kind="stable")
+    return list(dict.fromkeys(rate_labels(each)))
 
 
 def section_order(numbers: pd.DataFrame, column: str, labels: list[str]) -> list[str]:

@@ -162,10 +162,10 @@ def board_table(group: BoardGroup, numbers: pd.DataFrame, rank_by: str = Rank.by
 def _rows(numbers: pd.DataFrame, group: BoardGroup, *, has_clean: bool) -> list[Row]:
     rows = []
     most = numbers.loc[numbers["metric"].eq("acc"), "n_cells"].max()
-    for defense in numbers["defense"].unique():
-        metrics = numbers[numbers["defense"].eq(defense)].set_index("metric")
+    for defense, of_defense in numbers.groupby("defense", sort=False):
+        metrics = of_defense.set_index("metric")
         means = metrics["mean"]
-        name = group.names.of("defense", defense)
+        name = group.names.of("defense", str(defense))
         acc = percent(means["acc"]) + ("‡" if means["acc_change"] < -COLLAPSED_DROP else "")
         asr = with_spread(metrics.loc["asr"].to_dict(), QUANTITIES["asr"])
         others = (percent(means[metric]) for metric in (WORST, "ra", "der", "rir"))

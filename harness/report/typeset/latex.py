@@ -61,11 +61,16 @@ def latex(tables: Sequence[TextTable], name: str, paper: Paper) -> str:
         paper: the page.
     """
     parts = [part for table in tables for part in _parts(table, paper)]
-    pages = [(part, page, sections) for part in parts for page, sections in _pages(part)]
+    stars = ["*" if table_width(x, paper.font_size) > paper.column_points else "" for x in parts]
+    pages = [
+        (part, star, page, sections)
+        for part, star in zip(parts, stars, strict=True)
+        for page, sections in _pages(part)
+    ]
     labels = [name, *(f"{name}-{number}" for number in range(2, len(pages) + 1))]
     floats = [
-        _float(part, sections, paper, label=labels[at], first=labels[at - page])
-        for at, (part, page, sections) in enumerate(pages)
+        _float(part, star, sections, paper, label=labels[at], first=labels[at - page])
+        for at, (part, star, page, sections) in enumerate(pages)
     ]
     return "\n".join(floats) if floats else f"{NOTHING}\n"
 
@@ -134,11 +139,10 @@ def _notes(table: TextTable) -> str:
 
 
 def _float(
-    table: TextTable, sections: list[Section], paper: Paper, *, label: str, first: str
+    table: TextTable, star: str, sections: list[Section], paper: Paper, *, label: str, first: str
 ) -> str:
     """Return a float; ``first`` is the label of the table's first page, which has the notes."""
     size = paper.font_size
-    star = "*" if table_width(table, size) > paper.column_points else ""
     title, notes = escape(table.title), _notes(table)
     if label != first:
         title, notes = f"{title} (continued)", rf"As Table~\ref{{tab:{first}}}."
