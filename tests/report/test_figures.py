@@ -17,7 +17,7 @@ from harness.report.frame.groups import legend_label, panel_budgets
 from harness.report.frame.published import MATCHED
 from harness.report.frame.report_data import load_report_data
 from harness.report.outputs import load_figure, make_figures
-from harness.report.plotting.style import rc
+from harness.report.plotting.style import TALLEST, rc
 from tests.helpers.synthetic_frames import fail, frame, report_of
 from tests.helpers.synthetic_store import LAYERS, fabricate
 
@@ -240,6 +240,20 @@ def test_many_budgets_share_few_panels():
     assert panel_budgets(labels) == ["SPC 1", "SPC 4", "SPC 7", "SPC 11", "SPC 14", "SPC 17"]
     assert panel_budgets(labels[:6]) == labels[:6]
     assert panel_budgets([]) == []
+
+
+def test_figures_of_fifty_methods_are_no_higher_than_a_page():
+    methods, attacks = ([f"{kind}_{n:02}" for n in range(50)] for kind in ("method", "attack"))
+    cells = frame(("none", *methods), (2, 5, 10, 20, 50), (0,), attacks[:9])
+    several = pd.concat([cells, cells.assign(rate=0.01, victim=cells["victim"] + "/few")])
+    keys = [f"{key}/{rate}" for key, rate in zip(several["key"], several["rate"], strict=True)]
+    report = report_of(several.assign(key=keys), ("spread", "heatmap", "rates"))
+    panels = {}
+    for figure in make_figures(report):
+        assert figure.figure.get_figheight() <= TALLEST
+        panels[figure.name] = len(figure.figure.axes)
+    assert panels == {"spread": 3, "heatmap": 2 + 1, "rates": 3 * 3}, "fewer budgets than five"
+    assert set(figure.data["budget"]) == set(report.groups[0].budgets), "the numbers have all"
 
 
 def test_a_figure_of_very_many_cells_looks_into_some_of_every_defense(drawn, monkeypatch):

@@ -48,6 +48,7 @@ def test_every_table_and_figure_fits_the_page_in_readable_type(tmp_path, name, d
     log = compile_latex(tmp_path, "paper.tex")
     assert overfull(log) == []
     assert "undefined" not in log
+    assert "Float too large" not in log
 
 
 @pytest.mark.parametrize("name", WIDTHS)

@@ -63,6 +63,7 @@ def test_it_compiles_without_overfull_boxes_and_with_all_fonts(tmp_path, name):
     log = compile_latex(folder, "paper.tex")
     assert overfull(log) == []
     assert "undefined" not in log
+    assert "Float too large" not in log
     if shutil.which("pdffonts") is None:
         assert "CI" not in os.environ, "pdffonts is missing: install poppler-utils"
         pytest.skip("pdffonts is not installed")

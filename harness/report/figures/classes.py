@@ -16,7 +16,7 @@ from harness.report.frame.groups import GROUP, BoardGroup
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.alt_text import range_text
 from harness.report.plotting.heatmap import MAX_TICKS, ROW_HEIGHT, colour_bar, draw_heat
-from harness.report.plotting.style import print_width
+from harness.report.plotting.style import TALLEST, print_width
 from harness.report.stats.means import is_counted
 from harness.store.store import Arrays
 
@@ -122,7 +122,8 @@ def draw(data: pd.DataFrame, group: BoardGroup, names: Sequence[str] = ()) -> Fi
     shown = [names[int(x)] if named else str(x) for x in table.columns]
     longest = max(map(len, shown))
     upright = longest <= SHORT or not named
-    height = 0.55 + ROW_HEIGHT * len(table) + (0 if upright else LETTER * longest)
+    rows = min(ROW_HEIGHT * len(table), TALLEST - 1.5)
+    height = 0.55 + rows + (0 if upright else LETTER * longest)
     fig = Figure(figsize=(width, height), layout="constrained")
     axes = fig.subplots()
     image = draw_heat(axes, table.set_axis(shown, axis="columns"), upright=upright)

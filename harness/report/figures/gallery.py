@@ -16,6 +16,7 @@ from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.metric_info import percent
 from harness.report.frame.report_data import ReportData
+from harness.report.plotting.style import TALLEST
 from harness.store.record import Status
 
 MAX_IMAGES = 3
@@ -104,7 +105,7 @@ def draw(samples: list[AttackSamples], group: BoardGroup) -> Figure:
     n_columns = len(VIEWS) * n_images
     width = group.paper.page_inches
     size = (width - LABEL_WIDTH) / n_columns
-    fig = Figure(figsize=(width, len(samples) * size + 0.25))
+    fig = Figure(figsize=(width, min(TALLEST, len(samples) * size + 0.25)))
     layout = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
     fig.set_layout_engine(layout)
     grid = fig.subplots(len(samples), n_columns, squeeze=False)

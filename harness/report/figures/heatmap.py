@@ -11,16 +11,16 @@ from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
 from harness.report.frame.metric_info import rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.alt_text import summary_text
-from harness.report.plotting.heatmap import ROW_HEIGHT, colour_bar, draw_heat
-from harness.report.plotting.style import print_width
+from harness.report.plotting.heatmap import LEAST_ROW_HEIGHT, ROW_HEIGHT, colour_bar, draw_heat
+from harness.report.plotting.style import TALLEST, print_width
 from harness.report.stats.means import summarize
 
 
 @figure(
     title="ASR by attack and defense, {group}",
     caption="ASR in percent, means over seeds; low (dark) is good. Columns: the undefended model, "
-    "then the lowest mean ASR first, oracle and external methods last. A dash on grey: no finished "
-    "cell.",
+    "then the lowest mean ASR first, oracle and external methods last. A dash on grey: no cell "
+    "that counts. Of many budgets those that fit a page.",
 )
 def heatmap(group: BoardGroup, report: ReportData) -> Drawing:
     """Draw the cells of a group."""
@@ -45,9 +45,11 @@ def draw(data: pd.DataFrame, group: BoardGroup) -> Figure:
     rate = data["rate"].map(lambda rate: f" {rate_text(rate)}" if several_rates else "")
     placed = data.assign(row=attack + rate, percent=100 * data["mean"])
     columns = _columns(placed, group)
-    budgets = panel_budgets(group.budgets)
+    n_rows = placed["row"].nunique()
+    panel = 0.3 + max(LEAST_ROW_HEIGHT * n_rows, min(ROW_HEIGHT * n_rows, TALLEST - 1.5))
+    budgets = panel_budgets(group.budgets, (TALLEST - 0.75) / panel)
     width = print_width(group.paper, len(columns), wide=False)
-    height = 0.75 + len(budgets) * (0.3 + ROW_HEIGHT * placed["row"].nunique())
+    height = 0.75 + len(budgets) * panel
     fig = Figure(figsize=(width, height), layout="constrained")
     grid = fig.subplots(len(budgets), 1, squeeze=False, sharex=True)[:, 0]
     for axes, budget in zip(grid, budgets, strict=True):

@@ -14,17 +14,22 @@ from harness.report.frame.report_data import ReportData
 from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.curves import PANELS, axis_start, draw_curves
 from harness.report.plotting.style import (
+    LEGEND_PER_METHOD,
+    TALLEST,
     MethodStyle,
     legend_below,
     method_styles,
 )
 from harness.report.stats.means import summarize_bands
 
+ROW_HEIGHT = 1.75
+"""Inches, of the panels of a budget."""
+
 
 @figure(
     title="Poison rates, {group}",
     caption="Means over attacks and seeds, against the poison rate, with the 95 % intervals of "
-    "three repeats or more; one row per clean budget, six at most. "
+    "three repeats or more; one row per clean budget, of many those that fit a page. "
     "The dashed line is the undefended model. Every point is over the same attacks.",
     invertible=True,
 )
@@ -71,10 +76,14 @@ def rate_data(group: BoardGroup) -> pd.DataFrame:
 def draw(data: pd.DataFrame, group: BoardGroup, styles: dict[str, MethodStyle]) -> Figure | None:
     """Return the figure of ``rate_data``, or None when there is no number to draw."""
     known = data[data["defense"].isin(styles) & data["mean"].notna()]
-    budgets = panel_budgets([label for label in group.budgets if known["budget"].eq(label).any()])
+    drawn = [label for label in group.budgets if known["budget"].eq(label).any()]
+    room = TALLEST - 0.3 - LEGEND_PER_METHOD * known["defense"].nunique()
+    budgets = panel_budgets(drawn, room / ROW_HEIGHT)
     if not budgets:
         return None
-    fig = Figure(figsize=(group.paper.page_inches, 0.3 + 1.75 * len(budgets)), layout="constrained")
+    fig = Figure(
+        figsize=(group.paper.page_inches, 0.3 + ROW_HEIGHT * len(budgets)), layout="constrained"
+    )
     grid = fig.subplots(len(budgets), 3, squeeze=False, sharex=True)
     for budget, row in zip(budgets, grid, strict=True):
         for axes, (metric, name) in zip(row, PANELS.items(), strict=True):

@@ -15,15 +15,18 @@ from harness.report.frame.groups import BoardGroup, panel_budgets
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.curves import PANELS
-from harness.report.plotting.style import SHADES, legend_below
+from harness.report.plotting.style import SHADES, TALLEST, legend_below
 from harness.report.stats.means import CONDITION, is_counted
+
+BOX_HEIGHT = 0.1
+"""Inches, of a box with its margins."""
 
 
 @figure(
     title="Spread over victims, {group}",
     caption="One point per victim (attack, poison rate, seed); boxes span the quartiles with the "
     "median, whiskers reach the outermost victims. The best median ASR is on top, the undefended "
-    "model at the bottom. Six budgets at most.",
+    "model at the bottom. Of many budgets those that fit a page.",
     invertible=True,
 )
 def spread(group: BoardGroup, report: ReportData) -> Drawing | None:
@@ -46,9 +49,11 @@ def spread_data(group: BoardGroup) -> pd.DataFrame:
 def draw(data: pd.DataFrame, group: BoardGroup) -> Figure:
     """Return the figure of ``spread_data``."""
     defenses = _order(data)
-    budgets = panel_budgets([label for label in group.budgets if data["budget"].eq(label).any()])
+    room = (TALLEST - 0.8) / len(defenses)  # inches, of a defense
+    known = [label for label in group.budgets if data["budget"].eq(label).any()]
+    budgets = panel_budgets(known, room / BOX_HEIGHT)
     colours = [SHADES(0.1 + 0.7 * i / max(1, len(budgets) - 1)) for i in range(len(budgets))]
-    height = 0.45 + len(defenses) * max(0.17, 0.1 * len(budgets))
+    height = 0.45 + len(defenses) * max(min(0.17, room), BOX_HEIGHT * len(budgets))
     fig = Figure(figsize=(group.paper.page_inches, height), layout="constrained")
     grid = fig.subplots(1, 3, sharey=True)
     for axes, (metric, name) in zip(grid, PANELS.items(), strict=True):

@@ -76,12 +76,16 @@ def budgets(frame: pd.DataFrame) -> list[str]:
     return [str(label) for label in sizes.sort_values(kind="stable").index]
 
 
-def panel_budgets(labels: list[str]) -> list[str]:
-    """Return the budgets that get a panel: all, or MAX_PANELS evenly spread ones."""
-    last = len(labels) - 1
-    if last < MAX_PANELS:
-        return labels
-    return [labels[round(i * last / (MAX_PANELS - 1))] for i in range(MAX_PANELS)]
+def panel_budgets(labels: list[str], most: float = MAX_PANELS) -> list[str]:
+    """Return the budgets that get a panel: all, or as many as there is room for, evenly spread.
+
+    ``most`` is the room; one panel is always drawn, of the largest budget, and never more than
+    MAX_PANELS.
+    """
+    count = max(1, min(len(labels), MAX_PANELS, int(most)))
+    if count == 1:
+        return labels[-1:]
+    return [labels[round(i * (len(labels) - 1) / (count - 1))] for i in range(count)]
 
 
 def extra_access(frame: pd.DataFrame) -> dict[str, str]:

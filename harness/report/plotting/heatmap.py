@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from harness.plan.paper import LEAST_FONT_SIZE
 from harness.report.plotting.style import SHADES
 
-ROW_HEIGHT = 0.17
-"""Inches."""
+ROW_HEIGHT, LEAST_ROW_HEIGHT = 0.17, 0.1
+"""Inches, of a row with room and of one without."""
+MOST_SLANTED = 40
+"""With more columns than this, their names stand upright, so as not to overlap."""
 MAX_NUMBERED = 24
 """With more columns than this, cells carry no numbers."""
 MAX_TICKS = 25
@@ -33,7 +35,15 @@ def draw_heat(axes: Axes, table: pd.DataFrame, *, upright: bool = False) -> Any:
         step = -(-len(names) // MAX_TICKS)
         axes.set_xticks(range(0, len(names), step), names[::step])
     else:
-        axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
+        slanted = len(names) <= MOST_SLANTED
+        axes.set_xticks(
+            range(len(names)),
+            names,
+            rotation=45 if slanted else 90,
+            ha="right",
+            va="baseline" if slanted else "center",
+            rotation_mode="anchor",
+        )
     axes.tick_params(length=0)
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)

@@ -19,6 +19,10 @@ from matplotlib.font_manager import FontProperties
 from harness.plan.paper import Paper
 
 PNG_DPI = 200
+TALLEST = 8.0
+"""Inches that a figure is high at most, so that its caption fits on the page too."""
+LEGEND_PER_METHOD = 0.03
+"""Inches of a figure's height that its legend takes for each method."""
 MOST_IN_A_COLUMN = 12
 """The most methods whose legend is readable at the width of a column."""
 
