@@ -102,8 +102,8 @@ def test_20000_seeds_take_seconds(tmp_path):
     lines = faults(tmp_path, seeds=[1] * 20_000)
     assert len(lines) == 101
     assert lines[-1] == " 19,899 more faults"
-    (line,) = faults(tmp_path, seeds=list(range(9_000)), rates=[i / 100 for i in range(1, 9)])
-    assert "144,000 cells; a study has at most 100,000" in line
+    (line,) = faults(tmp_path, seeds=list(range(15_000)), rates=[i / 100 for i in range(1, 9)])
+    assert "240,000 cells; a study has at most 200,000" in line
 
 
 def test_a_fault_in_a_required_key_hides_no_other(tmp_path):
