@@ -288,6 +288,7 @@ def test_a_phone_scrolls_tables_and_not_the_page(at):
     at.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     assert at.execute_script("return document.documentElement.scrollWidth") == 360
     assert at.execute_script("return document.getElementById('board-table').scrollWidth") > 360
+    assert at.execute_script("return document.querySelector('figure div').scrollWidth") > 600
 
 
 def test_a_phone_shows_numbers_beside_the_names(at, page):

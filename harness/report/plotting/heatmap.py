@@ -41,7 +41,7 @@ def draw_heat(axes: Axes, table: pd.DataFrame, *, upright: bool = False) -> Any:
             names,
             rotation=45 if slanted else 90,
             ha="right",
-            va="baseline" if slanted else "center",
+            va="top" if slanted else "center",
             rotation_mode="anchor",
         )
     axes.tick_params(length=0)
