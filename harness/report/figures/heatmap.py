@@ -27,7 +27,7 @@ def heatmap(group: BoardGroup, report: ReportData) -> Drawing:
     data = heat_data(group)
     if not data["mean"].notna().any():
         return Drawing(data=data, figure=None)
-    means = data.groupby(["budget", "metric", "defense"], as_index=False)["mean"].mean()
+    means = data.groupby(["budget", "metric", "defense"])[["mean"]].mean().reset_index()
     alt = f"Means over attacks. {summary_text(means, group)}"
     return Drawing(data=data, figure=draw(data, group), alt=alt)
 
