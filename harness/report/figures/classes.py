@@ -52,7 +52,7 @@ def classes(group: BoardGroup, report: ReportData) -> Drawing | None:
 
 def names_of_classes(group: BoardGroup, report: ReportData) -> tuple[str, ...]:
     """Return the names of the classes of a group's data set; empty where they are unknown."""
-    victims = set(group.frame["victim"])
+    victims = set(group.frame["victim"].unique())
     found = (
         victim.data.class_names
         for study in report.studies

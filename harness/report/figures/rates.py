@@ -62,7 +62,9 @@ def at_same_rates(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     if not several:
         return known[:0], []
     chosen = several.most_common(1)[0][0]
-    others = sorted(set(frame["attack"]) - {x for x, found in rates_of.items() if found == chosen})
+    others = sorted(
+        set(frame["attack"].unique()) - {x for x, found in rates_of.items() if found == chosen}
+    )
     return known[~known["attack"].isin(others)], others
 
 

@@ -108,7 +108,7 @@ class ReportData:
     @cached_property
     def defenses(self) -> list[str]:
         """The labels of all defenses but the undefended model, sorted."""
-        return sorted(set(self._on_boards["defense"]) - {NO_DEFENSE})
+        return sorted(set(self._on_boards["defense"].unique()) - {NO_DEFENSE})
 
     @property
     def ranked_metric(self) -> str:
@@ -183,7 +183,7 @@ def load_report_data(
     labels = StudyLabels(studies)
     frame = build_frame(studies, records)
     frame = shown(frame if known is None else filled(frame, read_cells(known)), paper)
-    defenses = set(frame["defense"]) - {NO_DEFENSE}
+    defenses = set(frame["defense"].unique()) - {NO_DEFENSE}
     if against is not None and against not in defenses:
         raise UserError(f"--against: no defense {against!r} here{nearest(against, defenses)}")
     return ReportData(

@@ -135,7 +135,7 @@ def exclusion_reason(frame: pd.DataFrame) -> pd.Series[str]:
     not planted; an unknown gate (NaN) leaves none out. Raises ValueError for a status that is
     neither ok nor a known reason.
     """
-    unknown = set(frame["status"]) - {Status.OK, PlanStatus.NOT_PLANTED, *REASONS}
+    unknown = set(frame["status"].unique()) - {Status.OK, PlanStatus.NOT_PLANTED, *REASONS}
     if unknown:
         known = ", ".join([Status.OK, *REASONS])
         raise ValueError(f"unknown status {sorted(unknown)}; known: {known}")

@@ -145,7 +145,7 @@ def _attack_list(
 
 def attack_order(cells: pd.DataFrame) -> list[str]:
     """Return the labels of the attacks in the order of every table, their mean last."""
-    return [*sorted(set(cells["attack"])), MEAN]
+    return [*sorted(cells["attack"].unique()), MEAN]
 
 
 def attack_caption(groups: Sequence[BoardGroup], cells: pd.DataFrame) -> str:

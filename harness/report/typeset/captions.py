@@ -80,7 +80,7 @@ def _attacks(group: BoardGroup) -> str:
     """Return the names of a group's attacks: those that count, if any does."""
     counted = group.frame["reason"].eq("")
     cells = group.frame[counted] if counted.any() else group.frame
-    return ", ".join(group.names.of("attack", label) for label in sorted(set(cells["attack"])))
+    return ", ".join(group.names.of("attack", label) for label in sorted(cells["attack"].unique()))
 
 
 MISSING = (

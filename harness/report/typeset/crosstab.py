@@ -113,5 +113,5 @@ def blank_table(title: str, first: str, caption: str, left_out: str = "") -> Tex
 
 def present(labels: Sequence[str], table: pd.DataFrame, column: str) -> list[str]:
     """Return those of ``labels`` that the table has in ``column``, in the given order."""
-    there = set(table[column])
+    there = set(table[column].unique())
     return [label for label in dict.fromkeys(labels) if label in there]
