@@ -10,7 +10,7 @@ from dataclasses import replace
 from harness.report.typeset.table import TextTable
 
 SHORT = 6
-"""Names of so many letters, or fewer, stay as they are."""
+"""Names of at most this number of letters stay as they are."""
 _WORDS = re.compile(r"\d+|[A-Z]?[a-z]+|[A-Z]")
 
 
