@@ -37,7 +37,7 @@ class Hyper:
     scored: Count = 1000
     """Clean and triggered test images each from which the numbers are computed."""
     projection: Literal["pca", "tsne"] = added("pca")
-    """How the picture has two dimensions: by principal components, or t-SNE (needs scikit-learn)."""
+    """The picture's two dimensions: principal components, or t-SNE, which needs scikit-learn."""
 
     def __post_init__(self) -> None:
         """Refuse t-SNE where it is not installed."""
