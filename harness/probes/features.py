@@ -15,7 +15,6 @@ neighbours and no distances; the numbers stay the same.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Literal
 
 import torch
@@ -37,12 +36,7 @@ class Hyper:
     scored: Count = 1000
     """Clean and triggered test images each from which the numbers are computed."""
     projection: Literal["pca", "tsne"] = added("pca")
-    """The picture's two dimensions: principal components, or t-SNE, which needs scikit-learn."""
-
-    def __post_init__(self) -> None:
-        """Refuse t-SNE where it is not installed."""
-        if self.projection == "tsne" and find_spec("sklearn") is None:
-            raise ValueError("t-SNE needs scikit-learn; run: pip install 'defuse-bench[digits]'")
+    """The picture's two dimensions: principal components, or t-SNE."""
 
 
 @probe(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ import torch
 from torch.nn import functional as F
 
 from harness.contract import Quantity
-from harness.errors import UserError
 from harness.plan.declarations import check_declaration
 from harness.plan.registry import describe, find, load, names
 from harness.probes import bec, features, path, pruning, qra, reactivate, retune, tac
@@ -21,7 +19,7 @@ from harness.toolbox import (
     retuning_samples,
     share_predicted,
 )
-from tests.helpers import planted_attackers, tiny_study
+from tests.helpers import planted_attackers
 from tests.helpers.planted_models import (
     HIDDEN,
     TRIGGER_UNITS,
@@ -311,16 +309,6 @@ def test_defenses_that_prune_in_an_order_keep_it():
         assert all(len(x) == widths[layer] for layer, x in order.items()), name
         numbers, _ = pruned(kept)
         assert numbers["share"] > 0 or name == "fp", name
-
-
-def test_a_picture_by_t_sne_is_refused_where_scikit_learn_is_missing(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "sklearn", None)
-    with pytest.raises(ValueError, match=r"t-SNE needs scikit-learn; run: pip install 'defuse-"):
-        features.Hyper(projection="tsne")
-    path = tiny_study.write_study(tmp_path, probes=[{"features": {"projection": "tsne"}}])
-    with pytest.raises(UserError, match=r"probes.*t-SNE needs scikit-learn") as caught:
-        tiny_study.load(path)
-    assert "\n" not in str(caught.value)
 
 
 def test_features_are_moved_by_a_trigger_that_is_seen():
