@@ -64,7 +64,8 @@ def test_a_defense_without_its_layers_is_a_planned_skip_with_the_reason(tmp_path
 
 def test_the_list_shows_what_a_defense_is_and_asks_for():
     text = as_text(entries("defenses"))
-    assert "pruning; needs triggers, at least SPC 2; runs on every architecture\n" in text
+    assert "pruning; needs triggers, at least SPC 2; does not run on vit_b_16, " in text
+    assert "fine-tuning; needs clean; runs on every architecture\n" in text
     assert "does not run on convnext_tiny, vgg19, vit_b_16, vit_small_cifar\n" in text
     assert "runs on vit_b_16, vit_small_cifar\n" in text
     assert "eps=0.02353, " in text
