@@ -37,6 +37,10 @@ def check_labels(values: Sequence[object], dtype: object, where: str) -> IntLabe
     return np.array(values, dtype=np.int64)
 
 
+LONGEST_NAME = 200
+"""Characters of the name of a class."""
+
+
 def class_names(
     train: tuple[str, IntLabels], test: tuple[str, IntLabels], names: tuple[str, ...] | None
 ) -> tuple[str, ...]:
@@ -48,11 +52,18 @@ def class_names(
         names: the data set's names of the classes, or ``None``.
 
     Raises:
-        UserError: there is only one class, a class has no training image, or a label has no class.
+        UserError: there is only one class, a class has no training image, a label has no class, or
+            a name could not be shown.
     """
     where, labels = train
     present: list[int] = np.unique(labels).tolist()
     classes = len(names) if names else present[-1] + 1
+    for name in names or ():
+        if not name.isprintable() or len(name) > LONGEST_NAME:
+            raise UserError(
+                f"{where}: the class {name[:40]!r} needs a name of at most {LONGEST_NAME} letters "
+                "without control characters; rename it"
+            )
     gap = next(number for number, label in enumerate([*present, -1]) if number != label)
     if len(present) < 2:
         raise UserError(

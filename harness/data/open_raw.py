@@ -69,9 +69,14 @@ def _image_folder(source: RawSource, files: Files) -> RawDataset:
     """Open images by class: folder names are class names, in numerical order if all are numbers.
 
     Raises:
-        UserError: a class has test images, but no training images.
+        UserError: a class has test images, but no training images, or none at all.
     """
     folders, of_test = ({path.parent.name for path in paths} for paths in files)
+    for above in sorted((files[0][0].parent.parent).glob("[!.]*/")):
+        if above.name not in folders | of_test:
+            raise UserError(
+                f"{above}: a class without an image that can be read; remove the folder"
+            )
     if untrained := sorted(of_test - folders):
         raise UserError(
             f"{source.folder}: the class {untrained[0]!r} has images in "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from harness.study.overrides import COMMAND_LINE, overridden
 MOST_BYTES = 500_000
 MOST_VALUES = 50_000
 """Values of a file, those that an alias repeats included."""
+OTHER_BASE = re.compile(r"[-+]?(0[0-7_]+|[0-9][0-9_]*(:[0-9]+)+(\.[0-9_]*)?)")
+"""Numbers that YAML 1.1 reads to the base 8 or 60."""
 DEEPEST = 50
 """Lists and mappings inside one another."""
 
@@ -136,13 +139,17 @@ class _Loader(yaml.SafeLoader):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            return super().construct_object(node, deep)
+            value = super().construct_object(node, deep)
         except yaml.YAMLError:
             raise
         except Exception as error:  # whatever int() and the like raise
             kind = node.tag.rpartition(":")[2]
             problem = f"no {kind} of at most 4,300 digits" if kind == "int" else f"no {kind}"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error
+        if isinstance(value, int | float) and OTHER_BASE.fullmatch(str(node.value)):
+            problem = f"{node.value} is {value} in YAML; write that, or put a text in quotes"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
+        return value
 
 
 _PLAIN = {

@@ -259,6 +259,22 @@ def test_pickles_that_would_crash_an_unpickler(tmp_path, old):
         assert "damaged" in refusal(path)
 
 
+def test_a_changed_byte_of_the_weights_is_found(tmp_path):
+    path, weights = tmp_path / "bad.pt", torch.arange(1000.0)
+    torch.save({"w": weights}, path)
+    data = bytearray(path.read_bytes())
+    data[data.find(weights.numpy().tobytes()) + 400] ^= 1
+    path.write_bytes(data)
+    assert "bad/data/0 has another checksum; download it again" in refusal(path)
+
+
+def test_safetensors_are_read_whatever_the_file_is_called(tmp_path):
+    header = b'{"w": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}}'
+    content = struct.pack("<Q", len(header)) + header + struct.pack("<fff", 0, 1, 2)
+    (tmp_path / "weights.pth").write_bytes(content)
+    assert load_file(tmp_path / "weights.pth")["w"].tolist() == [0, 1, 2]
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 def test_a_torchscript_program_is_named(tmp_path):
     torch.jit.script(torch.nn.Sequential(torch.nn.Linear(2, 2))).save(tmp_path / "program.pt")

@@ -47,3 +47,9 @@ def test_a_class_folder_without_training_images(tmp_path, cache):
     options = image_dataset(tmp_path / "a")
     shutil.copytree(tmp_path / "a" / "test" / "dog", tmp_path / "a" / "test" / "emu")
     assert_refused("the class 'emu' has images in 'test', but none in 'train'", options, cache)
+
+
+@pytest.mark.parametrize("name", ["dog\n\x1b[2J", "d" * 201])
+def test_a_name_of_a_class_that_no_terminal_shows(tmp_path, cache, name):
+    options = image_dataset(tmp_path / "a", ("cat", name))
+    assert_refused("needs a name of at most 200 letters without control characters", options, cache)

@@ -67,7 +67,6 @@ def test_hidden_folders_and_other_files_are_passed_over(tmp_path, cache):
         (tmp_path / "b" / place / "x.png").write_bytes(b"")
     (tmp_path / "b" / "train" / "dog" / "notes").mkdir()
     (tmp_path / "b" / "train" / "dog" / "notes" / "read.txt").write_text("me")
-    (tmp_path / "b" / "train" / "loop").symlink_to("loop")
     assert prepare("mine", options, None, cache).digest == before
 
 
@@ -78,3 +77,17 @@ def test_a_link_to_nothing_or_to_itself(tmp_path, cache, target):
     path.unlink()
     path.symlink_to(target)
     assert_refused("train/dog/005.png: (No such file|Too many levels).*; fix", options, cache)
+
+
+@pytest.mark.parametrize("target", ["bird", "/nowhere"])
+def test_a_class_folder_that_is_a_link_to_nothing(tmp_path, cache, target):
+    options = image_dataset(tmp_path / "b")
+    (tmp_path / "b" / "train" / "bird").symlink_to(target)
+    assert_refused("train/bird: a link to nothing in the place of a class", options, cache)
+
+
+def test_a_class_folder_without_an_image(tmp_path, cache):
+    options = image_dataset(tmp_path / "b")
+    (tmp_path / "b" / "train" / "bird").mkdir()
+    (tmp_path / "b" / "train" / "bird" / "x.heic").write_bytes(b"x")
+    assert_refused("train/bird: a class without an image that can be read", options, cache)

@@ -41,6 +41,17 @@ def test_a_network_that_remembers_is_unstable_and_said_to_be(tmp_path):
 CHANGES = {
     "grad mode": "torch.set_grad_enabled(False)",
     "default dtype": "torch.set_default_dtype(torch.float64)",
+    "nnpack": "torch._C._set_nnpack_enabled(False)",
+    "multithreading of gradients": "torch._C._set_multithreading_enabled(False)",
+    "global optimizer pre hooks of torch optimizers": (
+        "sys.modules[torch.optim.Optimizer.__module__].register_optimizer_step_pre_hook(print)"
+    ),
+    "SGD.step": "torch.optim.SGD.step = torch.optim.Adam.step",
+    "builtins.sum": "import builtins; builtins.sum = max",
+    "thresholds of garbage collection": "import gc; gc.set_threshold(1)",
+    "locale": "import locale; locale.setlocale(locale.LC_ALL, 'C.UTF-8')",
+    "messages that are logged": "import logging; logging.disable(50)",
+    "finders of modules": "sys.meta_path.append(None)",
     "default device": "torch.set_default_device('meta')",
     "autocast on cpu": "torch.set_autocast_enabled('cpu', True)",
     "number of threads": "torch.set_num_threads(torch.get_num_threads() + 1)",
@@ -61,7 +72,7 @@ CHANGES = {
     ),
 }
 """What the record says, and the statement of a defense that makes it say so."""
-IMPORTS = "import os, resource, signal, torch, harness.evaluation.metrics"
+IMPORTS = "import os, resource, signal, sys, torch, harness.evaluation.metrics"
 
 
 def run_small(folder, *own: str, attacks=("badnets",), **how: object):

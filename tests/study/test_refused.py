@@ -44,6 +44,8 @@ def faults(tmp_path, text="", **changes) -> list[str]:
         (f"seeds: [{'9' * 5000}]", "not YAML", "no int of at most 4,300 digits"),
         ("seeds: [18446744073709551616]", "seeds[0]", "a whole number of at most 64 bits"),
         ('seeds: ["18446744073709551616"]', "seeds[0]", "a whole number of at most 64 bits"),
+        ("seeds: [010]", "not YAML", "010 is 8 in YAML; write that, or put a text in quotes"),
+        ("timeout: 1:30", "not YAML", "1:30 is 90 in YAML; write that, or put a text in quotes"),
         ("seeds: [true]", "seeds[0]", "a number is needed, not true"),
         ("budgets: [{spc: true}]", "budgets[0].spc", "a number is needed, not true"),
         ("defenses: [{ft: {lr: true}}]", "defenses[0].ft.lr", "a number is needed, not true"),

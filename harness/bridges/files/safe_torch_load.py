@@ -1,8 +1,9 @@
 """Loads untrusted files of ``torch.save`` and safetensors without running anything they name.
 
-Four walls: an archive may not unpack to more bytes than the file has; every name in its pickles is
-read without unpickling, and must be on a short list; every storage must have the bytes that its
-pickle claims; then ``torch.load`` is called with ``weights_only=True``, and with stand-ins for the
+Five walls: an archive may not unpack to more bytes than the file has; its parts must have the
+checksums that it states, which torch does not look at; every name in its pickles is read without
+unpickling, and must be on a short list; every storage must have the bytes that its pickle claims;
+then ``torch.load`` is called with ``weights_only=True``, and with stand-ins for the
 names on the list that are not torch's. The same holds for files of before torch 1.6, which are no
 archives. Pickles of protocol 3 and 4, which torch can't read so, are rewritten in protocol 2.
 """
@@ -88,7 +89,7 @@ def load_file(path: Path) -> Any:
         raise UserError(f"no file {path}")
     try:
         _check_kind(path)
-        if path.suffix == ".safetensors":
+        if path.suffix == ".safetensors" or _begins_as_safetensors(path):
             return safetensors.torch.load_file(path)
         checked = _checked_archive(path) if zipfile.is_zipfile(path) else _checked_legacy(path)
         with torch.serialization.safe_globals([(x, name) for name, x in STANDINS.items()]):
@@ -111,6 +112,13 @@ def _check_kind(path: Path) -> None:
             raise UserError(f"{path}: {what}")
 
 
+def _begins_as_safetensors(path: Path) -> bool:
+    """Tell whether a file begins with the length of a JSON header, and the header."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    return head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
+
+
 def _checked_archive(path: Path) -> Path | IO[bytes]:
     """Return what torch may load of an archive: the file, or a copy with a rewritten pickle."""
     with zipfile.ZipFile(path) as archive:
@@ -126,6 +134,8 @@ def _checked_archive(path: Path) -> Path | IO[bytes]:
                 f"{path}: its archive unpacks to more than the file itself, which torch.save "
                 "never writes; it is not read"
             )
+        if (changed := archive.testzip()) is not None:
+            raise UnpicklingError(f"{changed[:100]} has another checksum; download it again")
         pickles = [name for name in names if name.endswith("data.pkl")]
         if len(pickles) != 1:
             raise UnpicklingError("no data.pkl in it")

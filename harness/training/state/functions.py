@@ -1,7 +1,9 @@
-"""Functions of modules and classes that a method can replace: torch's layers and our own."""
+"""Functions of modules and classes that a method can replace: torch's, Python's and our own."""
 
 from __future__ import annotations
 
+import builtins
+import math
 import os
 import random
 import sys
@@ -15,7 +17,10 @@ import numpy as np
 import torch
 from torch import nn
 
-PATCHABLE = (torch, torch.nn.functional, torch.nn.init, np, random, time, os)
+PATCHABLE = (
+    *(torch, torch.nn.functional, torch.nn.init, torch.linalg, torch.optim.lr_scheduler),
+    *(np, np.random, random, time, os, math, builtins),
+)
 """Modules whose functions are put back if a method replaced them; those of Defuse are as well."""
 
 
@@ -45,11 +50,17 @@ def _wrapped_by_torch(old: Any, new: Any) -> bool:
     return own and getattr(new, "__wrapped__", None) is old
 
 
+def _classes_of(module: ModuleType, kind: type) -> Iterator[type]:
+    return (x for x in vars(module).values() if isinstance(x, type) and issubclass(x, kind))
+
+
 def _owners() -> Iterator[Any]:
-    """Yield the modules and classes whose functions are put back: torch's layers and our own."""
+    """Yield the modules and classes whose functions are put back."""
     yield from PATCHABLE
     yield torch.Tensor
-    yield from (x for x in vars(nn).values() if isinstance(x, type) and issubclass(x, nn.Module))
+    yield from _classes_of(nn, nn.Module)
+    yield from _classes_of(torch.optim, torch.optim.Optimizer)
+    yield from _classes_of(torch.optim.lr_scheduler, torch.optim.lr_scheduler.LRScheduler)
     for name, module in list(sys.modules.items()):
         if name.startswith("harness.") and isinstance(module, ModuleType):
             yield module

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import locale
+import logging
 import os
 import resource
 import signal
@@ -67,6 +69,14 @@ def _file_mode_mask() -> int:
     return mask
 
 
+def _cores() -> set[int]:
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+
+
+def _set_cores(before: set[int]) -> None:
+    os.sched_setaffinity(0, before)
+
+
 OF_PROCESS: dict[str, Setting] = {
     "working directory": Setting(_working_directory, os.chdir),
     "environment variables": Setting(_environment, _set_environment),
@@ -81,9 +91,24 @@ OF_PROCESS: dict[str, Setting] = {
     "garbage collection": Setting(
         gc.isenabled, lambda value: gc.enable() if value else gc.disable()
     ),
+    "thresholds of garbage collection": Setting(
+        gc.get_threshold, lambda value: gc.set_threshold(*value)
+    ),
+    "seconds between threads": Setting(sys.getswitchinterval, sys.setswitchinterval),
+    "cores that may be used": Setting(_cores, _set_cores),
+    "priority": Setting(
+        lambda: os.getpriority(os.PRIO_PROCESS, 0),
+        lambda value: os.setpriority(os.PRIO_PROCESS, 0, value),
+    ),
+    "locale": Setting(
+        lambda: locale.setlocale(locale.LC_ALL), lambda x: locale.setlocale(locale.LC_ALL, x)
+    ),
+    "messages that are logged": attribute_of(logging.root.manager, "disable"),
     "trace function": Setting(sys.gettrace, sys.settrace),
     "profile function": Setting(sys.getprofile, sys.setprofile),
     "module search path": container(sys.path),
+    "finders of modules": container(sys.meta_path),
+    "hooks of paths of modules": container(sys.path_hooks),
     "standard output": attribute_of(sys, "stdout"),
     "standard error": attribute_of(sys, "stderr"),
     "numpy's error handling": Setting(np.geterr, lambda value: np.seterr(**value)),

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
+import torch.utils.deterministic
 from torch.nn.modules import module as nn_module
 
 from harness.training.state.setting import Setting, attribute_of, container
+
+OPTIMIZER = torch.optim.Optimizer.__module__
+"""The module with the hooks of all optimizers, which torch hides behind its package."""
 
 
 def _set_default_device(device: torch.device) -> None:
@@ -44,7 +50,16 @@ _BACKENDS = {
     "float32 matmul precision": Setting(
         torch.get_float32_matmul_precision, torch.set_float32_matmul_precision
     ),
+    "cudnn.benchmark_limit": attribute_of(torch.backends.cudnn, "benchmark_limit"),
     "mkldnn.enabled": attribute_of(torch.backends.mkldnn, "enabled"),
+    "mkldnn.deterministic": attribute_of(torch.backends.mkldnn, "deterministic"),
+    "nnpack": Setting(torch._C._get_nnpack_enabled, torch._C._set_nnpack_enabled),
+    "filling of empty tensors": attribute_of(
+        torch.utils.deterministic, "fill_uninitialized_memory"
+    ),
+    "multithreading of gradients": Setting(
+        torch._C._is_multithreading_enabled, torch._C._set_multithreading_enabled
+    ),
     "flash attention": Setting(
         torch.backends.cuda.flash_sdp_enabled, torch.backends.cuda.enable_flash_sdp
     ),
@@ -59,9 +74,10 @@ _BACKENDS = {
     ),
 }
 _HOOKS = {
-    f"{name[1:].replace('_', ' ')} of torch modules": container(getattr(nn_module, name))
-    for name in dir(nn_module)
-    if name.startswith("_global_") and isinstance(getattr(nn_module, name), dict)
+    f"{name[1:].replace('_', ' ')} of torch {kind}": container(getattr(module, name))
+    for kind, module in (("modules", nn_module), ("optimizers", sys.modules[OPTIMIZER]))
+    for name in dir(module)
+    if name.startswith("_global_") and isinstance(getattr(module, name), dict)
 }
 OF_TORCH: dict[str, Setting] = {
     "default device": Setting(torch.get_default_device, _set_default_device),
