@@ -138,9 +138,7 @@ def _images(folder: Path, split: str) -> tuple[Path, ...]:
     found: list[Path] = []
     for above in _visible(folder / split):
         if not above.exists():
-            raise UserError(
-                f"{above}: a link to nothing in the place of a class; mend or remove it"
-            )
+            raise UserError(f"{above}: a link to nothing in the place of a class; fix or remove it")
         inside = _visible(above) if above.is_dir() else []
         found += [path for path in inside if _is_image(path) and not path.is_dir()]
         deeper = (x for path in inside if path.is_dir() for x in sorted(path.rglob("*")))

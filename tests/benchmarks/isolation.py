@@ -6,7 +6,6 @@ quickstart's, of one attack and one seed; one worker, one thread.
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -21,19 +20,25 @@ from tests.helpers.failing_defenses import ROOT
 DEFENSES = ("none", "ft", "clp")
 
 
-def main() -> None:
-    """Print the seconds per cell, and of them those of the defense itself."""
+def write_study(folder: Path) -> Path:
+    """Write a study of built-in defenses and of copies of their files; return its path."""
     content = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text())
     content |= {"attacks": content["attacks"][:1], "seeds": content["seeds"][:1]}
+    for defense in DEFENSES:
+        source = (ROOT / "defenses" / f"{defense}.py").read_text()
+        own = source.replace('display_name="', 'display_name="Own ')
+        (folder / f"own_{defense}.py").write_text(own)
+    content["defenses"] = [*DEFENSES, *(f"./own_{x}.py" for x in DEFENSES)]
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def main() -> None:
+    """Print the seconds per cell, and of them those of the defense itself."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        own = [f"own_{x}.py" for x in DEFENSES]
-        for file, defense in zip(own, DEFENSES, strict=True):
-            shutil.copy(ROOT / "defenses" / f"{defense}.py", folder / file)
-        content["defenses"] = [*DEFENSES, *(f"./{x}" for x in own)]
-        path = folder / "study.yaml"
-        path.write_text(yaml.safe_dump(content))
-        records = tiny_study.run(path, folder / "out", workers=1)
+        records = tiny_study.run(write_study(folder), folder / "out", workers=1)
         cells = [x for x in records.values() if isinstance(x, CellRecord)]
         rows = {
             x.spec.defense.name: [y for y in cells if y.spec.defense.name == x.spec.defense.name]

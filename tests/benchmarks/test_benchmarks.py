@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.benchmarks import machine_peak, remaining, workload
+from tests.benchmarks import isolation, machine_peak, remaining, workload
 from tests.benchmarks.__main__ import COLUMNS, TASKS, machine, rows_of, table
 from tests.benchmarks.side_by_side import Row, agreement, as_script, here, side_by_side
+from tests.helpers import tiny_study
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,3 +100,9 @@ print(held - megabytes())
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert float(done.stdout) < 1, "80 MB were given back, to be zeroed anew"
+
+
+def test_the_study_that_measures_isolation_has_each_defense_twice(tmp_path):
+    cells = tiny_study.load(isolation.write_study(tmp_path)).cells
+    assert {cell.runs_own_file for cell in cells} == {False, True}
+    assert len({cell.defense.name for cell in cells}) == 2 * len(isolation.DEFENSES)
