@@ -36,7 +36,8 @@ def test_three_panels_with_one_line_per_defense_and_a_reference():
         assert [text.get_text() for text in axes.get_xticklabels()] == ["2", "10", "100"]
         low, high = axes.get_ylim()
         assert 0 <= low < high == 100
-        assert len(axes.collections) == 3  # a band per defense
+        (bands,) = axes.collections
+        assert len(bands.get_paths()) == 3  # one per defense
 
 
 def test_lines_are_the_statistics_in_percent():
