@@ -28,7 +28,7 @@ def drawn(cells):
 
 
 def test_three_panels_with_one_line_per_defense_and_a_reference():
-    _, figure = drawn(frame(("none", "ft", "anp", "ims"), (2, 10, 100)))
+    _, figure = drawn(frame(("none", "ft", "anp", "ims"), (2, 10, 100), (0, 1, 2)))
     assert [axes.get_title() for axes in figure.axes] == ["ACC (%)", "ASR (%)", "RA (%)"]
     for axes in figure.axes:
         assert [line.get_label() for line in axes.lines] == ["no defense", "anp", "ft", "ims"]
