@@ -126,7 +126,7 @@ def _budget(size: BudgetSize, data: DataInfo) -> int:
 
 def _image_seconds(model: MethodIdentity, data: DataInfo) -> float:
     """Return the seconds that training spends on one image."""
-    scale = _pixels(data) * _width(model) ** WIDTH_POWER
+    scale = _pixels(model, data) * _width(model) ** WIDTH_POWER
     milliseconds: float = _network(model)["milliseconds"] * scale + IMAGE_MILLISECONDS
     return milliseconds / 1000
 
@@ -139,7 +139,7 @@ def weight_bytes(model: MethodIdentity) -> float:
 
 def activation_bytes(model: MethodIdentity, data: DataInfo) -> float:
     """Return the bytes of activations that training keeps for one image."""
-    mebibytes: float = _network(model)["activations"] * _pixels(data) * _width(model)
+    mebibytes: float = _network(model)["activations"] * _pixels(model, data) * _width(model)
     return 2**20 * mebibytes
 
 
@@ -161,6 +161,9 @@ def _width(model: MethodIdentity) -> float:
     return 1 if known is None else model.hyper.get("width", known) / known
 
 
-def _pixels(data: DataInfo) -> float:
+def _pixels(model: MethodIdentity, data: DataInfo) -> float:
+    """Return the pixels of the images that a network works on, over those of the measured ones."""
     _, height, width = data.shape
+    if "size" in _network(model):
+        height = width = model.hyper.get("size", _network(model)["size"])
     return height * width / PIXELS

@@ -43,6 +43,7 @@ def kept_activations(network, images):
         ("mobilenet_v3_large", {}),
         ("wrn_16_1", {}),
         ("vit_small_cifar", {}),
+        ("vit_b_16", {"size": 64}),
     ],
 )
 def test_weights_and_activations_of_networks_are_known(tmp_path, name, hyper):
