@@ -4,7 +4,8 @@ The baseline of every study; the settings are those of the IMS comparison (arXiv
 BackdoorBench (arXiv 2206.12654): 100 epochs, SGD lr 0.01, momentum 0.9, weight decay 5e-4, cosine
 to zero, batch 256 (or the whole budget, if smaller), training augmentation. Threat model: clean
 samples only. Departures: float32 throughout (theirs uses automatic mixed precision); the schedule
-moves each step. The preset ``authors``, of BackdoorBench, is the defaults.
+moves each step; an epoch leaves out its last incomplete batch. The preset ``authors``, of
+BackdoorBench, is the defaults.
 """
 
 from __future__ import annotations
