@@ -13,7 +13,7 @@ alpha 0.7; batch 256, training augmentation. Departures: n is fixed (their scrip
 values and reports each on test data); filters are ranked by exact sums (theirs are rounded to four
 decimals); the accuracy that ends the ascent is that of images as they are (theirs are augmented);
 running statistics move with the weights before a step (theirs with those after it); batches are
-drawn anew in every pass (theirs are the same). The preset ``authors`` is the defaults.
+drawn again in every pass (theirs are the same). The preset ``authors`` is the defaults.
 """
 
 from __future__ import annotations
