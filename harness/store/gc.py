@@ -5,6 +5,7 @@ Records are never deleted.
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,8 @@ from harness.store.store import Store
 
 MIN_AGE = 3600.0
 """Seconds that a file must be old: a younger one may belong to a record that is not written yet."""
+TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}$")
+"""Names of the files that ``atomic_path`` renames; other hidden files are not the store's."""
 
 
 class Garbage(NamedTuple):
@@ -64,8 +67,8 @@ def delete_garbage(garbage: list[Garbage]) -> None:
 
 def _leftover_files(store: Store, data_cache: Path) -> Iterator[Garbage]:
     """Yield temporary files and folders of processes that were killed."""
-    yield from _old("leftover", store.artifacts_folder.glob("*/.*"))
-    yield from _old("leftover", store.records_folder.glob(".*"))
+    hidden = [*store.artifacts_folder.glob("*/.*"), *store.records_folder.glob(".*")]
+    yield from _old("leftover", (path for path in hidden if TEMPORARY.match(path.name)))
     yield from _old("leftover", data_cache.glob(".decoding-*"))
 
 

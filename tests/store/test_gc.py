@@ -18,6 +18,8 @@ def test_only_what_no_study_needs_is_freed(plan, tmp_path):
     store.append(record(plan.cells[-1], store, finished="2027"))  # replaces an older one
     leftover = next(store.artifacts_folder.glob("*/*")).with_name(".x.safetensors.0123abcd")
     leftover.write_bytes(b"half")
+    foreign = leftover.with_name(".profile")  # the folder may be a link to a home
+    foreign.write_text("of somebody else")
     for name in (plan.cells[0].victim.data.digest, "0123456789abcdef", "index"):
         (cache / name).mkdir(parents=True)
     assert find_garbage(store, cache) == []  # all of it is young
@@ -32,6 +34,7 @@ def test_only_what_no_study_needs_is_freed(plan, tmp_path):
     delete_garbage(garbage)
     assert find_garbage(store, cache, less) == []
     assert everything(store) == before
+    assert foreign.exists()
     kept = {cell.seed: store.has_artifacts(store.latest()[cell.victim.key]) for cell in plan.cells}
     assert kept == {0: True, 1: False}
     assert {x.name for x in cache.iterdir()} == {plan.cells[0].victim.data.digest, "index"}
