@@ -38,7 +38,11 @@ class Functions:
                 old, new = before.get(name), now.get(name)
                 is_replaced = old is not new and (callable(old) or callable(new))
                 is_added = old is None and isinstance(owner, ModuleType)
-                if is_replaced and not is_added and not _wrapped_by_torch(old, new):
+                if (
+                    is_replaced
+                    and not is_added
+                    and not _wrapped_by_torch(old or _inherited(owner, name), new)
+                ):
                     setattr(owner, name, old) if name in before else delattr(owner, name)
                     yield f"{owner.__name__}.{name}"
 
@@ -48,6 +52,12 @@ def _wrapped_by_torch(old: Any, new: Any) -> bool:
     code = getattr(new, "__code__", None)
     own = code is not None and Path(code.co_filename).is_relative_to(Path(torch.__file__).parent)
     return own and getattr(new, "__wrapped__", None) is old
+
+
+def _inherited(owner: Any, name: str) -> Any:
+    """Return what a class takes from its bases: torch wraps AdamW's step, which is Adam's."""
+    bases = owner.__mro__[1:] if isinstance(owner, type) else ()
+    return next((vars(base)[name] for base in bases if name in vars(base)), None)
 
 
 def _classes_of(module: ModuleType, kind: type) -> Iterator[type]:
