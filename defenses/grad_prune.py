@@ -12,10 +12,10 @@ clean and triggered copies (SGD lr 1e-3, momentum 0.9, weight decay 5e-4, batch 
 epochs did not lower the clean validation loss. These are the authors' settings; no augmentation.
 Departures: gradients are computed in eval mode throughout (theirs computes the first batch in
 training mode, which moves running statistics), over batches in the order of classes (theirs are
-drawn in every round); what is cut with a filter is its bias or the batch
-norm that comes next (theirs is whatever parameter comes next, a shortcut's filter too); a filter is
-cut once; of the n images of a class max(1, int(0.1 n)) are for validation (theirs adds an image
-where a class has fewer than ten). The preset ``authors`` is the defaults.
+drawn in every round); what is cut with a filter is its bias or the batch norm that comes next
+(theirs is whatever parameter comes next, a shortcut's filter too); a filter is cut once; of the n
+images of a class max(1, int(0.1 n)) are for validation (theirs adds an image where a class has
+fewer than ten). The preset ``authors`` is the defaults.
 """
 
 from __future__ import annotations

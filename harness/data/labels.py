@@ -11,6 +11,8 @@ from harness.errors import UserError
 
 IntLabels = NDArray[np.int64]
 """Class numbers, (n,)."""
+LONGEST_NAME = 200
+"""Characters of the name of a class."""
 
 
 def check_labels(values: Sequence[object], dtype: object, where: str) -> IntLabels:
@@ -35,10 +37,6 @@ def check_labels(values: Sequence[object], dtype: object, where: str) -> IntLabe
         if not isinstance(value, int) or not 0 <= value < 2**31:
             raise UserError(f"{where}, row {row}: no label (found {value}); drop unlabelled rows")
     return np.array(values, dtype=np.int64)
-
-
-LONGEST_NAME = 200
-"""Characters of the name of a class."""
 
 
 def class_names(

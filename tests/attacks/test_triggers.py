@@ -44,6 +44,11 @@ def test_a_trigger_of_another_shape_is_refused_and_never_spread_over_the_images(
         apply_trigger(images, lambda chunk: chunk[:1])
 
 
+def test_of_no_images_a_trigger_makes_none():
+    none = torch.zeros(0, 3, 8, 8, dtype=torch.uint8)
+    assert apply_trigger(none, lambda x: x).shape == none.shape
+
+
 def test_badnets_changes_the_corner_alone():
     train, found, _ = poison("badnets")
     changed = (found.images != train.images[found.indices]).any(1).any(0)

@@ -36,19 +36,17 @@ class Functions:
             now = dict(vars(owner))
             for name in now.keys() | before.keys():
                 old, new = before.get(name), now.get(name)
-                is_replaced = old is not new and (callable(old) or callable(new))
+                if old is new or not (callable(old) or callable(new)):
+                    continue
                 is_added = old is None and isinstance(owner, ModuleType)
-                if (
-                    is_replaced
-                    and not is_added
-                    and not _wrapped_by_torch(old or _inherited(owner, name), new)
-                ):
-                    setattr(owner, name, old) if name in before else delattr(owner, name)
-                    yield f"{owner.__name__}.{name}"
+                if is_added or _wrapped_by_torch(old or _inherited(owner, name), new):
+                    continue
+                setattr(owner, name, old) if name in before else delattr(owner, name)
+                yield f"{owner.__name__}.{name}"
 
 
 def _wrapped_by_torch(old: Any, new: Any) -> bool:
-    """Tell whether torch put a wrapper of its own around a function, as its compiler does."""
+    """Tell whether torch wrapped a function itself, as its compiler and its optimizers do."""
     code = getattr(new, "__code__", None)
     own = code is not None and Path(code.co_filename).is_relative_to(Path(torch.__file__).parent)
     return own and getattr(new, "__wrapped__", None) is old
