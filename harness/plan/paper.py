@@ -50,7 +50,7 @@ class Paper:
     siunitx: bool = False
     """Whether LaTeX aligns the numbers of tables at the decimal point, with its package siunitx."""
     published: bool = False
-    """Whether published numbers of the same conditions are rows of the attack tables."""
+    """Whether published numbers are rows of the tables ``attacks`` and ``architectures``."""
     margin: Annotated[float, Ge(0), Le(1)] = 0.1
     """A defense is marked as best only if its ACC is at most this far below the undefended
     model's."""

@@ -1,5 +1,7 @@
 """Published numbers beside ours: matched by name, the others counted, bad files refused."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -10,10 +12,11 @@ from harness.report.figures.published import published
 from harness.report.frame.published import BACKDOORBENCH, MATCHED, read_published
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.published_means import SEPARATE, means_and_published
+from harness.report.tables.architectures import architectures
 from harness.report.tables.attacks import attacks
 from harness.report.tables.published_numbers import published_numbers
 from harness.report.typeset.render import markdown
-from tests.helpers.synthetic_frames import golden_frame
+from tests.helpers.synthetic_frames import frame, golden_frame
 
 HEADER = "data,model,attack,rate,defense,acc,asr,ra\n"
 
@@ -89,6 +92,29 @@ def test_published_numbers_are_rows_of_the_attack_tables_where_a_paper_asks(tmp_
     assert "table.csv" in texts[-1].caption
     plain = attacks(report_of(golden_frame(), tmp_path, HEADER))
     assert not any("published" in row[0] for text in plain.texts for row in text.sections[0].rows)
+
+
+def test_published_numbers_are_rows_of_the_architectures_table_too(tmp_path):
+    cells = frame(("none", "ft", "ims"), models=("preactresnet18", "vgg"), seeds=(0,))
+    lines = [f"{MODEL},{attack},0.1,ims,90,{asr}," for attack, asr in ATTACKS.items()]
+    lines.append("digits,vgg,badnets,0.1,ims,80,7,")
+    paper = Paper(published=True, metrics=("acc", "asr"))
+    report = report_of(cells, tmp_path, HEADER + "\n".join(lines) + "\n", paper=paper)
+    (table,) = architectures(report).texts
+    assert [column for column, _ in table.spans[1:]] == [
+        f"{model}, SPC {spc}" for model in ("preactresnet18", "vgg") for spc in (2, 10)
+    ]
+    rows = {section.label: {row[0]: row[1:] for row in section.rows} for section in table.sections}
+    assert {label: section["ims published"] for label, section in rows.items()} == {
+        "badnets": ("", "", "90.0", "3.0", "", "", "80.0", "7.0"),
+        "blended": ("", "", "90.0", "8.0", "", "", "", ""),
+        "mean": ("", "", "90.0", "5.5", "", "", "", ""),  # none of vgg, which lacks an attack
+    }
+    names = list(rows["badnets"])
+    assert names[names.index("ims published") - 1] == "ims"
+    assert "table.csv" in table.caption
+    (plain,) = architectures(replace(report, paper=Paper())).texts
+    assert not any("published" in row[0] for section in plain.sections for row in section.rows)
 
 
 def test_a_report_without_counterparts_has_neither_table_nor_figure(tmp_path):

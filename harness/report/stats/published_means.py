@@ -40,6 +40,11 @@ def published_means(report: ReportData) -> PublishedMeans:
     return means_and_published(report.attacked, report.published)
 
 
+def published_rows_shown(report: ReportData) -> PublishedMeans | None:
+    """Return what the attack tables have as rows; None unless the paper asks for it."""
+    return report.once(published_means) if report.paper.published else None
+
+
 def means_and_published(cells: pd.DataFrame, published: Published) -> PublishedMeans:
     """Return the means over seeds of finished cells beside their published counterparts."""
     counted = cells[is_counted(cells)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import groupby
 
 import pandas as pd
@@ -9,10 +10,11 @@ import pandas as pd
 from harness.report import TableContents, table
 from harness.report.frame.groups import BoardGroup, budgets
 from harness.report.frame.report_data import ReportData
+from harness.report.stats.published_means import PublishedMeans, published_rows_shown
 from harness.report.tables.attacks import (
     attack_caption,
+    attack_numbers,
     attack_order,
-    attack_summary,
     section_order,
     with_sections,
 )
@@ -20,6 +22,11 @@ from harness.report.tables.leaderboard import board_order
 from harness.report.typeset.captions import left_out_text
 from harness.report.typeset.crosstab import TableLayout, blank_table, lay_out, present
 from harness.report.typeset.latex import fits_page
+from harness.report.typeset.published_rows import (
+    names_with_published,
+    published_note,
+    with_published,
+)
 from harness.report.typeset.table import TextTable
 
 
@@ -30,30 +37,33 @@ def architectures(report: ReportData) -> TableContents | None:
     for data, found in groupby(report.groups, lambda group: str(group.frame["data"].iloc[0])):
         groups = list(found)
         if len(groups) > 1:
-            texts += _tables(data, groups, board_order(report))
+            compared = report.once(published_rows_shown)
+            texts += _tables(data, groups, board_order(report), compared)
     return TableContents(texts=texts) if texts else None
 
 
-def _tables(data: str, groups: list[BoardGroup], order: list[str]) -> list[TextTable]:
+def _tables(
+    data: str, groups: list[BoardGroup], order: list[str], compared: PublishedMeans | None
+) -> list[TextTable]:
     """Return one table with the budgets side by side, or one per budget if that is too wide."""
-    numbers = _numbers(data, groups)
+    numbers = _numbers(data, groups, compared)
     labels = list(dict.fromkeys(numbers["budget"]))
     side_by_side = numbers.assign(column=numbers["model"] + ", " + numbers["budget"])
-    whole = _table(f"Architectures, {data}", groups, order, side_by_side)
+    made = partial(_table, groups=groups, order=order, compared=compared)
+    whole = made(f"Architectures, {data}", side_by_side)
     if len(labels) > 1 and fits_page(whole, groups[0].paper):
         return [whole]
     each = numbers.assign(column=numbers["model"])
     return [
-        _table(f"Architectures, {data}, {label}", groups, order, each[each["budget"].eq(label)])
-        for label in labels
+        made(f"Architectures, {data}, {label}", each[each["budget"].eq(label)]) for label in labels
     ]
 
 
-def _numbers(data: str, groups: list[BoardGroup]) -> pd.DataFrame:
+def _numbers(data: str, groups: list[BoardGroup], compared: PublishedMeans | None) -> pd.DataFrame:
     """Return the numbers of every architecture, the smallest budget first."""
     models = [group.title.removeprefix(f"{data} · ") for group in groups]
     parts = [
-        attack_summary(group).assign(model=model)
+        attack_numbers(group, compared).assign(model=model)
         for group, model in zip(groups, models, strict=True)
     ]
     numbers = with_sections(pd.concat(parts, ignore_index=True), "attack", groups[0])
@@ -65,7 +75,12 @@ def _numbers(data: str, groups: list[BoardGroup]) -> pd.DataFrame:
 
 
 def _table(
-    title: str, groups: list[BoardGroup], order: list[str], numbers: pd.DataFrame
+    title: str,
+    numbers: pd.DataFrame,
+    *,
+    groups: list[BoardGroup],
+    order: list[str],
+    compared: PublishedMeans | None,
 ) -> TextTable:
     """Return one table: a section per attack, rows defenses; ``column`` names the columns."""
     layout = TableLayout(
@@ -73,17 +88,18 @@ def _table(
         rows="defense",
         columns="column",
         metrics=groups[0].paper.metrics,
-        names=groups[0].names,
+        names=names_with_published(groups[0].names, order),
     )
     cells = _cells(groups)
     cells = cells[cells["budget"].isin(set(numbers["budget"]))]
     attacks = present(attack_order(cells), numbers, "attack")
     orders = {
         "section": section_order(numbers, "attack", attacks),
-        "defense": present(order, numbers, "defense"),
+        "defense": present(list(with_published(order)), numbers, "defense"),
         "column": list(dict.fromkeys(numbers["column"])),
     }
-    blank = blank_table(title, "defense", attack_caption(groups, cells), left_out_text(cells))
+    caption = attack_caption(groups, cells) + published_note(numbers, compared)
+    blank = blank_table(title, "defense", caption, left_out_text(cells))
     return lay_out(numbers, layout, orders, blank)
 
 

@@ -13,7 +13,7 @@ from harness.report.frame.groups import GROUP, BoardGroup
 from harness.report.frame.metric_info import COLLAPSED_DROP, METRICS, rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import summarize
-from harness.report.stats.published_means import PublishedMeans, published_means
+from harness.report.stats.published_means import PublishedMeans, published_rows_shown
 from harness.report.tables.leaderboard import all_board_numbers
 from harness.report.typeset.captions import (
     FALL,
@@ -41,7 +41,7 @@ def attacks(report: ReportData) -> TableContents | None:
     """Return every group's tables, the defenses in the order of its leaderboard."""
     if not report.groups:
         return None
-    compared = report.once(published_means) if report.paper.published else None
+    compared = report.once(published_rows_shown)
     boards = zip(report.groups, report.once(all_board_numbers), strict=True)
     texts = [text for group, numbers in boards for text in attack_tables(group, numbers, compared)]
     by = [*GROUP, "budget", "rate", "attack", "defense"]
@@ -62,9 +62,8 @@ def attack_tables(
         compared: the report's means with a published counterpart, if those are to be rows.
     """
     fits = partial(fits_page, paper=group.paper)
-    summary = attack_summary(group)
-    if compared is not None:
-        group, summary = _with_published(group, summary, compared)
+    group = replace(group, names=names_with_published(group.names, group.frame["defense"].unique()))
+    summary = attack_numbers(group, compared)
     layout = group.paper.layout
     if layout == "list":
         return [_attack_list(group, board, summary, compared)]
@@ -73,17 +72,6 @@ def attack_tables(
         whole = _attack_list(group, board, summary, compared)
         return [whole] if fits(whole) else panels
     return panels
-
-
-def _with_published(
-    group: BoardGroup, summary: pd.DataFrame, compared: PublishedMeans
-) -> tuple[BoardGroup, pd.DataFrame]:
-    """Return a group that names published rows too, and its summary with them."""
-    rates = group.frame[["attack", "rate"]].assign(name=rate_labels(group.frame))
-    rows = published_rows(summary[summary["attack"].ne(MEAN)], rates, group, compared)
-    rows = rows[rows["metric"].isin(group.paper.metrics)]
-    names = names_with_published(group.names, group.frame["defense"].unique())
-    return replace(group, names=names), pd.concat([summary, rows], ignore_index=True)
 
 
 def _panels(
@@ -183,6 +171,16 @@ def with_sections(summary: pd.DataFrame, column: str, group: BoardGroup) -> pd.D
     names = summary[column].map(lambda label: group.names.of(column, label))
     several = summary["rate"].nunique() > 1
     return summary.assign(section=names + ", " + summary["rate"] if several else names)
+
+
+def attack_numbers(group: BoardGroup, compared: PublishedMeans | None) -> pd.DataFrame:
+    """Return ``attack_summary``, and with it the published numbers if those are to be rows."""
+    summary = attack_summary(group)
+    if compared is None:
+        return summary
+    rates = group.frame[["attack", "rate"]].assign(name=rate_labels(group.frame))
+    rows = published_rows(summary[summary["attack"].ne(MEAN)], rates, group, compared)
+    return pd.concat([summary, rows[rows["metric"].isin(group.paper.metrics)]], ignore_index=True)
 
 
 def attack_summary(group: BoardGroup) -> pd.DataFrame:
