@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 def exit_code(study: Study, latest: LatestRecords, *, say_why: bool = False) -> int:
     """Return 1 if a cell or a probe has failed, or for damaged records, which it names; else 0.
 
-    ``say_why``: write which cells failed, and how to go on.
+    ``say_why``: write which cells failed, which victims the means leave out, and how to go on.
     """
     from harness.plan.paths import shown_path
 
     say_damaged(latest)
+    if say_why:
+        _say_unplanted(study, latest)
     failed = _failed(study, latest)
     if failed and say_why:
         by_status = ", ".join(f"{n} {status}" for status, n in failed.items())
@@ -43,6 +45,23 @@ def _failed(study: Study, latest: LatestRecords) -> dict[str, int]:
 
     progress = study_progress(study, latest)
     return {x: n for x in FAILED if (n := progress.cells[x] + progress.probes[x])}
+
+
+def _say_unplanted(study: Study, latest: LatestRecords) -> None:
+    """Write how many victims failed the gate, why the first of them did, and what to change."""
+    from harness.store.gate import failed_gate, remedy
+
+    failed, total = failed_gate(study, latest), len(study.defended)
+    if not failed:
+        return
+    key, reason = next(iter(failed.items()))
+    victim = study.defended[key]
+    nothing = "no victim is planted, so that the board has no numbers"
+    some = f"{len(failed)} of {total} victims failed the gate, so that no mean counts them"
+    echo(
+        f"{nothing if len(failed) == total else some}; the first, {victim.name}: {reason}. "
+        f"Try first: {remedy(study, victim, latest)}"
+    )
 
 
 def say_damaged(latest: LatestRecords) -> None:

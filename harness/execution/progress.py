@@ -165,8 +165,8 @@ def explain(unplanted: Unplanted) -> str:
     return (
         f"not planted: {unplanted.reason}; its {unplanted.cells} cells are not run. "
         f"Try first: {unplanted.remedy}. "
-        "'gate: {asr: ...}' in the study sets the gate, 'gate: {run: all}' runs such cells "
-        "all the same"
+        "'gate: {asr: ...}' in the study sets the gate; 'gate: {run: all}' runs such cells too, "
+        "but no mean counts them"
     )
 
 

@@ -33,7 +33,7 @@ def run_study(study: Study, store: Store, options: Options, console: Console) ->
     tasks = schedule.total_victims + schedule.total_cells + schedule.total_probes
     if tasks == 0:
         return latest
-    slots = slots_for(options.hardware)[:tasks]
+    slots = slots_for(options.hardware)[: 1 if options.inline else tasks]
     sharing = share_gpus(options.hardware, slots, study, latest)
     progress = Progress(console, schedule, sharing.workers)
     listener: RunListener = progress

@@ -85,12 +85,15 @@ def verdict(study: Study, victim: Victim, latest: LatestRecords) -> str:
     return "clean" if victim.is_clean else "passed"
 
 
-def unplanted_victims(study: Study, latest: LatestRecords) -> dict[str, str]:
-    """Return the victims whose cells are not run, as their attacks failed the gate: why, by key."""
-    if study.gate.run == "all":
-        return {}
+def failed_gate(study: Study, latest: LatestRecords) -> dict[str, str]:
+    """Return the victims that are known to have failed the gate: why, by key."""
     reasons = ((key, why_not_planted(study, x, latest)) for key, x in study.defended.items())
     return {key: reason for key, reason in reasons if reason is not None}
+
+
+def unplanted_victims(study: Study, latest: LatestRecords) -> dict[str, str]:
+    """Return the victims whose cells are not run, as their attacks failed the gate: why, by key."""
+    return {} if study.gate.run == "all" else failed_gate(study, latest)
 
 
 def subject_status(

@@ -94,6 +94,20 @@ def test_a_failure_and_an_unplanted_victim_say_why(said):
     assert "rerun        defuse run small.yaml gate.run=all --only key=" in unplanted
 
 
+@pytest.mark.parametrize("more", [(), ("gate.run=all",)])
+def test_the_end_says_what_the_means_leave_out_and_what_to_change(said, more):
+    first = "; the first, digits / preactresnet18 / blended / rate 0.1 / seed 0: ASR is "
+    for words in (("status",), ("run", "--mode", "read-only")):
+        (line,) = [x for x in said(*words, *more).splitlines() if "mean counts them" in x]
+        assert line.startswith(
+            f"1 of 2 victims failed the gate, so that no mean counts them{first}"
+        )
+        assert "the gate is 50 %. Try first: a stronger trigger" in line
+    line = said("status", "--only", "attack=blended", *more).splitlines()[-1]
+    assert line.startswith(f"no victim is planted, so that the board has no numbers{first}")
+    assert "the gate" not in said("status", "--only", "attack=badnets", *more)
+
+
 def test_victims_are_shown(said):
     text = said("show", "victim", "blended")
     assert "not planted (ASR is " in text
