@@ -1,9 +1,12 @@
 """The wheel holds all that a user needs, and takes nothing from the folder that it is used in."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import Distribution, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -107,6 +110,31 @@ def test_one_package_is_installed(site):
         assert files == {
             x.relative_to(site / "harness" / name) for x in (site / "harness" / name).rglob(pattern)
         }
+
+
+def imported(path):
+    """Yield the top-level packages that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.split(".")[0]
+
+
+def test_it_requires_every_package_that_it_imports(site):
+    (metadata,) = site.glob("*.dist-info")
+    users = [
+        x for x in Distribution.at(metadata).requires if "extra == 'dev'" not in x.replace('"', "'")
+    ]
+    required = {re.match(r"[\w.-]+", x)[0].lower().replace("_", "-") for x in users}
+    names = {name for path in (site / "harness").rglob("*.py") for name in imported(path)}
+    providers = packages_distributions()
+    missing = {
+        name
+        for name in names - sys.stdlib_module_names - {"harness"}
+        if required.isdisjoint(x.lower().replace("_", "-") for x in providers[name])
+    }
+    assert not missing
 
 
 def test_it_runs_beside_folders_of_the_same_names(site, python, workplace):
