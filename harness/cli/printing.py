@@ -49,9 +49,9 @@ def _failed(study: Study, latest: LatestRecords) -> dict[str, int]:
 
 def _say_unplanted(study: Study, latest: LatestRecords) -> None:
     """Write how many victims failed the gate, why the first of them did, and what to change."""
-    from harness.store.gate import failed_gate, remedy
+    from harness.store.gate import gate_failures, remedy
 
-    failed, total = failed_gate(study, latest), len(study.defended)
+    failed, total = gate_failures(study, latest), len(study.defended)
     if not failed:
         return
     key, reason = next(iter(failed.items()))

@@ -85,7 +85,7 @@ def verdict(study: Study, victim: Victim, latest: LatestRecords) -> str:
     return "clean" if victim.is_clean else "passed"
 
 
-def failed_gate(study: Study, latest: LatestRecords) -> dict[str, str]:
+def gate_failures(study: Study, latest: LatestRecords) -> dict[str, str]:
     """Return the victims that are known to have failed the gate: why, by key."""
     reasons = ((key, why_not_planted(study, x, latest)) for key, x in study.defended.items())
     return {key: reason for key, reason in reasons if reason is not None}
@@ -93,7 +93,7 @@ def failed_gate(study: Study, latest: LatestRecords) -> dict[str, str]:
 
 def unplanted_victims(study: Study, latest: LatestRecords) -> dict[str, str]:
     """Return the victims whose cells are not run, as their attacks failed the gate: why, by key."""
-    return {} if study.gate.run == "all" else failed_gate(study, latest)
+    return {} if study.gate.run == "all" else gate_failures(study, latest)
 
 
 def subject_status(
