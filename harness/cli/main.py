@@ -187,7 +187,7 @@ def _submit(study: Study, store: Store, options: Options, sbatch: str, out: Path
         return report_if_needed(study, store.latest(), out)
     arrays = ", ".join(submission.arrays)
     echo(f"submitted {submission.victims} victims and {submission.cells} cells as arrays {arrays}")
-    echo(f"follow them with: defuse status {study.path} --out {out} --watch")
+    echo(f"follow them with: defuse status {study.typed} --out {out} --watch")
     return OK
 
 

@@ -22,18 +22,15 @@ def exit_code(study: Study, latest: LatestRecords, *, say_why: bool = False) -> 
 
     ``say_why``: write which cells failed, which victims the means leave out, and how to go on.
     """
-    from harness.plan.paths import shown_path
-
     say_damaged(latest)
     if say_why:
         _say_unplanted(study, latest)
     failed = _failed(study, latest)
     if failed and say_why:
         by_status = ", ".join(f"{n} {status}" for status, n in failed.items())
-        file = shown_path(study.path)
         echo(
-            f"exit code 1, as cells failed ({by_status}): 'defuse logs {file} CELL' says why, "
-            f"'defuse run {file} --mode retry' runs them again"
+            f"exit code 1, as cells failed ({by_status}): 'defuse logs {study.typed} CELL' says "
+            f"why, 'defuse run {study.typed} --mode retry' runs them again"
         )
     return SOME_FAILED if failed or latest.damaged else OK
 

@@ -43,7 +43,6 @@ def show(
     is a victim. --only narrows the choice. KEY=VALUE is as for run.
     """
     from harness.plan.names import PlanStatus
-    from harness.plan.paths import shown_path
     from harness.store.gate import subject_status
     from harness.store.record import to_json
     from harness.store.store import store_of
@@ -60,14 +59,13 @@ def show(
     lines = [("status", f"{status}{f': {reason}' if reason else ''}")]
     if record is not None:
         lines += _of_record(record, store, planned)
-    file = shown_path(study.path)
     lines += [
         ("gate", "" if status == PlanStatus.NOT_PLANTED else _gate(study, planned, store)),
         ("try first", _remedy(study, planned, store)),
         ("key", planned.key),
         ("settings", _settings(planned)),
-        ("logs", "" if record is None else f"defuse logs {file} {planned.key}"),
-        ("rerun", _rerun(file, planned, str(status))),
+        ("logs", "" if record is None else f"defuse logs {study.typed} {planned.key}"),
+        ("rerun", _rerun(study.typed, planned, str(status))),
     ]
     echo(planned.name)
     for label, text in lines:
@@ -208,11 +206,11 @@ def _settings(planned: Cell | Victim) -> str:
     return ", ".join(f"{name}={value}" for name, value in values.items())
 
 
-def _rerun(file: str, planned: Cell | Victim, status: str) -> str:
+def _rerun(study: str, planned: Cell | Victim, status: str) -> str:
     from harness.plan.spec import Cell
 
     if not isinstance(planned, Cell) or status == "skip":
         return ""
     how = {"ok": " --mode force", "missing": "", "not planted": " gate.run=all"}
     again = " (its victim is trained again too)" if status == "ok" else ""
-    return f"defuse run {file}{how.get(status, ' --mode retry')} --only key={planned.key}{again}"
+    return f"defuse run {study}{how.get(status, ' --mode retry')} --only key={planned.key}{again}"

@@ -18,7 +18,6 @@ from harness.execution.readable import clock
 from harness.execution.schedule import Schedule, Unplanted
 from harness.execution.slots import Slot
 from harness.execution.task import Task
-from harness.plan.paths import shown_path
 from harness.store.record import CellRecord, ProbeResult, TaskRecord, VictimRecord
 
 BAR_WIDTH = 30
@@ -109,8 +108,7 @@ class Progress:
         kind = "victim  " if isinstance(record, VictimRecord) else ""
         head = f"[{done:{len(str(total))}}/{total}] {kind}{record.name}  "
         if record.status.failed:
-            study = shown_path(self.schedule.study.path)
-            more = f"  (defuse logs {study} {record.key[:SHORT]})"
+            more = f"  (defuse logs {self.schedule.study.typed} {record.key[:SHORT]})"
             return Text(f"{head}{record.status}: {record.error}{more}", style="red")
         result = record.ok_result
         if isinstance(result, ProbeResult):

@@ -42,7 +42,7 @@ def find_subject(study: Study, query: str) -> Cell | Victim:
     if not subjects:
         raise UserError(
             f"no {kind} of {study.name} matches {query!r}; "
-            f"'defuse run {study.path} --dry-run' lists all"
+            f"'defuse run {study.typed} --dry-run' lists all"
         )
     shown = "".join(f"\n  {x.key}  {x.name}" for x in subjects[:20])
     raise UserError(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from harness.contract.declare import ProbeInfo
 from harness.plan.gate import Gate
 from harness.plan.paper import Paper
+from harness.plan.paths import shown_path
 from harness.plan.probes import ProbeRun, plan_probes
 from harness.plan.rank import Rank
 from harness.plan.report_names import figure_names, table_names
@@ -42,6 +44,13 @@ class Study:
     """The tables of its report, likewise."""
     paper: Paper = field(default_factory=Paper)
     """The page that they are made for, and what they show."""
+    settings: tuple[str, ...] = ()
+    """The KEY=VALUE of the command line that its file was read with."""
+
+    @property
+    def typed(self) -> str:
+        """The study as a user types it here, for a shell: its file, and KEY=VALUE."""
+        return shlex.join([shown_path(self.path), *self.settings])
 
     @cached_property
     def defended(self) -> dict[str, Victim]:

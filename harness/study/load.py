@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,9 @@ def choose_study(
     Raises:
         UserError: for every fault of the study, of the settings and of the choices.
     """
-    return only(load_study(study, root, overrides=parse_overrides(settings)), tuple(choices))
+    given = tuple(settings)
+    planned = load_study(study, root, overrides=parse_overrides(given))
+    return only(replace(planned, settings=given), tuple(choices))
 
 
 def _read_schema(faults: FaultCollector) -> StudyFile:

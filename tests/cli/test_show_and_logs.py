@@ -1,6 +1,7 @@
 """What a user sees of one cell or victim: scores, failure, what its method printed."""
 
 import json
+import shlex
 
 import pytest
 from click.testing import CliRunner
@@ -106,6 +107,14 @@ def test_the_end_says_what_the_means_leave_out_and_what_to_change(said, more):
     line = said("status", "--only", "attack=blended", *more).splitlines()[-1]
     assert line.startswith(f"no victim is planted, so that the board has no numbers{first}")
     assert "the gate" not in said("status", "--only", "attack=badnets", *more)
+
+
+def test_a_printed_command_has_what_the_command_line_set(said):
+    text = said("show", "talks", "badnets", "timeout=99", "seeds=[0, 7]", "--only", "seed=0")
+    (command,) = [x.split("rerun")[1] for x in text.splitlines() if x.startswith("  rerun")]
+    defuse, *words = shlex.split(command)
+    assert (defuse, words[:4]) == ("defuse", ["run", "small.yaml", "timeout=99", "seeds=[0, 7]"])
+    assert "1 cells to run" in said(*words[:1], *words[2:], "--dry-run")
 
 
 def test_victims_are_shown(said):
