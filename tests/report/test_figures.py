@@ -235,6 +235,28 @@ def test_the_order_is_the_studys():
     assert [figure.stem for figure in make_figures(chosen)] == ["heatmap", "curves"]
 
 
+def test_a_caption_says_of_budgets_only_that_some_are_not_drawn():
+    for figure in make_figures(report_of(frame(), ("spread", "heatmap", "tradeoff"))):
+        assert "budgets" not in figure.caption
+    many = report_of(frame(spcs=range(1, 9)), ("tradeoff", "cost"))
+    drawn = "Drawn of 8 budgets: SPC 1, SPC 2, SPC 4, SPC 5, SPC 7, SPC 8."
+    assert [figure.note.partition(": ")[2] for figure in make_figures(many)] == [drawn, drawn]
+
+
+def test_the_axes_of_shares_end_near_the_data_and_within_0_and_100():
+    cells = frame(("none", "ft", "anp", "ims"), seeds=(0, 1, 2))
+    scores = {"none": (0.94, 1.0), "ft": (0.93, 0.4), "anp": (0.9, 0.0), "ims": (0.91, 0.2)}
+    for defense, pair in scores.items():
+        cells.loc[cells["defense"].eq(defense), ["acc", "asr"]] = pair
+    (figure,) = make_figures(report_of(cells, ("tradeoff",)))
+    for axes in figure.figure.axes:
+        assert axes.get_xlim() == (0, 100)
+        assert axes.get_ylim() == pytest.approx((89, 95))
+        points = [line for line in axes.lines if len(line.get_xdata()) == 1]
+        assert len(points) == 4
+        assert not any(line.get_clip_on() for line in points), "none is cut at the edge"
+
+
 def test_many_budgets_share_few_panels():
     labels = [f"SPC {n}" for n in range(1, 18)]
     assert panel_budgets(labels) == ["SPC 1", "SPC 4", "SPC 7", "SPC 11", "SPC 14", "SPC 17"]
@@ -250,6 +272,7 @@ def test_figures_of_fifty_methods_are_no_higher_than_a_page():
     report = report_of(several.assign(key=keys), ("spread", "heatmap", "rates"))
     panels = {}
     for figure in make_figures(report):
+        assert "Drawn of 5 budgets: SPC " in figure.caption
         assert figure.figure.get_figheight() <= TALLEST
         panels[figure.name] = len(figure.figure.axes)
     assert panels == {"spread": 3, "heatmap": 2 + 1, "rates": 3 * 3}, "fewer budgets than five"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from harness.plan.keys import slug
 from harness.report import Drawing, figure
-from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
+from harness.report.frame.groups import GROUP, BoardGroup, budgets_note, panel_budgets
 from harness.report.frame.metric_info import percent
 from harness.report.frame.report_data import ReportData
 from harness.report.frame.sweeps import Sweep, report_sweeps
@@ -59,7 +59,14 @@ def ablation(group: BoardGroup, report: ReportData) -> Drawing | None:
     data = sweep_data(group, group.sweep)
     if not data["mean"].notna().any():
         return None
-    return Drawing(data=data, figure=draw(data, group), alt=_seen(data, group))
+    known = [label for label in group.budgets if data["budget"].eq(label).any()]
+    budgets = panel_budgets(known)
+    return Drawing(
+        data=data,
+        figure=draw(data, group, budgets),
+        alt=_seen(data, group),
+        note=budgets_note(budgets, known),
+    )
 
 
 def _seen(data: pd.DataFrame, group: _SweptGroup) -> str:
@@ -85,10 +92,9 @@ def sweep_data(group: BoardGroup, sweep: Sweep) -> pd.DataFrame:
     return summary.assign(order=order).sort_values(["budget", "metric", "order"])
 
 
-def draw(data: pd.DataFrame, group: _SweptGroup) -> Figure:
+def draw(data: pd.DataFrame, group: _SweptGroup, budgets: list[str]) -> Figure:
     """Return the figure of ``sweep_data``: one panel per metric, values at even distances."""
     values = [_text(value) for value in group.sweep.values.values()]
-    budgets = panel_budgets([label for label in group.budgets if data["budget"].eq(label).any()])
     fig = Figure(figsize=(group.paper.page_inches, 1.9), layout="constrained")
     for axes, (metric, name) in zip(fig.subplots(1, 3), PANELS.items(), strict=True):
         rows = data[data["metric"].eq(metric) & data["mean"].notna()]

@@ -37,9 +37,10 @@ def classes(group: BoardGroup, report: ReportData) -> Drawing | None:
     data = class_data(cells, report)
     if data.empty:
         return None
+    used = data.groupby("defense")["n_cells"].max().sum()
     caption = (
         f"ASR in percent by true class at {group.budgets[-1]}, means over attacks, poison rates "
-        f"and seeds, {len(cells):,} of {len(counted):,} cells; low (dark) is good. The target "
+        f"and seeds, {used:,} of {len(counted):,} cells; low (dark) is good. The target "
         "class has no triggered images."
     )
     names = names_of_classes(group, report)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +13,7 @@ from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.scatter import AxesPair, alt_text, draw_scatter, points
+from harness.report.plotting.scatter import AxesPair, points, scatter
 from harness.report.plotting.style import method_styles
 from harness.report.stats.means import is_counted
 
@@ -29,12 +31,8 @@ def cost(group: BoardGroup, report: ReportData) -> Drawing:
     data = points(group, pair)
     data = data[data["defense"].ne(NO_DEFENSE)]
     styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
-    return Drawing(
-        data=data,
-        figure=draw_scatter(data, group, styles, pair),
-        alt=alt_text(data, group, pair),
-        note=_note(group),
-    )
+    drawing = scatter(data, group, styles, pair)
+    return replace(drawing, note=f"{drawing.note} {_note(group)}".strip())
 
 
 def _note(group: BoardGroup) -> str:
@@ -57,4 +55,3 @@ def _finish(axes: Axes, rows: pd.DataFrame) -> None:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="seconds", ylabel="DER (%)")
-    axes.set_ylim(max(0, min(axes.get_ylim()[0], 48)), 101.5)

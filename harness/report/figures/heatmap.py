@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
-from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
+from harness.report.frame.groups import GROUP, BoardGroup, budgets_note, panel_budgets
 from harness.report.frame.metric_info import rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.alt_text import summary_text
@@ -20,7 +20,7 @@ from harness.report.stats.means import summarize
     title="ASR by attack and defense, {group}",
     caption="ASR in percent, means over seeds; low (dark) is good. Columns: the undefended model, "
     "then the lowest mean ASR first, oracle and external methods last. A dash on grey: no cell "
-    "that counts. Of many budgets those that fit a page.",
+    "that counts.",
 )
 def heatmap(group: BoardGroup, report: ReportData) -> Drawing:
     """Draw the cells of a group."""
@@ -29,7 +29,9 @@ def heatmap(group: BoardGroup, report: ReportData) -> Drawing:
         return Drawing(data=data, figure=None)
     means = data.groupby(["budget", "metric", "defense"])[["mean"]].mean().reset_index()
     alt = f"Means over attacks. {summary_text(means, group)}"
-    return Drawing(data=data, figure=draw(data, group), alt=alt)
+    budgets = panel_budgets(group.budgets, (TALLEST - 0.75) / _panel_height(data))
+    note = budgets_note(budgets, group.budgets)
+    return Drawing(data=data, figure=draw(data, group, budgets), alt=alt, note=note)
 
 
 def heat_data(group: BoardGroup) -> pd.DataFrame:
@@ -38,18 +40,21 @@ def heat_data(group: BoardGroup) -> pd.DataFrame:
     return summarize(group.frame, by, ["asr"])
 
 
-def draw(data: pd.DataFrame, group: BoardGroup) -> Figure:
-    """Return the figure of ``heat_data``."""
+def _panel_height(data: pd.DataFrame) -> float:
+    """Return the inches of a budget: a row per attack and poison rate."""
+    n_rows = len(data[["attack", "rate"]].drop_duplicates())
+    return 0.3 + max(LEAST_ROW_HEIGHT * n_rows, min(ROW_HEIGHT * n_rows, TALLEST - 1.5))
+
+
+def draw(data: pd.DataFrame, group: BoardGroup, budgets: list[str]) -> Figure:
+    """Return the figure of ``heat_data``: a panel per budget."""
     several_rates = data["rate"].nunique(dropna=False) > 1
     attack = data["attack"].map(lambda label: group.names.of("attack", label))
     rate = data["rate"].map(lambda rate: f" {rate_text(rate)}" if several_rates else "")
     placed = data.assign(row=attack + rate, percent=100 * data["mean"])
     columns = _columns(placed, group)
-    n_rows = placed["row"].nunique()
-    panel = 0.3 + max(LEAST_ROW_HEIGHT * n_rows, min(ROW_HEIGHT * n_rows, TALLEST - 1.5))
-    budgets = panel_budgets(group.budgets, (TALLEST - 0.75) / panel)
     width = print_width(group.paper, len(columns), wide=False)
-    height = 0.75 + len(budgets) * panel
+    height = 0.75 + len(budgets) * _panel_height(data)
     fig = Figure(figsize=(width, height), layout="constrained")
     grid = fig.subplots(len(budgets), 1, squeeze=False, sharex=True)[:, 0]
     for axes, budget in zip(grid, budgets, strict=True):

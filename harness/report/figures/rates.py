@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.report import Drawing, figure
-from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
+from harness.report.frame.groups import GROUP, BoardGroup, budgets_note, panel_budgets
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.curves import PANELS, axis_start, draw_curves
@@ -29,8 +29,8 @@ ROW_HEIGHT = 1.75
 @figure(
     title="Poison rates, {group}",
     caption="Means over attacks and seeds, against the poison rate, with the 95 % intervals of "
-    "three repeats or more; one row per clean budget, of many those that fit a page. "
-    "The dashed line is the undefended model. Every point is over the same attacks.",
+    "three repeats or more; one row per clean budget. The dashed line is the undefended model. "
+    "Every point is over the same attacks.",
     invertible=True,
 )
 def rates(group: BoardGroup, report: ReportData) -> Drawing | None:
@@ -42,9 +42,14 @@ def rates(group: BoardGroup, report: ReportData) -> Drawing | None:
     data = rate_data(group)
     styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
     named = ", ".join(group.names.of("attack", label) for label in others)
-    note = f"{named} left out, at other poison rates." if others else ""
-    alt = summary_text(data, group)
-    return Drawing(data=data, figure=draw(data, group, styles), alt=alt, note=note)
+    known = data[data["defense"].isin(styles) & data["mean"].notna()]
+    with_numbers = [label for label in group.budgets if known["budget"].eq(label).any()]
+    room = TALLEST - 0.3 - LEGEND_PER_METHOD * known["defense"].nunique()
+    budgets = panel_budgets(with_numbers, room / ROW_HEIGHT)
+    notes = [f"{named} left out, at other poison rates."] if others else []
+    note = " ".join(filter(None, [*notes, budgets_note(budgets, with_numbers)]))
+    figure = draw(data, group, styles, budgets) if budgets else None
+    return Drawing(data=data, figure=figure, alt=summary_text(data, group), note=note)
 
 
 def at_same_rates(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -75,14 +80,10 @@ def rate_data(group: BoardGroup) -> pd.DataFrame:
     return summary.sort_values(["defense", "metric", "budget", "rate"])
 
 
-def draw(data: pd.DataFrame, group: BoardGroup, styles: dict[str, MethodStyle]) -> Figure | None:
-    """Return the figure of ``rate_data``, or None when there is no number to draw."""
-    known = data[data["defense"].isin(styles) & data["mean"].notna()]
-    drawn = [label for label in group.budgets if known["budget"].eq(label).any()]
-    room = TALLEST - 0.3 - LEGEND_PER_METHOD * known["defense"].nunique()
-    budgets = panel_budgets(drawn, room / ROW_HEIGHT)
-    if not budgets:
-        return None
+def draw(
+    data: pd.DataFrame, group: BoardGroup, styles: dict[str, MethodStyle], budgets: list[str]
+) -> Figure:
+    """Return the figure of ``rate_data``: a row of panels per budget."""
     fig = Figure(
         figsize=(group.paper.page_inches, 0.3 + ROW_HEIGHT * len(budgets)), layout="constrained"
     )

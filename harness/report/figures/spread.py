@@ -11,7 +11,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
-from harness.report.frame.groups import BoardGroup, panel_budgets
+from harness.report.frame.groups import BoardGroup, budgets_note, panel_budgets
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.curves import PANELS
@@ -26,7 +26,7 @@ BOX_HEIGHT = 0.1
     title="Spread over victims, {group}",
     caption="One point per victim (attack, poison rate, seed); boxes span the quartiles with the "
     "median, whiskers reach the outermost victims. The best median ASR is on top, the undefended "
-    "model at the bottom. Of many budgets those that fit a page.",
+    "model at the bottom.",
     invertible=True,
 )
 def spread(group: BoardGroup, report: ReportData) -> Drawing | None:
@@ -37,7 +37,10 @@ def spread(group: BoardGroup, report: ReportData) -> Drawing | None:
     medians = data.groupby(["budget", "defense"])[list(PANELS)].median().reset_index()
     long = medians.melt(["budget", "defense"], var_name="metric", value_name="mean")
     alt = f"Medians. {summary_text(long, group)}"
-    return Drawing(data=data, figure=draw(data, group), alt=alt)
+    known = [label for label in group.budgets if data["budget"].eq(label).any()]
+    budgets = panel_budgets(known, _room(data) / BOX_HEIGHT)
+    note = budgets_note(budgets, known)
+    return Drawing(data=data, figure=draw(data, group, budgets), alt=alt, note=note)
 
 
 def spread_data(group: BoardGroup) -> pd.DataFrame:
@@ -46,14 +49,16 @@ def spread_data(group: BoardGroup) -> pd.DataFrame:
     return group.frame.loc[is_counted(group.frame), columns].reset_index(drop=True)
 
 
-def draw(data: pd.DataFrame, group: BoardGroup) -> Figure:
-    """Return the figure of ``spread_data``."""
+def _room(data: pd.DataFrame) -> float:
+    """Return the most inches that a defense can have."""
+    return (TALLEST - 0.8) / data["defense"].nunique()
+
+
+def draw(data: pd.DataFrame, group: BoardGroup, budgets: list[str]) -> Figure:
+    """Return the figure of ``spread_data``: a box per defense and budget."""
     defenses = _order(data)
-    room = (TALLEST - 0.8) / len(defenses)  # inches, of a defense
-    known = [label for label in group.budgets if data["budget"].eq(label).any()]
-    budgets = panel_budgets(known, room / BOX_HEIGHT)
     colours = [SHADES(0.1 + 0.7 * i / max(1, len(budgets) - 1)) for i in range(len(budgets))]
-    height = 0.45 + len(defenses) * max(min(0.17, room), BOX_HEIGHT * len(budgets))
+    height = 0.45 + len(defenses) * max(min(0.17, _room(data)), BOX_HEIGHT * len(budgets))
     fig = Figure(figsize=(group.paper.page_inches, height), layout="constrained")
     grid = fig.subplots(1, 3, sharey=True)
     for axes, (metric, name) in zip(grid, PANELS.items(), strict=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -10,7 +12,7 @@ from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup
 from harness.report.frame.metric_info import number
 from harness.report.frame.report_data import ReportData
-from harness.report.plotting.scatter import AxesPair, alt_text, draw_scatter, points
+from harness.report.plotting.scatter import AxesPair, points, scatter
 from harness.report.plotting.style import method_styles
 
 
@@ -26,8 +28,8 @@ def tradeoff(group: BoardGroup, report: ReportData) -> Drawing:
     pair = AxesPair(x="asr", y="acc", finish=_finish)
     data = points(group, pair)
     styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
-    alt = f"{alt_text(data, group, pair)} {_front_text(data, group)}"
-    return Drawing(data=data, figure=draw_scatter(data, group, styles, pair), alt=alt)
+    drawing = scatter(data, group, styles, pair)
+    return replace(drawing, alt=f"{drawing.alt} {_front_text(data, group)}")
 
 
 def _front_text(data: pd.DataFrame, group: BoardGroup) -> str:
@@ -54,7 +56,4 @@ def _finish(axes: Axes, rows: pd.DataFrame) -> None:
     axes.step(
         front["asr_mean"], front["acc_mean"], where="post", color="0.6", linewidth=0.9, zorder=1
     )
-    axes.set(xlabel="ASR (%)", ylabel="ACC (%)", xlim=(-4, 104))
-    low, high = axes.get_ylim()
-    lowest = min(rows["acc_mean"].min(), high)
-    axes.set_ylim(max(0, min(low, lowest - 2)), min(101.5, high))
+    axes.set(xlabel="ASR (%)", ylabel="ACC (%)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -86,6 +86,13 @@ def panel_budgets(labels: list[str], most: float = MAX_PANELS) -> list[str]:
     if count == 1:
         return labels[-1:]
     return [labels[round(i * (len(labels) - 1) / (count - 1))] for i in range(count)]
+
+
+def budgets_note(drawn: Sequence[str], labels: Sequence[str]) -> str:
+    """Return which of the budgets are drawn; nothing where all of them are."""
+    if len(drawn) == len(labels):
+        return ""
+    return f"Drawn of {len(labels)} budgets: {', '.join(drawn)}."
 
 
 def extra_access(frame: pd.DataFrame) -> dict[str, str]:

@@ -60,7 +60,7 @@ def axis_start(data: pd.DataFrame, metric: str) -> float:
         return 0.0
     rows = data[data["metric"].eq("acc")]
     lowest = min(rows["mean"].min(), rows["low"].fillna(1).min())
-    return float(np.clip(10 * np.floor(10 * lowest - 0.1), 0, 90))
+    return float(np.clip(5 * np.floor(20 * lowest - 0.2), 0, 95))
 
 
 def _reference(axes: Axes, rows: pd.DataFrame, group: BoardGroup) -> None:

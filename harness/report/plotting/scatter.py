@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from harness.plan.names import NO_DEFENSE
-from harness.report.frame.groups import GROUP, BoardGroup, panel_budgets
+from harness.report import Drawing
+from harness.report.frame.groups import GROUP, BoardGroup, budgets_note, panel_budgets
 from harness.report.frame.metric_info import QUANTITIES
 from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.style import MethodStyle, legend_below, print_width
@@ -50,7 +51,7 @@ def points(group: BoardGroup, pair: AxesPair) -> pd.DataFrame:
     return numbers[pair.x].join(numbers[pair.y]).join(counts).reset_index()
 
 
-def alt_text(data: pd.DataFrame, group: BoardGroup, pair: AxesPair) -> str:
+def _alt_text(data: pd.DataFrame, group: BoardGroup, pair: AxesPair) -> str:
     """Return the ranges of ``points`` at the largest budget."""
     parts = []
     for metric in (pair.x, pair.y):
@@ -60,17 +61,29 @@ def alt_text(data: pd.DataFrame, group: BoardGroup, pair: AxesPair) -> str:
     return summary_text(pd.concat(parts), group)
 
 
-def draw_scatter(
+def scatter(
     data: pd.DataFrame, group: BoardGroup, styles: dict[str, MethodStyle], pair: AxesPair
-) -> Figure | None:
-    """Return the figure of ``points``, or None when no defense has a number to draw."""
+) -> Drawing:
+    """Return ``points`` as drawn, with a panel per budget at which a defense has both numbers."""
     known = data.dropna(subset=[f"{pair.x}_mean", f"{pair.y}_mean"])
     defended = known[known["defense"].isin(styles)]
-    budgets = panel_budgets(
-        [label for label in group.budgets if defended["budget"].eq(label).any()]
+    with_numbers = [label for label in group.budgets if defended["budget"].eq(label).any()]
+    budgets = panel_budgets(with_numbers)
+    return Drawing(
+        data=data,
+        figure=_draw(known, group, styles, pair, budgets) if budgets else None,
+        alt=_alt_text(data, group, pair),
+        note=budgets_note(budgets, with_numbers),
     )
-    if not budgets:
-        return None
+
+
+def _draw(
+    known: pd.DataFrame,
+    group: BoardGroup,
+    styles: dict[str, MethodStyle],
+    pair: AxesPair,
+    budgets: list[str],
+) -> Figure:
     rows, columns = -(-len(budgets) // PANELS_PER_ROW), min(PANELS_PER_ROW, len(budgets))
     width = print_width(group.paper, known["defense"].nunique(), wide=columns > 1)
     fig = Figure(figsize=(width, 2.2 * rows), layout="constrained")
@@ -84,8 +97,21 @@ def draw_scatter(
         axes.yaxis.label.set_visible(index % columns == 0)
         axes.xaxis.set_tick_params(labelbottom=lowest)
         axes.xaxis.label.set_visible(lowest)
+    drawn = known[known["budget"].isin(budgets)]
+    for metric, set_limits in ((pair.x, grid[0, 0].set_xlim), (pair.y, grid[0, 0].set_ylim)):
+        if QUANTITIES[metric].share:
+            set_limits(
+                share_limits(drawn[[f"{metric}_{name}" for name in ("mean", "low", "high")]])
+            )
     legend_below(fig)
     return fig
+
+
+def share_limits(percent: pd.DataFrame) -> tuple[float, float]:
+    """Return the ends of an axis around all numbers, in percent: a margin more, within 0 to 100."""
+    low, high = float(percent.min().min()), float(percent.max().max())
+    margin = max(1.0, 0.05 * (high - low))
+    return max(0.0, low - margin), min(100.0, high + margin)
 
 
 def _draw_panel(
@@ -106,7 +132,7 @@ def _draw_panel(
     axes.hlines(y, drawn[f"{pair.x}_low"], drawn[f"{pair.x}_high"], **bars)
     axes.vlines(x, drawn[f"{pair.y}_low"], drawn[f"{pair.y}_high"], **bars)
     for defense, style, at_x, at_y in zip(drawn["defense"], point_styles, x, y, strict=True):
-        axes.plot(at_x, at_y, label=group.legend_label(str(defense)), **style)
+        axes.plot(at_x, at_y, label=group.legend_label(str(defense)), clip_on=False, **style)
     pair.finish(axes, rows[~rows["defense"].isin(group.extra_access)])
 
 

@@ -16,10 +16,9 @@ from harness.report.stats.means import summarize
 from harness.report.stats.published_means import PublishedMeans, published_rows_shown
 from harness.report.tables.leaderboard import all_board_numbers
 from harness.report.typeset.captions import (
-    FALL,
     attacks_text,
+    best_text,
     left_out_text,
-    marks_text,
     repeats_text,
 )
 from harness.report.typeset.crosstab import TableLayout, blank_table, cell_texts, lay_out, present
@@ -142,8 +141,8 @@ def attack_caption(groups: Sequence[BoardGroup], cells: pd.DataFrame) -> str:
     if cells["attack"].nunique() > 1:
         of_its_rate = ", those of its poison rate" if len(rate_order(cells)) > 1 else ""
         mean = f" mean: over {attacks_text(groups)}{of_its_rate}."
-    repeats, marks = repeats_text(cells), marks_text(groups[0].paper.margin)
-    return f"Percent, means over {repeats}.{mean} {marks} {FALL}."
+    repeats, best = repeats_text(cells), best_text(groups[0].paper.margin)
+    return f"Percent, means over {repeats}.{mean} {best}"
 
 
 def rate_labels(cells: pd.DataFrame) -> pd.Series[str]:

@@ -9,7 +9,7 @@ from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import summarize
 from harness.report.tables.leaderboard import all_board_numbers
-from harness.report.typeset.captions import attacks_text, left_out_text, marks_text
+from harness.report.typeset.captions import attacks_text, best_text, left_out_text
 from harness.report.typeset.crosstab import TableLayout, blank_table, cell_texts, lay_out
 from harness.report.typeset.table import TextTable
 
@@ -36,7 +36,7 @@ def _table(group: BoardGroup, board: pd.DataFrame) -> TextTable:
         "defense": list(dict.fromkeys(board["defense"])),
         "budget": group.budgets,
     }
-    caption = f"Percent, means over {attacks_text([group])}. {marks_text(paper.margin)}"
+    caption = f"Percent, means over {attacks_text([group])}. {best_text(paper.margin)}"
     blank = blank_table(
         f"Defenses by budget, {group.title}", "defense", caption, left_out_text(cells)
     )

@@ -13,7 +13,7 @@ from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import ReportData
 from harness.report.frame.sweeps import Sweep, report_sweeps
 from harness.report.stats.means import summarize
-from harness.report.typeset.captions import attacks_text, left_out_text, marks_text
+from harness.report.typeset.captions import attacks_text, best_text, left_out_text
 from harness.report.typeset.crosstab import TableLayout, blank_table, cell_texts, lay_out
 from harness.report.typeset.table import TextTable
 
@@ -58,7 +58,7 @@ def _table(group: BoardGroup, sweeps: list[Sweep]) -> TextTable:
     }
     caption = (
         f"Percent, means over {attacks_text([group])}; one hyperparameter differs in "
-        f"each part. {marks_text(paper.margin)}"
+        f"each part. {best_text(paper.margin)}"
     )
     blank = blank_table(f"{name}, {group.title}", "defense", caption, left_out_text(cells))
     return lay_out(numbers, layout, orders, blank)

@@ -45,6 +45,7 @@ def _text(group: BoardGroup, rows: pd.DataFrame, compared: PublishedMeans) -> Te
         sections=sections,
         caption=f"Percent, ours means over seeds. {compared.protocol}",
         left_out=compared.left_out(),
+        words=("defense",),
         spans=(("", 3), *((QUANTITIES[name].label, 2) for name in SCORES)),
     )
 

@@ -10,7 +10,7 @@ from harness.report.frame.metric_info import metric_text
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import is_counted, summarize
 from harness.report.tables.leaderboard import all_board_numbers
-from harness.report.typeset.captions import MISSING, SHARED, left_out_text
+from harness.report.typeset.captions import left_out_text
 from harness.report.typeset.crosstab import TableLayout, blank_table, lay_out, with_missing
 from harness.report.typeset.table import TextTable
 
@@ -38,9 +38,7 @@ def _table(group: BoardGroup, board: pd.DataFrame) -> TextTable:
     layout = TableLayout(
         sections="all", rows="defense", columns="budget", metrics=COSTS, names=group.names
     )
-    caption = f"Seconds of the defense, and its peak memory in MB. {MISSING}"
-    if numbers["text"].str.contains("§").any():
-        caption += f" {SHARED}"
+    caption = "Seconds of the defense, and its peak memory in MB."
     blank = blank_table(f"Cost, {group.title}", "defense", caption, left_out_text(group.frame))
     return lay_out(numbers, layout, orders, blank)
 

@@ -10,7 +10,7 @@ from harness.report.frame.metric_info import SCORES
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import summarize
 from harness.report.tables.leaderboard import board_order
-from harness.report.typeset.captions import attacks_text, left_out_text, marks_text
+from harness.report.typeset.captions import attacks_text, best_text, left_out_text
 from harness.report.typeset.crosstab import TableLayout, blank_table, cell_texts, lay_out
 
 
@@ -35,8 +35,6 @@ def splits(report: ReportData) -> TableContents | None:
     layout = TableLayout(
         sections="budget", rows="defense", columns="group", metrics=SCORES, names=report.names
     )
-    caption = (
-        f"Percent, means over {attacks_text(report.groups)}. {marks_text(report.paper.margin)}"
-    )
+    caption = f"Percent, means over {attacks_text(report.groups)}. {best_text(report.paper.margin)}"
     blank = blank_table("By data and model", "defense", caption, left_out_text(cells))
     return TableContents(texts=[lay_out(numbers, layout, orders, blank)])

@@ -78,7 +78,11 @@ def _table(group: BoardGroup, pairs: pd.DataFrame) -> TextTable:
         rows = [_row(at_budget[at_budget["defense"].eq(x)], group, str(x)) for x in score.index]
         sections.append(Section(label=budget, rows=rows))
     return TextTable(
-        title=f"{group.title}: stability", header=HEADER, sections=sections, caption=CAPTION
+        title=f"{group.title}: stability",
+        header=HEADER,
+        sections=sections,
+        caption=CAPTION,
+        words=("with",),
     )
 
 

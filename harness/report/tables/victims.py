@@ -36,8 +36,8 @@ HEADER = (
 CAPTION = (
     "Victims before any defense: means over seeds; ACC, ASR, RA in percent. PSNR (dB), SSIM and "
     "L-inf (8-bit steps) between clean and triggered test images; sec: seconds of training. gate: "
-    "passed, or not planted, with how many of the victims where they differ; what is not planted "
-    "is in no mean of a defense."
+    "passed, by how many of the victims if not by all, or why none counts; what is not planted is "
+    "in no mean of a defense."
 )
 IMPORTED_CAPTION = (
     "ACC, ASR and RA in percent: as evaluated here, as the last line of the record's own "
@@ -59,7 +59,10 @@ def victim_tables(victims: pd.DataFrame, names: DisplayNames) -> list[TextTable]
         Section(label=group.title, rows=_rows(group)) for group in split_groups(victims, names)
     ]
     caption = f"{CAPTION} {SHARED}" if victims["shared"].any() else CAPTION
-    tables = [TextTable(title="Victims", header=HEADER, sections=sections, caption=caption)]
+    whole = TextTable(
+        title="Victims", header=HEADER, sections=sections, caption=caption, words=("gate",)
+    )
+    tables = [whole]
     reported = victims[[f"{name}_reported" for name in SCORES]].notna().any(axis=1)
     if reported.any():
         tables.append(_imported_table(victims[reported], names))
@@ -112,4 +115,6 @@ def _verdicts(verdicts: pd.Series[str]) -> str:
     counts = verdicts.value_counts(sort=False)
     if len(counts) == 1:
         return str(verdicts.iloc[0])
+    if passed := counts.get("passed", 0):
+        return f"passed {passed}/{len(verdicts)}"
     return ", ".join(f"{verdict} {count}/{len(verdicts)}" for verdict, count in counts.items())

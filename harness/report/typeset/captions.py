@@ -83,18 +83,30 @@ def _attacks(group: BoardGroup) -> str:
     return ", ".join(group.names.of("attack", label) for label in sorted(cells["attack"].unique()))
 
 
-MISSING = (
-    "†: fewer cells than planned, so a mean over fewer than others; a word instead of a number: "
-    "why there is none."
-)
+MARKS = {
+    "†": "†: fewer cells than planned, so a mean over fewer than others.",
+    "‡": f"{FALL}.",
+    "§": SHARED,
+}
+"""What a mark behind a number means."""
 
 
-def marks_text(margin: float) -> str:
-    """Return the sentences that say what is bold and underlined, and what marks mean."""
+def best_text(margin: float) -> str:
+    """Return the sentence that says what is bold and underlined."""
     return (
         "Best in bold, second underlined, among defenses that need clean images alone and lose at "
-        f"most {100 * margin:g} points of ACC. {MISSING}"
+        f"most {100 * margin:g} points of ACC."
     )
+
+
+def with_marks(caption: str, texts: Iterable[str]) -> str:
+    """Return a caption that says what the marks and words among the texts of a table mean."""
+    cells = set(texts)
+    shown = "".join(cells)
+    notes = [note for mark, note in MARKS.items() if mark in shown]
+    if cells.intersection(REASONS):
+        notes.append("A word instead of a number: why there is none.")
+    return " ".join([caption, *notes])
 
 
 def left_out_text(cells: pd.DataFrame) -> str:

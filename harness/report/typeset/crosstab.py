@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from harness.plan.names import NO_DEFENSE
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.metric_info import QUANTITIES, metric_text
 from harness.report.stats.means import REASONS
+from harness.report.typeset.captions import with_marks
 from harness.report.typeset.table import Row, Section, TextTable, mark_best
 
 
@@ -75,7 +77,7 @@ def with_missing(texts: Sequence[Any], table: pd.DataFrame) -> list[str]:
 def lay_out(
     summary: pd.DataFrame, layout: TableLayout, orders: dict[str, list[str]], blank: TextTable
 ) -> TextTable:
-    """Lay out a summary with the column ``text``.
+    """Lay out a summary with the column ``text``; the caption also says what its marks mean.
 
     ``orders`` gives the values of the layout's columns in order; ``blank`` gives title, caption,
     what is left out, and the heading of the first column as its header.
@@ -98,8 +100,10 @@ def lay_out(
             sections.append(Section(label=section, rows=[cells for cells in rows if cells]))
     metrics = [QUANTITIES[metric].label for metric in layout.metrics]
     headings = [(layout.names.of(layout.columns, column), len(metrics)) for column in columns]
+    shown = chain.from_iterable(cells[1:] for section in sections for cells in section.rows)
     return replace(
         blank,
+        caption=with_marks(blank.caption, shown),
         header=(*blank.header, *metrics * len(columns)),
         spans=(("", 1), *headings),
         sections=sections,

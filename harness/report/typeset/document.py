@@ -41,8 +41,15 @@ def _head(paper: Paper) -> list[str]:
         ieee if has_own_class else own,
         r"\usepackage{booktabs,graphicx}",
         *([PACKAGE] if paper.siunitx else []),
+        *([] if has_own_class else _own_style(paper)),
         r"\extrafloats{500}",
     ]
+
+
+def _own_style(paper: Paper) -> list[str]:
+    """Return what ``article`` lacks: space below captions of tables, and the type of the format."""
+    times = [] if paper.format == "report" else [r"\renewcommand{\rmdefault}{ptm}"]
+    return [r"\setlength{\belowcaptionskip}{6pt}", *times]
 
 
 def figure_float(figure: ReportFigure, paper: Paper) -> str:

@@ -45,8 +45,10 @@ _ESCAPES = str.maketrans(
         **{character: f"\\{character}" for character in "&%$#_{}"},
     }
 )
-# Widths of letters as shares of the type size: upper bounds for Computer Modern and Times.
-_NARROW, _WIDE = set("iljtfI.,;:!'|()[] -"), set("mwMW@%±−")
+# Widths of letters in Times as shares of the type size: a text's sum is an upper bound.
+_NARROW, _WIDE = set("iljtfI.,;:!'|()[] -"), set("mwMW@%±−<>Δ")
+_BOLD, _COMPUTER_MODERN = 1.15, 1.12
+"""How much wider bold letters are, and LaTeX's own type, in which papers of no format are set."""
 
 
 def latex(tables: Sequence[TextTable], name: str, paper: Paper) -> str:
@@ -61,7 +63,7 @@ def latex(tables: Sequence[TextTable], name: str, paper: Paper) -> str:
         paper: the page.
     """
     parts = [part for table in tables for part in _parts(table, paper)]
-    stars = ["*" if table_width(x, paper.font_size) > paper.column_points else "" for x in parts]
+    stars = ["*" if table_width(x, paper) > paper.column_points else "" for x in parts]
     pages = [
         (part, star, page, sections)
         for part, star in zip(parts, stars, strict=True)
@@ -88,8 +90,9 @@ def escape(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
-def table_width(table: TextTable, size: float) -> float:
-    """Return an upper bound of a table's width in points, set at ``size`` points."""
+def table_width(table: TextTable, paper: Paper) -> float:
+    """Return an upper bound of a table's width in points, set in the type of the paper."""
+    size = paper.font_size * (_COMPUTER_MODERN if paper.format == "report" else 1)
     rows = [table.header, *(row for section in table.sections for row in section.rows)]
     columns = [
         max(_text_width(text, size) for text in column) for column in zip(*rows, strict=True)
@@ -105,16 +108,16 @@ def table_width(table: TextTable, size: float) -> float:
 
 def fits_page(table: TextTable, paper: Paper) -> bool:
     """Tell whether a table is no wider than the text on a page."""
-    return table_width(table, paper.font_size) <= paper.page_points
+    return table_width(table, paper) <= paper.page_points
 
 
 def _text_width(text: str, size: float) -> float:
-    letters = sum(0.33 if x in _NARROW else 0.9 if x in _WIDE else _usual(x) for x in text)
-    return letters * size * (1.15 if isinstance(text, BestText) else 1)
+    letters = sum(0.33 if x in _NARROW else 0.89 if x in _WIDE else _usual(x) for x in text)
+    return letters * size * (_BOLD if isinstance(text, BestText) else 1)
 
 
 def _usual(letter: str) -> float:
-    return 0.77 if letter.isupper() else 0.56
+    return 0.72 if letter.isupper() else 0.5
 
 
 def _pages(table: TextTable) -> Iterator[tuple[int, list[Section]]]:
@@ -148,6 +151,10 @@ def _float(
         title, notes = f"{title} (continued)", rf"As Table~\ref{{tab:{first}}}."
     rows = [row for section in sections for row in section.rows]
     columns = number_columns(rows) if paper.siunitx else [None] * len(table.header)
+    form = "".join(
+        "l" if name in table.words else _specification(column)
+        for name, column in zip(table.header[1:], columns[1:], strict=True)
+    )
     lines = [
         rf"\begin{{table{star}}}[tp]",
         r"\centering\emergencystretch=3em",
@@ -155,7 +162,7 @@ def _float(
         rf"\label{{tab:{label}}}",
         rf"\fontsize{{{size:g}}}{{{1.2 * size:g}}}\selectfont",
         rf"\setlength{{\tabcolsep}}{{{GAP / 2:g}pt}}",
-        rf"\begin{{tabular}}{{@{{}}l{''.join(map(_specification, columns[1:]))}@{{}}}}",
+        rf"\begin{{tabular}}{{@{{}}l{form}@{{}}}}",
         r"\toprule",
         *_spans(table),
         _row(table.header, columns),

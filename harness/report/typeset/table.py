@@ -45,6 +45,8 @@ class TextTable:
     """What they don't contain."""
     spans: tuple[tuple[str, int], ...] = ()
     """Headings above the header: text and the number of columns that it covers; "" leaves a gap."""
+    words: tuple[str, ...] = ()
+    """The columns, by their header, that hold words as the first one does, not numbers."""
 
     def flat_header(self) -> Row:
         """Return one header row, for formats without spans: a span's text comes first."""
@@ -59,8 +61,8 @@ class TextTable:
 def split_columns(table: TextTable, fits: Callable[[TextTable], bool]) -> list[TextTable]:
     """Split a table between its headings into as few parts of equal size as fit.
 
-    Every part has the first column. A table without headings, or a single block of columns that
-    does not fit, stays whole.
+    Every part has the first column. A table without headings is split between any two columns; a
+    single block of columns that does not fit stays whole.
     """
     blocks = _blocks(table)
     for n_parts in range(1, len(blocks) + 1):
@@ -74,9 +76,9 @@ def split_columns(table: TextTable, fits: Callable[[TextTable], bool]) -> list[T
 
 
 def _blocks(table: TextTable) -> list[range]:
-    """Return the columns below each heading; all but the first are one block without headings."""
+    """Return the columns below each heading; each column but the first without headings."""
     if not table.spans:
-        return [range(1, len(table.header))]
+        return [range(at, at + 1) for at in range(1, len(table.header))]
     ends = list(accumulate(width for _, width in table.spans))
     return [range(start, end) for start, end in pairwise(ends)]
 
