@@ -12,7 +12,7 @@ from harness.report.page.cells import cell_columns
 from harness.report.tables.leaderboard import all_board_numbers
 from harness.report.tables.resources import resources
 from harness.report.tables.victims import victims
-from harness.report.typeset.captions import SHARED
+from harness.report.typeset.marks import SHARED
 from tests.helpers import records
 from tests.helpers.synthetic_frames import fail, frame, report_of
 

@@ -31,12 +31,12 @@ from harness.report.frame.report_data import ReportData
 from harness.report.stats.means import is_counted, summarize
 from harness.report.tables.clean import clean_tables
 from harness.report.typeset.captions import (
-    FALL,
     attacks_text,
     left_out_text,
     spread_text,
     with_spread,
 )
+from harness.report.typeset.marks import FALL
 from harness.report.typeset.table import Row, Section, TextTable
 
 HEADER = ("defense", "ACC", "ASR", "worst", "RA", "DER", "RIR", "solved", "n")

@@ -12,7 +12,7 @@ from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.groups import BoardGroup, split_groups
 from harness.report.frame.metric_info import SCORES, number, rate_text
 from harness.report.frame.report_data import ReportData
-from harness.report.typeset.captions import SHARED
+from harness.report.typeset.marks import SHARED
 from harness.report.typeset.table import Row, Section, TextTable
 
 KEYS = ["attack", "rate", "target"]

@@ -9,11 +9,9 @@ import pandas as pd
 
 from harness.contract import Quantity
 from harness.report.frame.groups import BoardGroup
-from harness.report.frame.metric_info import COLLAPSED_DROP, QUANTITIES, number
+from harness.report.frame.metric_info import QUANTITIES, number
 from harness.report.stats.means import ENOUGH, REASONS, repeat_level
 from harness.report.typeset.render import NOTHING
-
-FALL = f"‡: ACC fell by more than {100 * COLLAPSED_DROP:g} points"
 
 
 def with_spread(row: Mapping[Any, Any], quantity: Quantity) -> str:
@@ -59,9 +57,6 @@ def repeats_text(cells: pd.DataFrame) -> str:
     return f"{count} {'seeds' if level == 'seed' else 'draws of the clean samples'}"
 
 
-SHARED = "§: measured while several workers shared the GPU; alone it takes less."
-
-
 def column_label(metric: str, cells: pd.DataFrame) -> str:
     """Return a metric's label; that of seconds with § if any cell shared its GPU."""
     marked = metric == "seconds" and cells["shared"].any()
@@ -83,30 +78,12 @@ def _attacks(group: BoardGroup) -> str:
     return ", ".join(group.names.of("attack", label) for label in sorted(cells["attack"].unique()))
 
 
-MARKS = {
-    "†": "†: fewer cells than planned, so a mean over fewer than others.",
-    "‡": f"{FALL}.",
-    "§": SHARED,
-}
-"""What a mark behind a number means."""
-
-
 def best_text(margin: float) -> str:
     """Return the sentence that says what is bold and underlined."""
     return (
         "Best in bold, second underlined, among defenses that need clean images alone and lose at "
         f"most {100 * margin:g} points of ACC."
     )
-
-
-def with_marks(caption: str, texts: Iterable[str]) -> str:
-    """Return a caption that says what the marks and words among the texts of a table mean."""
-    cells = set(texts)
-    shown = "".join(cells)
-    notes = [note for mark, note in MARKS.items() if mark in shown]
-    if cells.intersection(REASONS):
-        notes.append("A word instead of a number: why there is none.")
-    return " ".join([caption, *notes])
 
 
 def left_out_text(cells: pd.DataFrame) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -14,7 +14,7 @@ from harness.plan.names import NO_DEFENSE
 from harness.report.frame.display_names import DisplayNames
 from harness.report.frame.metric_info import QUANTITIES, metric_text
 from harness.report.stats.means import REASONS
-from harness.report.typeset.captions import with_marks
+from harness.report.typeset.marks import MARKS
 from harness.report.typeset.table import Row, Section, TextTable, mark_best
 
 
@@ -103,11 +103,21 @@ def lay_out(
     shown = chain.from_iterable(cells[1:] for section in sections for cells in section.rows)
     return replace(
         blank,
-        caption=with_marks(blank.caption, shown),
+        caption=_with_marks(blank.caption, shown),
         header=(*blank.header, *metrics * len(columns)),
         spans=(("", 1), *headings),
         sections=sections,
     )
+
+
+def _with_marks(caption: str, texts: Iterable[str]) -> str:
+    """Return a caption that says what the marks and words among the texts of a table mean."""
+    cells = set(texts)
+    shown = "".join(cells)
+    notes = [note for mark, note in MARKS.items() if mark in shown]
+    if cells.intersection(REASONS):
+        notes.append("A word instead of a number: why there is none.")
+    return " ".join([caption, *notes])
 
 
 def blank_table(title: str, first: str, caption: str, left_out: str = "") -> TextTable:
