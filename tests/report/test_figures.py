@@ -13,7 +13,7 @@ from harness.plan.paper import Paper
 from harness.plan.report_names import figure_names
 from harness.report.figures import anatomy, classes
 from harness.report.frame.display_names import DisplayNames
-from harness.report.frame.groups import legend_label, panel_budgets
+from harness.report.frame.groups import legend_label, split_groups
 from harness.report.frame.published import MATCHED
 from harness.report.frame.report_data import load_report_data
 from harness.report.outputs import load_figure, make_figures
@@ -258,10 +258,25 @@ def test_the_axes_of_shares_end_near_the_data_and_within_0_and_100():
 
 
 def test_many_budgets_share_few_panels():
+    (group,) = split_groups(frame())
     labels = [f"SPC {n}" for n in range(1, 18)]
-    assert panel_budgets(labels) == ["SPC 1", "SPC 4", "SPC 7", "SPC 11", "SPC 14", "SPC 17"]
-    assert panel_budgets(labels[:6]) == labels[:6]
-    assert panel_budgets([]) == []
+    few = ["SPC 1", "SPC 4", "SPC 7", "SPC 11", "SPC 14", "SPC 17"]
+    assert group.panel_budgets(labels) == few
+    assert group.panel_budgets(labels[:6]) == labels[:6]
+    assert group.panel_budgets([]) == []
+
+
+def test_no_figure_takes_an_unclean_budget_for_the_largest():
+    clean = frame(seeds=(0,))
+    names = {"budget": clean["budget"] + ", blur", "key": clean["key"] + "/blur"}
+    report = report_of(pd.concat([clean, clean.assign(**names, unclean="blur")]), ("tradeoff",))
+    (group,) = report.groups
+    assert group.budgets == ["SPC 2", "SPC 2, blur", "SPC 10", "SPC 10, blur"]
+    assert group.panel_budgets(group.budgets, 1) == ["SPC 10"]
+    assert group.largest(["SPC 2, blur", "SPC 10, blur"]) == "SPC 10, blur"
+    (figure,) = make_figures(report)
+    assert figure.alt.startswith("At SPC 10: ")
+    assert figure.figure.axes[0].get_gridspec().get_geometry() == (2, 2)
 
 
 def test_figures_of_fifty_methods_are_no_higher_than_a_page():

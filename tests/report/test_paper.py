@@ -114,6 +114,15 @@ def test_a_table_without_headings_is_split_between_columns_and_sets_words_from_t
     assert re.findall(r"number \d", parts) == list(header[1:-1])
 
 
+def test_headings_with_a_comma_are_stacked_so_that_columns_keep_their_widths():
+    spans = (("", 1), ("SPC 10", 1), ("SPC 10, 10 % wrong labels", 1))
+    section = Section(label="", rows=[("IMS", "99.9", "99.9")])
+    header = ("defense", "ASR", "ASR")
+    table = TextTable(title="T", header=header, sections=[section], caption="", spans=spans)
+    text = latex([table], "t", Paper())
+    assert r"{c}{SPC 10} & \multicolumn{1}{c}{\shortstack{SPC 10,\\10 \% wrong labels}}" in text
+
+
 def test_siunitx_aligns_numbers_with_their_marks():
     texts = [BestText("99.9‡"), SecondText("7.5"), "−0.3", "–", "missing"]
     rows = [(f"m{i}", text, BestText(f"{i} ± 1")) for i, text in enumerate(texts)]

@@ -66,9 +66,9 @@ def test_no_defense_comes_first_then_by_der_and_oracles_apart():
     (only,) = boards(golden_frame())
     assert [section.label for section in only.sections] == [
         "SPC 2",
-        "SPC 2 oracle",
+        "SPC 2 · oracle",
         "SPC 10",
-        "SPC 10 oracle",
+        "SPC 10 · oracle",
     ]
     names = [[row[0] for row in section.rows] for section in only.sections]
     assert names == [["no defense", "ims", "ft"], ["grad_prune"]] * 2

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from harness.plan.keys import slug
 from harness.report import Drawing, figure
-from harness.report.frame.groups import GROUP, BoardGroup, budgets_note, panel_budgets
+from harness.report.frame.groups import GROUP, BoardGroup, budgets_note
 from harness.report.frame.metric_info import percent
 from harness.report.frame.report_data import ReportData
 from harness.report.frame.sweeps import Sweep, report_sweeps
@@ -60,7 +60,7 @@ def ablation(group: BoardGroup, report: ReportData) -> Drawing | None:
     if not data["mean"].notna().any():
         return None
     known = [label for label in group.budgets if data["budget"].eq(label).any()]
-    budgets = panel_budgets(known)
+    budgets = group.panel_budgets(known)
     return Drawing(
         data=data,
         figure=draw(data, group, budgets),
@@ -71,7 +71,7 @@ def ablation(group: BoardGroup, report: ReportData) -> Drawing | None:
 
 def _seen(data: pd.DataFrame, group: _SweptGroup) -> str:
     """Return every value with its means at the largest budget."""
-    budget = [label for label in group.budgets if data["budget"].eq(label).any()][-1]
+    budget = group.largest([x for x in group.budgets if data["budget"].eq(x).any()])
     rows = data[data["budget"].eq(budget)]
     table = rows.pivot_table(index="value", columns="metric", values="mean", sort=False)
     means = (

@@ -65,7 +65,7 @@ def chosen_cells(
     """Return the cells to draw, attack by attack, each with its points."""
     cells = group.frame[is_counted(group.frame) & group.frame["key"].isin(logs)]
     undefended = cells["defense"].eq(NO_DEFENSE)
-    largest = cells[undefended | cells["budget"].eq(group.budgets[-1])]
+    largest = cells[undefended | cells["budget"].eq(group.largest(group.budgets))]
     first = largest.sort_values(["rate", "seed", "draw"]).drop_duplicates(["attack", "defense"])
     columns = _columns(first, group)
     return [

@@ -46,7 +46,9 @@ def _defenses(report: ReportData) -> Iterator[BoardGroup]:
     """Yield the finished cells of each defense at the largest budget, group by group."""
     for group in report.groups:
         cells = group.frame
-        cells = cells[cells["status"].eq(Status.OK) & cells["budget"].eq(group.budgets[-1])]
+        cells = cells[
+            cells["status"].eq(Status.OK) & cells["budget"].eq(group.largest(group.budgets))
+        ]
         for defense, rows in cells.sort_values(["rate", "seed"]).groupby("defense"):
             name = group.names.of("defense", str(defense))
             yield replace(

@@ -39,9 +39,9 @@ def classes(group: BoardGroup, report: ReportData) -> Drawing | None:
         return None
     used = data.groupby("defense")["n_cells"].max().sum()
     caption = (
-        f"ASR in percent by true class at {group.budgets[-1]}, means over attacks, poison rates "
-        f"and seeds, {used:,} of {len(counted):,} cells; low (dark) is good. The target "
-        "class has no triggered images."
+        f"ASR in percent by true class at {group.largest(group.budgets)}, means over attacks, "
+        f"poison rates and seeds, {used:,} of {len(counted):,} cells; low (dark) is good. The "
+        "target class has no triggered images."
     )
     names = names_of_classes(group, report)
     if names:
@@ -80,7 +80,7 @@ def class_data(cells: pd.DataFrame, report: ReportData) -> pd.DataFrame:
 def _counted_cells(group: BoardGroup) -> pd.DataFrame:
     """Return the cells that count, at the largest budget."""
     cells = group.frame
-    return cells[is_counted(cells) & cells["budget"].eq(group.budgets[-1])]
+    return cells[is_counted(cells) & cells["budget"].eq(group.largest(group.budgets))]
 
 
 def _sample_cells(cells: pd.DataFrame) -> pd.DataFrame:

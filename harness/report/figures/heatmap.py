@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
-from harness.report.frame.groups import GROUP, BoardGroup, budgets_note, panel_budgets
+from harness.report.frame.groups import GROUP, BoardGroup, budgets_note
 from harness.report.frame.metric_info import rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.alt_text import summary_text
@@ -29,7 +29,7 @@ def heatmap(group: BoardGroup, report: ReportData) -> Drawing:
         return Drawing(data=data, figure=None)
     means = data.groupby(["budget", "metric", "defense"])[["mean"]].mean().reset_index()
     alt = f"Means over attacks. {summary_text(means, group)}"
-    budgets = panel_budgets(group.budgets, (TALLEST - 0.75) / _panel_height(data))
+    budgets = group.panel_budgets(group.budgets, (TALLEST - 0.75) / _panel_height(data))
     note = budgets_note(budgets, group.budgets)
     return Drawing(data=data, figure=draw(data, group, budgets), alt=alt, note=note)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from harness.report import Drawing, figure
-from harness.report.frame.groups import GROUP, BoardGroup, budgets_note, panel_budgets
+from harness.report.frame.groups import GROUP, BoardGroup, budgets_note
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.curves import PANELS, axis_start, draw_curves
@@ -45,7 +45,7 @@ def rates(group: BoardGroup, report: ReportData) -> Drawing | None:
     known = data[data["defense"].isin(styles) & data["mean"].notna()]
     with_numbers = [label for label in group.budgets if known["budget"].eq(label).any()]
     room = TALLEST - 0.3 - LEGEND_PER_METHOD * known["defense"].nunique()
-    budgets = panel_budgets(with_numbers, room / ROW_HEIGHT)
+    budgets = group.panel_budgets(with_numbers, room / ROW_HEIGHT)
     notes = [f"{named} left out, at other poison rates."] if others else []
     note = " ".join(filter(None, [*notes, budgets_note(budgets, with_numbers)]))
     figure = draw(data, group, styles, budgets) if budgets else None

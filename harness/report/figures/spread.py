@@ -11,7 +11,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
-from harness.report.frame.groups import BoardGroup, budgets_note, panel_budgets
+from harness.report.frame.groups import BoardGroup, budgets_note
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.curves import PANELS
@@ -38,7 +38,7 @@ def spread(group: BoardGroup, report: ReportData) -> Drawing | None:
     long = medians.melt(["budget", "defense"], var_name="metric", value_name="mean")
     alt = f"Medians. {summary_text(long, group)}"
     known = [label for label in group.budgets if data["budget"].eq(label).any()]
-    budgets = panel_budgets(known, _room(data) / BOX_HEIGHT)
+    budgets = group.panel_budgets(known, _room(data) / BOX_HEIGHT)
     note = budgets_note(budgets, known)
     return Drawing(data=data, figure=draw(data, group, budgets), alt=alt, note=note)
 

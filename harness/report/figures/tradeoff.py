@@ -35,7 +35,7 @@ def tradeoff(group: BoardGroup, report: ReportData) -> Drawing:
 def _front_text(data: pd.DataFrame, group: BoardGroup) -> str:
     """Return the methods on the Pareto front at the largest budget, by rising ASR."""
     competing = ~data["defense"].isin([NO_DEFENSE, *group.extra_access])
-    rows = data[data["budget"].eq(group.budgets[-1]) & competing]
+    rows = data[data["budget"].eq(group.largest(group.budgets)) & competing]
     methods = (
         f"{group.legend_label(row['defense'])} "
         f"(ASR {number(row['asr_mean'])}, ACC {number(row['acc_mean'])})"

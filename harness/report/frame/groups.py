@@ -40,6 +40,22 @@ class BoardGroup:
         """The labels of the clean budgets, the smallest first."""
         return budgets(self.frame)
 
+    def largest(self, labels: Sequence[str]) -> str:
+        """Return the largest of some budgets; an unclean one only if no other is among them."""
+        unclean = set(self.frame.loc[self.frame["unclean"].ne(""), "budget"])
+        return ([label for label in labels if label not in unclean] or list(labels))[-1]
+
+    def panel_budgets(self, labels: list[str], most: float = MAX_PANELS) -> list[str]:
+        """Return the budgets that get a panel: all, or as many as there is room for, evenly spread.
+
+        ``most`` is the room; one panel is always drawn, of the largest budget, and never more than
+        MAX_PANELS.
+        """
+        count = max(1, min(len(labels), MAX_PANELS, int(most)))
+        if count == 1:
+            return [self.largest(labels)] if labels else []
+        return [labels[round(i * (len(labels) - 1) / (count - 1))] for i in range(count)]
+
     @cached_property
     def extra_access(self) -> dict[str, str]:
         """The defenses that are given more than a clean budget, with "oracle" or "external"."""
@@ -74,18 +90,6 @@ def budgets(frame: pd.DataFrame) -> list[str]:
     """Return the labels of the clean budgets, the smallest (in images) first."""
     sizes = frame.groupby("budget")["n_clean"].min().sort_index()
     return [str(label) for label in sizes.sort_values(kind="stable").index]
-
-
-def panel_budgets(labels: list[str], most: float = MAX_PANELS) -> list[str]:
-    """Return the budgets that get a panel: all, or as many as there is room for, evenly spread.
-
-    ``most`` is the room; one panel is always drawn, of the largest budget, and never more than
-    MAX_PANELS.
-    """
-    count = max(1, min(len(labels), MAX_PANELS, int(most)))
-    if count == 1:
-        return labels[-1:]
-    return [labels[round(i * (len(labels) - 1) / (count - 1))] for i in range(count)]
 
 
 def budgets_note(drawn: Sequence[str], labels: Sequence[str]) -> str:

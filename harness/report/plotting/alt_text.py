@@ -37,11 +37,12 @@ def summary_text(summary: pd.DataFrame, group: BoardGroup) -> str:
     budgets = [label for label in group.budgets if summary["budget"].eq(label).any()]
     if not budgets:
         return ""
-    rows = summary[summary["budget"].eq(budgets[-1])].drop_duplicates(
+    largest = group.largest(budgets)
+    rows = summary[summary["budget"].eq(largest)].drop_duplicates(
         ["metric", "defense"], keep="last"
     )
     ranges = [
         range_text(means.set_index("defense")["mean"], str(metric), group)
         for metric, means in rows.groupby("metric", sort=False)
     ]
-    return f"At {budgets[-1]}: {'; '.join(ranges)}."
+    return f"At {largest}: {'; '.join(ranges)}."

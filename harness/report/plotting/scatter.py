@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing
-from harness.report.frame.groups import GROUP, BoardGroup, budgets_note, panel_budgets
+from harness.report.frame.groups import GROUP, BoardGroup, budgets_note
 from harness.report.frame.metric_info import QUANTITIES
 from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.style import MethodStyle, legend_below, print_width
@@ -68,7 +68,7 @@ def scatter(
     known = data.dropna(subset=[f"{pair.x}_mean", f"{pair.y}_mean"])
     defended = known[known["defense"].isin(styles)]
     with_numbers = [label for label in group.budgets if defended["budget"].eq(label).any()]
-    budgets = panel_budgets(with_numbers)
+    budgets = group.panel_budgets(with_numbers)
     return Drawing(
         data=data,
         figure=_draw(known, group, styles, pair, budgets) if budgets else None,
@@ -84,7 +84,8 @@ def _draw(
     pair: AxesPair,
     budgets: list[str],
 ) -> Figure:
-    rows, columns = -(-len(budgets) // PANELS_PER_ROW), min(PANELS_PER_ROW, len(budgets))
+    rows = -(-len(budgets) // PANELS_PER_ROW)
+    columns = -(-len(budgets) // rows)
     width = print_width(group.paper, known["defense"].nunique(), wide=columns > 1)
     fig = Figure(figsize=(width, 2.2 * rows), layout="constrained")
     grid = fig.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)

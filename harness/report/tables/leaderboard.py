@@ -149,7 +149,7 @@ def board_table(group: BoardGroup, numbers: pd.DataFrame, rank_by: str = Rank.by
             chosen = numbers[numbers["budget"].eq(budget) & access.eq(name)]
             rows = _rows(chosen, group, has_clean=has_clean)
             if rows:
-                sections.append(Section(label=f"{budget} {name}".strip(), rows=rows))
+                sections.append(Section(label=" · ".join(filter(None, (budget, name))), rows=rows))
     return TextTable(
         title=group.title,
         header=header,

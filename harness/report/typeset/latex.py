@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import accumulate, chain
@@ -101,7 +102,7 @@ def table_width(table: TextTable, paper: Paper) -> float:
     for (heading, n_columns), start in zip(table.spans, starts, strict=False):
         covered = slice(start, start + n_columns)
         gaps = GAP * (n_columns - 1)
-        missing = _text_width(heading, size) - sum(columns[covered]) - gaps
+        missing = max(_text_width(x, size) for x in _lines(heading)) - sum(columns[covered]) - gaps
         columns[start + n_columns - 1] += max(0.0, missing)
     return sum(columns) + GAP * (len(columns) - 1)
 
@@ -180,11 +181,18 @@ def _spans(table: TextTable) -> list[str]:
     """Return the row of headings above the header, and the rules below them."""
     cells, rules, at = [], [], 1
     for text, width in table.spans:
-        cells.append(rf"\multicolumn{{{width}}}{{c}}{{{escape(text)}}}")
+        lines = r"\\".join(map(escape, _lines(text)))
+        stacked = rf"\shortstack{{{lines}}}" if len(_lines(text)) > 1 else lines
+        cells.append(rf"\multicolumn{{{width}}}{{c}}{{{stacked}}}")
         if text:
             rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
         at += width
     return [" & ".join(cells) + r" \\", "".join(rules)] if cells else []
+
+
+def _lines(heading: str) -> list[str]:
+    """Return the lines of a heading above columns, which may be narrower: ``SPC 10,`` ``blur``."""
+    return re.split(r"(?<=,) ", heading)
 
 
 def _specification(column: NumberColumn | None) -> str:
