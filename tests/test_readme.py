@@ -12,6 +12,9 @@ import pytest
 import yaml
 
 from harness.cli.main import cli
+from harness.plan.names import NO_DEFENSE
+from harness.plan.registry import describe
+from harness.study.load import load_study
 from harness.study.schema import StudyFile
 from tests import regenerate
 from tests.helpers import tiny_study
@@ -214,6 +217,17 @@ def test_the_first_screen_names_the_two_commands():
     top = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:20]
     assert any(line.startswith("make quickstart") for line in top)
     assert any(line.startswith("make test") for line in top)
+
+
+def test_the_board_of_the_front_page_is_the_quickstart_s():
+    svg = (ROOT / "docs" / "pictures" / "board.svg").read_text(encoding="utf-8")
+    study = load_study("quickstart")
+    rows = {(cell.defense.label, cell.budget.label()) for cell in study.cells}
+    victims = len(study.victims())
+    assert len(re.findall(rf"\b{victims}/{victims}<", svg)) == len(rows)
+    shown = {describe("defense", name).display_name for name, _ in rows if name != NO_DEFENSE}
+    assert {name for name in shown if f">{name}" not in svg} == set()
+    assert "@font-face" not in svg, "no font is loaded from elsewhere"
 
 
 def test_the_citation_has_the_version_of_the_package():

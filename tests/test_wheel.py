@@ -147,4 +147,4 @@ def test_it_runs_beside_folders_of_the_same_names(site, python, workplace):
     assert len(files) > 20
     assert [file for file in files if not file.startswith(f"{site}/")] == []
     assert str(ROOT) not in path
-    assert "140 cells to run" in python("-m", "harness", "run", "quickstart", "--dry-run").stdout
+    assert "112 cells to run" in python("-m", "harness", "run", "quickstart", "--dry-run").stdout

@@ -50,6 +50,8 @@ def cli() -> None:
 
     For a start: defuse init study, then defuse run study.yaml.
 
+    A victim is an attacked model; a cell is one defense on one victim with one set of clean images.
+
     While it runs and afterwards: status counts the cells of a study, report writes boards and
     figures of all of them, show tells about one, logs has what its method printed.
     """
