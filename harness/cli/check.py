@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import DATA_ROOT, OK, ONLY, SETTINGS, SOME_FAILED, echo
+from harness.cli.options import DATA_ROOT, OK, ONLY, SETTINGS, SOME_FAILED, choose_study, echo
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ def check(
     of the study. KEY=VALUE sets a hyperparameter of FILE or a key of STUDY.
     """
     from harness.study.builtin import find_study
-    from harness.study.load import choose_study
     from harness.study.overrides import parse_overrides
 
     if target.endswith(".py"):

@@ -21,6 +21,7 @@ from harness.cli.options import (
     OUT,
     SETTINGS,
     STUDY,
+    choose_study,
     console,
     echo,
 )
@@ -150,7 +151,6 @@ def run(study_path: Path, out: Path, data_root: Path | None, **given: Any) -> in
     from harness.execution.signals import Interrupted
     from harness.execution.slots import HardwareRequest
     from harness.store.store import store_of
-    from harness.study.load import choose_study
     from harness.study.only import only
 
     whole = choose_study(study_path, data_root, given["settings"])
@@ -189,7 +189,7 @@ def _submit(study: Study, store: Store, options: Options, sbatch: str, out: Path
         return report_if_needed(study, store.latest(), out)
     arrays = ", ".join(submission.arrays)
     echo(f"submitted {submission.victims} victims and {submission.cells} cells as arrays {arrays}")
-    echo(f"follow them with: defuse status {study.typed} --out {out} --watch")
+    echo(f"follow them with: defuse status {study.typed} --watch")
     return OK
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from harness.study.builtin import find_study
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from harness.plan.study import Study
 
 OK, SOME_FAILED = 0, 1
 """Exit codes; a user's mistake is 2, Ctrl-C 130."""
@@ -32,7 +37,7 @@ def _results_folder(ctx: click.Context, parameter: click.Parameter, path: Path) 
         raise click.BadParameter(f"{path} is a file; a folder of results is needed")
     if (path / "records").is_dir() and not (path / "store").is_dir():
         raise click.BadParameter(f"{path} is a store; give the folder around it, {path.parent}")
-    given = ctx.get_parameter_source(parameter.name or "") is click.core.ParameterSource.COMMANDLINE
+    given = ctx.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
     if given and ctx.command.name in READERS and not (path / "store").is_dir():
         raise click.BadParameter(f"{path} has no results: there is no folder {path / 'store'}")
     return path
@@ -54,6 +59,31 @@ DATA_ROOT = click.option(
     envvar="DEFUSE_DATA",
     help="Folder of local data sets, one folder each (also: DEFUSE_DATA).",
 )
+
+
+def choose_study(
+    study: Path, root: Path | None, settings: Iterable[str] = (), choices: Iterable[str] = ()
+) -> Study:
+    """Return a study with the keys that KEY=VALUE set, and the cells that ``--only`` chooses.
+
+    Raises:
+        UserError: for every fault of the study, of the settings and of the choices.
+    """
+    from harness.study.load import load_study
+    from harness.study.only import only
+    from harness.study.overrides import parse_overrides
+
+    given = tuple(settings)
+    planned = load_study(study, root, overrides=parse_overrides(given))
+    return only(replace(planned, typed_after=(*given, *_folders_given())), tuple(choices))
+
+
+def _folders_given() -> Iterator[str]:
+    """Yield ``--out`` and ``--data-root`` with their values, where this command line has them."""
+    ctx = click.get_current_context()
+    for parameter, option in (("out", "--out"), ("data_root", "--data-root")):
+        if ctx.get_parameter_source(parameter) is ParameterSource.COMMANDLINE:
+            yield from (option, str(ctx.params[parameter]))
 
 
 def echo(text: str) -> None:

@@ -14,6 +14,7 @@ from harness.cli.options import (
     ONLY,
     OUT,
     SOME_FAILED,
+    choose_study,
     console,
     echo,
 )
@@ -75,7 +76,6 @@ def report(
     They replace those in OUT/<study>; name=other writes them to OUT/other. show and logs tell of
     one cell.
     """
-    from harness.study.load import choose_study
     from harness.study.overrides import split_settings
     from harness.study.paper import read_paper
 

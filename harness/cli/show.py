@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import DATA_ROOT, OK, ONLY, OUT, STUDY, echo
+from harness.cli.options import DATA_ROOT, OK, ONLY, OUT, STUDY, choose_study, echo
 
 if TYPE_CHECKING:
     from harness.plan.spec import Cell, Victim
@@ -116,7 +116,6 @@ def _named(
 ) -> tuple[Study, Cell | Victim]:
     """Return the study, and the one cell or victim of it that is meant."""
     from harness.plan.find import find_subject
-    from harness.study.load import choose_study
     from harness.study.overrides import split_settings
 
     names, settings = split_settings(words)

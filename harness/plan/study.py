@@ -44,13 +44,13 @@ class Study:
     """The tables of its report, likewise."""
     paper: Paper = field(default_factory=Paper)
     """The page that they are made for, and what they show."""
-    settings: tuple[str, ...] = ()
-    """The KEY=VALUE of the command line that its file was read with."""
+    typed_after: tuple[str, ...] = ()
+    """What a command line has after its file that others need too: KEY=VALUE, and folders."""
 
     @property
     def typed(self) -> str:
-        """The study as a user types it here, for a shell: its file, and KEY=VALUE."""
-        return shlex.join([shown_path(self.path), *self.settings])
+        """The study as a user types it here, for a shell: its file, and what comes after it."""
+        return shlex.join([shown_path(self.path), *self.typed_after])
 
     @cached_property
     def defended(self) -> dict[str, Victim]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,6 @@ from harness.study.builtin import find_study
 from harness.study.cells import plan_cell
 from harness.study.data_names import name_apart
 from harness.study.faults import FaultCollector
-from harness.study.only import only
-from harness.study.overrides import parse_overrides
 from harness.study.paper import paper_faults
 from harness.study.resolve import Resolver
 from harness.study.schema import Skip, StudyFile, fault_of_name
@@ -119,19 +117,6 @@ def load_study(
         tables=tables,
         paper=file.paper,
     )
-
-
-def choose_study(
-    study: str | Path, root: Path | None, settings: Iterable[str] = (), choices: Iterable[str] = ()
-) -> Study:
-    """Return a study with the keys that KEY=VALUE set, and the cells that ``--only`` chooses.
-
-    Raises:
-        UserError: for every fault of the study, of the settings and of the choices.
-    """
-    given = tuple(settings)
-    planned = load_study(study, root, overrides=parse_overrides(given))
-    return only(replace(planned, settings=given), tuple(choices))
 
 
 def _read_schema(faults: FaultCollector) -> StudyFile:

@@ -80,19 +80,21 @@ def test_a_cell_is_shown_in_percent_with_its_gate_its_files_and_how_to_rerun_it(
     scores = json.loads(said("show", "none", "badnets", "--json"))["result"]
     assert f"ACC {100 * scores['acc']:5.1f} %  ASR {100 * scores['asr']:5.1f} %" in text
     assert "gate         passed" in text
-    assert "rerun        defuse run small.yaml --mode force --only key=" in text
+    assert f"rerun        defuse run small.yaml --out {ran[1]} --mode force --only key=" in text
     (file,) = [line.split()[1] for line in text.splitlines() if "predictions" in line]
     assert store_of(ran[1]).folder.joinpath(file).is_file()
 
 
-def test_a_failure_and_an_unplanted_victim_say_why(said):
+def test_a_failure_and_an_unplanted_victim_say_why(said, ran):
     failed = said("show", "talks", "badnets")
     assert "status       error: AttributeError" in failed
-    assert "defuse run small.yaml --mode retry --only key=" in failed
+    assert f"defuse run small.yaml --out {ran[1]} --mode retry --only key=" in failed
     unplanted = said("show", "none", "blended")
     assert "status       not planted: ASR is " in unplanted
     assert "try first    " in unplanted
-    assert "rerun        defuse run small.yaml gate.run=all --only key=" in unplanted
+    assert (
+        f"rerun        defuse run small.yaml --out {ran[1]} gate.run=all --only key=" in unplanted
+    )
 
 
 @pytest.mark.parametrize("more", [(), ("gate.run=all",)])
@@ -109,12 +111,13 @@ def test_the_end_says_what_the_means_leave_out_and_what_to_change(said, more):
     assert "the gate" not in said("status", "--only", "attack=badnets", *more)
 
 
-def test_a_printed_command_has_what_the_command_line_set(said):
+def test_a_printed_command_repeats_what_was_typed(said, ran):
     text = said("show", "talks", "badnets", "timeout=99", "seeds=[0, 7]", "--only", "seed=0")
     (command,) = [x.split("rerun")[1] for x in text.splitlines() if x.startswith("  rerun")]
-    defuse, *words = shlex.split(command)
-    assert (defuse, words[:4]) == ("defuse", ["run", "small.yaml", "timeout=99", "seeds=[0, 7]"])
-    assert "1 cells to run" in said(*words[:1], *words[2:], "--dry-run")
+    typed = ["small.yaml", "timeout=99", "seeds=[0, 7]", "--out", str(ran[1])]
+    assert shlex.split(command)[:7] == ["defuse", "run", *typed]
+    done = CliRunner().invoke(cli, [*shlex.split(command)[1:], "--dry-run"], standalone_mode=False)
+    assert "1 cells to run" in done.output
 
 
 def test_victims_are_shown(said):
