@@ -72,7 +72,8 @@ function scores(record) {
     "arr",
     "rdr",
   ];
-  const shown = (name, value) => (order.includes(name) ? `${(100 * value).toFixed(2)} %` : value);
+  const isShare = (name) => order.includes(name) || name === "changed";
+  const shown = (name, value) => (isShare(name) ? `${(100 * value).toFixed(2)} %` : value);
   const label = (name) =>
     order.includes(name)
       ? name.replace(/^[a-z]+/, (word) => word.toUpperCase()).replace("_", " ")
