@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import DATA_ROOT, OK, ONLY, SETTINGS, SOME_FAILED, choose_study, echo
+from harness.cli.options import DATA_ROOT, OK, ONLY, SETTINGS, SOME_FAILED, echo, folders_given
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,13 +37,14 @@ def check(
     of the study. KEY=VALUE sets a hyperparameter of FILE or a key of STUDY.
     """
     from harness.study.builtin import find_study
+    from harness.study.load import choose_study
     from harness.study.overrides import parse_overrides
 
     if target.endswith(".py"):
         if choices:
             raise UserError("--only chooses cells of a study, and this is a method")
         return check_methods([own_method(Path(target).absolute(), parse_overrides(settings))])
-    study = choose_study(find_study(target), data_root, settings, choices)
+    study = choose_study(find_study(target), data_root, settings, choices, folders_given())
     echo(f"{study.name}: the study file is in order, {len(study.cells)} cells")
     return check_own_methods(study)
 

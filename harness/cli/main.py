@@ -21,9 +21,9 @@ from harness.cli.options import (
     OUT,
     SETTINGS,
     STUDY,
-    choose_study,
     console,
     echo,
+    folders_given,
 )
 from harness.cli.printing import exit_code, print_plan, print_progress, progress_json
 from harness.cli.report import compare, report, report_if_needed
@@ -151,9 +151,10 @@ def run(study_path: Path, out: Path, data_root: Path | None, **given: Any) -> in
     from harness.execution.signals import Interrupted
     from harness.execution.slots import HardwareRequest
     from harness.store.store import store_of
+    from harness.study.load import choose_study
     from harness.study.only import only
 
-    whole = choose_study(study_path, data_root, given["settings"])
+    whole = choose_study(study_path, data_root, given["settings"], folders=folders_given())
     study = only(whole, given["choices"])
     store, selection = store_of(out), Selection(mode=given["mode"])
     if given["dry_run"]:

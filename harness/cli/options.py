@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,6 @@ from harness.study.builtin import find_study
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from harness.plan.study import Study
 
 OK, SOME_FAILED = 0, 1
 """Exit codes; a user's mistake is 2, Ctrl-C 130."""
@@ -61,24 +58,7 @@ DATA_ROOT = click.option(
 )
 
 
-def choose_study(
-    study: Path, root: Path | None, settings: Iterable[str] = (), choices: Iterable[str] = ()
-) -> Study:
-    """Return a study with the keys that KEY=VALUE set, and the cells that ``--only`` chooses.
-
-    Raises:
-        UserError: for every fault of the study, of the settings and of the choices.
-    """
-    from harness.study.load import load_study
-    from harness.study.only import only
-    from harness.study.overrides import parse_overrides
-
-    given = tuple(settings)
-    planned = load_study(study, root, overrides=parse_overrides(given))
-    return only(replace(planned, typed_after=(*given, *_folders_given())), tuple(choices))
-
-
-def _folders_given() -> Iterator[str]:
+def folders_given() -> Iterator[str]:
     """Yield ``--out`` and ``--data-root`` with their values, where this command line has them."""
     ctx = click.get_current_context()
     for parameter, option in (("out", "--out"), ("data_root", "--data-root")):

@@ -14,9 +14,9 @@ from harness.cli.options import (
     ONLY,
     OUT,
     SOME_FAILED,
-    choose_study,
     console,
     echo,
+    folders_given,
 )
 from harness.cli.printing import exit_code
 from harness.errors import UserError, nearest
@@ -76,6 +76,7 @@ def report(
     They replace those in OUT/<study>; name=other writes them to OUT/other. show and logs tell of
     one cell.
     """
+    from harness.study.load import choose_study
     from harness.study.overrides import split_settings
     from harness.study.paper import read_paper
 
@@ -83,7 +84,8 @@ def report(
     if not names:
         raise UserError("defuse report: the name of a study is needed before KEY=VALUE")
     paths = [find_study(name) for name in names]
-    studies = [choose_study(path, data_root, settings, choices) for path in paths]
+    folders = tuple(folders_given())
+    studies = [choose_study(path, data_root, settings, choices, folders) for path in paths]
     cells = [cell for study in studies for cell in study.cells]
     paper = None if given["paper"] is None else read_paper(given["paper"], cells)
     _check_outputs(shown, studies)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.options import DATA_ROOT, OK, ONLY, OUT, STUDY, choose_study, echo
+from harness.cli.options import DATA_ROOT, OK, ONLY, OUT, STUDY, echo, folders_given
 
 if TYPE_CHECKING:
     from harness.plan.spec import Cell, Victim
@@ -116,10 +116,11 @@ def _named(
 ) -> tuple[Study, Cell | Victim]:
     """Return the study, and the one cell or victim of it that is meant."""
     from harness.plan.find import find_subject
+    from harness.study.load import choose_study
     from harness.study.overrides import split_settings
 
     names, settings = split_settings(words)
-    study = choose_study(study_path, data_root, settings, choices)
+    study = choose_study(study_path, data_root, settings, choices, folders_given())
     return study, find_subject(study, " ".join(names))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import DATA_ROOT, ONLY, OUT, SETTINGS, STUDY, choose_study, console, echo
+from harness.cli.options import DATA_ROOT, ONLY, OUT, SETTINGS, STUDY, console, echo, folders_given
 from harness.cli.printing import (
     exit_code,
     print_activity,
@@ -40,8 +40,10 @@ def status(
     """
     from harness.execution.running import running_tasks
     from harness.store.store import store_of
+    from harness.study.load import choose_study
 
-    study, store = choose_study(study_path, data_root, settings, choices), store_of(out)
+    study = choose_study(study_path, data_root, settings, choices, folders_given())
+    store = store_of(out)
     if flags["watch"]:
         from harness.execution.watch import follow
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from harness.study.builtin import find_study
 from harness.study.cells import plan_cell
 from harness.study.data_names import name_apart
 from harness.study.faults import FaultCollector
+from harness.study.only import only
+from harness.study.overrides import parse_overrides
 from harness.study.paper import paper_faults
 from harness.study.resolve import Resolver
 from harness.study.schema import Skip, StudyFile, fault_of_name
@@ -117,6 +119,25 @@ def load_study(
         tables=tables,
         paper=file.paper,
     )
+
+
+def choose_study(
+    study: str | Path,
+    root: Path | None,
+    settings: Iterable[str] = (),
+    choices: Iterable[str] = (),
+    folders: Iterable[str] = (),
+) -> Study:
+    """Return a study with the keys that KEY=VALUE set, and the cells that ``--only`` chooses.
+
+    ``folders``: the options of the command line that commands which are printed repeat.
+
+    Raises:
+        UserError: for every fault of the study, of the settings and of the choices.
+    """
+    given = tuple(settings)
+    planned = load_study(study, root, overrides=parse_overrides(given))
+    return only(replace(planned, typed_after=(*given, *folders)), tuple(choices))
 
 
 def _read_schema(faults: FaultCollector) -> StudyFile:
