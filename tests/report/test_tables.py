@@ -26,7 +26,7 @@ from harness.report.tables.leaderboard import (
 )
 from harness.report.typeset.latex import escape, fits_page, latex
 from harness.report.typeset.render import markdown, terminal
-from harness.report.typeset.table import BestText
+from harness.report.typeset.table import BestText, Section, TextTable
 from harness.report.write import write_report
 from tests.helpers.synthetic_frames import frame, golden_frame, golden_report, report_of
 
@@ -282,6 +282,14 @@ def test_a_long_board_is_split_into_floats_that_fit_a_page():
     assert text.count("Sorted by RIR") == 1
     assert text.count(r"As Table~\ref{tab:leaderboard}.") == 1
     assert text.count(r"\textit{SPC") == 3
+
+
+def test_a_section_that_is_longer_than_a_page_is_cut_into_equal_parts():
+    rows = [(f"m{n}", "99.9") for n in range(54)]
+    section = Section(label="SPC 2", rows=rows)
+    table = TextTable(title="T", header=("defense", "ACC"), sections=[section], caption="")
+    floats = latex([table], "t", Paper()).split(r"\end{table}")[:-1]
+    assert [part.count("99.9") for part in floats] == [27, 27]
 
 
 @pytest.mark.parametrize(

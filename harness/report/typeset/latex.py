@@ -133,7 +133,9 @@ def _pages(table: TextTable) -> Iterator[tuple[int, list[Section]]]:
 
 
 def _cut(section: Section) -> list[Section]:
-    size = PAGE_ROWS - 1
+    """Return the section in as few parts as fit on a page each, of about equal size."""
+    n_parts = -(-len(section.rows) // (PAGE_ROWS - 1)) or 1
+    size = -(-len(section.rows) // n_parts) or 1
     starts = range(0, len(section.rows), size)
     return [Section(label=section.label, rows=section.rows[at : at + size]) for at in starts]
 
