@@ -34,6 +34,7 @@ def run(folder, gate):
 def test_the_cells_have_no_record_and_the_run_says_why_and_what_to_change(tmp_path):
     study, latest, said = run(tmp_path, NEVER_MET)
     assert study_progress(study, latest) == ({"not planted": 2}, {"ok": 1}, {})
+    assert "workers: 1 " in said, "a run in this process has no more"
     (line,) = [line for line in said.splitlines() if "not planted" in line]
     assert "badnets" in line
     assert "the gate is 100 %; its 2 cells are not run" in line
