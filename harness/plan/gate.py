@@ -12,7 +12,9 @@ from harness.contract import Share
 class Gate:
     """What a victim must reach for its cells to count in an average."""
 
-    acc: Share = 0.0
+    acc: Share | None = None
+    """If not given, a tenth of the way from guessing to always right: a network that gives every
+    image the target class has an ASR of 100 %, and is no victim."""
     asr: Share = 0.8
     acc_margin: Share | None = None
     """How far ACC may be below the clean model's. If a number is given, the study trains clean
@@ -22,28 +24,41 @@ class Gate:
     """Which cells are run: those of victims that pass, or of all."""
 
     MARGIN: ClassVar[float] = 0.05
+    LEARNED: ClassVar[float] = 0.1
 
-    def passed(self, acc: float, asr: float | None, clean_acc: float | None = None) -> bool:
-        """Tell whether a victim counts. All are fractions; ``clean_acc``: the clean model's ACC.
+    def fault(
+        self, acc: float, asr: float | None, classes: int, clean_acc: float | None = None
+    ) -> str | None:
+        """Return why a victim does not count; None if it does.
 
-        ``asr`` is None for a model without a backdoor, of which no ASR is demanded.
+        Args:
+            acc: its ACC, a fraction as all.
+            asr: its ASR; None for a model without a backdoor, of which none is demanded.
+            classes: of the data set.
+            clean_acc: the ACC of the clean model.
         """
-        return self.fault(acc, asr, clean_acc) is None
-
-    def fault(self, acc: float, asr: float | None, clean_acc: float | None = None) -> str | None:
-        """Return why a victim with these scores does not count; None if it does."""
         margin = self.MARGIN if self.acc_margin is None else self.acc_margin
-        least = self.acc if clean_acc is None else max(self.acc, clean_acc - margin)
+        least = self.learned(classes, self.LEARNED) if self.acc is None else self.acc
+        if clean_acc is not None:
+            least = max(least, clean_acc - margin)
         if asr is not None and asr < self.asr:
             return f"ASR is {100 * asr:.1f} %, the gate is {100 * self.asr:g} %"
         if acc < least:
-            return f"ACC is {100 * acc:.1f} %, the gate is {100 * least:g} %"
+            return f"ACC is {100 * acc:.1f} %, the gate is {100 * least:.3g} %"
         return None
+
+    @staticmethod
+    def learned(classes: int, share: float) -> float:
+        """Return the ACC that is a share of the way from guessing to always right."""
+        return share + (1 - share) / classes
 
     def __str__(self) -> str:
         """Return the rule in words."""
         margin = self.MARGIN if self.acc_margin is None else self.acc_margin
-        floor = f", ACC >= {100 * self.acc:g} %" if self.acc else ""
+        if self.acc is None:
+            floor = f", ACC {100 * self.LEARNED:g} % of the way from guessing to always right"
+        else:
+            floor = f", ACC >= {100 * self.acc:g} %" if self.acc else ""
         return (
             f"ASR >= {100 * self.asr:g} %{floor}, ACC at most {100 * margin:g} points "
             "below the clean model's, where there is one."

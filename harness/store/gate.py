@@ -32,20 +32,26 @@ def gate(study: Study, victim: Victim, latest: LatestRecords) -> bool | float:
     reference = clean_acc(study, victim, latest)
     if victim.key in study.clean and math.isnan(reference):
         return NAN
-    return study.gate.passed(*_scores(study, victim, latest))
+    return _fault(study, victim, latest) is None
 
 
 def why_not_planted(study: Study, victim: Victim, latest: LatestRecords) -> str | None:
     """Return why a victim is known to have failed the gate, in one line; None otherwise."""
     if gate(study, victim, latest) is not False:
         return None
-    return study.gate.fault(*_scores(study, victim, latest))
+    return _fault(study, victim, latest)
+
+
+def _fault(study: Study, victim: Victim, latest: LatestRecords) -> str | None:
+    """Return why a finished victim fails the gate; None if it passes."""
+    acc, asr, clean = _scores(study, victim, latest)
+    return study.gate.fault(acc, asr, victim.data.classes, clean)
 
 
 def remedy(study: Study, victim: Victim, latest: LatestRecords) -> str:
     """Return what to change first for a victim that failed the gate, and what its scores say."""
     acc, asr, clean = _scores(study, victim, latest)
-    halfway = (1 + 1 / victim.data.classes) / 2  # between guessing and always right
+    halfway = study.gate.learned(victim.data.classes, 0.5)
     if victim.source.imported:
         return "another victim or another gate, as this one is not trained here"
     if asr is None or asr >= study.gate.asr or acc < halfway:

@@ -158,7 +158,7 @@ def test_a_forward_with_view_has_the_scores_of_one_without(squares, tmp_path):
     entries = [{**entry, "trigger": "own.py:corner", "model": f"{name}.py:net"} for name in forms]
     # training on the budget, the search for perturbations and gates as well as evaluation
     defenses = ["none", {"ft": {"epochs": 1}}, {"ims": {"initial_rounds": 1, "rounds": 1}}]
-    path = write_study(tmp_path, entries, defenses=defenses, gate={"asr": 0.0})
+    path = write_study(tmp_path, entries, defenses=defenses, gate={"acc": 0.0, "asr": 0.0})
     records = tiny_study.run(path, tmp_path / "out").values()
     assert {record.status for record in records} == {"ok"}, [record.error for record in records]
     assert len(records) == len(forms) * (1 + len(defenses))
@@ -183,7 +183,7 @@ def test_a_name_is_what_readers_see_and_part_of_no_key(squares, tmp_path):
 
 def test_an_unknown_poison_rate_is_shown_as_unknown(squares, tmp_path):
     entry = checkpoint_entry(squares, tmp_path)
-    path = write_study(tmp_path, [entry], gate={"asr": 0.0})
+    path = write_study(tmp_path, [entry], gate={"acc": 0.0, "asr": 0.0})
     tiny_study.run(path, tmp_path / "out")
     study = load_study(path, None, default_cache())
     report = tmp_path / "report"

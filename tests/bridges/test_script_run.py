@@ -74,8 +74,8 @@ def test_boards_keep_external_methods_apart(ran):
     (group,) = load_report_data([plan], store_of(folder / "out"), None).groups
     numbers = board_numbers(group)
     text = markdown([board_table(group, numbers)])
-    assert text.index("**SPC 2**") < text.index("| no defense") < text.index("**SPC 2 external**")
-    assert text.index("**SPC 2 external**") < text.index("| BackdoorBench shift ")
+    assert text.index("**SPC 2**") < text.index("| no defense") < text.index("**SPC 2 · external**")
+    assert text.index("**SPC 2 · external**") < text.index("| BackdoorBench shift ")
     assert "External: scripts of another toolbox, which are handed the test set" in text
     assert set(numbers["needs"]) == {"clean", "external"}
     assert "BackdoorBench shift" not in set(competitors(group.frame)["defense"])

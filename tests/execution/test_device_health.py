@@ -116,7 +116,7 @@ def test_three_crashes_in_a_row_are_the_gpus_fault_unless_all_are_of_one_method(
 
 
 def test_a_probe_is_a_method_whatever_it_probes(tmp_path):
-    path = tiny_study.write_study(tmp_path, probes=["tac"], gate={"acc_margin": 1.0})
+    path = tiny_study.write_study(tmp_path, probes=["tac"], gate={"acc": 0.0, "acc_margin": 1.0})
     runs = tiny_study.load(path).probe_runs
     assert len(runs) > 2
     assert {method_of(Task(x.victim, x.cell, probe=x)) for x in runs} == {"tac"}

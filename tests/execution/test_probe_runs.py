@@ -109,7 +109,7 @@ def test_the_report_compares_with_the_clean_model(finished):
     assert [section.label for section in texts[0].sections] == [
         "control",
         "SPC 2",
-        "SPC 2 oracle",
+        "SPC 2 · oracle",
     ]
 
 
@@ -158,7 +158,7 @@ def test_a_probe_of_a_cell_that_failed_says_so(tmp_path):
         "def breaks(model, budget, hyper, ctx):\n    raise ValueError('no')\n"
     )
     path = tiny_study.write_study(
-        tmp_path, defenses=["./breaks.py"], probes=["tac"], gate={"acc_margin": 1.0}
+        tmp_path, defenses=["./breaks.py"], probes=["tac"], gate={"acc": 0.0, "acc_margin": 1.0}
     )
     latest = tiny_study.run(path, tmp_path / "out")
     statuses = {r.name.split(" / ")[5]: (r.status, r.error) for r in probe_records(latest).values()}

@@ -146,7 +146,7 @@ def test_clean_models_are_trained_once_and_before_what_needs_them(cluster, tmp_p
     content = {
         **yaml.safe_load(study_path.read_text()),
         "attacks": ["badnets", "blended"],
-        "gate": {"acc_margin": 0.1},
+        "gate": {"acc": 0.0, "acc_margin": 0.1},
     }
     study_path.write_text(yaml.safe_dump(content))
     stdout = submit(study_path, out)

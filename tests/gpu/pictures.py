@@ -32,7 +32,7 @@ def write_study(folder: Path, **changes: object) -> Path:
         "defenses": ["none", {"ft": {"epochs": 1}}],
         "budgets": [{"spc": 2}],
         "seeds": [0],
-        "gate": {"run": "all"},
+        "gate": {"acc": 0.0, "run": "all"},
         **changes,
     }
     path = folder / "study.yaml"

@@ -17,6 +17,6 @@ seeds: [0]
 
 def planned(tmp_path, attacks, more="", defenses="[none]"):
     path = tmp_path / "study.yaml"
-    more = more if "gate:" in more else f"{more}\ngate: {{run: all}}"
+    more = more if "gate:" in more else f"{more}\ngate: {{acc: 0, run: all}}"
     path.write_text(STUDY.format(attacks=attacks, more=more, defenses=defenses))
     return load_study(path, None, default_cache())

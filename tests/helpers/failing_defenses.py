@@ -59,7 +59,7 @@ def study(folder: Path, bad=tuple(BAD), seeds=(0,), timeout=None) -> Path:
         "defenses": ["none", *(f"{name}.py" for name in bad), {"ft": {"epochs": 2}}],
         "budgets": [{"spc": 2}],
         "seeds": list(seeds),
-        "gate": {"run": "all"},
+        "gate": {"acc": 0.0, "run": "all"},
         **({} if timeout is None else {"timeout": timeout}),
     }
     path = folder / "failing.yaml"

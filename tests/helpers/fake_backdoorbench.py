@@ -134,7 +134,7 @@ def write_study(folder: Path, **changes: Any) -> Path:
         "defenses": ["none"],
         "budgets": [{"spc": 2}],
         "seeds": [0],
-        "gate": {"run": "all"},
+        "gate": {"acc": 0.0, "run": "all"},
         **changes,
     }
     path = folder / "both.yaml"

@@ -22,7 +22,7 @@ def write_study(folder, victims, **more):
         "budgets": [{"spc": 2}],
         "seeds": [0],
         "victims": victims,
-        "gate": {"run": "all"},
+        "gate": {"acc": 0.0, "run": "all"},
         **more,
     }
     path = folder / "imported.yaml"
@@ -66,7 +66,7 @@ def refuse_broken(squares, good, folder, change):
         "defenses": ["none"],
         "budgets": [{"spc": 2}],
         "seeds": [0],
-        "gate": {"run": "all"},
+        "gate": {"acc": 0.0, "run": "all"},
     }
     study.write_text(yaml.safe_dump(content))
     with pytest.raises(UserError) as caught:

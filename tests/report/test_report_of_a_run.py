@@ -18,7 +18,7 @@ attacks: [badnets]
 defenses: [none, ft: {epochs: 1}]
 budgets: [{spc: 2}]
 seeds: [0]
-gate: {asr: 0}
+gate: {acc: 0, asr: 0}
 figures: [classes, gallery]
 """
 

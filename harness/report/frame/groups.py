@@ -92,6 +92,11 @@ def budgets(frame: pd.DataFrame) -> list[str]:
     return [str(label) for label in sizes.sort_values(kind="stable").index]
 
 
+def section_label(budget: str, access: str) -> str:
+    """Return the heading of a board's section: "SPC 10", or "SPC 10 · oracle"."""
+    return " · ".join(filter(None, (budget, access)))
+
+
 def budgets_note(drawn: Sequence[str], labels: Sequence[str]) -> str:
     """Return which of the budgets are drawn; nothing where all of them are."""
     if len(drawn) == len(labels):

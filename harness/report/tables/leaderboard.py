@@ -16,6 +16,7 @@ from harness.report.frame.groups import (
     EXTRA_ACCESS,
     GROUP,
     BoardGroup,
+    section_label,
 )
 from harness.report.frame.metric_info import (
     COLLAPSED_DROP,
@@ -149,7 +150,7 @@ def board_table(group: BoardGroup, numbers: pd.DataFrame, rank_by: str = Rank.by
             chosen = numbers[numbers["budget"].eq(budget) & access.eq(name)]
             rows = _rows(chosen, group, has_clean=has_clean)
             if rows:
-                sections.append(Section(label=" · ".join(filter(None, (budget, name))), rows=rows))
+                sections.append(Section(label=section_label(budget, name), rows=rows))
     return TextTable(
         title=group.title,
         header=header,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from harness.report import TableContents, table
-from harness.report.frame.groups import BOARD_SECTIONS, GROUP, BoardGroup
+from harness.report.frame.groups import BOARD_SECTIONS, GROUP, BoardGroup, section_label
 from harness.report.frame.metric_info import number, percent
 from harness.report.frame.probes import ProbeColumn
 from harness.report.frame.report_data import ReportData
@@ -74,7 +74,7 @@ def _table(
                 if (budget, defense) in rows_of and group.extra_access.get(defense, "") == access
             ]
             if rows:
-                sections.append(Section(label=f"{budget} {access}".strip(), rows=rows))
+                sections.append(Section(label=section_label(budget, access), rows=rows))
     texts = [cell for section in sections for row in section.rows for cell in row[1:]]
     spread = spread_text(group.frame, texts)
     return TextTable(
