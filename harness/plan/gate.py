@@ -13,8 +13,8 @@ class Gate:
     """What a victim must reach for its cells to count in an average."""
 
     acc: Share | None = None
-    """If not given, a tenth of the way from guessing to always right: a network that gives every
-    image the target class has an ASR of 100 %, and is no victim."""
+    """The least ACC. If not given, a tenth of the way from guessing to always right: a network that
+    gives every image the target class has an ASR of 100 %, and is no victim."""
     asr: Share = 0.8
     acc_margin: Share | None = None
     """How far ACC may be below the clean model's. If a number is given, the study trains clean
@@ -25,6 +25,7 @@ class Gate:
 
     MARGIN: ClassVar[float] = 0.05
     LEARNED: ClassVar[float] = 0.1
+    """The least ACC, if none is given, as a share of the way from guessing to always right."""
 
     def fault(
         self, acc: float, asr: float | None, classes: int, clean_acc: float | None = None

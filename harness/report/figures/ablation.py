@@ -59,7 +59,7 @@ def ablation(group: BoardGroup, report: ReportData) -> Drawing | None:
     data = sweep_data(group, group.sweep)
     if not data["mean"].notna().any():
         return None
-    known = [label for label in group.budgets if data["budget"].eq(label).any()]
+    known = group.budgets_in(data)
     budgets = group.panel_budgets(known)
     return Drawing(
         data=data,
@@ -71,7 +71,7 @@ def ablation(group: BoardGroup, report: ReportData) -> Drawing | None:
 
 def _seen(data: pd.DataFrame, group: _SweptGroup) -> str:
     """Return every value with its means at the largest budget."""
-    budget = group.largest([x for x in group.budgets if data["budget"].eq(x).any()])
+    budget = group.largest(group.budgets_in(data))
     rows = data[data["budget"].eq(budget)]
     table = rows.pivot_table(index="value", columns="metric", values="mean", sort=False)
     means = (

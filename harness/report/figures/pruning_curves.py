@@ -33,7 +33,7 @@ def pruning_curves(group: BoardGroup, report: ReportData) -> Drawing | None:
     data = step_means(group, report.probe_logs(PROBE))
     if data.empty:
         return None
-    budget = group.largest([x for x in group.budgets if data["budget"].eq(x).any()])
+    budget = group.largest(group.budgets_in(data))
     data = data[data["budget"].eq(budget)]
     caption = (
         f"The victim with its channels cut in the order of each defense, at {budget}, without any "

@@ -24,7 +24,7 @@ def published(group: BoardGroup, report: ReportData) -> Drawing | None:
     rows = group.only(compared.rows)
     if rows.empty:
         return None
-    budget = group.largest([x for x in group.budgets if rows["budget"].eq(x).any()])
+    budget = group.largest(group.budgets_in(rows))
     rows = rows[rows["budget"].eq(budget)]
     caption = (
         f"Each point is a defense on an attack at one poison rate: ours at {budget} against the "

@@ -43,7 +43,7 @@ def rates(group: BoardGroup, report: ReportData) -> Drawing | None:
     styles = method_styles(report.defenses, group.extra_access, group.paper.ours)
     named = ", ".join(group.names.of("attack", label) for label in others)
     known = data[data["defense"].isin(styles) & data["mean"].notna()]
-    with_numbers = [label for label in group.budgets if known["budget"].eq(label).any()]
+    with_numbers = group.budgets_in(known)
     room = TALLEST - 0.3 - LEGEND_PER_METHOD * known["defense"].nunique()
     budgets = group.panel_budgets(with_numbers, room / ROW_HEIGHT)
     notes = [f"{named} left out, at other poison rates."] if others else []

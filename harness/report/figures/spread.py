@@ -37,7 +37,7 @@ def spread(group: BoardGroup, report: ReportData) -> Drawing | None:
     medians = data.groupby(["budget", "defense"])[list(PANELS)].median().reset_index()
     long = medians.melt(["budget", "defense"], var_name="metric", value_name="mean")
     alt = f"Medians. {summary_text(long, group)}"
-    known = [label for label in group.budgets if data["budget"].eq(label).any()]
+    known = group.budgets_in(data)
     budgets = group.panel_budgets(known, _room(data) / BOX_HEIGHT)
     note = budgets_note(budgets, known)
     return Drawing(data=data, figure=draw(data, group, budgets), alt=alt, note=note)

@@ -40,6 +40,11 @@ class BoardGroup:
         """The labels of the clean budgets, the smallest first."""
         return budgets(self.frame)
 
+    def budgets_in(self, rows: pd.DataFrame) -> list[str]:
+        """Return the labels of the budgets that rows with a column ``budget`` have, in order."""
+        there = set(rows["budget"].unique())
+        return [label for label in self.budgets if label in there]
+
     def largest(self, labels: Sequence[str]) -> str:
         """Return the largest of some budgets; an unclean one only if no other is among them."""
         unclean = set(self.frame.loc[self.frame["unclean"].ne(""), "budget"])

@@ -34,7 +34,7 @@ def summary_text(summary: pd.DataFrame, group: BoardGroup) -> str:
     ``summary`` has the columns budget, metric, defense and mean, in the metric's unit; of several
     means of a defense, such as one per poison rate, the last counts.
     """
-    budgets = [label for label in group.budgets if summary["budget"].eq(label).any()]
+    budgets = group.budgets_in(summary)
     if not budgets:
         return ""
     largest = group.largest(budgets)

@@ -67,7 +67,7 @@ def scatter(
     """Return ``points`` as drawn, with a panel per budget at which a defense has both numbers."""
     known = data.dropna(subset=[f"{pair.x}_mean", f"{pair.y}_mean"])
     defended = known[known["defense"].isin(styles)]
-    with_numbers = [label for label in group.budgets if defended["budget"].eq(label).any()]
+    with_numbers = group.budgets_in(defended)
     budgets = group.panel_budgets(with_numbers)
     return Drawing(
         data=data,

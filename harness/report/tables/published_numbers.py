@@ -36,8 +36,7 @@ def _text(group: BoardGroup, rows: pd.DataFrame, compared: PublishedMeans) -> Te
             label=budget,
             rows=[_row(row, group) for _, row in rows[rows["budget"].eq(budget)].iterrows()],
         )
-        for budget in group.budgets
-        if rows["budget"].eq(budget).any()
+        for budget in group.budgets_in(rows)
     ]
     return TextTable(
         title=f"Published numbers, {group.title}",

@@ -36,7 +36,7 @@ def published_rows(
     named = rates.assign(rate=rates["rate"].astype(float).round(6)).drop_duplicates()
     rows = group.only(compared.rows).merge(named, on=["attack", "rate"])
     rows = rows.drop(columns="rate").rename(columns={"name": "rate"})
-    budgets = [label for label in group.budgets if rows["budget"].eq(label).any()]
+    budgets = group.budgets_in(rows)
     largest = [group.largest(budgets)] if budgets else []
     scores = [f"published_{name}" for name in SCORES]
     each = rows[rows["budget"].isin(largest)].melt(_PLACE[:-1], scores, "metric", "value")
