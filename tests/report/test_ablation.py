@@ -48,6 +48,21 @@ def test_the_figure_draws_every_budget_and_marks_the_default(report):
         assert axes.lines[2].get_xdata()[0] == 2  # the default, 20, is the third value
 
 
+def test_many_long_values_stand_upright(report, tmp_path):
+    values = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3]
+    path = tiny_study.write_study(tmp_path, defenses=["none", {"ft": {"lr": values}}])
+    study = tiny_study.load(path)
+    (sweep,) = sweeps([study])
+    made = replace(report_of(frame(("none", *sweep.values))), studies=(study,))
+    (many,) = make_figures(replace(made, figures=("ablation",)))
+    (few,) = make_figures(report)
+    turned = [
+        {tick.get_rotation() for axes in drawing.figure.axes for tick in axes.get_xticklabels()}
+        for drawing in (few, many)
+    ]
+    assert turned == [{0.0}, {90.0}]
+
+
 def test_the_table_has_a_row_per_value(report):
     (table,) = make_tables(report)["hyperparameters"].texts
     assert table.title.startswith("ims, ")

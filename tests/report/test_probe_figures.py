@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from harness.report.figures.activation_pictures import MAX_COLUMNS, chosen_cells
 from harness.report.frame.report_data import load_report_data
 from harness.report.outputs import make_figures
 from harness.store.store import store_of
 from tests.helpers import tiny_study
+from tests.helpers.synthetic_frames import frame, report_of
 
 FIGURES = ["pruning_curves", "activation_pictures"]
 
@@ -81,6 +83,19 @@ def test_a_picture_shows_a_victim_before_and_after(drawn):
     first = data[data["defense"].eq("none")]
     assert sum(shown) == len(first)
     assert shown[2] == first["triggered"].sum()
+
+
+def test_a_collapsed_model_is_not_among_the_best():
+    defenses = ("none", *(f"method_{i}" for i in range(MAX_COLUMNS)))
+    cells = frame(defenses, spcs=(2,), seeds=(0,), attacks=("badnets",))
+    collapsed = cells["defense"].eq("method_0")
+    cells.loc[collapsed, ["acc", "asr", "ra", "rir"]] = (0.1, 0.0, 0.0, 0.1)
+    (group,) = report_of(cells).groups
+    chosen = [
+        cell["defense"] for cell, _ in chosen_cells(group, {key: [] for key in cells["key"]}, "rir")
+    ]
+    assert chosen[0] == "none"
+    assert sorted(chosen[1:]) == [f"method_{i}" for i in range(1, MAX_COLUMNS)]
 
 
 def test_a_study_without_these_probes_has_no_such_figure(tmp_path):

@@ -16,8 +16,13 @@ from harness.report.frame.metric_info import percent
 from harness.report.frame.report_data import ReportData
 from harness.report.frame.sweeps import Sweep, report_sweeps
 from harness.report.plotting.curves import PANELS, axis_start
-from harness.report.plotting.style import SHADES, legend_below
+from harness.report.plotting.style import SHADES, legend_below, stand_side_by_side
 from harness.report.stats.means import summarize_bands
+
+AXIS_SHARE = 0.8
+"""How much of a panel's width is its axis."""
+TALL_LABEL = 0.35
+"""Inches more, where values stand upright."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -95,15 +100,18 @@ def sweep_data(group: BoardGroup, sweep: Sweep) -> pd.DataFrame:
 def draw(data: pd.DataFrame, group: _SweptGroup, budgets: list[str]) -> Figure:
     """Return the figure of ``sweep_data``: one panel per metric, values at even distances."""
     values = [_text(value) for value in group.sweep.values.values()]
-    fig = Figure(figsize=(group.paper.page_inches, 1.9), layout="constrained")
-    for axes, (metric, name) in zip(fig.subplots(1, 3), PANELS.items(), strict=True):
+    width = group.paper.page_inches
+    upright = not stand_side_by_side(values, AXIS_SHARE * width / len(PANELS))
+    height = 1.9 + upright * TALL_LABEL
+    fig = Figure(figsize=(width, height), layout="constrained")
+    for axes, (metric, name) in zip(fig.subplots(1, len(PANELS)), PANELS.items(), strict=True):
         rows = data[data["metric"].eq(metric) & data["mean"].notna()]
         for i, budget in enumerate(budgets):
             shade = SHADES(0.1 + 0.7 * i / max(1, len(budgets) - 1))
             _draw_line(axes, rows[rows["budget"].eq(budget)], budget, shade)
         if (default := _text(group.sweep.default)) in values:
             axes.axvline(values.index(default), color="0.5", linestyle=":", linewidth=0.9)
-        axes.set_xticks(range(len(values)), values)
+        axes.set_xticks(range(len(values)), values, rotation=90 if upright else 0)
         axes.set(
             title=f"{name} (%)",
             xlabel=group.sweep.parameter,

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from harness.plan.names import NO_DEFENSE
 from harness.report import Drawing, figure
 from harness.report.frame.groups import BoardGroup
-from harness.report.frame.metric_info import percent
+from harness.report.frame.metric_info import QUANTITIES, percent
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.style import legend_below
 from harness.report.stats.means import is_counted
@@ -32,8 +32,8 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @figure(title="Features, {group}")
 def activation_pictures(group: BoardGroup, report: ReportData) -> Drawing | None:
-    """Draw the victims of the lowest seed and rate, without and with some defenses."""
-    cells = chosen_cells(group, report.probe_logs(PROBE))
+    """Draw the victims of the lowest seed and rate, without and with the best defenses."""
+    cells = chosen_cells(group, report.probe_logs(PROBE), report.ranked_metric)
     if not cells:
         return None
     data = pd.concat([points.assign(**cell) for cell, points in cells], ignore_index=True)
@@ -60,33 +60,46 @@ def _projection(report: ReportData) -> str:
 
 
 def chosen_cells(
-    group: BoardGroup, logs: dict[str, list[dict[str, float]]]
+    group: BoardGroup, logs: dict[str, list[dict[str, float]]], metric: str
 ) -> list[tuple[dict[Any, Any], pd.DataFrame]]:
-    """Return the cells to draw, attack by attack, each with its points."""
+    """Return the cells to draw, attack by attack, each with its points.
+
+    Of each attack the undefended model, the paper's own method, and the best by the metric.
+    """
     cells = group.frame[is_counted(group.frame) & group.frame["key"].isin(logs)]
     undefended = cells["defense"].eq(NO_DEFENSE)
     largest = cells[undefended | cells["budget"].eq(group.largest(group.budgets))]
     first = largest.sort_values(["rate", "seed", "draw"]).drop_duplicates(["attack", "defense"])
-    columns = _columns(first, group)
+    defenses = _best_first(first, group, metric)[:MAX_COLUMNS]
+    by_name = {(cell["attack"], cell["defense"]): cell for cell in first.to_dict("records")}
     return [
         ({name: cell[name] for name in KEYS}, pd.DataFrame(logs[cell["key"]]))
         for attack in sorted(set(first["attack"]))[:MAX_ROWS]
-        for cell in first[first["attack"].eq(attack)].to_dict("records")
-        if cell["defense"] in columns
+        for defense in defenses
+        if (cell := by_name.get((attack, defense)))
     ]
 
 
-def _columns(cells: pd.DataFrame, group: BoardGroup) -> list[str]:
-    """Return the undefended model, the paper's own method, and those with the lowest ASR."""
-    asr = cells.groupby("defense")["asr"].mean()
-    order = sorted(asr.index, key=lambda x: (x != NO_DEFENSE, x != group.paper.ours, asr[x], x))
-    return order[:MAX_COLUMNS]
+def _best_first(cells: pd.DataFrame, group: BoardGroup, metric: str) -> list[str]:
+    better = QUANTITIES[metric].better * cells.groupby("defense")[metric].mean()
+
+    def order(defense: str) -> tuple[bool, bool, bool, float, str]:
+        own = defense == group.paper.ours
+        return (
+            defense != NO_DEFENSE,
+            not own,
+            defense in group.extra_access,
+            -better[defense],
+            defense,
+        )
+
+    return sorted(better.index, key=order)
 
 
 def draw(data: pd.DataFrame, group: BoardGroup) -> Figure:
     """Return the figure: a row per attack, a column per network."""
     attacks = list(dict.fromkeys(data["attack"]))
-    defenses = _columns(data, group)
+    defenses = list(dict.fromkeys(data["defense"]))
     width = group.paper.page_inches
     height = width / MAX_COLUMNS * len(attacks)
     fig = Figure(figsize=(width, 0.3 + height), layout="constrained")

@@ -23,6 +23,8 @@ from harness.report.stats.means import is_counted
 PROBE = "pruning"
 DRAWN = ("acc", "asr")
 KEYS = [*GROUP, "budget", "defense"]
+MARKED = 5
+"""A marker at every fifth step."""
 TICKS = (0, 1, 5, 10, 25, 50, 75, 100)
 """Percent."""
 
@@ -72,6 +74,7 @@ def draw(data: pd.DataFrame, group: BoardGroup, styles: dict[str, MethodStyle]) 
                 100 * rows[metric],
                 label=group.legend_label(defense),
                 clip_on=False,
+                markevery=MARKED,
                 **styles[defense].line(),
             )
         _set_axes(axes, most)

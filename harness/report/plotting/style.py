@@ -62,7 +62,7 @@ SHADES = mpl.colormaps["cividis"]
 """The colour map for shares: readable with any colour vision, and in grey."""
 
 _LEGEND_ROW = 1.65  # height, as a multiple of the type size
-_LEGEND_LETTER = 0.56  # width, likewise
+_LETTER = 0.56  # width, likewise
 _LEGEND_HANDLE = 9  # width in letters of a line sample and its margins
 
 # Okabe and Ito's palette without black and yellow, and two of Tol's: distinct with any colour
@@ -221,7 +221,7 @@ def legend_below(figure: Figure, handles: Sequence[Artist] | None = None) -> Non
             artists, labels = axes.get_legend_handles_labels()
             entries.update(zip(labels, artists, strict=True))
     size = FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points() / 72
-    columns = _columns(list(entries), figure.get_figwidth() / (_LEGEND_LETTER * size))
+    columns = _columns(list(entries), figure.get_figwidth() / (_LETTER * size))
     rows = -(-len(entries) // columns)
     figure.set_figheight(figure.get_figheight() + _LEGEND_ROW * size * rows)
     figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
@@ -237,6 +237,12 @@ def _columns(labels: list[str], width: float) -> int:
         if sum(longest) + _LEGEND_HANDLE * columns <= width:
             return columns
     return 1
+
+
+def stand_side_by_side(labels: Sequence[str], inches: float) -> bool:
+    """Return whether the labels of an axis of this length fit beside each other, by letters."""
+    size = FontProperties(size=mpl.rcParams["xtick.labelsize"]).get_size_in_points() / 72
+    return len(labels) * (1 + max(map(len, labels))) * _LETTER * size <= inches
 
 
 def save(figure: Figure, stem: Path, paper: Paper) -> None:
