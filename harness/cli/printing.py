@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -147,16 +148,18 @@ def _expected(study: Study, latest: LatestRecords, selection: Selection) -> Iter
     yield str(demand_of([*victims, *cells], latest))
     seconds = forecast.remaining_seconds()
     yield f"about {clock(seconds)} on one worker, {clock(seconds / 2)} on two (h:mm:ss or m:ss)"
-    axes: dict[str, dict[str, float]] = {"victims": {}, "defenses": {}, "budgets": {}}
+    axes: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
 
     def add(axis: str, name: str, subject: Victim | Cell) -> None:
-        axes[axis][name] = axes[axis].get(name, 0.0) + forecast.expected_seconds(subject)
+        axes[axis][name] += forecast.expected_seconds(subject)
 
     for victim in victims:
         add("victims", victim.attack.label, victim)
     for cell in cells:
         add("defenses", cell.defense.label, cell)
         add("budgets", cell.budget.label(), cell)
+    for cell in forecast.repeated.values():
+        add("run again for probes", cell.defense.label, cell)
     for axis, totals in axes.items():
         longest = sorted(totals.items(), key=lambda item: -item[1])
         yield f"  {axis}: {', '.join(f'{name} {clock(total)}' for name, total in longest)}"

@@ -23,6 +23,7 @@ from harness.store.record import (
     CellSpec,
     MethodIdentity,
     ProbeRecord,
+    TaskRecord,
     VictimRecord,
     VictimSpec,
 )
@@ -80,7 +81,7 @@ class DurationEstimator:
                 victim = latest.victim(record.spec.victim)
                 if victim is not None and (data := _data_of(victim.spec, datasets)):
                     kinds = _probe_kinds(record.spec.probe, victim.spec, data)
-                    self.add(kinds, record.wall_seconds)
+                    self.add(kinds, own_seconds(record))
 
 
 class TaskKinds:
@@ -111,6 +112,8 @@ class Forecast:
         self._durations = DurationEstimator()
         self._kinds = TaskKinds()
         self._open: Counter[Kinds] = Counter()
+        self.repeated: dict[str, Cell] = {}
+        """The cells that are run again for a model that open probes need, by their keys."""
 
     def fit(self, latest: LatestRecords, datasets: Iterable[DataInfo]) -> None:
         """Learn durations from the finished tasks of a store on some data sets."""
@@ -121,19 +124,24 @@ class Forecast:
         self._open.update(map(self._kinds.of, subjects))
 
     def finish(self, subject: Victim | Cell | ProbeRun, seconds: float | None = None) -> None:
-        """Remove a victim or cell; learn from its duration unless it is None."""
+        """Remove a victim, cell or probe; learn from its own duration unless it is None."""
         kinds = self._kinds.of(subject)
         self._open[kinds] -= 1
+        if isinstance(subject, ProbeRun):
+            self.repeated.pop(subject.model_key, None)
         if seconds is not None:
             self._durations.add(kinds, seconds)
 
     def expected_seconds(self, subject: Victim | Cell | ProbeRun) -> float:
-        """Return the expected seconds of a victim, a cell or a probe."""
-        return self._durations.estimate(self._kinds.of(subject))
+        """Return the expected seconds of a victim, a cell, or a probe and what it repeats."""
+        own = self._durations.estimate(self._kinds.of(subject))
+        repeated = isinstance(subject, ProbeRun) and self.repeated.get(subject.model_key)
+        return own + self.expected_seconds(repeated) if repeated else own
 
     def remaining_seconds(self) -> float:
         """Return the seconds that all that is open takes on one worker."""
-        return sum(n * self._durations.estimate(kinds) for kinds, n in self._open.items())
+        own = sum(n * self._durations.estimate(kinds) for kinds, n in self._open.items())
+        return own + sum(map(self.expected_seconds, self.repeated.values()))
 
 
 def forecast_of(
@@ -144,7 +152,34 @@ def forecast_of(
     if to_run := list(subjects):
         forecast.fit(latest, {victim.data for victim in study.victims().values()})
         forecast.add(to_run)
+        forecast.repeated = _repeated(to_run, latest)
     return forecast
+
+
+def own_seconds(record: TaskRecord) -> float:
+    """Return the seconds of a finished task, without those of a defense that a probe repeated."""
+    if isinstance(record, ProbeRecord) and record.ok_result.repeated:
+        return record.ok_result.seconds
+    return record.wall_seconds
+
+
+def _repeated(
+    subjects: Iterable[Victim | Cell | ProbeRun], latest: LatestRecords
+) -> dict[str, Cell]:
+    """Return the finished cells whose models probes need and the store does not keep, by key."""
+    cells = {
+        subject.cell.key: subject.cell
+        for subject in subjects
+        if isinstance(subject, ProbeRun) and subject.cell and subject.probe.info.defended
+    }
+    records = {key: latest.cell(key) for key in cells}
+    return {
+        key: cell
+        for key, cell in cells.items()
+        if (record := records[key]) is not None
+        and not record.status.failed
+        and record.ok_result.artifacts.model is None
+    }
 
 
 def _data_of(spec: VictimSpec, datasets: dict[str, DataInfo]) -> DataInfo | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.execution.demand import demand_of
-from harness.execution.durations import forecast_of
+from harness.execution.durations import forecast_of, own_seconds
 from harness.execution.probe_queue import ProbeQueue
 from harness.execution.selection import Selection
 from harness.execution.task import Task
@@ -154,7 +154,7 @@ class Schedule:
     def finish(self, task: Task, record: TaskRecord) -> list[TaskRecord]:
         """Take a task's record; return those of the tasks that can't be run because it failed."""
         self.latest.add(record)
-        seconds = None if record.status.failed else record.wall_seconds
+        seconds = None if record.status.failed else own_seconds(record)
         self.forecast.finish(task.subject, seconds)
         failures = []
         if isinstance(record, VictimRecord):

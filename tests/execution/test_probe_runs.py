@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from harness.errors import UserError
+from harness.execution.durations import forecast_of
 from harness.plan.study import Study
 from harness.report.frame.frame import build_frame
 from harness.report.frame.report_data import load_report_data
@@ -13,6 +14,7 @@ from harness.report.outputs import make_tables
 from harness.store.record import CellRecord, ProbeRecord
 from harness.store.store import store_of
 from tests.helpers import tiny_study
+from tests.helpers.timed_study import latest_of
 
 PROBES = ["drift", {"retune": {"draws": 1}}]
 DEFENSES = ["none", {"ft": {"epochs": 2}}, {"oracle": {"epochs": 20}}]
@@ -62,6 +64,23 @@ def test_a_defense_that_was_not_kept_is_repeated_bit_for_bit(finished):
         assert record.result.numbers == second[key].result.numbers, record.name
         assert record.result.repeated == (record.spec.cell is not None)
         assert not second[key].result.repeated
+
+
+def test_a_defense_that_is_repeated_counts_once_in_the_time_that_is_left(finished):
+    _, probed, before, _, at_once = finished
+    study: Study = tiny_study.load(probed)
+    forecast = forecast_of(study, study.probe_runs, latest_of(*before.values()))
+    assert {cell.defense.name for cell in forecast.repeated.values()} == {"none", "ft", "oracle"}
+    cell = next(cell for cell in study.cells if cell.defense.name == "ft")
+    first, second = (run for run in study.probe_runs if run.cell == cell)
+    of_defense = forecast.expected_seconds(cell)
+    left, with_defense = forecast.remaining_seconds(), forecast.expected_seconds(first)
+    forecast.finish(second)
+    assert forecast.expected_seconds(first) == pytest.approx(with_defense - of_defense)
+    own = forecast.expected_seconds(second)
+    assert forecast.remaining_seconds() == pytest.approx(left - own - of_defense)
+    kept = forecast_of(study, study.probe_runs, latest_of(*at_once.values())).repeated.values()
+    assert "ft" not in {cell.defense.name for cell in kept}
 
 
 def test_the_keys_of_cells_do_not_know_of_probes(finished):
