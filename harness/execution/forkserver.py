@@ -22,7 +22,7 @@ PASSED_ON = (
 )
 """How the names of the environment variables begin that the process is started with."""
 
-PRELOADED = ["harness.execution.run_task", "torch._dynamo"]
+PRELOADED = ["harness.execution.run_task", "torch._dynamo", "harness.execution.frozen_heap"]
 """What the clean process imports, so that others need not; an optimiser's first step imports the
 second, in more than a second."""
 ADDRESS = ("_forkserver_address", "_forkserver_authkey")
