@@ -16,7 +16,7 @@ quickstart: $(STAMP)
 	$(BIN)/defuse run configs/quickstart.yaml
 
 test: lint
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks

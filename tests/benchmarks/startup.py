@@ -12,6 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from harness.cli.main import cli
 from tests.benchmarks.side_by_side import Row
 from tests.helpers import tiny_study
 
@@ -38,7 +41,7 @@ def rows(*, tiny=False):
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         finished = (tiny_study.write_study(folder, figures=["curves"]), "--out", folder / "out")
-        _seconds(COMMAND, "run", *finished, "--inline", "--device", "cpu")
+        CliRunner().invoke(cli, ["run", *map(str, finished), "--inline", "--device", "cpu"])
         return [
             _row("defuse list", 0.7, repeats, COMMAND, "list"),
             _row("defuse run, of a finished study", 1, repeats, COMMAND, "run", *finished),

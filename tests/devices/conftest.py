@@ -1,5 +1,7 @@
 """Victims on the pretended GPU."""
 
+import gc
+
 import pytest
 import torch
 
@@ -18,6 +20,7 @@ def _one_thread():
 @pytest.fixture(scope="module")
 def victims(tmp_path_factory):
     """Return trained victims by their architecture, in a store."""
+    gc.freeze()  # each cell begins with a search for garbage, in what lives here too
     with pytest.MonkeyPatch.context() as patch:
         for name in ("preactresnet18", "resnet18"):
             patch.setitem(QUICK, name, {"width": 2})

@@ -5,12 +5,13 @@ import weakref
 
 import pytest
 import torch
-from torch import nn
 
+from harness.execution.forkserver import context
 from harness.plan.registry import describe, load, names
 from harness.training.device import peak_memory_mb, reset_peak_memory
 from harness.training.warm_up import warm_up
 from tests.helpers import tiny_study
+from tests.helpers.living_layers import layers, nothing_else_living
 from tests.helpers.planted_models import clean_budget, cpu_context, small_resnet
 from tests.helpers.shortest import shortest
 
@@ -53,6 +54,18 @@ def test_a_record_says_how_many_workers_shared_the_device(tmp_path, workers):
     assert all(peak is None or peak > 50 for peak in peaks)
 
 
+def tell_frozen(pipe):
+    pipe.send(gc.get_freeze_count())
+
+
+def test_no_worker_searches_for_garbage_in_what_all_of_them_share():
+    here, there = context().Pipe()
+    process = context().Process(target=tell_frozen, args=(there,))
+    process.start()
+    assert here.recv() > 100_000
+    process.join()
+
+
 def convolutional():
     return [x for x in names("defense") if describe("defense", x).info.requires != "encoder-blocks"]
 
@@ -62,21 +75,10 @@ def test_the_networks_of_a_defense_are_gone_as_soon_as_its_result_is(name):
     """Those in reference cycles would stay on a GPU until Python looks for garbage."""
     method, budget = load("defense", name), clean_budget(2, triggers=True)
     hyper = method.hyper(**shortest("defense", name))
-    method.function(small_resnet(), budget, hyper, cpu_context())
-    gc.collect()
-    gc.disable()
-    try:
-        before = layers()
+    with nothing_else_living():
         net = small_resnet()
         victim = weakref.ref(net)
         method.function(net, budget, hyper, cpu_context())
         del net
         assert victim() is None
-        assert layers() <= before
-    finally:
-        gc.enable()
-
-
-def layers():
-    """Return how many layers live, those in reference cycles included."""
-    return sum(issubclass(type(x), nn.Module) for x in gc.get_objects())
+        assert layers() == []

@@ -22,7 +22,7 @@ def counted(report):
 
 def test_it_joins_the_report_and_others_can_be_left_out(tmp_path):
     (tmp_path / "counted.py").write_text(OWN)
-    study, store = fabricate(tmp_path, extra="tables: [victims, ./counted.py]")
+    study, store = fabricate(tmp_path, extra="tables: [victims, ./counted.py]\nfigures: []")
     assert study.tables == ("victims", str(tmp_path / "counted.py"))
     written = write_report(load_report_data([study], store), tmp_path / "report")
     files = {path.name for path in written.paths}

@@ -4,7 +4,6 @@ import io
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -21,8 +20,6 @@ from harness.report.write import write_report
 from harness.store.store import Store
 from harness.study.load import load_study
 from tests.helpers.synthetic_store import fabricate
-
-OF_THIS_REPORT = Path(__file__).parent
 
 
 def study(folder, name, *lines, width=8):
@@ -139,13 +136,10 @@ def test_two_studies_make_one_report(tmp_path):
 
 
 def test_a_report_with_twenty_defenses_is_whole(tmp_path):
-    plan, _ = fabricate(tmp_path, defenses=20, attacks=3, spcs=(2, 10), seeds=range(3))
-    code = "from harness.cli.main import main; main()"
-    command = [sys.executable, "-c", code, "report", plan.path, "--out", str(tmp_path / "out")]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=OF_THIS_REPORT.parent
-    )
-    assert done.returncode == 1, done.stderr  # made-up errors
+    plan, _ = fabricate(tmp_path, defenses=20)
+    command = ["report", str(plan.path), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(cli, command, standalone_mode=False)
+    assert result.return_value == 1, result.output  # made-up errors
     folder = tmp_path / "out" / "made_up"
     records = pd.read_csv(folder / "records.csv")
     assert len(records) == len(plan.cells)

@@ -1,11 +1,9 @@
 """IMS: its loss and its search on the copies that are run, and what its solver leaves behind."""
 
 import copy
-import gc
 
 import pytest
 import torch
-from torch import nn
 
 from harness.contract import InvertibleMasks
 from harness.toolbox.ims.losses import (
@@ -19,6 +17,7 @@ from harness.toolbox.ims.losses import (
 from harness.toolbox.ims.search import PerturbationSearch
 from harness.toolbox.ims.solver import learn_invertible_masks
 from harness.toolbox.masks.channel_gates import block_sites, convolution_sites, with_folded_gates
+from tests.helpers.living_layers import layers, nothing_else_living
 from tests.helpers.planted_models import clean_budget, cpu_context, planted, planted_transformer
 
 
@@ -98,16 +97,6 @@ HYPER = InvertibleMasks(
 def test_the_networks_of_ims_are_gone_as_soon_as_its_result_is(make):
     net = make()
     sites = convolution_sites(net) if make is planted else block_sites(net)
-    gc.collect()
-    gc.disable()
-    try:
-        before = layers()
+    with nothing_else_living():
         learn_invertible_masks(copy.deepcopy(net), clean_budget(2), sites, HYPER, cpu_context())
-        assert layers() == before
-    finally:
-        gc.enable()
-
-
-def layers():
-    """Return how many layers live, those in reference cycles included."""
-    return sum(issubclass(type(x), nn.Module) for x in gc.get_objects())
+        assert layers() == []
