@@ -1,6 +1,5 @@
 """Nothing that a defense gets leads to the test set or to the trigger."""
 
-import gc
 import os
 import shutil
 from dataclasses import replace
@@ -117,8 +116,6 @@ def test_an_own_defense_finds_no_test_image_no_trigger_and_no_study(peeking, tmp
 def test_the_same_search_finds_all_of_it_in_a_worker(peeking, tmp_path, monkeypatch):
     path, words, files = peeking
     monkeypatch.setattr(Cell, "runs_own_file", False)
-    gc.unfreeze()  # what earlier runs left is searched too
-    monkeypatch.setattr(gc, "freeze", lambda: None)
     both = notes_of_both_cells(tiny_study.run(path, tmp_path / "out"))
     assert [notes["met"] for notes in both] == ["test triggered"] * 2
     assert {notes["from before"] for notes in both} == {"0", "1"}

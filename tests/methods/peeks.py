@@ -32,6 +32,7 @@ class Hyper:
 
 def everything():
     """Return all that the collector knows, what that refers to, and the locals of all frames."""
+    gc.unfreeze()  # what others have set aside is searched too
     known = gc.get_objects()
     below = gc.get_referents(*known)
     plain = [x for x in below if type(x) in (tuple, dict) and not gc.is_tracked(x)]
