@@ -136,7 +136,7 @@ def test_two_studies_make_one_report(tmp_path):
 
 
 def test_a_report_with_twenty_defenses_is_whole(tmp_path):
-    plan, _ = fabricate(tmp_path, defenses=20)
+    plan, _ = fabricate(tmp_path, defenses=20, extra="figures: [curves]")
     command = ["report", str(plan.path), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(cli, command, standalone_mode=False)
     assert result.return_value == 1, result.output  # made-up errors
