@@ -232,5 +232,5 @@ def main() -> None:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; finished cells are kept, run again to go on", err=True)
         # not sys.exit, which would wait for threads and processes that are still busy, such as
-        # those that save figures; files are moved into place whole, so that none is left half
+        # those that draw figures; files are moved into place whole, so that none is left half
         os._exit(INTERRUPTED)

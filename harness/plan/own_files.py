@@ -6,6 +6,7 @@ import ast
 import functools
 import importlib.util
 import inspect
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,19 @@ def parameter_fault(function: Any, parameters: tuple[str, ...]) -> str | None:
     return None
 
 
-def require_importable(name: str, wanted: tuple[str, ...], files: dict[Path, Path]) -> None:
+def modules_of(files: Mapping[Path, Path]) -> dict[str, Path]:
+    """Return the modules among some files, which are given by their path in a package, by name."""
+    return {_module_name(path): file for path, file in files.items() if path.suffix == ".py"}
+
+
+def require_importable(name: str, wanted: tuple[str, ...], modules: Mapping[str, Path]) -> None:
     """Raise ImportError if a module of the harness, or a name in it, does not exist.
 
     Args:
         name: the module.
         wanted: what ``from name import ...`` names.
-        files: the files of the program by their path in an installed package.
+        modules: the files of all modules of the program.
     """
-    modules = {_module_name(path): file for path, file in files.items() if path.suffix == ".py"}
     if name not in modules:
         raise ModuleNotFoundError(f"no module {name!r}{_closest(name, modules)}")
     known = _top_level_names(modules[name])

@@ -30,7 +30,12 @@ from harness.contract.declare import (
 from harness.contract.types import Kind
 from harness.errors import UserError, nearest, one_line
 from harness.plan.apart import MODULE_LEVEL, read_apart
-from harness.plan.own_files import parameter_fault, require_importable, require_installed
+from harness.plan.own_files import (
+    modules_of,
+    parameter_fault,
+    require_importable,
+    require_installed,
+)
 from harness.plan.own_imports import own_digest, own_import
 from harness.plan.own_layers import layers_of
 from harness.plan.paths import is_user_file, user_path
@@ -158,6 +163,7 @@ def describe(kind: Kind, ref: str, base: Path | None = None) -> Method:
 def _describe(kind: Kind, path: Path, function: str | None) -> Method:
     if not is_own(path):
         return read_here(kind, path, function)
+    _program_modules()  # found once, and not in the process of every own file
     if kind == "probe":  # reports call its functions: once it has been read apart, it is read here
         read_apart(lambda: read_here(kind, path).name, path)
         return read_here(kind, path)
@@ -383,15 +389,15 @@ def _light_import_of_own(
     if (file := _own_file(globals_, name, level)) is not None:
         return _reading.get(file) or _read_light(file)
     if level == 0 and name.partition(".")[0] == "harness":
-        require_importable(name, tuple(wanted or ()), _program_files())
+        require_importable(name, tuple(wanted or ()), _program_modules())
     elif level == 0:
         require_installed(name)
     return _light_import(name, globals_, locals_, wanted, level)
 
 
 @functools.cache
-def _program_files() -> dict[Path, Path]:
-    return program_files()
+def _program_modules() -> dict[str, Path]:
+    return modules_of(program_files())
 
 
 _reading: dict[Path, ModuleType] = {}

@@ -42,7 +42,9 @@ class ReportFigure(NamedTuple):
     data: pd.DataFrame
     """What is drawn, number by number."""
     figure: Figure | None
-    """None when there is nothing to draw."""
+    """None when there is nothing to draw, or when its files are written."""
+    width: float | None
+    """Inches; None when there is nothing to draw."""
     alt: str
     """What is seen in it, in numbers."""
     note: str = ""
@@ -75,31 +77,51 @@ def make_figures(report: ReportData) -> Iterator[ReportFigure]:
     """Yield every figure that the report asks for and has data for, in its order.
 
     Raises:
-        UserError: a user's own file is gone, declares no figure, or has the name of another
-            output.
+        UserError: as ``check_figures`` and ``draw_figures``.
+    """
+    check_figures(report)
+    for ref in report.figures:
+        yield from draw_figures(ref, report)
+
+
+def check_figures(report: ReportData) -> None:
+    """Check the names of a report's figures.
+
+    Raises:
+        UserError: a user's own file has the name of another output.
     """
     names = [Path(ref).stem for ref in report.figures]
     tables = {*table_names(), *(Path(ref).stem for ref in report.tables)}
     for ref, name in zip(report.figures, names, strict=True):
         if names.count(name) > 1 or name in {*tables, RECORDS}:
             raise UserError(f"figure {ref}: another output is called {name!r}; rename the file")
-        draw, info = load_figure(ref)
-        for group in info.groups(report):
-            with mpl.rc_context(rc(report.paper)):
-                drawing = draw(group, report)
-            if drawing is not None:
-                stem = "_".join(filter(None, (name, group.slug)))
-                yield ReportFigure(
-                    name=name,
-                    stem=stem,
-                    title=info.title.replace("{group}", group.title),
-                    caption=f"{drawing.caption or info.caption} {drawing.note}".strip(),
-                    data=drawing.data,
-                    figure=drawing.figure,
-                    alt=drawing.alt,
-                    note=f"Figure {stem}: {drawing.note}" if drawing.note else "",
-                    invertible=info.invertible,
-                )
+
+
+def draw_figures(ref: str, report: ReportData) -> Iterator[ReportFigure]:
+    """Yield the figures of one file, a name or a path: one per group that has data.
+
+    Raises:
+        UserError: a user's own file is gone, or declares no figure; a damaged artifact.
+    """
+    name = Path(ref).stem
+    draw, info = load_figure(ref)
+    for group in info.groups(report):
+        with mpl.rc_context(rc(report.paper)):
+            drawing = draw(group, report)
+        if drawing is not None:
+            stem = "_".join(filter(None, (name, group.slug)))
+            yield ReportFigure(
+                name=name,
+                stem=stem,
+                title=info.title.replace("{group}", group.title),
+                caption=f"{drawing.caption or info.caption} {drawing.note}".strip(),
+                data=drawing.data,
+                figure=drawing.figure,
+                width=None if drawing.figure is None else drawing.figure.get_figwidth(),
+                alt=drawing.alt,
+                note=f"Figure {stem}: {drawing.note}" if drawing.note else "",
+                invertible=info.invertible,
+            )
 
 
 def load_table(ref: str) -> TableFunction:

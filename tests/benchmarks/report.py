@@ -3,7 +3,7 @@
 Run by hand: ``python -m tests.benchmarks.report [--large]``. The small study has 20 defenses, 5
 attacks, 5 budgets and 10 seeds; the large one 50 defenses, 6 attacks, 5 budgets, 10 seeds, 4 poison
 rates and 2 networks, and its records take a minute to make. Prints wall and CPU seconds of the
-whole command, those of the processes that save figures included.
+whole command, those of the processes that draw figures included.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from harness.report import write
+from harness.report import figure_files, write
+from harness.report.csv_files import write_numbers
 from harness.report.write import write_report
 from tests.helpers.synthetic_frames import CHANGES, COLUMNS, fail, frame, report_of
 
@@ -50,10 +51,10 @@ def test_shuffled_rows_give_the_same_bytes(tmp_path):
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
-def test_figures_of_very_many_cells_are_saved_by_a_process_beside_this_one(tmp_path, monkeypatch):
+def test_figures_of_very_many_cells_are_written_by_several_processes(tmp_path, monkeypatch):
     whole = report_of(frame(), figures=("curves", "heatmap"))
     write_report(whole, tmp_path / "here")
-    monkeypatch.setattr(write, "LARGE", 1)
+    monkeypatch.setattr(figure_files, "LARGE", 1)
     write_report(whole, tmp_path / "beside")
     assert contents(tmp_path / "beside") == contents(tmp_path / "here")
 
@@ -122,3 +123,16 @@ def test_a_report_that_fails_leaves_the_old_one_whole(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_report(report_of(frame(seeds=(0,))), tmp_path)
     assert contents(tmp_path) == before
+
+
+def test_statistics_are_written_as_pandas_would_with_nine_digits(tmp_path):
+    table = frame().assign(
+        gate=[True, None] * 16,
+        target=["all-to-all", 0] * 16,
+        error=['"a", b', "c\nd"] * 16,
+        acc=[1 / 3, float("nan"), 1e-12, -0.0] * 8,
+        reason=pd.Categorical(["", None, "x, y", ""] * 8),
+    )
+    write_numbers(table, tmp_path / "ours.csv")
+    table.to_csv(tmp_path / "its.csv", index=False, lineterminator="\n", float_format="%.9g")
+    assert (tmp_path / "ours.csv").read_bytes() == (tmp_path / "its.csv").read_bytes()

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 
@@ -49,8 +49,25 @@ PIXELS_PER_INCH = 140
 """The size of figures on the page."""
 
 
+class PageData(NamedTuple):
+    """What the page's scripts read, as JSON."""
+
+    numbers: str
+    """Boards and cells."""
+    records: str
+
+
+def page_data(report: ReportData, tables: dict[str, TableContents]) -> PageData:
+    """Return the data of a page; the leaderboard among the tables has its order."""
+    board = tables["leaderboard"].numbers
+    assert board is not None
+    numbers = {"boards": board_rows(report, board), "cells": cell_columns(report)}
+    return PageData(_json(numbers), _json(record_details(report)))
+
+
 def write_page(
     report: ReportData,
+    data: PageData,
     tables: dict[str, TableContents],
     figures: list[ReportFigure],
     floats: dict[str, str],
@@ -58,10 +75,8 @@ def write_page(
 ) -> None:
     """Write the page next to the figures and tables, which are in ``path``'s folder already.
 
-    ``floats`` has the LaTeX float of each figure by its name.
+    ``figures`` are those that are drawn; ``floats`` has the LaTeX float of each by its name.
     """
-    board = tables["leaderboard"].numbers
-    assert board is not None
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.tests["best"] = lambda text: isinstance(text, BestText)
     environment.tests["second"] = lambda text: isinstance(text, SecondText)
@@ -70,13 +85,13 @@ def write_page(
         title=" + ".join(study.name for study in report.studies) or "Report",
         style=_read("page.css"),
         scripts=[_read(name) for name in SCRIPTS],
-        data=_json({"boards": board_rows(report, board), "cells": cell_columns(report)}),
-        records=_json(record_details(report)),
+        data=data.numbers,
+        records=data.records,
         copies=copies,
         copied=_json(copies),
         state=state(report),
         origin=origin(report),
-        figures=[_figure(figure, path.parent) for figure in figures if figure.figure is not None],
+        figures=[_figure(figure, path.parent) for figure in figures],
         tables=[
             (name, contents)
             for name, contents in tables.items()
@@ -98,7 +113,7 @@ def _small_files(stems: Iterable[str], folder: Path) -> dict[str, str]:
 
 
 def _figure(figure: ReportFigure, folder: Path) -> dict[str, Any]:
-    assert figure.figure is not None
+    assert figure.width is not None
     return {
         "title": figure.title,
         "caption": figure.caption,
@@ -106,7 +121,7 @@ def _figure(figure: ReportFigure, folder: Path) -> dict[str, Any]:
         "name": figure.stem,
         "png": base64.b64encode((folder / f"{figure.stem}.png").read_bytes()).decode("ascii"),
         "invertible": figure.invertible,
-        "width": round(PIXELS_PER_INCH * figure.figure.get_figwidth()),
+        "width": round(PIXELS_PER_INCH * figure.width),
     }
 
 

@@ -16,8 +16,8 @@ reference and no competitor, and oracle and external methods, which are given mo
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -29,68 +29,58 @@ from harness.report.frame.metric_info import COMPARED, QUANTITIES
 from harness.report.stats.cluster_robust import Codes, Floats
 from harness.report.stats.means import is_counted
 
+BLOCK = ["victim", "budget", "seed", "draw"]
+"""Within one, defenses are compared."""
 SIGNIFICANT = 0.05
 EXACT = 50
 """The exact Wilcoxon distribution is used up to this many differences, if there are no ties."""
 
 
 class Comparison(NamedTuple):
-    """How one method does against another."""
+    """How methods do against others: one entry per pair."""
 
-    n: int
+    n: Codes
     """Victims."""
-    wins: int
-    ties: int
-    losses: int
-    difference: float
+    wins: Codes
+    ties: Codes
+    losses: Codes
+    difference: Floats
     """Mean over victims, in the metric's unit, positive in favour of the first; NaN without a
     victim."""
+    effect: Floats
+    """Rank-biserial correlation, -1..1: 0 if all differences are zero, NaN without a victim."""
+    p: Floats
+    """Of the Wilcoxon signed-rank test: 1 if all differences are zero, NaN without a victim."""
 
 
 def compare(gaps: Floats) -> Comparison:
-    """Count and average differences, one per victim."""
-    wins, losses, n = int((gaps > 0).sum()), int((gaps < 0).sum()), len(gaps)
-    return Comparison(n, wins, n - wins - losses, losses, float(gaps.mean()) if n else float("nan"))
+    """Compare pairs of methods by their differences (pairs, victims); NaN where there is none."""
+    n = np.isfinite(gaps).sum(axis=1)
+    wins, losses = (gaps > 0).sum(axis=1), (gaps < 0).sum(axis=1)
+    with np.errstate(invalid="ignore"):  # 0/0 for a pair without a victim
+        difference = np.nansum(gaps, axis=1) / n
+    effect, p = (np.where(n > 0, x, np.nan) for x in signed_rank(np.nan_to_num(gaps)))
+    return Comparison(n, wins, n - wins - losses, losses, difference, effect, p)
 
 
-def effects(family: Sequence[Floats]) -> Floats:
-    """Return the rank-biserial correlation, -1..1, of each array of differences.
+def signed_rank(gaps: Floats) -> tuple[Floats, Floats]:
+    """Return effect and p of each row of differences; zeros are left out, 0 and 1 of nothing else.
 
-    NaN for an empty array, 0 if all differences are zero.
+    With W the sum of the signed ranks r, effect is W / sum r. By chance W has mean 0 and variance
+    sum r^2, so p is that of the normal W / sqrt(sum r^2), or of the exact distribution.
     """
-    effect = np.array([0.0 if len(gaps) else float("nan") for gaps in family])
-    for indices, nonzero in _by_length(family):
-        ranked = stats.rankdata(np.abs(nonzero), axis=1)
-        effect[indices] = (ranked * np.sign(nonzero)).sum(axis=1) / ranked.sum(axis=1)
-    return effect
-
-
-def signed_rank(family: Sequence[Floats]) -> Floats:
-    """Return p of the Wilcoxon signed-rank test for each array of differences.
-
-    NaN for an empty array, 1 if all differences are zero.
-    """
-    p = np.array([1.0 if len(gaps) else float("nan") for gaps in family])
-    for indices, nonzero in _by_length(family):
-        untied = (np.diff(np.sort(np.abs(nonzero), axis=1), axis=1) > 0).all(axis=1)
-        exact = untied & (nonzero.shape[1] <= EXACT)
-        methods: list[tuple[Any, Any]] = [("exact", exact), ("asymptotic", ~exact)]
-        for method, rows in methods:
-            if rows.any():
-                p[indices[rows]] = stats.wilcoxon(nonzero[rows], axis=1, method=method).pvalue
-    return p
-
-
-def _by_length(family: Sequence[Floats]) -> Iterator[tuple[Codes, Floats]]:
-    """Yield indices into the family and their nonzero differences, equally many in each array.
-
-    scipy takes arrays of one length together, which makes a family of hundreds quick.
-    """
-    nonzero = [gaps[gaps != 0] for gaps in family]
-    sizes = np.array([len(gaps) for gaps in nonzero])
-    for size in np.unique(sizes[sizes > 0]):
-        indices = np.flatnonzero(sizes == size)
-        yield indices, np.stack([nonzero[index] for index in indices])
+    zero = gaps == 0
+    rank = stats.rankdata(np.abs(gaps), axis=1) - zero.sum(axis=1, keepdims=True)
+    rank[zero] = 0
+    w, total, squares = (rank * np.sign(gaps)).sum(axis=1), rank.sum(axis=1), (rank**2).sum(axis=1)
+    effect, z = w / np.maximum(total, 1), w / np.sqrt(np.maximum(squares, 1))
+    p = 2 * stats.norm.sf(np.abs(z))
+    n = (~zero).sum(axis=1)
+    untied = squares == n * (n + 1) * (2 * n + 1) / 6  # ties that share their mean have less
+    exact = untied & (n > 0) & (n <= EXACT)
+    if exact.any():
+        p[exact] = stats.wilcoxon(gaps[exact], axis=1, method="exact").pvalue
+    return effect, p
 
 
 def holm(p: Sequence[float] | Floats) -> Floats:
@@ -115,35 +105,41 @@ def values(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
     NaN where a defense gave none. A victim that was trained here has one seed; an imported one is
     defended with each of the study's seeds.
     """
-    known = cells[cells[metric].notna()]
-    block = ["victim", "budget", "seed", "draw"]
-    return known.pivot(index=block, columns="defense", values=metric)
+    known = cells.loc[cells[metric].notna(), [*BLOCK, "defense", metric]]
+    return known.pivot(index=BLOCK, columns="defense", values=metric)
 
 
 def comparisons(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return one row per pair of defenses.
 
-    Columns: first, second, the fields of ``Comparison``, effect, p and p_holm.
+    Columns: first, second, the fields of ``Comparison``, and p_holm.
     """
     table = values(cells, metric)
     pairs = list(itertools.combinations(table.columns, 2))
+    names = pd.DataFrame(pairs, columns=["first", "second"])
     victims = pd.factorize(table.index.get_level_values("victim"))[0]
-    columns = {name: table[name].to_numpy() * QUANTITIES[metric].better for name in table.columns}
-    gaps = [_per_victim(columns[first] - columns[second], victims) for first, second in pairs]
-    rows = pd.DataFrame(map(compare, gaps), columns=list(Comparison._fields))
-    rows.insert(0, "first", [first for first, _ in pairs])
-    rows.insert(1, "second", [second for _, second in pairs])
-    rows["effect"] = effects(gaps)
-    p = signed_rank(gaps)
-    return rows.assign(p=p, p_holm=holm(p))
+    numbers = table.to_numpy().T * QUANTITIES[metric].better
+    found = compare(_gaps(numbers, victims))
+    return names.assign(**found._asdict(), p_holm=holm(found.p))
 
 
-def _per_victim(gap: Floats, victims: Codes) -> Floats:
-    """Return the mean difference of each victim that has one; rounded, so that ties stay ties."""
-    known = np.isfinite(gap)
-    n = np.bincount(victims[known], minlength=1)
-    total = np.bincount(victims[known], gap[known], minlength=1)
-    return np.round(total[n > 0] / n[n > 0], 12)
+def _gaps(numbers: Floats, victims: Codes) -> Floats:
+    """Return the mean difference of each pair of defenses on each victim, (pairs, victims).
+
+    ``numbers`` are (defenses, blocks), ``victims`` (blocks) tells whose each block is. NaN where a
+    pair has no block in common. Rounded, so that ties stay ties.
+    """
+    n_victims = int(victims.max(initial=-1)) + 1
+    gaps = [np.empty((0, n_victims))]
+    for first, others in ((row, numbers[at + 1 :]) for at, row in enumerate(numbers)):
+        gap = first - others
+        known, place = np.isfinite(gap), victims + n_victims * np.arange(len(others))[:, None]
+        size = gap.shape[0] * n_victims
+        n = np.bincount(place[known], minlength=size)
+        total = np.bincount(place[known], gap[known], size)
+        with np.errstate(invalid="ignore"):  # 0/0
+            gaps.append(np.round(total / n, 12).reshape(-1, n_victims))
+    return np.concatenate(gaps)
 
 
 def ranks(cells: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -175,9 +171,10 @@ def in_every_scope(
 
     The statistic is ``ranks`` or ``comparisons``; columns scope and metric come first.
     """
+    competing = competitors(frame)[[*BLOCK, "defense", *COMPARED]]
     tables = [
         statistic(cells, metric).assign(scope=scope, metric=metric)
-        for scope, cells in scopes(competitors(frame), budgets(frame))
+        for scope, cells in scopes(competing, budgets(frame))
         for metric in COMPARED
     ]
     if not tables:

@@ -54,8 +54,8 @@ def _own_style(paper: Paper) -> list[str]:
 
 def figure_float(figure: ReportFigure, paper: Paper) -> str:
     """Return the float of a figure, which is printed at the size at which it was drawn."""
-    assert figure.figure is not None
-    width = figure.figure.get_figwidth() * POINTS_PER_INCH
+    assert figure.width is not None
+    width = figure.width * POINTS_PER_INCH
     star = "*" if width > paper.column_points + 1 else ""
     lines = [
         rf"\begin{{figure{star}}}[tp]",
