@@ -50,7 +50,7 @@ class Comparison(NamedTuple):
     effect: Floats
     """Rank-biserial correlation, -1..1: 0 if all differences are zero, NaN without a victim."""
     p: Floats
-    """Of the Wilcoxon signed-rank test: 1 if all differences are zero, NaN without a victim."""
+    """The Wilcoxon signed-rank test's: 1 if all differences are zero, NaN without a victim."""
 
 
 def compare(gaps: Floats) -> Comparison:
