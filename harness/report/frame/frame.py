@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -18,6 +19,7 @@ from harness.store.record import CellRecord, VictimRecord, numbers
 from harness.store.record_files import LatestRecords
 
 if TYPE_CHECKING:
+    from harness.plan.budget import BudgetSpec
     from harness.plan.spec import Cell, Victim
     from harness.plan.study import Study
 
@@ -148,6 +150,16 @@ def _victim(
     }
 
 
+@functools.cache
+def _budget(budget: BudgetSpec, train_counts: tuple[int, ...]) -> Mapping[str, Any]:
+    return {
+        "unclean": budget.unclean,
+        "budget": budget.label(),
+        "spc": NAN if budget.spc is None else float(budget.spc),
+        "n_clean": sum(budget.counts(train_counts)),
+    }
+
+
 def _cell(
     head: dict[str, Any], cell: Cell, record: CellRecord | None, reason: str, defense: str
 ) -> dict[str, Any]:
@@ -162,14 +174,11 @@ def _cell(
         **head,
         "seed": cell.seed,  # an imported victim is defended with each of the study's seeds
         "draw": cell.draw,
-        "unclean": cell.budget.unclean,
+        **_budget(cell.budget, cell.victim.data.train_counts),
         "shared": shared_gpu(record),
         "defense": defense,
         "family": cell.defense.info.family,
         "needs": cell.needs,
-        "budget": cell.budget.label(),
-        "spc": NAN if cell.budget.spc is None else float(cell.budget.spc),
-        "n_clean": sum(cell.budget.counts(cell.victim.data.train_counts)),
         **{name: measured.get(name, NAN) for name in MEASURED},
         **{f"{name}_inverse": inverse.get(name, NAN) for name in SCORES},
         "asr_triggers": _mean([scores.asr for scores in triggers]),
