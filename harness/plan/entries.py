@@ -8,11 +8,10 @@ from typing import Any
 
 from harness.contract import Kind, left_out_of_keys
 from harness.errors import UserError, nearest
-from harness.plan.apart import read_apart
 from harness.plan.declarations import check_declaration, require_own_name
 from harness.plan.keys import canonical, file_digest
 from harness.plan.paths import is_user_file, user_path
-from harness.plan.registry import Method, describe, find, is_function, is_own, read_here
+from harness.plan.registry import Method, ask_own, describe, find, is_function, is_own
 from harness.plan.spec import MethodSpec
 from harness.plan.validation import at, validate
 
@@ -47,19 +46,17 @@ def resolve_method(kind: Kind, entry: Any, base: Path) -> MethodSpec[Any]:
     ref, overrides = parse_entry(entry)
     path = find(kind, ref, base)
     if is_own(path) and not is_function(ref):
-        spec = MethodSpec[Any](
-            **read_apart(lambda: vars(_resolved(kind, ref, overrides, base)), path)
-        )
+        values = ask_own(kind, path, lambda x: vars(_resolved(kind, x, ref, overrides, base)))
+        spec = MethodSpec[Any](**values)
         require_own_name(kind, path, spec.display)
         return spec
-    return _resolved(kind, ref, overrides, base)
+    return _resolved(kind, describe(kind, ref, base), ref, overrides, base)
 
 
-def _resolved(kind: Kind, ref: str, overrides: dict[str, Any], base: Path) -> MethodSpec[Any]:
-    path = find(kind, ref, base)
-    own = is_own(path) and not is_function(ref)
-    method = read_here(kind, path) if own else describe(kind, ref, base)
-    check_declaration(method, path)
+def _resolved(
+    kind: Kind, method: Method, ref: str, overrides: dict[str, Any], base: Path
+) -> MethodSpec[Any]:
+    check_declaration(method, find(kind, ref, base))
     with at(ref, prefix=f"{method.name}: "):
         hyper = validate(method.hyper, _with_preset(method, overrides))
     values = asdict(hyper)

@@ -156,10 +156,35 @@ def describe(kind: Kind, ref: str, base: Path | None = None) -> Method:
     Raises:
         UserError: unknown name, missing file, or a file that declares no method of this kind.
     """
-    return _describe(kind, find(kind, ref, base), split_ref(ref)[1])
+    asked = (kind, find(kind, ref, base), split_ref(ref)[1])
+    if asked not in _described:
+        _described[asked] = _describe(*asked)
+    return _described[asked]
 
 
-@functools.cache
+_described: dict[tuple[Kind, Path, str | None], Method] = {}
+
+
+def ask_own(kind: Kind, path: Path, ask: Callable[[Method], Any]) -> Any:
+    """Return the JSON values that ``ask`` returns of the method that an own file declares.
+
+    It is asked in a process apart, which tells what ``describe`` needs as well.
+
+    Raises:
+        UserError: as ``describe``, and what ``ask`` raises.
+    """
+    _program_modules()
+
+    def work() -> tuple[Any, dict[str, Any]]:
+        method = read_here(kind, path)
+        return ask(method), _plain(method)
+
+    answer, declared = read_apart(work, path)
+    if kind != "probe":  # of which describe returns the functions too
+        _described[kind, path, None] = _declared_elsewhere(kind, declared)
+    return answer
+
+
 def _describe(kind: Kind, path: Path, function: str | None) -> Method:
     if not is_own(path):
         return read_here(kind, path, function)

@@ -99,9 +99,9 @@ def test_an_own_defense_that_changed_has_another_key(tmp_path):
     path = tiny_study.write_study(tmp_path, defenses=[own])
     before = tiny_study.load(path).cells[0].key
     write_own(tmp_path, "mine.py", "return model  # changed")
-    from harness.plan.registry import _describe
+    from harness.plan.registry import _described
 
-    _describe.cache_clear()  # a new process would read the file again
+    _described.clear()  # a new process would read the file again
     assert tiny_study.load(path).cells[0].key != before
 
 

@@ -165,7 +165,7 @@ def folder(tmp_path):
 
 
 def resolved(folder):
-    registry._describe.cache_clear()
+    registry._described.clear()
     return resolve_method("defense", str(folder / "own.py"), folder)
 
 
