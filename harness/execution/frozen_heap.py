@@ -3,7 +3,9 @@
 A search touches every object, and so copies the memory that a process shares with the clean one.
 """
 
+import atexit
 import gc
 
 gc.collect()
 gc.freeze()
+atexit.register(gc.unfreeze)  # the end of Python tells what it cannot free
