@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _without_collections() -> Iterator[None]:
-    """Search for no garbage: of 122,400 cells all stays, and would be searched again and again."""
+def _without_garbage_collection() -> Iterator[None]:
+    """Switch garbage collection off: 122,400 cells stay, and would be searched again and again."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -77,7 +77,7 @@ def _without_collections() -> Iterator[None]:
 )
 @OUT
 @DATA_ROOT
-@_without_collections()
+@_without_garbage_collection()
 def report(
     words: tuple[str, ...],
     choices: tuple[str, ...],
@@ -144,7 +144,7 @@ def report_if_needed(study: Study, latest: LatestRecords, out: Path) -> int:
     return exit_code(study, latest, say_why=True)
 
 
-@_without_collections()
+@_without_garbage_collection()
 def write_new_report(
     studies: list[Study], out: Path, names: Sequence[str] = (), **options: Any
 ) -> int:

@@ -8,7 +8,7 @@ of all.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import convert, to_builtins
@@ -135,8 +135,8 @@ class Forecast:
     def expected_seconds(self, subject: Victim | Cell | ProbeRun) -> float:
         """Return the expected seconds of a victim, a cell, or a probe and what it repeats."""
         own = self._durations.estimate(self._kinds.of(subject))
-        repeated = isinstance(subject, ProbeRun) and self.repeated.get(subject.model_key)
-        return own + self.expected_seconds(repeated) if repeated else own
+        cell = self.repeated.get(subject.model_key) if isinstance(subject, ProbeRun) else None
+        return own if cell is None else own + self.expected_seconds(cell)
 
     def remaining_seconds(self) -> float:
         """Return the seconds that all that is open takes on one worker."""
@@ -164,19 +164,20 @@ def own_seconds(record: TaskRecord) -> float:
 
 
 def _repeated(
-    subjects: Iterable[Victim | Cell | ProbeRun], latest: LatestRecords
+    subjects: Sequence[Victim | Cell | ProbeRun], latest: LatestRecords
 ) -> dict[str, Cell]:
     """Return the finished cells whose models probes need and the store does not keep, by key."""
+    open_cells = {subject.key for subject in subjects if isinstance(subject, Cell)}
     cells = {
         subject.cell.key: subject.cell
         for subject in subjects
         if isinstance(subject, ProbeRun) and subject.cell and subject.probe.info.defended
     }
-    records = {key: latest.cell(key) for key in cells}
     return {
         key: cell
         for key, cell in cells.items()
-        if (record := records[key]) is not None
+        if key not in open_cells
+        and (record := latest.cell(key)) is not None
         and not record.status.failed
         and record.ok_result.artifacts.model is None
     }

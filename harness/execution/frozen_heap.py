@@ -1,6 +1,6 @@
-"""Imported last by the clean process: what lives by then is searched for garbage by no process.
+"""Imported last by the clean process: what lives by then is left out of garbage collection.
 
-A search touches every object, and so copies the memory that a process shares with the clean one.
+A collection touches every object, and so copies the memory that is shared with the clean process.
 """
 
 import atexit
@@ -8,4 +8,4 @@ import gc
 
 gc.collect()
 gc.freeze()
-atexit.register(gc.unfreeze)  # the end of Python tells what it cannot free
+atexit.register(gc.unfreeze)  # at exit, libraries report what was never collected as leaks

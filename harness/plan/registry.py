@@ -173,13 +173,12 @@ def ask_own(kind: Kind, path: Path, ask: Callable[[Method], Any]) -> Any:
     Raises:
         UserError: as ``describe``, and what ``ask`` raises.
     """
-    _program_modules()
 
     def work() -> tuple[Any, dict[str, Any]]:
         method = read_here(kind, path)
         return ask(method), _plain(method)
 
-    answer, declared = read_apart(work, path)
+    answer, declared = _read_apart(work, path)
     if kind != "probe":  # of which describe returns the functions too
         _described[kind, path, None] = _declared_elsewhere(kind, declared)
     return answer
@@ -188,13 +187,18 @@ def ask_own(kind: Kind, path: Path, ask: Callable[[Method], Any]) -> Any:
 def _describe(kind: Kind, path: Path, function: str | None) -> Method:
     if not is_own(path):
         return read_here(kind, path, function)
-    _program_modules()  # found once, and not in the process of every own file
     if kind == "probe":  # reports call its functions: once it has been read apart, it is read here
-        read_apart(lambda: read_here(kind, path).name, path)
+        _read_apart(lambda: read_here(kind, path).name, path)
         return read_here(kind, path)
     limit = None if function is None else IMPORT_LIMIT
-    declared = read_apart(lambda: _plain(read_here(kind, path, function)), path, limit)
+    declared = _read_apart(lambda: _plain(read_here(kind, path, function)), path, limit)
     return _declared_elsewhere(kind, declared)
+
+
+def _read_apart(work: Callable[[], Any], path: Path, limit: float | None = None) -> Any:
+    """Call ``read_apart`` once the modules of the program are known, which every file asks for."""
+    _program_modules()
+    return read_apart(work, path, limit)
 
 
 def read_here(kind: Kind, path: Path, function: str | None = None) -> Method:

@@ -23,7 +23,7 @@ from harness.execution.worker import serve
 from harness.store.record_files import LatestRecords
 from harness.store.store import Store
 from harness.study.load import load_study
-from tests.helpers import failing_defenses, tiny_study
+from tests.helpers import failing_defenses
 
 GOOD = {"none": "ok", "ft": "ok"}
 
@@ -146,7 +146,7 @@ def test_a_task_short_of_memory_is_tried_again_alone(tmp_path, written_anywhere)
         .replace("import resource", "import os, resource")
         .replace("    resource.", f"    {body}resource.")
     )
-    tiny_study.run(study, out, workers=2)
+    assert failing_defenses.run(study, out).returncode == 1
     assert failing_defenses.statuses(out) == {**GOOD, "greedy": "oom"}
     tries = log.read_text().split("\n")[:-1]
     assert len(tries) == len(set(tries)) == 2  # twice, the second time in a new process
@@ -188,6 +188,6 @@ def test_a_full_disk_is_reported_and_a_later_run_resumes(small_disk, tmp_path, r
     )
     assert [path.name for path in store.artifacts_folder.glob("*/.*")] == []
     ballast.unlink()
-    tiny_study.run(study, out, workers=2)
+    assert failing_defenses.run(study, out).returncode == 0
     assert failing_defenses.results(out) == reference[0]
     shutil.rmtree(out)

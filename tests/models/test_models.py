@@ -1,4 +1,4 @@
-"""Every architecture: torchvision's names, any channels, BadNets victims at 64x64."""
+"""Every architecture: torchvision's names, any channels, BadNets victims at 32x32 and 64x64."""
 
 import pytest
 import torch
@@ -38,10 +38,10 @@ def built(name, channels=3, classes=10, **hyper):
     return method.function(channels, classes, method.hyper(**(QUICK.get(name, {}) | hyper)))
 
 
+@pytest.mark.parametrize("side", [32, 64])
 @pytest.mark.parametrize("name", MODELS)
-def test_a_victim_trains(name, tmp_path):
-    """At twice the size that victims have in ``tests/devices``."""
-    data = resident(n=32, shape=(3, 64, 64), test=8)
+def test_a_victim_trains(name, side, tmp_path):
+    data = resident(n=32, shape=(3, side, side), test=8)
     result = train_victim(victim(data, model=name), data, context(), Store(tmp_path))
     assert result.poisoned == 3
     assert 0 <= result.asr <= 1

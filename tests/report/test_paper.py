@@ -30,7 +30,7 @@ def made_up(folder, defenses, paper, **options):
     return load_report_data([study], store, paper=paper)
 
 
-@pytest.mark.parametrize(("name", "defenses"), [("ieee", 40), ("neurips", 5)], ids="{}".format)
+@pytest.mark.parametrize(("name", "defenses"), [("ieee", 40), ("neurips", 20)], ids="{}".format)
 def test_every_table_and_figure_fits_the_page_in_readable_type(tmp_path, name, defenses):
     aligned = name == "neurips" and has_siunitx()
     paper = Paper(format=name, font="serif", font_size=7, ours="method_02", siunitx=aligned)

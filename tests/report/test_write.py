@@ -52,7 +52,9 @@ def test_shuffled_rows_give_the_same_bytes(tmp_path):
 
 
 def test_figures_of_very_many_cells_are_written_by_several_processes(tmp_path, monkeypatch):
-    whole = report_of(frame(), figures=("curves", "heatmap"))
+    whole = report_of(
+        frame(), figures=("curves", "tradeoff", "heatmap", "spread", "critical", "cost")
+    )
     write_report(whole, tmp_path / "here")
     monkeypatch.setattr(figure_files, "LARGE", 1)
     write_report(whole, tmp_path / "beside")

@@ -131,10 +131,11 @@ def _gaps(numbers: Floats, victims: Codes) -> Floats:
     """
     n_victims = int(victims.max(initial=-1)) + 1
     gaps = [np.empty((0, n_victims))]
-    for first, others in ((row, numbers[at + 1 :]) for at, row in enumerate(numbers)):
-        gap = first - others
-        known, place = np.isfinite(gap), victims + n_victims * np.arange(len(others))[:, None]
-        size = gap.shape[0] * n_victims
+    for at, row in enumerate(numbers):
+        gap = row - numbers[at + 1 :]
+        known = np.isfinite(gap)
+        place = victims + n_victims * np.arange(len(gap))[:, None]
+        size = len(gap) * n_victims
         n = np.bincount(place[known], minlength=size)
         total = np.bincount(place[known], gap[known], size)
         with np.errstate(invalid="ignore"):  # 0/0
