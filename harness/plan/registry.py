@@ -165,6 +165,18 @@ def describe(kind: Kind, ref: str, base: Path | None = None) -> Method:
 _described: dict[tuple[Kind, Path, str | None], Method] = {}
 
 
+def ask(kind: Kind, ref: str, question: Callable[[Method], Any], base: Path | None = None) -> Any:
+    """Return what ``question`` returns of a method; JSON values if a user's own file declares it.
+
+    Raises:
+        UserError: as ``describe``, and what ``question`` raises.
+    """
+    path = find(kind, ref, base)
+    if is_own(path) and not is_function(ref):
+        return ask_own(kind, path, question)
+    return question(describe(kind, ref, base))
+
+
 def ask_own(kind: Kind, path: Path, ask: Callable[[Method], Any]) -> Any:
     """Return the JSON values that ``ask`` returns of the method that an own file declares.
 

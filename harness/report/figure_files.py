@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.report.csv_files import write_numbers
 from harness.report.frame.report_data import LARGE, ReportData
-from harness.report.outputs import ReportFigure, check_figures, draw_figures
+from harness.report.outputs import PlannedFigure, ReportFigure, draw_figure, plan_figures
 from harness.report.plotting.style import save
 
 MOST_HELPERS = 4
@@ -25,8 +26,9 @@ MOST_HELPERS = 4
 class _Written(NamedTuple):
     """What one process has written."""
 
-    figures: dict[str, list[ReportFigure]]
-    """By ``ref``, without matplotlib's figures, which take long from process to process."""
+    figures: dict[int, ReportFigure]
+    """By their places in the report, without matplotlib's figures, which take long from process to
+    process."""
     absent: set[str]
     """As of the report."""
 
@@ -39,23 +41,32 @@ def figure_files(report: ReportData, folder: Path) -> Iterator[Callable[[], list
     It takes part when it has done its other work and calls what is yielded.
 
     Raises:
-        UserError: as ``check_figures``; and what is yielded, as ``draw_figures``.
+        UserError: as ``plan_figures``; and what is yielded, as ``draw_figure``.
     """
-    check_figures(report)
+    planned = plan_figures(report)
     if len(report.cells) <= LARGE or sys.platform != "linux":
-        yield lambda: _in_order(report, [_write(report, folder, report.figures)])
+        yield lambda: _in_order(report, [_write(report, folder, planned, range(len(planned)))])
         return
     fork = multiprocessing.get_context("fork")
+    places = _shared_range(len(planned), fork.Value("q"))
+    write_next = partial(_write, report, folder, planned, places)
     n_helpers = max(1, min(MOST_HELPERS, (os.cpu_count() or 1) - 1))
-    refs = fork.SimpleQueue()
-    for ref in (*report.figures, *[None] * (n_helpers + 1)):  # for each process its own None
-        refs.put(ref)
-    write_next = partial(_write, report, folder, iter(refs.get, None))
     with ProcessPoolExecutor(n_helpers, fork, _INHERITED.append, (write_next,)) as helpers:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
             jobs = [helpers.submit(_write_as_helper) for _ in range(n_helpers)]
         yield lambda: _in_order(report, [write_next(), *(job.result() for job in jobs)])
+
+
+def _shared_range(stop: int, begun: Synchronized[int]) -> Iterator[int]:
+    """Yield the numbers below ``stop``, each in one of the processes that share ``begun``."""
+    while True:
+        with begun:
+            number = begun.value
+            begun.value += 1
+        if number >= stop:
+            return
+        yield number
 
 
 _INHERITED: list[Callable[[], _Written]] = []
@@ -67,23 +78,26 @@ def _write_as_helper() -> _Written:
     return write_next()
 
 
-def _write(report: ReportData, folder: Path, refs: Iterable[str]) -> _Written:
-    """Write some figures, each with its numbers."""
-    figures: dict[str, list[ReportFigure]] = {}
-    for ref in refs:
-        figures[ref] = []
-        for figure in draw_figures(ref, report):
-            if figure.figure is not None:
-                save(figure.figure, folder / figure.stem, report.paper)
-                write_numbers(figure.data, folder / f"{figure.stem}.csv")
-            figures[ref].append(figure._replace(figure=None))
+def _write(
+    report: ReportData, folder: Path, planned: list[PlannedFigure], places: Iterable[int]
+) -> _Written:
+    """Write the figures that have data among those in some places, each with its numbers."""
+    figures: dict[int, ReportFigure] = {}
+    for place in places:
+        figure = draw_figure(planned[place], report)
+        if figure is None:
+            continue
+        if figure.figure is not None:
+            save(figure.figure, folder / figure.stem, report.paper)
+            write_numbers(figure.data, folder / f"{figure.stem}.csv")
+        figures[place] = figure._replace(figure=None)
     return _Written(figures, report.absent)
 
 
 def _in_order(report: ReportData, written: list[_Written]) -> list[ReportFigure]:
     """Return the figures of all processes in the order of the report."""
-    found: dict[str, list[ReportFigure]] = {}
+    found: dict[int, ReportFigure] = {}
     for figures, absent in written:
         found |= figures
         report.absent.update(absent)
-    return [figure for ref in report.figures for figure in found[ref]]
+    return [found[place] for place in sorted(found)]

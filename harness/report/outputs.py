@@ -23,6 +23,7 @@ from harness.report.declare import (
     TableFunction,
     TableInfo,
 )
+from harness.report.frame.groups import BoardGroup
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.style import png, rc
 
@@ -73,55 +74,69 @@ def make_tables(report: ReportData) -> dict[str, TableContents]:
     return {name: contents for name, contents in made.items() if contents is not None}
 
 
+class PlannedFigure(NamedTuple):
+    """A figure of a report before it is drawn."""
+
+    ref: str
+    """Its file: a name or a path."""
+    group: BoardGroup
+    """What it is drawn of."""
+
+
 def make_figures(report: ReportData) -> Iterator[ReportFigure]:
     """Yield every figure that the report asks for and has data for, in its order.
 
     Raises:
-        UserError: as ``check_figures`` and ``draw_figures``.
+        UserError: as ``plan_figures`` and ``draw_figure``.
     """
-    check_figures(report)
-    for ref in report.figures:
-        yield from draw_figures(ref, report)
+    drawn = (draw_figure(planned, report) for planned in plan_figures(report))
+    yield from (figure for figure in drawn if figure is not None)
 
 
-def check_figures(report: ReportData) -> None:
-    """Check the names of a report's figures.
+def plan_figures(report: ReportData) -> list[PlannedFigure]:
+    """Return the figures that a report asks for, in order: of each file one per group.
 
     Raises:
-        UserError: a user's own file has the name of another output.
+        UserError: a user's own file is gone, declares no figure, or has the name of another output.
     """
     names = [Path(ref).stem for ref in report.figures]
     tables = {*table_names(), *(Path(ref).stem for ref in report.tables)}
     for ref, name in zip(report.figures, names, strict=True):
         if names.count(name) > 1 or name in {*tables, RECORDS}:
             raise UserError(f"figure {ref}: another output is called {name!r}; rename the file")
+    return [
+        PlannedFigure(ref, group)
+        for ref in report.figures
+        for group in load_figure(ref)[1].groups(report)
+    ]
 
 
-def draw_figures(ref: str, report: ReportData) -> Iterator[ReportFigure]:
-    """Yield the figures of one file, a name or a path: one per group that has data.
+def draw_figure(planned: PlannedFigure, report: ReportData) -> ReportFigure | None:
+    """Draw a figure; None without data for it.
 
     Raises:
-        UserError: a user's own file is gone, or declares no figure; a damaged artifact.
+        UserError: a damaged artifact.
     """
-    name = Path(ref).stem
+    ref, group = planned
     draw, info = load_figure(ref)
-    for group in info.groups(report):
-        with mpl.rc_context(rc(report.paper)):
-            drawing = draw(group, report)
-        if drawing is not None:
-            stem = "_".join(filter(None, (name, group.slug)))
-            yield ReportFigure(
-                name=name,
-                stem=stem,
-                title=info.title.replace("{group}", group.title),
-                caption=f"{drawing.caption or info.caption} {drawing.note}".strip(),
-                data=drawing.data,
-                figure=drawing.figure,
-                width=None if drawing.figure is None else drawing.figure.get_figwidth(),
-                alt=drawing.alt,
-                note=f"Figure {stem}: {drawing.note}" if drawing.note else "",
-                invertible=info.invertible,
-            )
+    with mpl.rc_context(rc(report.paper)):
+        drawing = draw(group, report)
+    if drawing is None:
+        return None
+    name = Path(ref).stem
+    stem = "_".join(filter(None, (name, group.slug)))
+    return ReportFigure(
+        name=name,
+        stem=stem,
+        title=info.title.replace("{group}", group.title),
+        caption=f"{drawing.caption or info.caption} {drawing.note}".strip(),
+        data=drawing.data,
+        figure=drawing.figure,
+        width=None if drawing.figure is None else drawing.figure.get_figwidth(),
+        alt=drawing.alt,
+        note=f"Figure {stem}: {drawing.note}" if drawing.note else "",
+        invertible=info.invertible,
+    )
 
 
 def load_table(ref: str) -> TableFunction:

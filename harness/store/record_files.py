@@ -86,13 +86,17 @@ class RecordLine(NamedTuple):
     text: bytes
     """The record without its scalars."""
     scalars: bytes = b"[]"
+    decoded: Record | None = None
+    """The record, if it was decoded when the line was read, and has no scalars here."""
 
     def record(self) -> Record:
-        """Decode the record, with its scalars.
+        """Return the record, with its scalars.
 
         Raises:
             UserError: a field is missing or has another type.
         """
+        if self.decoded is not None:
+            return self.decoded
         try:
             return _RECORD.decode(self.encoded())
         except msgspec.MsgspecError as error:
@@ -110,6 +114,10 @@ class RecordLine(NamedTuple):
     def encoded(self) -> bytes:
         """Return the line of a record file, without its newline."""
         return _joined(self.text, self.scalars)
+
+
+_PACKED = RecordLine._fields[:-1]
+"""What a parquet file has of a line."""
 
 
 def to_line(record: Record) -> RecordLine:
@@ -134,8 +142,8 @@ def parse_line(line: bytes, *, scalars: bool = True) -> RecordLine:
     record = _RECORD.decode(text)
     if scalars:
         _LOG.decode(log)
-    kept = log if scalars else b"[]"
-    return RecordLine(record.key, record.kind, record.status, record.finished, text, kept)
+    head = (record.key, record.kind, record.status, record.finished)
+    return RecordLine(*head, text, log) if scalars else RecordLine(*head, text, decoded=record)
 
 
 def _parted(line: bytes) -> tuple[bytes, bytes]:
@@ -283,13 +291,13 @@ def write_packed(lines: Iterable[RecordLine], path: Path) -> int:
 
     text, raw = pyarrow.string(), pyarrow.binary()
     schema = pyarrow.schema(
-        [(name, raw if name in {"text", "scalars"} else text) for name in RecordLine._fields],
+        [(name, raw if name in {"text", "scalars"} else text) for name in _PACKED],
         metadata={"schema": "defuse records 1"},
     )
     written, remaining = 0, iter(lines)
     with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as file:
         while group := list(islice(remaining, GROUP)):
-            columns = [list(column) for column in zip(*group, strict=True)]
+            columns = [[getattr(line, name) for line in group] for name in _PACKED]
             file.write_table(pyarrow.table(columns, schema=schema))
             written += len(group)
     return written
@@ -307,7 +315,8 @@ class LatestRecords(Mapping[str, Record]):
         for line in lines:
             known = self._lines.get(line.key)
             if known is None or known.finished <= line.finished:
-                self._lines[line.key] = line if scalars else RecordLine(*line[:5])
+                kept = line if scalars or line.decoded else RecordLine(*line[:5])
+                self._lines[line.key] = kept
 
     def __getitem__(self, key: str) -> Record:
         if key not in self._decoded:

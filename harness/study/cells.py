@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from harness.bridges.backdoorbench.names import why_unsupported
 from harness.contract import Needs
-from harness.plan.spec import Cell, Victim
-from harness.study.schema import StudyFile
+from harness.plan.spec import Cell
+from harness.study.schema import Skip
 
 
-def plan_cell(cell: Cell, file: StudyFile, triggers: Mapping[str, tuple[Victim, ...]]) -> Cell:
-    """Return a cell as it is run, with the reason if it is skipped.
-
-    Args:
-        cell: one defense on one victim at one budget.
-        file: the study file, for what it skips and keeps.
-        triggers: by the key of a clean model, the victims whose triggers it is evaluated with.
-    """
-    cell = replace(
-        cell,
-        triggers=triggers.get(cell.victim.key, ()),
-        keep=file.keep_models or bool(file.probes),
-        numerics=file.numerics or "fp32",
-    )
-    reason = next((skip.reason for skip in file.skip if skip.matches(cell)), None)
+def with_skip(cell: Cell, skips: Sequence[Skip]) -> Cell:
+    """Return a cell with the reason if it is skipped: the study's, or what its defense lacks."""
+    reason = next((skip.reason for skip in skips if skip.matches(cell)), None)
     reason = reason or next(filter(None, (check(cell) for check in CHECKS[cell.needs])), None)
     return cell if reason is None else replace(cell, skip=reason)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 from harness.contract import Kind
 from harness.errors import UserError
 from harness.plan.entries import PRESET, parse_entry
-from harness.plan.registry import describe
+from harness.plan.registry import Method, ask
 
 
 class PlacedEntry(NamedTuple):
@@ -37,27 +37,35 @@ def multiply(kind: Kind, entries: Sequence[Any], base: Path) -> list[PlacedEntry
 def _combinations(kind: Kind, entry: Any, base: Path) -> list[Any]:
     try:
         name, settings = parse_entry(entry)
-        hints = get_type_hints(describe(kind, name, base).hyper, include_extras=True)
-    except (UserError, NameError):
+        lists = {key: value for key, value in settings.items() if isinstance(value, list) and value}
+        axes = _axes(kind, name, base, lists) if lists else []
+    except UserError:
         return [entry]
-    axes = {
-        key: values
-        for key, values in settings.items()
-        if (key in hints or key == PRESET) and _is_axis(values, hints.get(key))
-    }
     if not axes:
         return [entry]
     return [
         {name: {**settings, **dict(zip(axes, values, strict=True))}}
-        for values in itertools.product(*axes.values())
+        for values in itertools.product(*(lists[key] for key in axes))
     ]
 
 
-def _is_axis(values: Any, hint: Any) -> bool:
+def _axes(kind: Kind, ref: str, base: Path, lists: dict[str, list[Any]]) -> list[str]:
+    """Return which of the settings that are lists have several values of a hyperparameter."""
+
+    def axes(method: Method) -> list[str]:
+        hints = get_type_hints(method.hyper, include_extras=True)
+        return [
+            key
+            for key, values in lists.items()
+            if key == PRESET or (key in hints and _is_axis(values, hints[key]))
+        ]
+
+    return [str(key) for key in ask(kind, ref, axes, base)]
+
+
+def _is_axis(values: list[Any], hint: Any) -> bool:
     """Tell whether a value of a hyperparameter is a list of several values of it."""
-    if not isinstance(values, list) or not values:
-        return False
-    return all(isinstance(value, list) for value in values) if _takes_list(hint) else True
+    return not _takes_list(hint) or all(isinstance(value, list) for value in values)
 
 
 def _takes_list(hint: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from harness.plan.spec import Cell, Victim
 from harness.plan.study import Study
 from harness.plan.validation import validate
 from harness.study.builtin import find_study
-from harness.study.cells import plan_cell
+from harness.study.cells import with_skip
 from harness.study.data_names import name_apart
 from harness.study.faults import FaultCollector
 from harness.study.only import only
@@ -94,8 +95,21 @@ def load_study(
     _check_size(faults, file, setups, attacks, imported, len(defenses))
     victims = all_victims(setups, attacks)
     triggers = triggers_by_clean_model(victims) | triggers_by_clean_model(imported)
+    planned = partial(
+        Cell, keep=file.keep_models or bool(file.probes), numerics=file.numerics or "fp32"
+    )
     cells = [
-        plan_cell(Cell(victim, defense, defense.info.needs, budget, draw=draw), file, triggers)
+        with_skip(
+            planned(
+                victim,
+                defense,
+                defense.info.needs,
+                budget,
+                triggers=triggers.get(victim.key, ()),
+                draw=draw,
+            ),
+            file.skip,
+        )
         for victim, budget, draw, defense in itertools.product(
             victims + imported, budgets, file.draws, defenses
         )

@@ -13,6 +13,23 @@ from tests.helpers.synthetic_frames import frame, report_of
 
 VALUES = ("ims (k=5)", "ims (k=10)", "ims (k=20)")
 
+OWN = """
+from dataclasses import dataclass
+
+from harness.contract import defense
+
+
+@dataclass(frozen=True)
+class Hyper:
+    k: int = 2
+    layers: tuple[int, ...] = (1,)
+
+
+@defense(paper="ours", year=2026, family="pruning")
+def mine(model, budget, hyper: Hyper, ctx):
+    return model
+"""
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
@@ -36,6 +53,17 @@ def test_a_grid_of_two_hyperparameters_is_a_sweep_of_each(tmp_path):
     study = tiny_study.load(tiny_study.write_study(tmp_path, defenses=entries))
     found = {sweep.parameter: list(sweep.values.values()) for sweep in sweeps([study])}
     assert found == {"k": [5, 20], "sparsity": [1, 10, 100]}
+
+
+def test_an_own_method_has_a_sweep_with_its_default_too(tmp_path):
+    (tmp_path / "mine.py").write_text(OWN)
+    entries = ["none", {"mine.py": {"k": [3, 1, 2], "layers": [4, 5]}}]
+    study = tiny_study.load(tiny_study.write_study(tmp_path, defenses=entries))
+    labels = list(dict.fromkeys(cell.defense.label for cell in study.cells))
+    assert labels == ["none", *(f"mine (k={k}, layers=[4,5])" for k in (3, 1, 2))]
+    (sweep,) = sweeps([study])
+    assert (sweep.parameter, sweep.default) == ("k", 2)
+    assert list(sweep.values.values()) == [1, 2, 3]
 
 
 def test_the_figure_draws_every_budget_and_marks_the_default(report):

@@ -8,7 +8,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from harness.plan.keys import canonical
-from harness.plan.registry import describe
+from harness.plan.registry import Method, ask
 from harness.report.frame.labels import StudyLabels, methods_of
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def report_sweeps(report: ReportData) -> list[Sweep]:
 
 def _sweeps(specs: dict[str, MethodSpec[Any]]) -> Iterator[Sweep]:
     first = next(iter(specs.values()))
-    defaults = _defaults(describe("defense", first.ref).hyper)
+    found: dict[str, dict[str, Any]] = {}
     for parameter in first.hyper:
         rest: dict[str, dict[str, Any]] = defaultdict(dict)
         for label, spec in specs.items():
@@ -56,15 +56,17 @@ def _sweeps(specs: dict[str, MethodSpec[Any]]) -> Iterator[Sweep]:
             rest[canonical(others)][label] = spec.hyper[parameter]
         values = max(rest.values(), key=len)
         if len(values) > 1:
-            rising = dict(sorted(values.items(), key=lambda item: _rank(item[1])))
-            yield Sweep(first.name, parameter, rising, defaults.get(parameter))
+            found[parameter] = dict(sorted(values.items(), key=lambda item: _rank(item[1])))
+    defaults = ask("defense", first.ref, _defaults) if found else {}
+    for parameter, rising in found.items():
+        yield Sweep(first.name, parameter, rising, defaults.get(parameter))
 
 
-def _defaults(hyper: type[Any]) -> dict[str, Any]:
+def _defaults(method: Method) -> dict[str, Any]:
     """Return the hyperparameters that have a default; of a script, some must be given."""
     return {
         field.name: field.default if field.default_factory is MISSING else field.default_factory()
-        for field in fields(hyper)
+        for field in fields(method.hyper)
         if (field.default, field.default_factory) != (MISSING, MISSING)
     }
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 Codes = NDArray[np.intp]
 Floats = NDArray[np.float64]
@@ -92,7 +92,7 @@ def intervals(values: Floats, index: ClusterIndex, level: float) -> Intervals:
     error = np.bincount(cluster, deviation, len(index.group_of_cluster))
     half = np.sqrt(np.bincount(index.group_of_cluster, error**2, index.n_groups))
     fewest = _fewest(seeds, index)
-    half = half * np.asarray(stats.t.ppf((1 + level) / 2, np.where(fewest, fewest, np.inf) - 1))
+    half = half * stdtrit(np.where(fewest, fewest, np.inf) - 1, (1 + level) / 2)  # Student's t
     half /= np.maximum(n_conditions, 1)
     met_clusters = np.flatnonzero(np.bincount(cluster))
     n_seeds = np.bincount(index.group_of_cluster[met_clusters], minlength=index.n_groups)

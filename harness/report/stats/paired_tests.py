@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from harness.plan.names import NO_DEFENSE
 from harness.report.frame.groups import budgets, extra_access
@@ -69,6 +68,8 @@ def signed_rank(gaps: Floats) -> tuple[Floats, Floats]:
     With W the sum of the signed ranks r, effect is W / sum r. By chance W has mean 0 and variance
     sum r^2, so p is that of the normal W / sqrt(sum r^2), or of the exact distribution.
     """
+    from scipy import stats  # takes half a second: where it is needed alone
+
     zero = gaps == 0
     rank = stats.rankdata(np.abs(gaps), axis=1) - zero.sum(axis=1, keepdims=True)
     rank[zero] = 0

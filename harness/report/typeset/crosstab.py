@@ -83,7 +83,11 @@ def lay_out(
     what is left out, and the heading of the first column as its header.
     """
     keys = [layout.sections, layout.rows, layout.columns, "metric"]
-    texts = {tuple(key): text for *key, text in summary[[*keys, "text"]].itertuples(index=False)}
+    texts = dict(
+        zip(
+            zip(*(summary[key].tolist() for key in keys), strict=True), summary["text"], strict=True
+        )
+    )
     columns = orders[layout.columns]
 
     def row(section: str, label: str) -> Row | None:
