@@ -71,6 +71,10 @@ class Study:
 
     def victims(self) -> dict[str, Victim]:
         """Return the victims that the cells need, by key; a clean model before its users."""
+        return dict(self._needed)
+
+    @cached_property
+    def _needed(self) -> dict[str, Victim]:
         needed: dict[str, Victim] = {}
         for cell in self.cells:
             if cell.skip is None:

@@ -16,7 +16,7 @@ from harness.report.outputs import make_tables
 from harness.report.page.boards import board_rows
 from harness.report.stats.means import deduplicate
 from harness.report.tables.architectures import architectures
-from harness.report.tables.attacks import attack_tables
+from harness.report.tables.attacks import attack_numbers, attack_tables
 from harness.report.tables.leaderboard import (
     HEADER,
     all_board_numbers,
@@ -129,7 +129,7 @@ def test_a_section_of_one_attack_has_no_mean_row():
     weak["key"] += "weak"
     cells = pd.concat([frame(attacks=("badnets", "blended", "wanet")), weak])
     (group,) = split_groups(deduplicate(cells))
-    table = attack_tables(group, board_numbers(group))[0]
+    table = attack_tables(group, board_numbers(group), attack_numbers(group))[0]
     attacks = [name for name, _ in table.spans[1:]]
     assert attacks == ["badnets", "blended", "wanet", "mean"]
     filled = {
@@ -150,7 +150,7 @@ def test_the_mean_is_over_all_attacks_where_each_has_its_own_rate():
     cells.loc[cells["attack"].eq("blended"), "rate"] = 0.03
     (group,) = split_groups(deduplicate(cells))
     board = board_numbers(group)
-    table = attack_tables(group, board)[0]
+    table = attack_tables(group, board, attack_numbers(group))[0]
     (section,) = table.sections
     assert section.label == "poison rate 3, 10 %"
     asr = board[board["metric"].eq("asr") & board["budget"].eq("SPC 2")].set_index("defense")
@@ -164,12 +164,13 @@ def test_a_list_has_the_budgets_side_by_side_in_the_order_of_the_board():
     paper = Paper(layout="list")
     (group,) = split_groups(deduplicate(frame(LISTS)), paper=paper)
     board = board_numbers(group)
-    (table,) = attack_tables(group, board)
+    (table,) = attack_tables(group, board, attack_numbers(group))
     assert [section.label for section in table.sections] == ["badnets", "blended", "mean"]
     assert table.spans == (("", 1), ("SPC 2", 3), ("SPC 10", 3))
     names = ["no defense", *[name for name in dict.fromkeys(board["defense"]) if name != "none"]]
     assert [[row[0] for row in section.rows] for section in table.sections] == [names] * 3
-    (turned,) = attack_tables(replace(group, paper=replace(paper, rows="attacks")), board)
+    by_attack = replace(group, paper=replace(paper, rows="attacks"))
+    (turned,) = attack_tables(by_attack, board, attack_numbers(by_attack))
     assert [section.label for section in turned.sections] == names
     assert turned.sections[1].rows[0][1:] == table.sections[0].rows[1][1:]
 
@@ -178,7 +179,7 @@ def test_a_list_has_the_budgets_side_by_side_in_the_order_of_the_board():
 def test_what_would_have_to_be_split_is_a_list(n_attacks, form):
     attacks = tuple(f"attack_{number}" for number in range(n_attacks))
     (group,) = split_groups(deduplicate(frame(LISTS, attacks=attacks, seeds=(0,))))
-    tables = attack_tables(group, board_numbers(group))
+    tables = attack_tables(group, board_numbers(group), attack_numbers(group))
     assert len(tables) == {"panels": 2, "list": 1}[form]
     assert all(fits_page(table, group.paper) for table in tables)
 
@@ -187,7 +188,7 @@ def test_a_list_leaves_out_attacks_that_failed_the_gate_and_says_so():
     cells = frame(LISTS)
     cells.loc[cells["attack"].eq("badnets"), "gate"] = False
     (group,) = split_groups(deduplicate(cells), paper=Paper(layout="list"))
-    (table,) = attack_tables(group, board_numbers(group))
+    (table,) = attack_tables(group, board_numbers(group), attack_numbers(group))
     assert [section.label for section in table.sections] == ["blended", "mean"]
     assert "2 victims failed the gate" in table.left_out
 

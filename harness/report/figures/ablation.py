@@ -16,7 +16,7 @@ from harness.report.frame.metric_info import percent
 from harness.report.frame.report_data import ReportData
 from harness.report.frame.sweeps import Sweep, report_sweeps
 from harness.report.plotting.curves import PANELS, axis_start
-from harness.report.plotting.style import SHADES, legend_below, stand_side_by_side
+from harness.report.plotting.style import SHADES, TITLE_Y, legend_below, stand_side_by_side
 from harness.report.stats.means import summarize_bands
 
 AXIS_SHARE = 0.8
@@ -112,8 +112,8 @@ def draw(data: pd.DataFrame, group: _SweptGroup, budgets: list[str]) -> Figure:
         if (default := _text(group.sweep.default)) in values:
             axes.axvline(values.index(default), color="0.5", linestyle=":", linewidth=0.9)
         axes.set_xticks(range(len(values)), values, rotation=90 if upright else 0)
+        axes.set_title(f"{name} (%)", y=TITLE_Y)
         axes.set(
-            title=f"{name} (%)",
             xlabel=group.sweep.parameter,
             xlim=(-0.3, len(values) - 0.7),
             ylim=(axis_start(data, metric), 100),

@@ -13,6 +13,7 @@ from harness.report.frame.report_data import ReportData
 from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.curves import PANELS, axis_start, draw_curves
 from harness.report.plotting.style import (
+    TITLE_Y,
     MethodStyle,
     legend_below,
     method_styles,
@@ -92,8 +93,8 @@ def draw(data: pd.DataFrame, group: BoardGroup, styles: dict[str, MethodStyle]) 
     for axes, (metric, name) in zip(fig.subplots(1, 3), PANELS.items(), strict=True):
         rows = data[data["metric"].eq(metric)].rename(columns={"spc": "x"})
         draw_curves(axes, rows, styles, group)
+        axes.set_title(f"{name} (%)", y=TITLE_Y)
         axes.set(
-            title=f"{name} (%)",
             xlabel="clean samples per class",
             ylim=(axis_start(data, metric), 100),
         )

@@ -12,7 +12,7 @@ from harness.report.frame.metric_info import rate_text
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.heatmap import LEAST_ROW_HEIGHT, ROW_HEIGHT, colour_bar, draw_heat
-from harness.report.plotting.style import TALLEST, print_width
+from harness.report.plotting.style import TALLEST, TITLE_Y, print_width
 from harness.report.stats.means import summarize
 
 
@@ -63,7 +63,7 @@ def draw(data: pd.DataFrame, group: BoardGroup, budgets: list[str]) -> Figure:
         )
         table = table.reindex(columns=columns).rename(columns=group.legend_label)
         image = draw_heat(axes, table)
-        axes.set(title=budget)
+        axes.set_title(budget, y=TITLE_Y)
     colour_bar(fig, image, list(grid), "ASR (%)")
     return fig
 

@@ -16,6 +16,7 @@ from harness.report.plotting.curves import PANELS, axis_start, draw_curves
 from harness.report.plotting.style import (
     LEGEND_PER_METHOD,
     TALLEST,
+    TITLE_Y,
     MethodStyle,
     legend_below,
     method_styles,
@@ -92,7 +93,8 @@ def draw(
         for axes, (metric, name) in zip(row, PANELS.items(), strict=True):
             rows = data[data["budget"].eq(budget) & data["metric"].eq(metric)]
             draw_curves(axes, rows.assign(x=100 * rows["rate"]), styles, group)
-            axes.set(title=f"{name} (%), {budget}", ylim=(axis_start(data, metric), 100))
+            axes.set_title(f"{name} (%), {budget}", y=TITLE_Y)
+            axes.set_ylim(axis_start(data, metric), 100)
     for axes in grid[-1]:
         axes.set_xlabel("poison rate (%)")
     legend_below(fig)

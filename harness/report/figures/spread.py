@@ -15,7 +15,7 @@ from harness.report.frame.groups import BoardGroup, budgets_note
 from harness.report.frame.report_data import ReportData
 from harness.report.plotting.alt_text import summary_text
 from harness.report.plotting.curves import PANELS
-from harness.report.plotting.style import SHADES, TALLEST, legend_below
+from harness.report.plotting.style import SHADES, TALLEST, TITLE_Y, legend_below
 from harness.report.stats.means import CONDITION, is_counted
 
 BOX_HEIGHT = 0.1
@@ -70,7 +70,8 @@ def draw(data: pd.DataFrame, group: BoardGroup, budgets: list[str]) -> Figure:
                 for defense, values in rows.groupby("defense")[metric]
             ]
             _draw_boxes(axes, boxes, 0.5 / len(budgets), colour)
-        axes.set(title=f"{name} (%)", ylim=(len(defenses) - 0.5, -0.5))
+        axes.set_title(f"{name} (%)", y=TITLE_Y)
+        axes.set_ylim(len(defenses) - 0.5, -0.5)
         axes.set_yticks(range(len(defenses)), [group.legend_label(name) for name in defenses])
         axes.tick_params(axis="y", length=0)
     handles = [

@@ -15,7 +15,7 @@ from harness.report import Drawing
 from harness.report.frame.groups import GROUP, BoardGroup, budgets_note
 from harness.report.frame.metric_info import QUANTITIES
 from harness.report.plotting.alt_text import summary_text
-from harness.report.plotting.style import MethodStyle, legend_below, print_width
+from harness.report.plotting.style import TITLE_Y, MethodStyle, legend_below, print_width
 from harness.report.stats.means import summarize_bands
 
 PANELS_PER_ROW = 3
@@ -91,7 +91,7 @@ def _draw(
     grid = fig.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     for axes, budget in zip(grid.flat, budgets, strict=False):
         _draw_panel(axes, known[known["budget"].eq(budget)], group, styles, pair)
-        axes.set(title=budget)
+        axes.set_title(budget, y=TITLE_Y)
     for index, axes in enumerate(grid.flat):
         lowest = index + columns >= len(budgets)
         axes.set_visible(index < len(budgets))

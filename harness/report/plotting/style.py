@@ -56,6 +56,9 @@ def rc(paper: Paper) -> Any:
     }
 
 
+TITLE_Y = 1.0
+"""Where a panel's title stands; without it matplotlib looks for room above the ticks, which takes
+long."""
 REFERENCE: dict[str, Any] = {"color": "0.35", "linestyle": (0, (4, 2)), "linewidth": 1.0}
 """The line of the undefended model."""
 SHADES = mpl.colormaps["cividis"]

@@ -12,8 +12,8 @@ from harness.report.frame.groups import BoardGroup, budgets
 from harness.report.frame.report_data import ReportData
 from harness.report.stats.published_means import PublishedMeans, published_rows_shown
 from harness.report.tables.attacks import (
+    all_attack_numbers,
     attack_caption,
-    attack_numbers,
     attack_order,
     section_order,
     with_sections,
@@ -34,19 +34,24 @@ from harness.report.typeset.table import TextTable
 def architectures(report: ReportData) -> TableContents | None:
     """Return the tables of every data set; the numbers are in the file of the attacks."""
     texts = []
-    for data, found in groupby(report.groups, lambda group: str(group.frame["data"].iloc[0])):
-        groups = list(found)
+    each = zip(report.groups, report.once(all_attack_numbers), strict=True)
+    for data, found in groupby(each, lambda pair: str(pair[0].frame["data"].iloc[0])):
+        groups, numbers = map(list, zip(*found, strict=True))
         if len(groups) > 1:
             compared = report.once(published_rows_shown)
-            texts += _tables(data, groups, board_order(report), compared)
+            whole = _numbers(data, groups, numbers)
+            texts += _tables(data, whole, groups, board_order(report), compared)
     return TableContents(texts=texts) if texts else None
 
 
 def _tables(
-    data: str, groups: list[BoardGroup], order: list[str], compared: PublishedMeans | None
+    data: str,
+    numbers: pd.DataFrame,
+    groups: list[BoardGroup],
+    order: list[str],
+    compared: PublishedMeans | None,
 ) -> list[TextTable]:
     """Return one table with the budgets side by side, or one per budget if that is too wide."""
-    numbers = _numbers(data, groups, compared)
     labels = list(dict.fromkeys(numbers["budget"]))
     side_by_side = numbers.assign(column=numbers["model"] + ", " + numbers["budget"])
     made = partial(_table, groups=groups, order=order, compared=compared)
@@ -59,13 +64,12 @@ def _tables(
     ]
 
 
-def _numbers(data: str, groups: list[BoardGroup], compared: PublishedMeans | None) -> pd.DataFrame:
+def _numbers(
+    data: str, groups: list[BoardGroup], attack_numbers: list[pd.DataFrame]
+) -> pd.DataFrame:
     """Return the numbers of every architecture, the smallest budget first."""
     models = [group.title.removeprefix(f"{data} · ") for group in groups]
-    parts = [
-        attack_numbers(group, compared).assign(model=model)
-        for group, model in zip(groups, models, strict=True)
-    ]
+    parts = [part.assign(model=model) for part, model in zip(attack_numbers, models, strict=True)]
     numbers = with_sections(pd.concat(parts, ignore_index=True), "attack", groups[0])
     labels = budgets(_cells(groups))
     places = pd.DataFrame(

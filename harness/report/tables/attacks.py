@@ -41,14 +41,21 @@ def attacks(report: ReportData) -> TableContents | None:
     if not report.groups:
         return None
     compared = report.once(published_rows_shown)
-    boards = zip(report.groups, report.once(all_board_numbers), strict=True)
-    texts = [text for group, numbers in boards for text in attack_tables(group, numbers, compared)]
+    boards, numbers = report.once(all_board_numbers), report.once(all_attack_numbers)
+    texts = [
+        text
+        for each in zip(report.groups, boards, numbers, strict=True)
+        for text in attack_tables(*each, compared)
+    ]
     by = [*GROUP, "budget", "rate", "attack", "defense"]
     return TableContents(texts=texts, numbers=summarize(report.attacked, by, METRICS))
 
 
 def attack_tables(
-    group: BoardGroup, board: pd.DataFrame, compared: PublishedMeans | None = None
+    group: BoardGroup,
+    board: pd.DataFrame,
+    summary: pd.DataFrame,
+    compared: PublishedMeans | None = None,
 ) -> list[TextTable]:
     """Return a group's tables in the paper's layout: ``panels``, or a ``list``.
 
@@ -58,11 +65,11 @@ def attack_tables(
     Args:
         group: what is shown.
         board: the numbers of the group's leaderboard, for the order of the defenses.
+        summary: its ``attack_numbers``.
         compared: the report's means with a published counterpart, if those are to be rows.
     """
     fits = partial(fits_page, paper=group.paper)
     group = replace(group, names=names_with_published(group.names, group.frame["defense"].unique()))
-    summary = attack_numbers(group, compared)
     layout = group.paper.layout
     if layout == "list":
         return [_attack_list(group, board, summary, compared)]
@@ -172,7 +179,13 @@ def with_sections(summary: pd.DataFrame, column: str, group: BoardGroup) -> pd.D
     return summary.assign(section=names + ", " + summary["rate"] if several else names)
 
 
-def attack_numbers(group: BoardGroup, compared: PublishedMeans | None) -> pd.DataFrame:
+def all_attack_numbers(report: ReportData) -> list[pd.DataFrame]:
+    """Return the ``attack_numbers`` of every group, for ``ReportData.once``."""
+    compared = report.once(published_rows_shown)
+    return [attack_numbers(group, compared) for group in report.groups]
+
+
+def attack_numbers(group: BoardGroup, compared: PublishedMeans | None = None) -> pd.DataFrame:
     """Return ``attack_summary``, and with it the published numbers if those are to be rows."""
     summary = attack_summary(group)
     if compared is None:
