@@ -306,8 +306,10 @@ def write_packed(lines: Iterable[RecordLine], path: Path) -> int:
 class LatestRecords(Mapping[str, Record]):
     """The newest record of every key, each decoded when it is first asked for."""
 
-    def __init__(self, lines: Iterable[RecordLine] = (), *, scalars: bool = False) -> None:
-        """Keep the newest of ``lines``, with their scalars only where asked."""
+    def __init__(
+        self, lines: Iterable[RecordLine] = (), *, scalars: bool = False, decoded: bool = False
+    ) -> None:
+        """Keep the newest of ``lines``, with their scalars, and decoded, only where asked."""
         self.damaged: list[str] = []
         """One line for each file with damaged lines, which were left out."""
         self._lines: dict[str, RecordLine] = {}
@@ -315,7 +317,7 @@ class LatestRecords(Mapping[str, Record]):
         for line in lines:
             known = self._lines.get(line.key)
             if known is None or known.finished <= line.finished:
-                kept = line if scalars or line.decoded else RecordLine(*line[:5])
+                kept = line if scalars or (decoded and line.decoded) else RecordLine(*line[:5])
                 self._lines[line.key] = kept
 
     def __getitem__(self, key: str) -> Record:

@@ -131,13 +131,15 @@ class Store:
         for line in self.lines():
             yield line.record()
 
-    def latest(self, *, scalars: bool = False) -> LatestRecords:
+    def latest(self, *, scalars: bool = False, decoded: bool = False) -> LatestRecords:
         """Return the newest record of every key, by default without its scalars.
 
+        ``decoded``: whether all will be asked for: twice the memory, in place of decoding twice.
         Its ``damaged`` names the files of which damaged lines were left out.
         """
         damaged: list[str] = []
-        latest = LatestRecords(self.lines(scalars=scalars, damaged=damaged), scalars=scalars)
+        lines = self.lines(scalars=scalars, damaged=damaged)
+        latest = LatestRecords(lines, scalars=scalars, decoded=decoded)
         latest.damaged = damaged
         return latest
 

@@ -178,7 +178,7 @@ def load_report_data(
         UserError: two studies have one name; ``against`` is none of their defenses; ``published``
             is no table of published numbers, ``known`` no ``records.csv``.
     """
-    records = store.latest(scalars=has_details(studies))
+    records = store.latest(scalars=has_details(studies), decoded=True)
     paper = studies[0].paper if paper is None else paper
     labels = StudyLabels(studies)
     frame = build_frame(studies, records)
