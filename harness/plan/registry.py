@@ -177,18 +177,18 @@ def ask(kind: Kind, ref: str, question: Callable[[Method], Any], base: Path | No
     return question(describe(kind, ref, base))
 
 
-def ask_own(kind: Kind, path: Path, ask: Callable[[Method], Any]) -> Any:
-    """Return the JSON values that ``ask`` returns of the method that an own file declares.
+def ask_own(kind: Kind, path: Path, question: Callable[[Method], Any]) -> Any:
+    """Return the JSON values that ``question`` returns of the method that an own file declares.
 
     It is asked in a process apart, which tells what ``describe`` needs as well.
 
     Raises:
-        UserError: as ``describe``, and what ``ask`` raises.
+        UserError: as ``describe``, and what ``question`` raises.
     """
 
     def work() -> tuple[Any, dict[str, Any]]:
         method = read_here(kind, path)
-        return ask(method), _plain(method)
+        return question(method), _plain(method)
 
     answer, declared = _read_apart(work, path)
     if kind != "probe":  # of which describe returns the functions too

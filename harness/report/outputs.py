@@ -77,8 +77,10 @@ def make_tables(report: ReportData) -> dict[str, TableContents]:
 class PlannedFigure(NamedTuple):
     """A figure of a report before it is drawn."""
 
-    ref: str
-    """Its file: a name or a path."""
+    name: str
+    """The name by which a study asks for it."""
+    draw: DrawFunction
+    info: FigureInfo
     group: BoardGroup
     """What it is drawn of."""
 
@@ -104,10 +106,11 @@ def plan_figures(report: ReportData) -> list[PlannedFigure]:
     for ref, name in zip(report.figures, names, strict=True):
         if names.count(name) > 1 or name in {*tables, RECORDS}:
             raise UserError(f"figure {ref}: another output is called {name!r}; rename the file")
+    loaded = map(load_figure, report.figures)
     return [
-        PlannedFigure(ref, group)
-        for ref in report.figures
-        for group in load_figure(ref)[1].groups(report)
+        PlannedFigure(name, draw, info, group)
+        for name, (draw, info) in zip(names, loaded, strict=True)
+        for group in info.groups(report)
     ]
 
 
@@ -117,13 +120,11 @@ def draw_figure(planned: PlannedFigure, report: ReportData) -> ReportFigure | No
     Raises:
         UserError: a damaged artifact.
     """
-    ref, group = planned
-    draw, info = load_figure(ref)
+    name, draw, info, group = planned
     with mpl.rc_context(rc(report.paper)):
         drawing = draw(group, report)
     if drawing is None:
         return None
-    name = Path(ref).stem
     stem = "_".join(filter(None, (name, group.slug)))
     return ReportFigure(
         name=name,
