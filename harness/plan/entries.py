@@ -11,7 +11,7 @@ from harness.errors import UserError, nearest
 from harness.plan.declarations import check_declaration, require_own_name
 from harness.plan.keys import canonical, file_digest
 from harness.plan.paths import is_user_file, user_path
-from harness.plan.registry import Method, ask_own, describe, find, is_function, is_own
+from harness.plan.registry import Method, ask, find, is_function, is_own
 from harness.plan.spec import MethodSpec
 from harness.plan.validation import at, validate
 
@@ -45,12 +45,11 @@ def resolve_method(kind: Kind, entry: Any, base: Path) -> MethodSpec[Any]:
     """
     ref, overrides = parse_entry(entry)
     path = find(kind, ref, base)
+    values = ask(kind, ref, lambda x: vars(_resolved(kind, x, ref, overrides, base)), base)
+    spec = MethodSpec[Any](**values)
     if is_own(path) and not is_function(ref):
-        values = ask_own(kind, path, lambda x: vars(_resolved(kind, x, ref, overrides, base)))
-        spec = MethodSpec[Any](**values)
         require_own_name(kind, path, spec.display)
-        return spec
-    return _resolved(kind, describe(kind, ref, base), ref, overrides, base)
+    return spec
 
 
 def _resolved(

@@ -166,25 +166,17 @@ _described: dict[tuple[Kind, Path, str | None], Method] = {}
 
 
 def ask(kind: Kind, ref: str, question: Callable[[Method], Any], base: Path | None = None) -> Any:
-    """Return what ``question`` returns of a method; JSON values if a user's own file declares it.
+    """Return what ``question`` returns of a method.
+
+    A user's own file is asked in a process apart, which tells what ``describe`` needs as well; the
+    answer is then JSON values.
 
     Raises:
         UserError: as ``describe``, and what ``question`` raises.
     """
     path = find(kind, ref, base)
-    if is_own(path) and not is_function(ref):
-        return ask_own(kind, path, question)
-    return question(describe(kind, ref, base))
-
-
-def ask_own(kind: Kind, path: Path, question: Callable[[Method], Any]) -> Any:
-    """Return the JSON values that ``question`` returns of the method that an own file declares.
-
-    It is asked in a process apart, which tells what ``describe`` needs as well.
-
-    Raises:
-        UserError: as ``describe``, and what ``question`` raises.
-    """
+    if not is_own(path) or is_function(ref):
+        return question(describe(kind, ref, base))
 
     def work() -> tuple[Any, dict[str, Any]]:
         method = read_here(kind, path)

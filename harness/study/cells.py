@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import product
 
 from harness.bridges.backdoorbench.names import why_unsupported
-from harness.contract import Needs
-from harness.plan.spec import Cell
-from harness.study.schema import Skip
+from harness.contract import DefenseInfo, Needs
+from harness.plan.budget import BudgetSpec
+from harness.plan.spec import Cell, MethodSpec, Victim
+from harness.study.schema import Skip, StudyFile
 
 
-def with_skip(cell: Cell, skips: Sequence[Skip]) -> Cell:
+def plan_cells(
+    file: StudyFile,
+    victims: Sequence[Victim],
+    budgets: Sequence[BudgetSpec],
+    defenses: Sequence[MethodSpec[DefenseInfo]],
+    triggers: Mapping[str, tuple[Victim, ...]],
+) -> list[Cell]:
+    """Return every defense on every victim with every budget and draw, as they are run.
+
+    ``triggers``: by the key of a clean model, the victims whose triggers it is evaluated with.
+    """
+    planned = partial(
+        Cell, keep=file.keep_models or bool(file.probes), numerics=file.numerics or "fp32"
+    )
+    return [
+        _with_skip(
+            planned(
+                victim,
+                defense,
+                defense.info.needs,
+                budget,
+                triggers=triggers.get(victim.key, ()),
+                draw=draw,
+            ),
+            file.skip,
+        )
+        for victim, budget, draw, defense in product(victims, budgets, file.draws, defenses)
+    ]
+
+
+def _with_skip(cell: Cell, skips: Sequence[Skip]) -> Cell:
     """Return a cell with the reason if it is skipped: the study's, or what its defense lacks."""
     reason = next((skip.reason for skip in skips if skip.matches(cell)), None)
     reason = reason or next(filter(None, (check(cell) for check in CHECKS[cell.needs])), None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from harness.plan.spec import Cell, Victim
 from harness.plan.study import Study
 from harness.plan.validation import validate
 from harness.study.builtin import find_study
-from harness.study.cells import with_skip
+from harness.study.cells import plan_cells
 from harness.study.data_names import name_apart
 from harness.study.faults import FaultCollector
 from harness.study.only import only
@@ -95,25 +94,7 @@ def load_study(
     _check_size(faults, file, setups, attacks, imported, len(defenses))
     victims = all_victims(setups, attacks)
     triggers = triggers_by_clean_model(victims) | triggers_by_clean_model(imported)
-    planned = partial(
-        Cell, keep=file.keep_models or bool(file.probes), numerics=file.numerics or "fp32"
-    )
-    cells = [
-        with_skip(
-            planned(
-                victim,
-                defense,
-                defense.info.needs,
-                budget,
-                triggers=triggers.get(victim.key, ()),
-                draw=draw,
-            ),
-            file.skip,
-        )
-        for victim, budget, draw, defense in itertools.product(
-            victims + imported, budgets, file.draws, defenses
-        )
-    ]
+    cells = plan_cells(file, victims + imported, budgets, defenses, triggers)
     _check_skips(faults, file.skip, cells)
     for location, message in paper_faults(file.paper, cells):
         faults.add(("paper", *location), message)

@@ -57,8 +57,8 @@ def rc(paper: Paper) -> Any:
 
 
 TITLE_Y = 1.0
-"""Where a panel's title stands; without it matplotlib looks for room above the ticks, which takes
-long."""
+"""Where a panel's title stands, in heights of the panel; where none is given, matplotlib measures
+the ticks to find one, which takes long."""
 REFERENCE: dict[str, Any] = {"color": "0.35", "linestyle": (0, (4, 2)), "linewidth": 1.0}
 """The line of the undefended model."""
 SHADES = mpl.colormaps["cividis"]
